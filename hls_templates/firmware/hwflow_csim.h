@@ -1,0 +1,52 @@
+// C simulation on integer codes: tensors and stored weights as the bits that they are, whatever the width.
+
+#ifndef HWFLOW_CSIM_H_
+#define HWFLOW_CSIM_H_
+
+#include "hls_stream.h"
+
+namespace hwflow {
+
+template <class T> void set_code(T &x, long long code) { x.V = code; }
+template <class T> long long get_code(const T &x) { return x.V.to_int64(); }
+
+template <class T, unsigned SIZE> void load(const long long *codes, T *tensor) {
+    for (unsigned i = 0; i < SIZE; i++) {
+        set_code(tensor[i], codes[i]);
+    }
+}
+
+template <class T, unsigned SIZE> void load(const long long *codes, hls::stream<T> &tensor) {
+    for (unsigned i = 0; i < SIZE; i += T::size) {
+        T pack;
+        for (unsigned j = 0; j < T::size; j++) {
+            set_code(pack[j], codes[i + j]);
+        }
+        tensor.write(pack);
+    }
+}
+
+template <class T, unsigned SIZE> void store(T *tensor, long long *codes) {
+    for (unsigned i = 0; i < SIZE; i++) {
+        codes[i] = get_code(tensor[i]);
+    }
+}
+
+template <class T, unsigned SIZE> void store(hls::stream<T> &tensor, long long *codes) {
+    for (unsigned i = 0; i < SIZE; i += T::size) {
+        T pack = tensor.read();
+        for (unsigned j = 0; j < T::size; j++) {
+            codes[i + j] = get_code(pack[j]);
+        }
+    }
+}
+
+template <class T> void write_codes(T *memory, long count, const long long *index, const long long *codes) {
+    for (long i = 0; i < count; i++) {
+        set_code(memory[index[i]], codes[i]);
+    }
+}
+
+} // namespace hwflow
+
+#endif

@@ -1,0 +1,294 @@
+// Matrix-vector unit: y[o] = cast((bias[o] << B_SHIFT) + sum over i of w[o][i]*x[i]), with exact sums.
+//
+// One weight word of PE x SIMD weights is read and used a cycle. A vector of N_IN elements comes in as
+// SF = N_IN/SIMD beats (synapse folds) and leaves as NF = N_OUT/PE beats (neuron folds). The first
+// neuron fold takes the vector from the input and keeps a copy, which the other folds replay.
+//
+//   PE, SIMD              outputs and inputs in parallel; PE divides N_OUT, SIMD divides N_IN
+//   X_W, X_SIGNED         input code
+//   W_W                   weight code, signed
+//   ACC_W, ACC_FRAC       accumulator: it must hold every sum, which is checked for the products but
+//                         not for products and bias together; ACC_FRAC is that of x plus that of w
+//   B_W, B_SHIFT          bias code, signed, and the left shift that aligns it to the accumulator's LSB
+//   OUT_*, ROUNDING, OVERFLOW   as in hwflow_cast
+//   WEIGHT_FILE           $readmemh file, NF*SF words: word nf*SF+sf holds w[nf*PE+p][sf*SIMD+s] at bits
+//                         [(p*SIMD+s)*W_W +: W_W]
+//   BIAS_FILE             $readmemh file, NF words: word nf holds bias[nf*PE+p] at bits [p*B_W +: B_W]
+//
+// The weight memory's second port is wb_*: b_rdata of a read follows wb_en_i by a cycle. Without files
+// the weights are whatever port B writes, and the biases 0.
+//
+// Timing: R = NF*SF cycles a vector while the streams do not stall, back to back too. The input is taken
+// in the first SF of them, so s_tready is low in the others. A result leaves 5 cycles after the beat
+// that completes it was taken in, or replayed. s_tready depends on m_tready in the same cycle, only
+// while two results wait.
+
+`default_nettype none
+
+module hwflow_mvu #(
+    parameter int PE         = 2,
+    parameter int SIMD       = 2,
+    parameter int N_IN       = 8,
+    parameter int N_OUT      = 4,
+    parameter int X_W        = 16,
+    parameter int X_SIGNED   = 1,
+    parameter int W_W        = 8,
+    parameter int ACC_W      = 32,
+    parameter int ACC_FRAC   = 15,
+    parameter int B_W        = 16,
+    parameter int B_SHIFT    = 0,
+    parameter int OUT_W      = 16,
+    parameter int OUT_FRAC   = 10,
+    parameter int OUT_SIGNED = 1,
+    parameter int ROUNDING   = 0,
+    parameter int OVERFLOW   = 0,
+    parameter WEIGHT_FILE    = "",
+    parameter BIAS_FILE      = "",
+    localparam int NF        = N_OUT / PE,
+    localparam int SF        = N_IN / SIMD,
+    localparam int WADDR_W   = (NF * SF > 1) ? $clog2(NF * SF) : 1
+) (
+    input  wire                    clk_i,
+    input  wire                    rst_ni,
+
+    input  wire  [   SIMD*X_W-1:0] s_tdata,
+    input  wire                    s_tvalid,
+    output logic                   s_tready,
+
+    output logic [   PE*OUT_W-1:0] m_tdata,
+    output logic                   m_tvalid,
+    input  wire                    m_tready,
+
+    input  wire                    wb_en_i,
+    input  wire                    wb_we_i,
+    input  wire  [    WADDR_W-1:0] wb_addr_i,
+    input  wire  [PE*SIMD*W_W-1:0] wb_wdata_i,
+    output logic [PE*SIMD*W_W-1:0] wb_rdata_o
+);
+
+    localparam int PRODUCT_W = X_W + W_W;
+    localparam int TREE_W    = PRODUCT_W + $clog2(SIMD);
+    localparam int SUM_W     = (TREE_W < ACC_W) ? TREE_W : ACC_W;  // arithmetic modulo 2**ACC_W is exact
+    localparam int SF_W      = (SF > 1) ? $clog2(SF) : 1;
+    localparam int NF_W      = (NF > 1) ? $clog2(NF) : 1;
+
+    // Largest magnitude of N_IN products; the sum reaches it as a positive number if x is signed, as a
+    // negative one, which may be one larger, if not.
+    localparam logic [255:0] X_PEAK     = (X_SIGNED != 0) ? 256'd1 << (X_W - 1) : (256'd1 << X_W) - 256'd1;
+    localparam logic [255:0] SUM_PEAK   = (256'(N_IN) * X_PEAK) << (W_W - 1);
+    localparam logic [255:0] ACC_LIMIT  = (256'd1 << (ACC_W - 1)) - 256'(X_SIGNED);
+
+    if (PE < 1 || SIMD < 1 || N_IN < 1 || N_OUT < 1 || N_OUT % PE != 0 || N_IN % SIMD != 0) begin : gen_error_fold
+        initial $fatal(1, "hwflow_mvu: PE (%0d) must divide N_OUT (%0d), SIMD (%0d) N_IN (%0d)",
+                       PE, N_OUT, SIMD, N_IN);
+    end
+    if (X_W < 1 || W_W < 1 || B_W < 1 || X_SIGNED < 0 || X_SIGNED > 1 || B_SHIFT < 0) begin : gen_error_type
+        initial $fatal(1, "hwflow_mvu: widths must be positive, X_SIGNED 0 or 1, B_SHIFT not negative");
+    end
+    if (SUM_PEAK > ACC_LIMIT || B_W + B_SHIFT > ACC_W) begin : gen_error_acc
+        initial $fatal(1, "hwflow_mvu: ACC_W (%0d) holds not every sum of %0d products, or not every bias",
+                       ACC_W, N_IN);
+    end
+
+    // --- Stage 0: one beat of x and one weight address a cycle.
+
+    // Results of stage 4 have nowhere to go: everything waits
+    logic done4_reg;
+    wire advance = !(done4_reg && m_tvalid && !m_tready);
+
+    logic [   SF_W-1:0] sf_reg;
+    logic [   NF_W-1:0] nf_reg;
+    logic [WADDR_W-1:0] waddr_reg;
+
+    wire first_fold = nf_reg == '0;
+    wire last_fold  = nf_reg == NF_W'(NF - 1);
+    wire first_beat = sf_reg == '0;
+    wire last_beat  = sf_reg == SF_W'(SF - 1);
+    wire issue = advance && (s_tvalid || !first_fold);
+
+    assign s_tready = advance && first_fold;
+
+    always_ff @(posedge clk_i) begin
+        if (!rst_ni) begin
+            sf_reg    <= '0;
+            nf_reg    <= '0;
+            waddr_reg <= '0;
+        end else if (issue) begin
+            sf_reg <= last_beat ? '0 : sf_reg + 1'b1;
+            if (last_beat) nf_reg <= last_fold ? '0 : nf_reg + 1'b1;
+            waddr_reg <= (last_beat && last_fold) ? '0 : waddr_reg + 1'b1;
+        end
+    end
+
+    // --- Stage 1: the memories' outputs.
+
+    logic valid1_reg, first1_reg, last1_reg;
+    logic [NF_W-1:0] nf1_reg;
+    logic [SIMD*X_W-1:0] x_stream_reg;
+    wire [SIMD*X_W-1:0] x1;
+    wire [PE*SIMD*W_W-1:0] w1;
+
+    always_ff @(posedge clk_i) begin
+        if (advance) begin
+            first1_reg   <= first_beat;
+            last1_reg    <= last_beat;
+            nf1_reg      <= nf_reg;
+            x_stream_reg <= s_tdata;
+        end
+    end
+
+    if (NF > 1) begin : gen_replay
+        logic [SIMD*X_W-1:0] x_mem [0:SF-1];
+        logic [SIMD*X_W-1:0] x_replay_reg;
+        logic replay_reg;
+
+        always_ff @(posedge clk_i) begin
+            if (issue && first_fold) x_mem[sf_reg] <= s_tdata;
+        end
+
+        always_ff @(posedge clk_i) begin
+            if (advance) begin
+                x_replay_reg <= x_mem[sf_reg];
+                replay_reg   <= !first_fold;
+            end
+        end
+
+        assign x1 = replay_reg ? x_replay_reg : x_stream_reg;
+    end else begin : gen_no_replay
+        assign x1 = x_stream_reg;
+    end
+
+    hwflow_weight_mem #(
+        .WIDTH    (PE * SIMD * W_W),
+        .DEPTH    (NF * SF),
+        .MEM_FILE (WEIGHT_FILE)
+    ) weights (
+        .clk_i     (clk_i),
+        .a_en_i    (advance),
+        .a_addr_i  (waddr_reg),
+        .a_data_o  (w1),
+        .b_en_i    (wb_en_i),
+        .b_we_i    (wb_we_i),
+        .b_addr_i  (wb_addr_i),
+        .b_wdata_i (wb_wdata_i),
+        .b_rdata_o (wb_rdata_o)
+    );
+
+    // --- Stage 2: products. X_W + W_W bits hold them also if x is unsigned.
+
+    logic valid2_reg, first2_reg, last2_reg;
+    logic [NF_W-1:0] nf2_reg;
+    wire [PE*SIMD*PRODUCT_W-1:0] products2;
+
+    always_ff @(posedge clk_i) begin
+        if (advance) begin
+            first2_reg <= first1_reg;
+            last2_reg  <= last1_reg;
+            nf2_reg    <= nf1_reg;
+        end
+    end
+
+    for (genvar s = 0; s < SIMD; s++) begin : gen_lane
+        wire signed [X_W-X_SIGNED:0] x;
+        if (X_SIGNED != 0) begin : gen_signed
+            assign x = x1[s*X_W+:X_W];
+        end else begin : gen_unsigned
+            assign x = {1'b0, x1[s*X_W+:X_W]};
+        end
+        for (genvar p = 0; p < PE; p++) begin : gen_product
+            wire signed [W_W-1:0] w = w1[(p*SIMD+s)*W_W+:W_W];
+            logic signed [PRODUCT_W-1:0] product_reg;
+            always_ff @(posedge clk_i) begin
+                if (advance) product_reg <= w * x;
+            end
+            assign products2[(p*SIMD+s)*PRODUCT_W+:PRODUCT_W] = product_reg;
+        end
+    end
+
+    // --- Stage 3: one sum of SIMD products a PE, and the bias. Stage 4: accumulators. Stage 5: output.
+
+    // Balanced tree as a heap: node i is the sum of nodes 2i+1 and 2i+2, the last SIMD nodes are leaves
+    function automatic logic [SUM_W-1:0] tree(input logic [SIMD*PRODUCT_W-1:0] products);
+        logic [(2*SIMD-1)*SUM_W-1:0] node;
+        for (int s = 0; s < SIMD; s++) begin
+            node[(SIMD-1+s)*SUM_W+:SUM_W] = SUM_W'($signed(products[s*PRODUCT_W+:PRODUCT_W]));
+        end
+        for (int i = SIMD - 2; i >= 0; i--) begin
+            node[i*SUM_W+:SUM_W] = node[(2*i+1)*SUM_W+:SUM_W] + node[(2*i+2)*SUM_W+:SUM_W];
+        end
+        return node[SUM_W-1:0];
+    endfunction
+
+    logic [PE*B_W-1:0] bias_mem [0:NF-1]  /*verilator public_flat_rw*/;
+    logic [PE*B_W-1:0] bias3_reg;
+    logic valid3_reg, first3_reg, last3_reg;
+    wire [PE*OUT_W-1:0] y4;
+
+    initial begin
+        for (int i = 0; i < NF; i++) bias_mem[i] = '0;
+        if (BIAS_FILE != "") $readmemh(BIAS_FILE, bias_mem);
+    end
+
+    always_ff @(posedge clk_i) begin
+        if (advance) begin
+            first3_reg <= first2_reg;
+            last3_reg  <= last2_reg;
+            bias3_reg  <= bias_mem[nf2_reg];
+        end
+    end
+
+    for (genvar p = 0; p < PE; p++) begin : gen_pe
+        logic signed [SUM_W-1:0] sum3_reg;
+        logic signed [ACC_W-1:0] acc4_reg;
+        wire signed [B_W-1:0] bias = bias3_reg[p*B_W+:B_W];
+        wire signed [ACC_W-1:0] start = first3_reg ? ACC_W'(bias) <<< B_SHIFT : acc4_reg;
+
+        always_ff @(posedge clk_i) begin
+            if (advance) sum3_reg <= tree(products2[p*SIMD*PRODUCT_W+:SIMD*PRODUCT_W]);
+        end
+
+        always_ff @(posedge clk_i) begin
+            if (advance && valid3_reg) acc4_reg <= start + ACC_W'(sum3_reg);
+        end
+
+        hwflow_cast #(
+            .IN_W       (ACC_W),
+            .IN_FRAC    (ACC_FRAC),
+            .IN_SIGNED  (1),
+            .OUT_W      (OUT_W),
+            .OUT_FRAC   (OUT_FRAC),
+            .OUT_SIGNED (OUT_SIGNED),
+            .ROUNDING   (ROUNDING),
+            .OVERFLOW   (OVERFLOW)
+        ) cast (
+            .code_i (acc4_reg),
+            .code_o (y4[p*OUT_W+:OUT_W])
+        );
+    end
+
+    always_ff @(posedge clk_i) begin
+        if (!rst_ni) begin
+            valid1_reg <= 1'b0;
+            valid2_reg <= 1'b0;
+            valid3_reg <= 1'b0;
+            done4_reg  <= 1'b0;
+            m_tvalid   <= 1'b0;
+        end else begin
+            if (advance) begin
+                valid1_reg <= issue;
+                valid2_reg <= valid1_reg;
+                valid3_reg <= valid2_reg;
+                done4_reg  <= valid3_reg && last3_reg;
+            end
+            if (advance && done4_reg) m_tvalid <= 1'b1;
+            else if (m_tready) m_tvalid <= 1'b0;
+        end
+    end
+
+    always_ff @(posedge clk_i) begin
+        if (advance && done4_reg) m_tdata <= y4;
+    end
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,109 @@
+// Multiplication by a constant per channel: y = cast(x * m), the product exact. It aligns the scale of
+// one input of an Add, and divides the logits by the total scale.
+//
+//   LANES        elements of a beat
+//   CHANNELS     channels of a pixel, CHANNELS / LANES beats
+//   IN_* OUT_*   types of x and y, see hwflow_cast
+//   M_W, M_FRAC  type of the constants, unsigned
+//   UNIFORM      1: M is a single constant for all channels
+//   M            the constants, channel 0 in the least significant bits
+//
+// Timing: 2 cycles (product, cast), one beat a cycle. The channel of a beat is counted from reset.
+
+`default_nettype none
+
+module hwflow_rescale #(
+    parameter int LANES      = 1,
+    parameter int CHANNELS   = 2,
+    parameter int IN_W       = 16,
+    parameter int IN_FRAC    = 10,
+    parameter int IN_SIGNED  = 1,
+    parameter int OUT_W      = 16,
+    parameter int OUT_FRAC   = 10,
+    parameter int OUT_SIGNED = 1,
+    parameter int ROUNDING   = 2,
+    parameter int OVERFLOW   = 1,
+    parameter int M_W        = 8,
+    parameter int M_FRAC     = 7,
+    parameter int UNIFORM    = 0,
+    parameter logic [((UNIFORM != 0) ? 1 : CHANNELS)*M_W-1:0] M = '1
+) (
+    input  wire                    clk_i,
+    input  wire                    rst_ni,
+
+    input  wire  [ LANES*IN_W-1:0] s_tdata,
+    input  wire                    s_tvalid,
+    output logic                   s_tready,
+
+    output logic [LANES*OUT_W-1:0] m_tdata,
+    output logic                   m_tvalid,
+    input  wire                    m_tready
+);
+
+    localparam int BEATS     = (LANES > 0) ? CHANNELS / LANES : 1;
+    localparam int BEAT_W    = (BEATS > 1) ? $clog2(BEATS) : 1;
+    localparam int PRODUCT_W = IN_W + M_W + 1;  // of a signed x and an unsigned m, and either way round
+    localparam logic [BEAT_W-1:0] LAST = BEAT_W'(BEATS - 1);
+
+    if (LANES < 1 || CHANNELS < 1 || CHANNELS % LANES != 0) begin : gen_error_lanes
+        initial $fatal(1, "hwflow_rescale: LANES (%0d) must divide CHANNELS (%0d)", LANES, CHANNELS);
+    end
+    if (M_W < 1 || UNIFORM < 0 || UNIFORM > 1) begin : gen_error_constant
+        initial $fatal(1, "hwflow_rescale: M_W (%0d) must be positive and UNIFORM 0 or 1", M_W);
+    end
+
+    logic [          BEAT_W-1:0] beat_reg;
+    logic [LANES*PRODUCT_W-1:0]  product_reg;
+    logic                        product_valid_reg;
+
+    wire [LANES*PRODUCT_W-1:0]   product;
+    wire [LANES*OUT_W-1:0]       cast;
+
+    for (genvar lane = 0; lane < LANES; lane++) begin : gen_lane
+        wire [IN_W-1:0] x = s_tdata[lane*IN_W +: IN_W];
+        wire [ M_W-1:0] m;
+        if (UNIFORM != 0 || BEATS == 1) begin : gen_one
+            assign m = M[((UNIFORM != 0) ? 0 : lane)*M_W +: M_W];
+        end else begin : gen_rom
+            wire [M_W-1:0] rom [0:BEATS-1];
+            for (genvar beat = 0; beat < BEATS; beat++) begin : gen_word
+                assign rom[beat] = M[(beat*LANES + lane)*M_W +: M_W];
+            end
+            assign m = rom[beat_reg];
+        end
+
+        // One more bit makes the sign explicit on either side.
+        wire signed [PRODUCT_W-1:0] x_wide = {{(M_W + 1) {(IN_SIGNED != 0) && x[IN_W-1]}}, x};
+        wire signed [PRODUCT_W-1:0] m_wide = {{(IN_W + 1) {1'b0}}, m};
+        assign product[lane*PRODUCT_W +: PRODUCT_W] = x_wide * m_wide;
+
+        hwflow_cast #(
+            .IN_W(PRODUCT_W), .IN_FRAC(IN_FRAC + M_FRAC), .IN_SIGNED(1),
+            .OUT_W(OUT_W), .OUT_FRAC(OUT_FRAC), .OUT_SIGNED(OUT_SIGNED),
+            .ROUNDING(ROUNDING), .OVERFLOW(OVERFLOW)
+        ) cast_lane (
+            .code_i(product_reg[lane*PRODUCT_W +: PRODUCT_W]),
+            .code_o(cast[lane*OUT_W +: OUT_W])
+        );
+    end
+
+    wire space = !m_tvalid || m_tready;
+    assign s_tready = !product_valid_reg || space;
+
+    always_ff @(posedge clk_i) begin
+        if (s_tready) product_reg <= product;
+        if (space) m_tdata <= cast;
+        if (!rst_ni) begin
+            beat_reg <= '0;
+            product_valid_reg <= 1'b0;
+            m_tvalid <= 1'b0;
+        end else begin
+            if (s_tvalid && s_tready) beat_reg <= (beat_reg == LAST) ? '0 : beat_reg + 1'b1;
+            if (s_tready) product_valid_reg <= s_tvalid;
+            if (space) m_tvalid <= product_valid_reg;
+        end
+    end
+
+endmodule
+
+`default_nettype wire

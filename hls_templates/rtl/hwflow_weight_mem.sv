@@ -1,0 +1,59 @@
+// Weight memory: true dual-port block RAM. Port A feeds the multipliers; port B loads, reads back,
+// scrubs and injects.
+//
+//   WIDTH     bits of a word
+//   DEPTH     words
+//   MEM_FILE  $readmemh image, loaded at time 0 and by synthesis; "" leaves the memory undefined
+//
+// Both ports read the word as it was before a write in the same cycle (READ_FIRST: the one mode in
+// which the block RAM of 7-series and later defines the other port's data too). `mem` is the name by
+// which a test bench reads and flips stored bits.
+//
+// Timing: data 1 cycle after the address; a port that is not enabled holds its output.
+
+`default_nettype none
+
+module hwflow_weight_mem #(
+    parameter int WIDTH    = 32,
+    parameter int DEPTH    = 256,
+    parameter     MEM_FILE = "",
+    localparam int ADDR_W  = (DEPTH > 1) ? $clog2(DEPTH) : 1
+) (
+    input  wire               clk_i,
+
+    input  wire               a_en_i,
+    input  wire  [ADDR_W-1:0] a_addr_i,
+    output logic [ WIDTH-1:0] a_data_o,
+
+    input  wire               b_en_i,
+    input  wire               b_we_i,
+    input  wire  [ADDR_W-1:0] b_addr_i,
+    input  wire  [ WIDTH-1:0] b_wdata_i,
+    output logic [ WIDTH-1:0] b_rdata_o
+);
+
+    if (WIDTH < 1 || DEPTH < 1) begin : gen_error_size
+        initial $fatal(1, "hwflow_weight_mem: WIDTH (%0d) and DEPTH (%0d) must be positive", WIDTH, DEPTH);
+    end
+
+    (* ram_style = "block" *)
+    logic [WIDTH-1:0] mem [0:DEPTH-1]  /*verilator public_flat_rw*/;
+
+    if (MEM_FILE != "") begin : gen_load
+        initial $readmemh(MEM_FILE, mem);
+    end
+
+    always_ff @(posedge clk_i) begin
+        if (a_en_i) a_data_o <= mem[a_addr_i];
+    end
+
+    always_ff @(posedge clk_i) begin
+        if (b_en_i) begin
+            if (b_we_i) mem[b_addr_i] <= b_wdata_i;
+            b_rdata_o <= mem[b_addr_i];
+        end
+    end
+
+endmodule
+
+`default_nettype wire

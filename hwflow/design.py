@@ -1,0 +1,273 @@
+"""The design folder: a hardened network with all that later steps need, checked when it is opened.
+
+    design.json   manifest: versions, options, scale plan, calibration, the SHA-256 of every file and of itself
+    graph.json    the typed graph (:meth:`hwflow.graph.Graph.to_dict`)
+    arrays.npz    its constants, as integer codes
+    model.h5      the Keras model, from which hls4ml writes the firmware
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwflow.errors import HwflowError
+from hwflow.files import DESIGN, check_output, json_text, new_folder, sha256_file
+from hwflow.graph import Graph
+from hwflow.hardening import HardenOptions, summary
+from hwflow.hardening import harden as harden_graph
+from hwflow.version import __version__
+
+if TYPE_CHECKING:
+    from hwflow.data import Dataset
+    from hwflow.models import KerasModel
+
+FORMAT_VERSION = 1
+CALIBRATION_IMAGES = 256
+RECORDED_VERSIONS = ("hls4ml", "tensorflow-cpu", "keras", "qkeras", "numpy")
+
+_FILES = ("graph.json", "arrays.npz", "model.h5")
+
+Step = Callable[[str], None]
+"""Called with what happens next, for a progress display."""
+
+
+def silent(_: str) -> None:
+    """Show no progress."""
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """An opened and verified design folder.
+
+    Attributes:
+        path: the folder.
+        graph: the typed graph.
+        manifest: the content of ``design.json``.
+    """
+
+    path: Path
+    graph: Graph
+    manifest: Mapping[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        """Content hash of the whole folder."""
+        return str(self.manifest["sha256"])
+
+    @property
+    def source(self) -> str:
+        """The model that was hardened, as it was named then."""
+        return str(self.manifest["source"])
+
+    def keras_model(self) -> KerasModel:
+        """The Keras model that was hardened."""
+        from hwflow.models import load_model
+
+        return load_model(self.path / "model.h5")
+
+
+def harden(
+    model: str | Path | KerasModel,
+    output: str | Path,
+    options: HardenOptions | None = None,
+    *,
+    calibration: str | Dataset | None = None,
+    calibration_images: int = CALIBRATION_IMAGES,
+    seed: int = 0,
+    force: bool = False,
+    step: Step = silent,
+) -> Design:
+    """Scale, quantise and calibrate a network, and write a design folder.
+
+    Args:
+        model: an embedded network's name, a model file, or a Keras model.
+        output: the design folder to write.
+        options: see :class:`~hwflow.hardening.HardenOptions`.
+        calibration: images that the activation types come from, ``digits`` or an ``.npz``; embedded
+            networks have the training split of the digits as default.
+        calibration_images: how many of them, drawn at random if there are more.
+        seed: seed of that draw.
+        force: replace an existing design folder.
+        step: called with the name of each step.
+
+    Raises:
+        HwflowError: the model, the images or the options cannot be hardened, or the folder exists.
+    """
+    output = Path(output)
+    options = options or HardenOptions()
+    check_output(output, DESIGN, force)
+    source = str(model) if isinstance(model, str | Path) else str(getattr(model, "name", "model"))
+    images = _calibration_data(source, calibration)
+
+    step("loading the model")
+    from hwflow.firmware.convert import read_keras
+    from hwflow.models import load_model
+
+    keras_model = load_model(model) if isinstance(model, str | Path) else model
+    step("reading it with hls4ml")
+    graph = read_keras(keras_model)
+    step("scaling and calibrating")
+    chosen = _draw(images, calibration_images, seed, graph.input.shape)
+    hardened = harden_graph(graph, chosen, options)
+    step("writing the design")
+    content = summary(hardened)
+    content["calibration"].update(data=images.name, seed=seed)
+    with new_folder(output, DESIGN, force) as folder:
+        write_graph(folder, hardened.graph)
+        _save_keras(keras_model, folder / "model.h5")
+        write_manifest(folder, {"source": source, "options": describe(options), **content}, hardened.graph)
+    return load_design(output)
+
+
+def load_design(path: str | Path) -> Design:
+    """Open a design folder.
+
+    Raises:
+        HwflowError: it is not a design folder, was made by another version, or its content is not what
+            was written.
+    """
+    path = Path(path)
+    manifest = _read_manifest(path)
+    for name, expected in manifest["files"].items():
+        file = path / name
+        if not file.is_file():
+            raise HwflowError(f"{file}: missing from the design; harden the model again")
+        if sha256_file(file) != expected["sha256"]:
+            raise HwflowError(f"{file}: changed or damaged since hwflow wrote it (SHA-256); harden the model again")
+    return Design(path, _read_graph(path), manifest)
+
+
+def open_design(design: Design | str | Path) -> Design:
+    """``design`` itself, or the design in that folder."""
+    return design if isinstance(design, Design) else load_design(design)
+
+
+def write_graph(folder: Path, graph: Graph) -> None:
+    """Write ``graph.json`` and ``arrays.npz``; equal graphs give equal bytes."""
+    data, arrays = graph.to_dict()
+    (folder / "graph.json").write_text(json_text(data), encoding="utf-8")
+    np.savez_compressed(folder / "arrays.npz", **arrays)
+
+
+def write_manifest(folder: Path, content: Mapping[str, Any], graph: Graph) -> None:
+    """Write ``design.json`` over the files that ``folder`` holds."""
+    manifest: dict[str, Any] = {
+        "format": DESIGN.format,
+        "format_version": FORMAT_VERSION,
+        "hwflow": __version__,
+        "versions": {name: _version(name) for name in RECORDED_VERSIONS},
+        "name": graph.name,
+        "graph_sha256": graph.digest,
+        **content,
+        "files": {
+            name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_file(folder / name)}
+            for name in _FILES
+            if (folder / name).exists()
+        },
+    }
+    manifest["sha256"] = _own_hash(manifest)
+    (folder / DESIGN.manifest).write_text(json_text(manifest), encoding="utf-8")
+
+
+def describe(options: HardenOptions) -> dict[str, Any]:
+    """Hardening options as JSON data."""
+    scaling = options.scaling
+    return {
+        "weights": str(scaling.weight_type),
+        "t": scaling.target,
+        "scale": scaling.scale,
+        "align": scaling.align,
+        "compensation": scaling.compensation,
+        "saturate": scaling.saturate,
+        "activation_bits": options.activation_bits,
+        "guard_bits": options.guard_bits,
+        "rounding": options.rounding.value,
+        "storage": options.storage,
+    }
+
+
+def _calibration_data(source: str, calibration: str | Dataset | None) -> Dataset:
+    from hwflow.data import DIGITS, load_data
+    from hwflow.models import EMBEDDED
+
+    if calibration is None:
+        if source not in EMBEDDED:
+            raise HwflowError(f"{source}: activation types need images; give --calibration {DIGITS} or an .npz")
+        calibration = DIGITS
+    return load_data(calibration, "train") if isinstance(calibration, str) else calibration
+
+
+def _draw(data: Dataset, count: int, seed: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    from hwflow.data import check_shape
+
+    if count < 1:
+        raise HwflowError(f"calibration needs at least one image, not {count}")
+    check_shape(data.images, shape)
+    if count >= len(data):
+        return data.images
+    return data.images[np.sort(np.random.default_rng(seed).choice(len(data), count, replace=False))]
+
+
+def _save_keras(model: KerasModel, path: Path) -> None:
+    import warnings
+
+    with warnings.catch_warnings():
+        # Keras calls HDF5 legacy; QKeras reads nothing else back reliably.
+        warnings.simplefilter("ignore", UserWarning)
+        model.save(str(path), include_optimizer=False)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    file = path / DESIGN.manifest
+    if not path.exists():
+        raise HwflowError(f"{path}: no such design folder; make one with 'hwflow harden MODEL -o {path}'")
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise HwflowError(f"{path}: not a design folder, {DESIGN.manifest} cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise HwflowError(f"{file}: damaged, it is not JSON; harden the model again") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != DESIGN.format:
+        raise HwflowError(f"{file}: not the manifest of a design; make one with 'hwflow harden'")
+    ours = (FORMAT_VERSION, __version__)
+    theirs = (manifest.get("format_version"), manifest.get("hwflow"))
+    if theirs != ours:
+        raise HwflowError(
+            f"{path}: made by hwflow {theirs[1]} (format {theirs[0]}), this is {ours[1]} (format {ours[0]}); "
+            "harden the model again"
+        )
+    if manifest.get("sha256") != _own_hash(manifest) or set(manifest["files"]) != set(_FILES):
+        raise HwflowError(f"{file}: changed or damaged since hwflow wrote it (SHA-256); harden the model again")
+    return manifest
+
+
+def _read_graph(path: Path) -> Graph:
+    try:
+        data = json.loads((path / "graph.json").read_text(encoding="utf-8"))
+        with np.load(path / "arrays.npz", allow_pickle=False) as archive:
+            return Graph.from_dict(data, dict(archive))
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise HwflowError(f"{path}: its graph cannot be read ({error}); harden the model again") from error
+
+
+def _own_hash(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of the manifest without its own hash; it covers the hashes of all files."""
+    content = {key: value for key, value in manifest.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

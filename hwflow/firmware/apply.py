@@ -1,0 +1,236 @@
+"""Writes a hardened graph onto hls4ml's ModelGraph: weights, types, reuse factors, inserted layers."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from hls4ml.model.types import FixedPrecisionType, NamedType
+
+from hwflow.errors import HwflowError
+from hwflow.firmware.layers import BACKEND, register_layers
+from hwflow.fixed import FixedType
+from hwflow.graph import (
+    AveragePool2D,
+    Constant,
+    Conv2D,
+    GlobalAveragePool2D,
+    Graph,
+    Input,
+    MaxPool2D,
+    Node,
+    Rescale,
+    Softmax,
+    WeightLayer,
+)
+from hwflow.reuse import valid_reuse_factors
+
+Layer = Any
+"""An hls4ml layer; hls4ml carries no types."""
+
+SOFTMAX_TYPES = {
+    "inp_norm_t": "norm",
+    "exp_table_t": "exp_table",
+    "accum_t": "accum",
+    "inv_inp_t": "inv_input",
+    "inv_table_t": "inv_table",
+}
+"""hls4ml's names of softmax's types, and the graph's."""
+
+
+def apply_graph(graph: Graph, model: Any, reuse: Mapping[str, int]) -> None:
+    """Make a ModelGraph compute exactly what a hardened graph says.
+
+    Every type of the ModelGraph is set, weights and biases become values on their grid, layers that only
+    the graph has (alignment, compensation) are inserted, and weight layers get the Resource strategy,
+    which keeps their weights in block RAM.
+
+    Args:
+        graph: a typed graph whose nodes are ``model``'s layers and inserted :class:`Rescale` nodes.
+        model: hls4ml's ModelGraph after its ``optimize`` flow and before its backend's.
+        reuse: a reuse factor for every weight layer, see :func:`firmware_reuse`.
+
+    Raises:
+        HwflowError: graph and ModelGraph are of different networks, a reuse factor is missing or invalid,
+            or the backend is not Vitis.
+    """
+    if model.config.backend.name.lower() != BACKEND:
+        raise HwflowError(f"backend {model.config.backend.name} is not supported; use backend='Vitis'")
+    if not graph.is_typed:
+        raise HwflowError("only a hardened graph can be written; harden the network first")
+    register_layers()
+    _match(graph, model)
+    _rewire(graph, model)
+    _clear_target_cycles(model.config)
+    for node in graph:
+        _set_output_type(model.graph[node.name], node)
+        _set_parameters(graph, node, model.graph[node.name])
+        if isinstance(node, WeightLayer):
+            _set_strategy(node, model.config, reuse)
+    for node in graph:
+        replacement = _replacement(node, model.config.get_config_value("IOType"))
+        if replacement is not None:
+            _replace(model, model.graph[node.name], replacement)
+
+
+def firmware_reuse(graph: Graph, reuse: Mapping[str, int], io_type: str) -> tuple[dict[str, int], list[str]]:
+    """Reuse factors that hls4ml computes right with.
+
+    In io_parallel its convolution reads past the window's end when R exceeds the window (``n_in``), so
+    such a factor is lowered to ``n_in``.
+
+    Returns:
+        Factors by layer name, and a line for each that was lowered.
+
+    Raises:
+        HwflowError: a layer has no factor, or an invalid one.
+    """
+    chosen: dict[str, int] = {}
+    notes = []
+    for layer in graph.weight_layers:
+        factor = reuse.get(layer.name)
+        valid = valid_reuse_factors(layer)
+        if factor not in valid:
+            raise HwflowError(f"{layer.name}: reuse factor {factor} is not valid; choose from {', '.join(map(str, valid))}")
+        if io_type == "io_parallel" and isinstance(layer, Conv2D) and factor > layer.n_in:
+            lowered = max(value for value in valid if value <= layer.n_in)
+            notes.append(
+                f"{layer.name}: reuse factor {factor} lowered to {lowered}, hls4ml's limit for io_parallel convolutions"
+            )
+            factor = lowered
+        chosen[layer.name] = factor
+    return chosen, notes
+
+
+def precision(type_: FixedType) -> FixedPrecisionType:
+    """hls4ml's description of a type; always a new object, because hls4ml converts them in place."""
+    return FixedPrecisionType(
+        type_.width,
+        type_.integer,
+        type_.signed,
+        rounding_mode=type_.rounding.value,
+        saturation_mode=type_.overflow.value,
+    )
+
+
+def _match(graph: Graph, model: Any) -> None:
+    for name in model.graph:
+        if name not in graph:
+            raise HwflowError(f"{name}: the hardened graph has no such layer; it was made from another network")
+    for node in graph:
+        if node.name not in model.graph and not isinstance(node, Rescale):
+            raise HwflowError(f"{node.name}: the network has no such layer; the graph was made from another network")
+
+
+def _rewire(graph: Graph, model: Any) -> None:
+    """Insert the layers that only the graph has, and connect all layers as the graph does."""
+    layers: OrderedDict[str, Layer] = OrderedDict()
+    for node in graph:
+        sources = [layers[name].outputs[0] for name in node.inputs]
+        if node.name in model.graph:
+            layer = model.graph[node.name]
+            if sources:
+                layer.inputs = sources
+        else:
+            layer = _make_rescale(node, model, sources)
+            model.graph[node.name] = layer
+        layers[node.name] = layer
+    model.graph = layers
+    model.outputs = [layers[graph.output.name].outputs[0]]
+    for layer in layers.values():
+        variable = layer.get_output_variable()
+        if layer.name == graph.output.name:
+            variable.type.name = "result_t"
+        elif variable.type.name == "result_t":
+            variable.type.name = f"layer{layer.index}_t"
+
+
+def _make_rescale(node: Node, model: Any, sources: list[str]) -> Layer:
+    assert isinstance(node, Rescale)
+    assert node.factor.type is not None
+    attributes = {
+        "n_in": int(np.prod(node.shape)),
+        "factor_data": node.factor.values,
+        "factor_precision": precision(node.factor.type),
+    }
+    return model.make_node("HwflowRescale", node.name, attributes, sources)
+
+
+def _set_output_type(layer: Layer, node: Node) -> None:
+    variable = layer.get_output_variable()
+    variable.type.precision = precision(node.resolved)
+    if isinstance(node, Input):
+        variable.name = re.sub(r"\W", "_", node.name)
+
+
+def _set_parameters(graph: Graph, node: Node, layer: Layer) -> None:
+    match node:
+        case WeightLayer():
+            _set_weights(layer, "weight", "w{index}", node.weight)
+            _set_weights(layer, "bias", "b{index}", node.bias)
+            _set_type(layer, "accum_t", node.accum)
+        case MaxPool2D():
+            # hls4ml takes the maximum in accum_t
+            _set_type(layer, "accum_t", graph.inputs_of(node)[0].resolved)
+        case AveragePool2D() | GlobalAveragePool2D():
+            _set_type(layer, "accum_t", node.accum)
+        case Softmax():
+            for name, attribute in SOFTMAX_TYPES.items():
+                _set_type(layer, name, getattr(node, attribute))
+            layer.set_attr("exp_table_size", node.exp_size)
+            layer.set_attr("inv_table_size", node.inv_size)
+            layer.set_attr("implementation", "stable")
+            layer.set_attr("skip", False)
+
+
+def _set_weights(layer: Layer, name: str, variable: str, constant: Constant) -> None:
+    assert constant.type is not None
+    layer.set_attr(f"{name}_data", constant.values)
+    layer.set_attr(f"{name}_quantizer", None)
+    layer.add_weights_variable(
+        name=name,
+        var_name=variable,
+        type_name=f"{name}{{index}}_t",
+        precision=precision(constant.type),
+        data=constant.values,
+    )
+
+
+def _set_type(layer: Layer, name: str, type_: FixedType | None) -> None:
+    if type_ is None:
+        raise HwflowError(f"{layer.name}: its {name} is not resolved; harden the graph first")
+    layer.set_attr(name, NamedType(f"layer{layer.index}_{name}", precision(type_)))
+
+
+def _set_strategy(node: WeightLayer, config: Any, reuse: Mapping[str, int]) -> None:
+    # hls4ml looks both up by the name in lower case
+    config.layer_name_rf[node.name.lower()] = reuse[node.name]
+    config.layer_name_strategy[node.name.lower()] = "resource"
+    config.layer_name_compression[node.name.lower()] = False
+
+
+def _clear_target_cycles(config: Any) -> None:
+    """A target would make hls4ml replace the reuse factors."""
+    config.model_targ_cycles = None
+    config.layer_name_targ_cycles.clear()
+    if config.model_rf is None:
+        config.model_rf = 1
+
+
+def _replacement(node: Node, io_type: str) -> str | None:
+    """The hwflow layer that computes ``node`` where hls4ml's own would not."""
+    if isinstance(node, MaxPool2D | AveragePool2D):
+        overlaps = node.window.kernel != node.window.strides and io_type == "io_stream"
+        return "HwflowWindowPooling2D" if overlaps or any(node.window.padding) else None
+    if isinstance(node, Conv2D) and node.window.kernel[0] == 1 and io_type == "io_stream":
+        return "HwflowRowConv2D"
+    return None
+
+
+def _replace(model: Any, layer: Layer, kind: str) -> None:
+    attributes = layer.attributes.attributes.copy()
+    new = model.make_node(kind, layer.name, attributes, layer.inputs.copy(), outputs=layer.outputs.copy())
+    model.replace_node(layer, new)

@@ -1,0 +1,160 @@
+"""Layers that hls4ml lacks or gets wrong, with their C++ templates, registered through its extension API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hls4ml.backends import get_backend
+from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
+from hls4ml.backends.vivado.passes.convolution_templates import (
+    Conv2DConfigTemplate,
+    Conv2DFunctionTemplate,
+    conv2d_config_template,
+    conv2d_include_list,
+    conv_mult_config_template,
+)
+from hls4ml.backends.vivado.passes.pooling_templates import pooling2d_config_template, pooling_include_list
+from hls4ml.model.attributes import Attribute, TypeAttribute, WeightAttribute
+from hls4ml.model.layers import Conv2D, Layer, Pooling2D, layer_map, register_layer
+
+BACKEND = "vitis"
+"""The hls4ml backend that hwflow's templates are written for."""
+
+
+class HwflowRescale(Layer):
+    """y = cast(x * factor), one factor or one a channel."""
+
+    _expected_attributes = [  # noqa: RUF012 - hls4ml's own idiom, its metaclass-free attribute declaration
+        Attribute("n_in"),
+        WeightAttribute("factor"),
+        TypeAttribute("factor"),
+    ]
+
+    def initialize(self) -> None:
+        """Called by hls4ml when the node is made."""
+        self.add_output_variable(self.get_input_variable().shape)
+        self.add_weights_variable(
+            name="factor", var_name="s{index}", type_name="factor{index}_t", precision=self.get_attr("factor_precision")
+        )
+
+
+class HwflowWindowPooling2D(Pooling2D):
+    """Pooling whose windows overlap or reach into padding."""
+
+    def initialize(self) -> None:
+        """Nothing: the attributes are copied from the layer that it replaces."""
+
+
+class HwflowRowConv2D(Conv2D):
+    """Convolution with a kernel one row high, for io_stream."""
+
+    def initialize(self) -> None:
+        """Nothing: the attributes are copied from the layer that it replaces."""
+
+
+class RescaleConfigTemplate(LayerConfigTemplate):
+    """The configuration struct of a :class:`HwflowRescale`."""
+
+    def __init__(self) -> None:
+        super().__init__(HwflowRescale)
+        self.template = (
+            "struct config{index} : nnet::rescale_config {{\n"
+            "    static const unsigned n_in = {n_in};\n"
+            "    static const unsigned n_factors = {n_factors};\n"
+            "    typedef {factor_t.name} factor_t;\n"
+            "}};\n"
+        )
+
+    def format(self, node: Any) -> str:
+        """The C++ text."""
+        params = self._default_config_params(node)
+        params["n_factors"] = node.get_weights("factor").data_length
+        return str(self.template.format(**params))
+
+
+class RescaleFunctionTemplate(FunctionCallTemplate):
+    """The call of a :class:`HwflowRescale`."""
+
+    def __init__(self) -> None:
+        super().__init__(HwflowRescale, include_header=["nnet_utils/nnet_rescale.h"])
+        self.template = "nnet::rescale<{input_t}, {output_t}, {config}>({input}, {output}, {factor_name});"
+
+    def format(self, node: Any) -> str:
+        """The C++ text."""
+        params = self._default_function_params(node)
+        params["factor_name"] = node.get_weights("factor").name
+        return str(self.template.format(**params))
+
+
+class WindowPoolingConfigTemplate(LayerConfigTemplate):
+    """The configuration struct of a :class:`HwflowWindowPooling2D`: hls4ml's own."""
+
+    def __init__(self) -> None:
+        super().__init__(HwflowWindowPooling2D)
+
+    def format(self, node: Any) -> str:
+        """The C++ text."""
+        return str(pooling2d_config_template.format(**self._default_config_params(node)))
+
+
+class WindowPoolingFunctionTemplate(FunctionCallTemplate):
+    """The call of a :class:`HwflowWindowPooling2D`."""
+
+    def __init__(self) -> None:
+        headers = [*pooling_include_list, "nnet_utils/nnet_window_pooling.h"]
+        super().__init__(HwflowWindowPooling2D, include_header=headers)
+        self.template = "nnet::window_pooling2d_cl<{input_t}, {output_t}, {config}>({input}, {output});"
+
+    def format(self, node: Any) -> str:
+        """The C++ text."""
+        return str(self.template.format(**self._default_function_params(node)))
+
+
+class RowConv2DConfigTemplate(Conv2DConfigTemplate):
+    """The configuration struct of a :class:`HwflowRowConv2D`: hls4ml's own."""
+
+    def __init__(self) -> None:
+        super(Conv2DConfigTemplate, self).__init__(HwflowRowConv2D)
+        self.template = conv2d_config_template
+        self.mult_template = conv_mult_config_template
+
+
+class RowConv2DFunctionTemplate(Conv2DFunctionTemplate):
+    """The call of a :class:`HwflowRowConv2D`."""
+
+    def __init__(self) -> None:
+        headers = [*conv2d_include_list, "nnet_utils/nnet_row_conv2d.h"]
+        super(Conv2DFunctionTemplate, self).__init__(HwflowRowConv2D, include_header=headers)
+        self.template = "nnet::row_conv_2d_{data_format}<{input_t}, {output_t}, {config}>({input}, {output}, {w}, {b});"
+
+
+LAYERS = (HwflowRescale, HwflowWindowPooling2D, HwflowRowConv2D)
+TEMPLATES = (
+    RescaleConfigTemplate,
+    RescaleFunctionTemplate,
+    WindowPoolingConfigTemplate,
+    WindowPoolingFunctionTemplate,
+    RowConv2DConfigTemplate,
+    RowConv2DFunctionTemplate,
+)
+
+
+def template_folder() -> Path:
+    """The folder of hwflow's C++ headers: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "hls_templates" / "firmware"
+    return inside if inside.is_dir() else package.parent / "hls_templates" / "firmware"
+
+
+def register_layers() -> None:
+    """Make the layers known to hls4ml's Vitis backend; a second call does nothing."""
+    if HwflowRescale.__name__ in layer_map:
+        return
+    backend = get_backend(BACKEND)
+    for layer in LAYERS:
+        register_layer(layer.__name__, layer)
+    for template in TEMPLATES:
+        backend.register_template(template)
+    for header in sorted(template_folder().glob("nnet_*.h")):
+        backend.register_source(header)

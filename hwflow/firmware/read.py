@@ -1,0 +1,215 @@
+"""Reads :mod:`hwflow.graph` off hls4ml's ModelGraph, after its front end has fused batch norms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from hwflow.errors import HwflowError
+from hwflow.fixed import FixedType
+from hwflow.graph import (
+    Add,
+    AveragePool2D,
+    Constant,
+    Conv2D,
+    Dense,
+    Flatten,
+    GlobalAveragePool2D,
+    Graph,
+    Input,
+    MaxPool2D,
+    Node,
+    ReLU,
+    Softmax,
+    Window,
+)
+
+Layer = Any
+"""An hls4ml layer; hls4ml carries no types."""
+
+KERAS_LIMITS: Mapping[str, Callable[[Any], bool]] = {
+    "groups": lambda value: value not in (None, 1),
+    "dilation_rate": lambda value: any(rate != 1 for rate in _as_tuple(value)),
+    "max_value": lambda value: value is not None,
+    "negative_slope": lambda value: bool(value),
+    "threshold": lambda value: bool(value),
+    "data_format": lambda value: value == "channels_first",
+}
+"""Layer attributes that hls4ml drops or gets wrong, and the values that are refused."""
+
+
+def check_keras(model: Any) -> None:
+    """Refuse what hls4ml would convert silently into something else.
+
+    Raises:
+        HwflowError: a layer's attribute is not supported, by the names of both.
+    """
+    for layer in _keras_layers(model):
+        config = layer.get_config()
+        if (
+            type(layer).__name__ in ("ReLU", "LeakyReLU", "ThresholdedReLU")
+            or "groups" in config
+            or "data_format" in config
+        ):
+            for attribute, refused in KERAS_LIMITS.items():
+                if attribute in config and refused(config[attribute]):
+                    raise HwflowError(
+                        f"{layer.name}: {attribute}={config[attribute]} is not supported by hls4ml; "
+                        f"replace the layer ({type(layer).__name__})"
+                    )
+
+
+def read_graph(model: Any) -> Graph:
+    """The untyped graph of a ModelGraph.
+
+    Args:
+        model: hls4ml's ModelGraph after its ``convert`` flow.
+
+    Returns:
+        One node per layer, of the same name; QKeras quantisers of activations become requested types.
+
+    Raises:
+        HwflowError: a layer or an attribute that no executor computes right, by the layer's name.
+    """
+    keras_model = model.config.config.get("KerasModel")
+    if hasattr(keras_model, "layers"):
+        check_keras(keras_model)
+    if len(model.outputs) != 1 or len(model.inputs) != 1:
+        raise HwflowError(
+            f"the network has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one of each is supported"
+        )
+    nodes = [_node(layer) for layer in model.get_layers()]
+    return Graph(tuple(nodes), _name(model))
+
+
+def _node(layer: Layer) -> Node:
+    reader = READERS.get(layer.class_name) or READERS.get(type(layer).__name__)
+    if reader is None:
+        raise HwflowError(f"{layer.name}: {layer.class_name} layers are not supported")
+    return reader(layer)
+
+
+def _common(layer: Layer) -> dict[str, Any]:
+    shape = tuple(int(size) for size in layer.get_output_variable().shape)
+    inputs = tuple(layer.get_input_node(name).name for name in layer.inputs)
+    return {"name": layer.name, "inputs": inputs, "shape": shape}
+
+
+def _input(layer: Layer) -> Node:
+    return Input(name=layer.name, shape=tuple(int(size) for size in layer.get_output_variable().shape))
+
+
+def _conv2d(layer: Layer) -> Node:
+    if layer.get_attr("dilation_height", 1) != 1 or layer.get_attr("dilation_width", 1) != 1:
+        raise HwflowError(f"{layer.name}: dilated convolutions are not supported by hls4ml")
+    weight = np.asarray(layer.get_weights("weight").data, dtype=np.float64)
+    if weight.shape[2] != layer.get_attr("n_chan"):
+        raise HwflowError(f"{layer.name}: grouped convolutions are not supported by hls4ml")
+    return Conv2D(**_common(layer), **_weights(layer, weight), window=_window(layer, "filt"))
+
+
+def _dense(layer: Layer) -> Node:
+    weight = np.asarray(layer.get_weights("weight").data, dtype=np.float64)
+    return Dense(**_common(layer), **_weights(layer, weight))
+
+
+def _weights(layer: Layer, weight: np.ndarray) -> dict[str, Any]:
+    bias = np.asarray(layer.get_weights("bias").data, dtype=np.float64)
+    quantizer = layer.get_attr("weight_quantizer")
+    if quantizer is not None and not hasattr(quantizer.hls_type, "integer"):
+        raise HwflowError(f"{layer.name}: its weight quantiser {quantizer.hls_type} is not fixed point")
+    return {"weight": Constant(weight), "bias": Constant(np.broadcast_to(bias, weight.shape[-1:]).copy())}
+
+
+def _activation(layer: Layer) -> Node:
+    kind = str(layer.get_attr("activation")).lower()
+    if kind in ("relu", "quantized_relu"):
+        return ReLU(**_common(layer), type=_requested(layer))
+    if kind == "softmax":
+        return Softmax(**_common(layer))
+    raise HwflowError(f"{layer.name}: the activation {kind!r} is not supported")
+
+
+def _requested(layer: Layer) -> FixedType | None:
+    """The type of a QKeras activation quantiser."""
+    quantizer = layer.get_attr("activation_quantizer")
+    precision = None if quantizer is None else layer.get_output_variable().type.precision
+    return None if precision is None else FixedType.parse(str(precision))
+
+
+def _pool2d(layer: Layer) -> Node:
+    window = _window(layer, "pool")
+    if layer.get_attr("pool_op") == "Max":
+        return MaxPool2D(**_common(layer), window=window)
+    if any(window.padding):
+        raise HwflowError(f"{layer.name}: average pooling with padding is not supported; pad the input or use 'valid'")
+    return AveragePool2D(**_common(layer), window=window)
+
+
+def _global_pool2d(layer: Layer) -> Node:
+    common = _common(layer)
+    if layer.get_attr("pool_op") != "Average":
+        raise HwflowError(f"{layer.name}: global max pooling is not supported; use MaxPooling2D over the whole image")
+    if math.prod(common["shape"]) != common["shape"][-1]:
+        raise HwflowError(f"{layer.name}: keepdims=True is not supported")
+    return GlobalAveragePool2D(**common)
+
+
+def _merge(layer: Layer) -> Node:
+    if str(layer.get_attr("op")).lower() != "add":
+        raise HwflowError(f"{layer.name}: {layer.class_name} ({layer.get_attr('op')}) is not supported, only Add is")
+    return Add(**_common(layer))
+
+
+def _reshape(layer: Layer) -> Node:
+    common = _common(layer)
+    if len(common["shape"]) != 1:
+        raise HwflowError(f"{layer.name}: reshaping to {common['shape']} is not supported, only flattening is")
+    return Flatten(**common)
+
+
+def _window(layer: Layer, prefix: str) -> Window:
+    def pair(name: str) -> tuple[int, int]:
+        return int(layer.get_attr(f"{name}_height")), int(layer.get_attr(f"{name}_width"))
+
+    top, bottom, left, right = (int(layer.get_attr(f"pad_{side}")) for side in ("top", "bottom", "left", "right"))
+    return Window(kernel=pair(prefix), strides=pair("stride"), padding=(top, bottom, left, right))
+
+
+READERS: Mapping[str, Callable[[Layer], Node]] = {
+    "InputLayer": _input,
+    "Input": _input,
+    "Conv2D": _conv2d,
+    "QConv2D": _conv2d,
+    "Dense": _dense,
+    "QDense": _dense,
+    "Activation": _activation,
+    "Softmax": _activation,
+    "QActivation": _activation,
+    "ReLU": _activation,
+    "Pooling2D": _pool2d,
+    "GlobalPooling2D": _global_pool2d,
+    "Merge": _merge,
+    "Reshape": _reshape,
+    "Flatten": _reshape,
+}
+
+
+def _keras_layers(model: Any) -> Iterator[Any]:
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from _keras_layers(layer)
+        yield layer
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _name(model: Any) -> str:
+    keras_model = model.config.config.get("KerasModel")
+    name = getattr(keras_model, "name", None)
+    return str(name) if name else "network"

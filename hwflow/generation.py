@@ -1,0 +1,193 @@
+"""The project folder: firmware by hls4ml and RTL, both of one design and with one set of reuse factors.
+
+    project.json  which design, which reuse factors, sizes
+    firmware/     the Vitis HLS project
+    rtl/          SystemVerilog and memory images
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hwflow.design import Design, Step, open_design, silent
+from hwflow.errors import HwflowError
+from hwflow.files import PROJECT, check_output, folder_bytes, json_text, new_folder
+from hwflow.graph import Graph, WeightLayer
+from hwflow.memory import layer_storage
+from hwflow.reuse import choose_reuse, fold
+from hwflow.version import __version__
+
+IO_TYPES = ("io_stream", "io_parallel")
+DEFAULT_PART = "xczu7ev-ffvc1156-2-e"
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """What one weight layer takes.
+
+    Attributes:
+        name: the layer.
+        reuse_factor: cycles a matrix-vector product.
+        pe: outputs handled in a cycle.
+        simd: inputs handled in a cycle.
+        words: words of its weight memory in hardware.
+        word_bits: bits of such a word.
+        bram_kbit: ``words`` x ``word_bits``, in units of 1024 bits.
+        cycles_per_image: cycles that its multipliers are busy for one image.
+    """
+
+    name: str
+    reuse_factor: int
+    pe: int
+    simd: int
+    words: int
+    word_bits: int
+    bram_kbit: float
+    cycles_per_image: int
+
+
+@dataclass(frozen=True)
+class Project:
+    """A generated project.
+
+    Attributes:
+        path: the folder.
+        design_sha256: content hash of the design that it was made from.
+        io_type: hls4ml's interface style.
+        reuse: reuse factors by layer.
+        layers: a row for every weight layer.
+        sizes: bytes on disk of ``firmware`` and ``rtl``, whichever were generated.
+    """
+
+    path: Path
+    design_sha256: str
+    io_type: str
+    reuse: Mapping[str, int]
+    layers: tuple[LayerCost, ...]
+    sizes: Mapping[str, int]
+
+    def part(self, name: str) -> Path:
+        """The folder ``firmware`` or ``rtl``.
+
+        Raises:
+            HwflowError: the project was generated without it.
+        """
+        if name not in self.sizes:
+            raise HwflowError(f"{self.path}: generated without {name}; generate the project again with it")
+        return self.path / name
+
+
+def generate(
+    design: Design | str | Path,
+    output: str | Path,
+    *,
+    io_type: str = "io_stream",
+    reuse: int | None = None,
+    target_cycles: int | None = None,
+    part: str = DEFAULT_PART,
+    bram_ports: bool = False,
+    firmware: bool = True,
+    rtl: bool = True,
+    force: bool = False,
+    step: Step = silent,
+) -> Project:
+    """Write the HLS project and the RTL of a design.
+
+    Args:
+        design: a design or its folder.
+        output: the project folder to write.
+        io_type: ``io_stream`` or ``io_parallel``, for the firmware.
+        reuse: reuse factor wanted for every layer; the nearest valid one is taken.
+        target_cycles: cycles an image instead, see :func:`hwflow.reuse.choose_reuse`.
+        part: FPGA that the HLS project is for.
+        bram_ports: weights of the firmware as external block-RAM ports instead of inside.
+        firmware: write ``firmware/``.
+        rtl: write ``rtl/``.
+        force: replace an existing project folder.
+        step: called with the name of each step.
+
+    Raises:
+        HwflowError: an option, a layer or a folder that stands in the way.
+    """
+    if not (firmware or rtl):
+        raise HwflowError("nothing to generate: leave out --no-firmware or --no-rtl")
+    if io_type not in IO_TYPES:
+        raise HwflowError(f"io_type {io_type!r} is unknown; choose one of {', '.join(IO_TYPES)}")
+    output = Path(output)
+    check_output(output, PROJECT, force)
+    design = open_design(design)
+    factors = choose_reuse(design.graph, reuse, target_cycles)
+    with new_folder(output, PROJECT, force) as folder:
+        if rtl:
+            step("writing the RTL")
+            from hwflow import rtl as rtl_backend
+
+            rtl_backend.generate(design.graph, folder / "rtl", factors)
+        if firmware:
+            step("writing the firmware with hls4ml")
+            from hwflow.firmware import convert
+
+            convert.generate(
+                design.graph,
+                design.keras_model(),
+                folder / "firmware",
+                io_type=io_type,
+                reuse=factors,
+                part=part,
+                bram_ports=bram_ports,
+            )
+        manifest = {
+            "format": PROJECT.format,
+            "hwflow": __version__,
+            "design_sha256": design.sha256,
+            "io_type": io_type,
+            "part": part,
+            "bram_ports": bram_ports,
+            "layers": [asdict(cost) for cost in layer_costs(design.graph, factors)],
+            "bytes": {name: folder_bytes(folder / name) for name in ("firmware", "rtl") if (folder / name).exists()},
+        }
+        (folder / PROJECT.manifest).write_text(json_text(manifest), encoding="utf-8")
+    return load_project(output, design)
+
+
+def load_project(path: str | Path, design: Design) -> Project:
+    """Open a project folder.
+
+    Raises:
+        HwflowError: it is not one, or it was made from another design or by another version.
+    """
+    path = Path(path)
+    if not PROJECT.describes(path):
+        raise HwflowError(f"{path}: not a project folder; make one with 'hwflow generate {design.path} -o {path}'")
+    manifest = json.loads((path / PROJECT.manifest).read_text(encoding="utf-8"))
+    if (manifest.get("hwflow"), manifest.get("design_sha256")) != (__version__, design.sha256):
+        raise HwflowError(
+            f"{path}: generated from another design or by another version; "
+            f"run 'hwflow generate {design.path} -o {path} --force'"
+        )
+    layers = tuple(LayerCost(**row) for row in manifest["layers"])
+    reuse = {cost.name: cost.reuse_factor for cost in layers}
+    return Project(path, design.sha256, manifest["io_type"], reuse, layers, manifest["bytes"])
+
+
+def layer_costs(graph: Graph, reuse: Mapping[str, int]) -> tuple[LayerCost, ...]:
+    """What every weight layer takes with its reuse factor."""
+    return tuple(_layer_cost(layer, reuse[layer.name]) for layer in graph.weight_layers)
+
+
+def _layer_cost(layer: WeightLayer, reuse_factor: int) -> LayerCost:
+    pe, simd = fold(layer, reuse_factor)
+    word_bits = pe * simd * layer_storage(layer).bits
+    return LayerCost(
+        name=layer.name,
+        reuse_factor=reuse_factor,
+        pe=pe,
+        simd=simd,
+        words=reuse_factor,
+        word_bits=word_bits,
+        bram_kbit=reuse_factor * word_bits / 1024,
+        cycles_per_image=layer.vectors * reuse_factor,
+    )

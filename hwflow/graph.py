@@ -1,0 +1,445 @@
+"""The graph that every executor runs: small, typed, immutable.
+
+One set of node classes serves two stages. After the hls4ml front end a graph is *untyped*: constants
+hold the network's real values and ``type`` is ``None``. After hardening it is *typed*: every tensor
+and constant has a :class:`~hwflow.fixed.FixedType`, constants lie on their grid, and integer
+executors may run it. Shapes leave out the batch axis; images are channels-last.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from hwflow.errors import HwflowError
+from hwflow.fixed import FixedType
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+NodeT = TypeVar("NodeT", bound="Node")
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """An array of real values; with a type, every value lies on the type's grid.
+
+    Attributes:
+        values: float64 values of any shape.
+        type: the fixed-point type of the stored values, or ``None`` before hardening.
+    """
+
+    values: FloatArray
+    type: FixedType | None = None
+
+    @classmethod
+    def from_codes(cls, codes: IntArray, type_: FixedType) -> Constant:
+        """A typed constant whose integer codes are ``codes``."""
+        return cls(type_.decode(codes), type_)
+
+    @property
+    def codes(self) -> IntArray:
+        """Integer codes, of the shape of ``values``.
+
+        Raises:
+            HwflowError: the constant has no type yet.
+        """
+        if self.type is None:
+            raise HwflowError("a constant without a type has no codes; harden the graph first")
+        return self.type.encode(self.values)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Node:
+    """One operation and its single output tensor.
+
+    Attributes:
+        name: unique name, the layer's own name where the network has one.
+        inputs: names of the nodes whose outputs it reads.
+        shape: shape of the output without the batch axis.
+        type: type of the output tensor; before hardening ``None`` or the quantiser that the network asks for.
+        scale: S of the tensor: stored value = scale x true value.
+    """
+
+    name: str
+    inputs: tuple[str, ...] = ()
+    shape: tuple[int, ...]
+    type: FixedType | None = None
+    scale: float = 1.0
+
+    arity: ClassVar[int] = 1
+
+    @property
+    def resolved(self) -> FixedType:
+        """The output type.
+
+        Raises:
+            HwflowError: the node has none yet.
+        """
+        if self.type is None:
+            raise HwflowError(f"{self.name}: its type is not resolved; harden the graph first")
+        return self.type
+
+    @property
+    def op(self) -> str:
+        """Name of the operation, as users read it."""
+        return type(self).__name__
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Input(Node):
+    """The network's input; its type is the grid that images are rounded to."""
+
+    arity: ClassVar[int] = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WeightLayer(Node):
+    """A layer with weights in fault-prone memory: y = cast(bias + sum of w x).
+
+    Attributes:
+        weight: ``(kernel_h, kernel_w, in, out)`` for a convolution, ``(in, out)`` for a dense layer.
+        bias: ``(out,)``, stored times the scale of the output; kept in registers.
+        accum: type of the exact accumulator.
+        c: the constant that the weights were multiplied by (paper, equation 6).
+        storage: name of the storage code of the weight memory.
+    """
+
+    weight: Constant
+    bias: Constant
+    accum: FixedType | None = None
+    c: float = 1.0
+    storage: str = "plain"
+
+    @property
+    def n_out(self) -> int:
+        """Outputs (a convolution: output channels)."""
+        return int(self.weight.values.shape[-1])
+
+    @property
+    def n_in(self) -> int:
+        """Products that one output sums up."""
+        return self.weight.values.size // self.n_out
+
+    @property
+    def vectors(self) -> int:
+        """Matrix-vector products for one image."""
+        return math.prod(self.shape) // self.n_out
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Window:
+    """A sliding window: kernel, strides (rows, columns) and zero padding (top, bottom, left, right)."""
+
+    kernel: tuple[int, int]
+    strides: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the output for an input of ``height`` x ``width``."""
+        top, bottom, left, right = self.padding
+        return (
+            (height + top + bottom - self.kernel[0]) // self.strides[0] + 1,
+            (width + left + right - self.kernel[1]) // self.strides[1] + 1,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Conv2D(WeightLayer):
+    """2-D convolution over ``(height, width, channels)``."""
+
+    window: Window
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dense(WeightLayer):
+    """Fully connected layer over a vector."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReLU(Node):
+    """max(x, 0), cast to the output type."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaxPool2D(Node):
+    """Maximum over a window; padding never wins."""
+
+    window: Window
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AveragePool2D(Node):
+    """Mean over a window without padding: sum in ``accum``, divided toward zero, then cast."""
+
+    window: Window
+    accum: FixedType | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GlobalAveragePool2D(Node):
+    """Mean over all positions: sum in ``accum``, divided toward zero, then cast."""
+
+    accum: FixedType | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Flatten(Node):
+    """Row-major flattening; moves no data."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Add(Node):
+    """Sum of two tensors of one shape and one scale: full width, one cast."""
+
+    arity: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rescale(Node):
+    """Multiplication by positive constants: alignment at an Add, or compensation of the scale.
+
+    Attributes:
+        factor: ``(1,)`` or one constant a channel, ``(channels,)``. A power of two has a one-bit type,
+            so it moves the binary point and costs no hardware.
+    """
+
+    factor: Constant
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Softmax(Node):
+    """Softmax over a vector, as hls4ml's stable implementation computes it from tables.
+
+    Attributes:
+        norm: type of max - x (hls4ml's ``inp_norm_t``), whose top bits address the table of exponentials.
+        exp_table: type of the entries of that table.
+        accum: type in which exponentials are summed.
+        inv_input: type of the sum (``inv_inp_t``), whose top bits address the table of reciprocals.
+        inv_table: type of the entries of that table.
+        exp_size: entries of the table of exponentials, a power of two.
+        inv_size: entries of the table of reciprocals, a power of two.
+    """
+
+    norm: FixedType | None = None
+    exp_table: FixedType | None = None
+    accum: FixedType | None = None
+    inv_input: FixedType | None = None
+    inv_table: FixedType | None = None
+    exp_size: int = 1024
+    inv_size: int = 1024
+
+
+OPERATIONS: Mapping[str, type[Node]] = {
+    cls.__name__: cls
+    for cls in (
+        Input, Conv2D, Dense, ReLU, MaxPool2D, AveragePool2D, GlobalAveragePool2D, Flatten, Add, Rescale, Softmax,
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Nodes in topological order, with one input (the first) and one output (the last).
+
+    Raises:
+        HwflowError: a name repeats, an input is not defined before its use, a tensor is left over, or
+            a shape contradicts its inputs.
+    """
+
+    nodes: tuple[Node, ...]
+    name: str = "network"
+    _index: dict[str, Node] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        index: dict[str, Node] = {}
+        for position, node in enumerate(self.nodes):
+            if node.name in index:
+                raise HwflowError(f"{node.name}: two layers have this name")
+            if len(node.inputs) != node.arity:
+                raise HwflowError(f"{node.name}: {node.op} takes {node.arity} input(s), not {len(node.inputs)}")
+            if isinstance(node, Input) != (position == 0):
+                raise HwflowError(f"{node.name}: a network has exactly one input, and it comes first")
+            for source in node.inputs:
+                if source not in index:
+                    raise HwflowError(f"{node.name}: its input {source} is not defined before it")
+            expected = _output_shape(node, [index[source] for source in node.inputs])
+            if expected != node.shape:
+                raise HwflowError(f"{node.name}: its shape is {node.shape}, but its inputs give {expected}")
+            index[node.name] = node
+        object.__setattr__(self, "_index", index)
+        if not self.nodes:
+            raise HwflowError("a network needs at least an input")
+        for node in self.nodes[:-1]:
+            if not self.consumers[node.name]:
+                raise HwflowError(f"{node.name}: nothing reads it, and a network has one output")
+
+    def __getitem__(self, name: str) -> Node:
+        return self._index[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._index
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def get(self, name: str) -> Node | None:
+        """The node called ``name``, if there is one."""
+        return self._index.get(name)
+
+    @cached_property
+    def consumers(self) -> Mapping[str, tuple[Node, ...]]:
+        """The nodes that read each tensor; one that reads it twice stands there twice."""
+        readers: dict[str, tuple[Node, ...]] = {node.name: () for node in self.nodes}
+        for node in self.nodes:
+            for source in node.inputs:
+                readers[source] += (node,)
+        return readers
+
+    @property
+    def input(self) -> Node:
+        """The input node."""
+        return self.nodes[0]
+
+    @property
+    def output(self) -> Node:
+        """The output node."""
+        return self.nodes[-1]
+
+    def inputs_of(self, node: Node) -> tuple[Node, ...]:
+        """The nodes that ``node`` reads."""
+        return tuple(self._index[name] for name in node.inputs)
+
+    def of_type(self, kind: type[NodeT]) -> tuple[NodeT, ...]:
+        """All nodes of one class, in order."""
+        return tuple(node for node in self.nodes if isinstance(node, kind))
+
+    @property
+    def weight_layers(self) -> tuple[WeightLayer, ...]:
+        """The layers with weights, in order."""
+        return self.of_type(WeightLayer)
+
+    def sole_consumer(self, node: Node) -> Node | None:
+        """The node that alone reads ``node``, else ``None``."""
+        readers = self.consumers[node.name]
+        return readers[0] if len(readers) == 1 else None
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether integer executors may run it."""
+        return all(node.type is not None for node in self.nodes) and all(
+            layer.weight.type is not None and layer.bias.type is not None and layer.accum is not None
+            for layer in self.weight_layers
+        )
+
+    def to_dict(self) -> tuple[dict[str, Any], dict[str, FloatArray | IntArray]]:
+        """The graph as JSON data, and its arrays by name: codes where typed, else real values."""
+        arrays: dict[str, FloatArray | IntArray] = {}
+        nodes = [_node_to_dict(node, arrays) for node in self.nodes]
+        return {"name": self.name, "nodes": nodes}, arrays
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Graph:
+        """Inverse of :meth:`to_dict`.
+
+        Raises:
+            HwflowError: an unknown operation, a missing array, or a graph that contradicts itself.
+        """
+        try:
+            nodes = tuple(_node_from_dict(entry, arrays) for entry in data["nodes"])
+            return cls(nodes, data["name"])
+        except (KeyError, TypeError) as error:
+            raise HwflowError(f"the graph cannot be read: {error!r} is missing or of a wrong kind") from error
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the whole content, in hexadecimal: the model hash that fault lists carry."""
+        data, arrays = self.to_dict()
+        sha = hashlib.sha256(json.dumps(data, sort_keys=True).encode())
+        for name in sorted(arrays):
+            array = np.ascontiguousarray(arrays[name])
+            sha.update(f"{name}{array.dtype.str}{array.shape}".encode())
+            sha.update(array.tobytes())
+        return sha.hexdigest()
+
+
+def _output_shape(node: Node, sources: list[Node]) -> tuple[int, ...]:
+    """The output shape that ``node``'s inputs imply."""
+    if isinstance(node, Input):
+        return node.shape
+    shape = sources[0].shape
+    if isinstance(node, Add) and sources[1].shape != shape:
+        raise HwflowError(f"{node.name}: it adds tensors of shapes {shape} and {sources[1].shape}")
+    if isinstance(node, Conv2D | MaxPool2D | AveragePool2D):
+        if len(shape) != 3:
+            raise HwflowError(f"{node.name}: {node.op} needs (height, width, channels), not {shape}")
+        rows, columns = node.window.output_size(shape[0], shape[1])
+        if rows < 1 or columns < 1:
+            raise HwflowError(f"{node.name}: its {node.window.kernel} window does not fit into {shape}")
+        channels = shape[2]
+        if isinstance(node, Conv2D):
+            if node.weight.values.shape[:3] != (*node.window.kernel, channels):
+                raise HwflowError(
+                    f"{node.name}: weights of shape {node.weight.values.shape} do not fit {channels} channels "
+                    f"and a {node.window.kernel} kernel"
+                )
+            channels = node.n_out
+        return (rows, columns, channels)
+    if isinstance(node, Dense):
+        if len(shape) != 1 or node.weight.values.shape[0] != shape[0]:
+            raise HwflowError(f"{node.name}: weights of shape {node.weight.values.shape} do not fit an input {shape}")
+        return (node.n_out,)
+    if isinstance(node, GlobalAveragePool2D):
+        return (shape[-1],)
+    if isinstance(node, Flatten):
+        return (math.prod(shape),)
+    if isinstance(node, Rescale) and node.factor.values.shape not in ((1,), (shape[-1],)):
+        raise HwflowError(f"{node.name}: {node.factor.values.shape} factors do not fit {shape[-1]} channels")
+    return shape
+
+
+def _node_to_dict(node: Node, arrays: dict[str, FloatArray | IntArray]) -> dict[str, Any]:
+    entry: dict[str, Any] = {"op": node.op}
+    for item in dataclasses.fields(node):
+        value = getattr(node, item.name)
+        if isinstance(value, FixedType):
+            value = {"type": str(value)}
+        elif isinstance(value, Window):
+            value = {"window": dataclasses.asdict(value)}
+        elif isinstance(value, Constant):
+            key = f"{node.name}.{item.name}"
+            arrays[key] = value.values if value.type is None else value.codes
+            value = {"constant": key, "type": None if value.type is None else str(value.type)}
+        entry[item.name] = value
+    return entry
+
+
+def _node_from_dict(entry: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Node:
+    if entry["op"] not in OPERATIONS:
+        raise HwflowError(f"{entry.get('name')}: unknown operation {entry['op']!r}; was it made by a newer hwflow?")
+    values = {}
+    for key, value in entry.items():
+        if key == "op":
+            continue
+        if isinstance(value, Mapping) and "constant" in value:
+            array = np.asarray(arrays[value["constant"]])
+            if value["type"] is None:
+                value = Constant(array.astype(np.float64))
+            else:
+                value = Constant.from_codes(array.astype(np.int64), FixedType.parse(value["type"]))
+        elif isinstance(value, Mapping) and "window" in value:
+            value = Window(**{name: tuple(size) for name, size in value["window"].items()})
+        elif isinstance(value, Mapping):
+            value = FixedType.parse(value["type"])
+        elif isinstance(value, list):
+            value = tuple(value)
+        values[key] = value
+    return OPERATIONS[entry["op"]](**values)

@@ -1,0 +1,255 @@
+"""Hardening: from a network of real values to the typed graph that all executors run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwflow.calibration import Calibration, calibrate, magnitude_bits, sum_bits
+from hwflow.errors import HwflowError
+from hwflow.fixed import FixedType, Overflow, Rounding
+from hwflow.graph import (
+    Add,
+    AveragePool2D,
+    Constant,
+    Flatten,
+    GlobalAveragePool2D,
+    Graph,
+    Input,
+    MaxPool2D,
+    Node,
+    ReLU,
+    Rescale,
+    Softmax,
+    WeightLayer,
+)
+from hwflow.scaling import ScalePlan, ScalingOptions, scale_graph
+
+BIAS_BITS = 16
+FACTOR_BITS = 16
+TABLE_TYPE = FixedType(18, 8, True, Rounding.RND, Overflow.SAT)
+TABLE_SIZE = 1024
+
+
+@dataclass(frozen=True)
+class HardenOptions:
+    """How a network is hardened.
+
+    Attributes:
+        scaling: weight format, t and the scale plan's options.
+        activation_bits: width of every activation, 8 to 16.
+        guard_bits: integer bits added to what calibration finds, for images and faults that go beyond.
+        rounding: how an accumulator is rounded when it becomes an activation.
+        storage: storage code of the weight memories.
+    """
+
+    scaling: ScalingOptions = field(default_factory=ScalingOptions)
+    activation_bits: int = 16
+    guard_bits: int = 1
+    rounding: Rounding = Rounding.RND
+    storage: str = "plain"
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.activation_bits <= 16:
+            raise HwflowError(f"activation_bits={self.activation_bits} must be 8 to 16")
+        if not 0 <= self.guard_bits < self.activation_bits:
+            raise HwflowError(f"guard_bits={self.guard_bits} must be 0 to {self.activation_bits - 1}")
+
+
+@dataclass(frozen=True)
+class Hardened:
+    """A hardened network.
+
+    Attributes:
+        graph: the typed graph.
+        plan: what scaling did.
+        calibration: ranges that the activation types come from.
+    """
+
+    graph: Graph
+    plan: ScalePlan
+    calibration: Calibration
+
+
+def harden(graph: Graph, images: npt.NDArray[Any], options: HardenOptions | None = None) -> Hardened:
+    """Scale the weights, calibrate, and resolve every type.
+
+    Args:
+        graph: an untyped graph, from :func:`hwflow.hls4ml_adapter.read_graph`.
+        images: real calibration images ``(n, *input shape)``.
+        options: see :class:`HardenOptions`.
+
+    Raises:
+        HwflowError: weights, images or options that cannot be hardened, in one line.
+    """
+    options = options or HardenOptions()
+    scaled, plan = scale_graph(graph, options.scaling)
+    calibration = calibrate(scaled, images)
+    return Hardened(_Typer(scaled, calibration, options).typed(), plan, calibration)
+
+
+class _Typer:
+    """Resolves types in graph order; a tensor's type depends on its inputs and its sole consumer."""
+
+    def __init__(self, graph: Graph, calibration: Calibration, options: HardenOptions) -> None:
+        self.graph = graph
+        self.calibration = calibration
+        self.options = options
+        self.done: dict[str, Node] = {}
+
+    def typed(self) -> Graph:
+        for node in self.graph:
+            self.done[node.name] = self._resolve(node)
+        return Graph(tuple(self.done.values()), self.graph.name)
+
+    def _resolve(self, node: Node) -> Node:
+        inputs = [self.done[name].resolved for name in node.inputs]
+        match node:
+            case Input():
+                return replace(node, type=self._calibrated(node))
+            case WeightLayer():
+                return self._weight_layer(node, inputs[0])
+            case MaxPool2D() | Flatten():
+                return replace(node, type=inputs[0])
+            case ReLU():
+                return replace(node, type=self._requested(node) or self._calibrated(node, signed=False))
+            case Add():
+                return replace(node, type=self._activation(node))
+            case AveragePool2D():
+                return self._average(node, node.window.kernel[0] * node.window.kernel[1], inputs[0])
+            case GlobalAveragePool2D():
+                source = self.graph.inputs_of(node)[0]
+                return self._average(node, math.prod(source.shape[:-1]), inputs[0])
+            case Rescale():
+                return self._rescale(node, inputs[0])
+            case Softmax():
+                return self._softmax(node, inputs[0])
+        raise HwflowError(f"{node.name}: {node.op} cannot be hardened")
+
+    def _weight_layer(self, node: WeightLayer, x: FixedType) -> WeightLayer:
+        weight_type = replace(self.options.scaling.weight_type, rounding=Rounding.RND_CONV, overflow=Overflow.SAT)
+        codes = weight_type.encode(node.weight.values)
+        weight = Constant.from_codes(codes, weight_type)
+        fraction = weight_type.fraction + x.fraction
+        bias = _bias(node.bias, fraction)
+        accum = accumulator_type(node, weight_type, x, bias)
+        exact = isinstance(self.graph.sole_consumer(node), Rescale)
+        return replace(
+            node,
+            weight=weight,
+            bias=bias,
+            accum=accum,
+            type=accum if exact else self._activation(node),
+            storage=self.options.storage,
+        )
+
+    def _rescale(self, node: Rescale, x: FixedType) -> Rescale:
+        factor = _factor(node.factor)
+        assert factor.type is not None
+        after_accumulator = isinstance(self.done[node.inputs[0]], WeightLayer)
+        if factor.type.width == 1 and not after_accumulator:
+            return replace(node, factor=factor, type=x.shifted(-factor.type.fraction))
+        return replace(node, factor=factor, type=self._activation(node))
+
+    def _average(self, node: Any, count: int, x: FixedType) -> Node:
+        extra = (count - 1).bit_length()
+        integer = sum_bits(x, count)
+        accum = FixedType(integer + x.fraction + extra, integer)
+        resolved: Node = replace(
+            node, accum=accum, type=self._requested(node) or self._calibrated(node, signed=x.signed)
+        )
+        return resolved
+
+    def _softmax(self, node: Softmax, x: FixedType) -> Softmax:
+        classes = node.shape[-1]
+        growth = (classes - 1).bit_length()
+        return replace(
+            node,
+            norm=FixedType(x.width - x.signed, x.integer - x.signed, signed=False),
+            exp_table=TABLE_TYPE,
+            accum=FixedType(TABLE_TYPE.width + growth, TABLE_TYPE.integer + growth),
+            inv_input=TABLE_TYPE,
+            inv_table=TABLE_TYPE,
+            exp_size=min(TABLE_SIZE, 1 << (x.width - x.signed)),
+            inv_size=TABLE_SIZE,
+            type=FixedType(self.options.activation_bits, 1, False, self.options.rounding, Overflow.SAT),
+        )
+
+    def _activation(self, node: Node) -> FixedType:
+        """The type of a tensor that an accumulator or a sum is rounded to.
+
+        Where a ReLU alone reads it, it takes the ReLU's grid and upper limit and one more bit for the
+        sign: the value is then rounded and saturated once, and ReLU only drops the negative half.
+        """
+        reader = self.graph.sole_consumer(node)
+        if isinstance(reader, ReLU):
+            relu = self._requested(reader) or self._calibrated(reader, signed=False)
+            if not relu.signed:
+                return replace(relu, width=relu.width + 1, integer=relu.integer + 1, signed=True)
+            return relu
+        return self._requested(node) or self._calibrated(node)
+
+    def _calibrated(self, node: Node, signed: bool = True) -> FixedType:
+        width = self.options.activation_bits
+        integer = self.calibration.integer_bits(node.name, signed, self.options.guard_bits)
+        return FixedType(width, integer, signed, self.options.rounding, Overflow.SAT)
+
+    def _requested(self, node: Node) -> FixedType | None:
+        """The quantiser that the network itself asks for, moved by the scale of the tensor."""
+        if node.type is None:
+            return None
+        return node.type.shifted(magnitude_bits(node.scale) - (math.frexp(node.scale)[0] == 0.5))
+
+
+def accumulator_type(layer: WeightLayer, weight: FixedType, x: FixedType, bias: Constant) -> FixedType:
+    """The accumulator that no input and no flipped weight or bias bit can overflow.
+
+    The bound takes every weight, input and bias at the largest magnitude of its type.
+    """
+    assert bias.type is not None
+    fraction = weight.fraction + x.fraction
+    products = layer.n_in * max(-weight.min_code, weight.max_code) * max(-x.min_code, x.max_code)
+    bound = products + (max(-bias.type.min_code, bias.type.max_code) << (fraction - bias.type.fraction))
+    width = bound.bit_length() + 1
+    return FixedType(width, width - fraction)
+
+
+def _bias(bias: Constant, accum_fraction: int) -> Constant:
+    """The bias in 16 bits, on a grid that the accumulator holds exactly."""
+    integer = magnitude_bits(float(np.max(np.abs(bias.values), initial=0.0))) + 1
+    fraction = min(BIAS_BITS - integer, accum_fraction)
+    width = max(integer + fraction, 1)
+    type_ = FixedType(width, width - fraction, True, Rounding.RND_CONV, Overflow.SAT)
+    return Constant.from_codes(type_.encode(bias.values), type_)
+
+
+def _factor(factor: Constant) -> Constant:
+    """Positive multipliers: one bit for a power of two, else 16 significant bits of the largest."""
+    largest = float(factor.values.max())
+    exponent = magnitude_bits(largest)
+    mantissas = {math.frexp(value) for value in factor.values.tolist()}
+    if len(mantissas) == 1 and next(iter(mantissas))[0] == 0.5:
+        type_ = FixedType(1, exponent, signed=False)
+    else:
+        type_ = FixedType(FACTOR_BITS, exponent, False, Rounding.RND_CONV, Overflow.SAT)
+    return Constant.from_codes(type_.encode(factor.values), type_)
+
+
+def summary(hardened: Hardened) -> Mapping[str, Any]:
+    """Calibration and plan as JSON data, for a design folder."""
+    plan = hardened.plan
+    return {
+        "calibration": {"images": hardened.calibration.images, "ranges": dict(hardened.calibration.ranges)},
+        "plan": {
+            "layers": [vars(layer) for layer in plan.layers],
+            "rescales": [{"name": name, "factor": factor} for name, factor in plan.rescales],
+            "output_scale": plan.output_scale,
+            "logit_scale": plan.logit_scale,
+            "notes": list(plan.notes),
+        },
+    }

@@ -1,0 +1,33 @@
+"""Sliding windows over batches of channels-last images, as views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwflow.graph import Window
+
+
+def windows(images: npt.NDArray[Any], window: Window, pad_value: float = 0) -> npt.NDArray[Any]:
+    """All windows of ``images (n, height, width, channels)``.
+
+    Returns:
+        ``(n, rows, columns, kernel_h, kernel_w, channels)``, a view of the padded images.
+    """
+    top, bottom, left, right = window.padding
+    if any(window.padding):
+        pads = ((0, 0), (top, bottom), (left, right), (0, 0))
+        images = np.pad(images, pads, constant_values=pad_value)
+    view = np.lib.stride_tricks.sliding_window_view(images, window.kernel, axis=(1, 2))
+    view = view[:, :: window.strides[0], :: window.strides[1]]
+    return np.moveaxis(view, 3, 5)
+
+
+def patches(images: npt.NDArray[Any], window: Window) -> npt.NDArray[Any]:
+    """The im2col matrix ``(n, rows, columns, kernel_h * kernel_w * channels)``."""
+    if window.kernel == (1, 1) and not any(window.padding):
+        return images[:, :: window.strides[0], :: window.strides[1]]
+    view = windows(images, window)
+    return np.ascontiguousarray(view).reshape(*view.shape[:3], -1)

@@ -1,0 +1,215 @@
+"""The graph in exact integer arithmetic: the reference that firmware and RTL must equal bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwflow.errors import HwflowError
+from hwflow.faults import FaultList
+from hwflow.fixed import FixedType
+from hwflow.graph import (
+    Add,
+    AveragePool2D,
+    Conv2D,
+    Flatten,
+    FloatArray,
+    GlobalAveragePool2D,
+    Graph,
+    Input,
+    IntArray,
+    MaxPool2D,
+    Node,
+    ReLU,
+    Rescale,
+    Softmax,
+    WeightLayer,
+    Window,
+)
+from hwflow.memory import layer_bias_type, memory_of, read_with_faults
+from hwflow.reference._windows import patches, windows
+from hwflow.reference.softmax import SoftmaxKernel
+
+FLOAT64_EXACT_BITS = 53
+"""Sums of integers are exact in float64 while every partial sum stays below 2^53."""
+
+
+@dataclass
+class _Matrix:
+    """The operands of one weight layer: float64 holding integers ``(n_in, n_out)``, and the bias in
+    accumulator codes ``(n_out,)``."""
+
+    weight: FloatArray
+    bias: FloatArray
+
+
+class IntegerExecutor:
+    """Runs a typed graph on integer codes.
+
+    Products are summed by float64 matrix multiplication. That is exact: with weight codes below 2^a,
+    input codes below 2^b and n products, every partial sum stays below n 2^(a+b) plus the bias, which
+    is what the accumulator's width states; the constructor checks that it is at most 53 bits.
+
+    Raises:
+        HwflowError: the graph is not typed, or a layer's accumulator needs more than 53 bits.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        if not graph.is_typed:
+            raise HwflowError("the reference runs hardened graphs only; harden the network first")
+        self.graph = graph
+        self._matrices: dict[str, _Matrix] = {}
+        self._softmax: dict[str, SoftmaxKernel] = {}
+        for layer in graph.weight_layers:
+            self._matrices[layer.name] = _layer_matrix(layer)
+        for node in graph.of_type(Softmax):
+            self._softmax[node.name] = SoftmaxKernel(node, graph.inputs_of(node)[0].resolved)
+
+    def encode(self, images: npt.NDArray[Any]) -> IntArray:
+        """Input codes of real images ``(n, *input shape)``."""
+        return self.graph.input.resolved.encode(images)
+
+    def decode(self, codes: IntArray) -> FloatArray:
+        """True output values of output codes: decoded and divided by the scale of the output."""
+        return self.graph.output.resolved.decode(codes) / self.graph.output.scale
+
+    def run(
+        self,
+        codes: IntArray,
+        faults: FaultList | None = None,
+        observe: Callable[[Node, IntArray], None] | None = None,
+    ) -> IntArray:
+        """Output codes ``(n, *output shape)`` of input codes ``(n, *input shape)``.
+
+        Args:
+            codes: codes of the input type.
+            faults: upsets of the stored words, present for the whole run.
+            observe: called with every node and its output codes.
+
+        Raises:
+            HwflowError: codes of another shape, or faults of another design.
+        """
+        if codes.shape[1:] != self.graph.input.shape:
+            raise HwflowError(f"inputs have shape {codes.shape[1:]}, but the network takes {self.graph.input.shape}")
+        with self._faulted(faults):
+            values: dict[str, IntArray] = {}
+            pending = {name: len(readers) for name, readers in self.graph.consumers.items()}
+            for node in self.graph:
+                result = codes if isinstance(node, Input) else self._evaluate(node, [values[n] for n in node.inputs])
+                if observe is not None:
+                    observe(node, result)
+                values[node.name] = result
+                for name in node.inputs:
+                    pending[name] -= 1
+                    if not pending[name]:
+                        values.pop(name, None)
+        return values[self.graph.output.name]
+
+    @contextmanager
+    def _faulted(self, faults: FaultList | None) -> Iterator[None]:
+        """Put the faulted weights into the matrices, and the clean ones back afterwards."""
+        undo: list[tuple[FloatArray, Any, FloatArray]] = []
+        if faults is not None:
+            faults.check(tuple(memory_of(self.graph, m.name) for m in faults.memories), self.graph.digest)
+        try:
+            for memory in () if faults is None else faults.memories:
+                layer_name, kind = memory.name.rsplit(".", 1)
+                layer = self.graph[layer_name]
+                assert isinstance(layer, WeightLayer) and faults is not None
+                index, codes = read_with_faults(layer, kind, faults)
+                if not len(index):
+                    continue
+                matrix = self._matrices[layer_name]
+                if kind == "weight":
+                    target = matrix.weight
+                    place: Any = (index % layer.n_in, index // layer.n_in)
+                    new = codes.astype(np.float64)
+                else:
+                    target, place = matrix.bias, index
+                    new = _bias_in_accum(layer, codes)
+                undo.append((target, place, target[place].copy()))
+                target[place] = new
+            yield
+        finally:
+            for target, place, old in undo:
+                target[place] = old
+
+    def _evaluate(self, node: Node, sources: list[IntArray]) -> IntArray:
+        inputs = self.graph.inputs_of(node)
+        x, x_type = sources[0], inputs[0].resolved
+        match node:
+            case WeightLayer():
+                return self._weight_layer(node, x)
+            case ReLU():
+                return node.resolved.cast(np.maximum(x, 0), x_type)
+            case MaxPool2D():
+                return node.resolved.cast(_max_pool(x, node.window, x_type), x_type)
+            case AveragePool2D():
+                sums = windows(x, node.window).sum(axis=(3, 4))
+                return _average(node, node.accum, sums, node.window.kernel[0] * node.window.kernel[1], x_type)
+            case GlobalAveragePool2D():
+                return _average(node, node.accum, x.sum(axis=(1, 2)), x.shape[1] * x.shape[2], x_type)
+            case Flatten():
+                return node.resolved.cast(x.reshape(len(x), -1), x_type)
+            case Add():
+                return _add(node, x, x_type, sources[1], inputs[1].resolved)
+            case Rescale():
+                return _rescale(node, x, x_type)
+            case Softmax():
+                return self._softmax[node.name].run(x)
+        raise HwflowError(f"{node.name}: {node.op} has no integer kernel")
+
+    def _weight_layer(self, node: WeightLayer, x: IntArray) -> IntArray:
+        matrix = self._matrices[node.name]
+        rows = patches(x, node.window) if isinstance(node, Conv2D) else x
+        accumulator = rows.astype(np.float64) @ matrix.weight + matrix.bias
+        assert node.accum is not None
+        return node.resolved.cast(accumulator.astype(np.int64), node.accum)
+
+
+def _layer_matrix(layer: WeightLayer) -> _Matrix:
+    assert layer.accum is not None
+    if layer.accum.width > FLOAT64_EXACT_BITS:
+        raise HwflowError(
+            f"{layer.name}: its accumulator needs {layer.accum.width} bits, more than the {FLOAT64_EXACT_BITS} "
+            "that stay exact; use narrower activations"
+        )
+    weight = layer.weight.codes.reshape(layer.n_in, layer.n_out).astype(np.float64)
+    return _Matrix(weight, _bias_in_accum(layer, layer.bias.codes))
+
+
+def _bias_in_accum(layer: WeightLayer, codes: IntArray) -> FloatArray:
+    assert layer.accum is not None
+    return layer.accum.cast(codes, layer_bias_type(layer)).astype(np.float64)
+
+
+def _max_pool(x: IntArray, window: Window, type_: FixedType) -> IntArray:
+    return windows(x, window, type_.min_code).max(axis=(3, 4))
+
+
+def _average(node: Node, accum: FixedType | None, sums: IntArray, count: int, source: FixedType) -> IntArray:
+    """Sum in the accumulator's LSB, divided toward zero, then cast."""
+    if accum is None:
+        raise HwflowError(f"{node.name}: its accumulator type is not resolved; harden the graph first")
+    wide = sums << (accum.fraction - source.fraction)
+    quotient = np.sign(wide) * (np.abs(wide) // count)
+    return node.resolved.cast(quotient, accum)
+
+
+def _add(node: Node, a: IntArray, a_type: FixedType, b: IntArray, b_type: FixedType) -> IntArray:
+    fraction = max(a_type.fraction, b_type.fraction)
+    integer = max(a_type.integer + (not a_type.signed), b_type.integer + (not b_type.signed)) + 1
+    full = FixedType(integer + fraction, integer)
+    return node.resolved.cast(full.cast(a, a_type) + full.cast(b, b_type), full)
+
+
+def _rescale(node: Rescale, x: IntArray, source: FixedType) -> IntArray:
+    factor = node.factor.type
+    assert factor is not None
+    product = FixedType(source.width + factor.width, source.integer + factor.integer, source.signed)
+    return node.resolved.cast(x * node.factor.codes, product)

@@ -1,0 +1,87 @@
+"""The graph in float64: for calibration, and to check scaling against the original network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from hwflow.errors import HwflowError
+from hwflow.graph import (
+    Add,
+    AveragePool2D,
+    Conv2D,
+    Dense,
+    Flatten,
+    FloatArray,
+    GlobalAveragePool2D,
+    Graph,
+    MaxPool2D,
+    Node,
+    ReLU,
+    Rescale,
+    Softmax,
+)
+from hwflow.reference._windows import patches, windows
+
+Observer = Callable[[Node, FloatArray], None]
+
+
+class RealExecutor:
+    """Runs a graph, typed or not, on real values in float64; types round nothing."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def run(self, images: FloatArray, observe: Observer | None = None) -> FloatArray:
+        """Outputs ``(n, *output shape)`` of images ``(n, *input shape)``, in stored values.
+
+        Args:
+            images: real input values.
+            observe: called with every node and its output.
+        """
+        values: dict[str, FloatArray] = {}
+        pending = {name: len(readers) for name, readers in self.graph.consumers.items()}
+        for node in self.graph:
+            sources = [values[name] for name in node.inputs]
+            result = evaluate(node, sources) if sources else np.asarray(images, dtype=np.float64)
+            if observe is not None:
+                observe(node, result)
+            values[node.name] = result
+            for name in node.inputs:
+                pending[name] -= 1
+                if not pending[name]:
+                    values.pop(name, None)
+        return values[self.graph.output.name]
+
+
+def evaluate(node: Node, sources: list[FloatArray]) -> FloatArray:
+    """The real output ``(n, *shape)`` of one node.
+
+    Raises:
+        HwflowError: an operation that it does not know.
+    """
+    x = sources[0]
+    match node:
+        case Conv2D():
+            return patches(x, node.window) @ node.weight.values.reshape(-1, node.n_out) + node.bias.values
+        case Dense():
+            return x @ node.weight.values + node.bias.values
+        case ReLU():
+            return np.maximum(x, 0.0)
+        case MaxPool2D():
+            return windows(x, node.window, -np.inf).max(axis=(3, 4))
+        case AveragePool2D():
+            return windows(x, node.window).mean(axis=(3, 4))
+        case GlobalAveragePool2D():
+            return x.mean(axis=(1, 2))
+        case Flatten():
+            return x.reshape(len(x), -1)
+        case Add():
+            return x + sources[1]
+        case Rescale():
+            return x * node.factor.values
+        case Softmax():
+            exponentials = np.exp(x - x.max(axis=-1, keepdims=True))
+            return exponentials / exponentials.sum(axis=-1, keepdims=True)
+    raise HwflowError(f"{node.name}: {node.op} has no float64 kernel")

@@ -1,0 +1,105 @@
+"""Reuse factors: hls4ml's one knob, for the firmware and for the RTL alike.
+
+A layer with ``n_in x n_out`` weights and reuse factor R does ``n_in n_out / R`` multiplications a
+cycle. The firmware (Resource strategy) and the RTL each accept only some R; a factor chosen here is
+valid for both.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+from hwflow.errors import HwflowError
+from hwflow.graph import Conv2D, Graph, WeightLayer
+
+
+def fold(layer: WeightLayer, reuse_factor: int) -> tuple[int, int]:
+    """PE and SIMD of the RTL's matrix-vector unit: outputs and inputs that it handles in a cycle.
+
+    PE x SIMD = n_in n_out / R. SIMD divides what one window position offers (a convolution's input
+    channels, all inputs of a dense layer), PE divides the outputs, and SIMD is as large as it can be,
+    which leaves the fewest accumulators.
+
+    Raises:
+        HwflowError: R has no such fold.
+    """
+    pair = _fold(layer.n_in, layer.n_out, _lane_limit(layer), reuse_factor)
+    if pair is None:
+        raise HwflowError(
+            f"{layer.name}: reuse factor {reuse_factor} is not valid; choose from "
+            f"{', '.join(map(str, valid_reuse_factors(layer)))}"
+        )
+    return pair
+
+
+def valid_reuse_factors(layer: WeightLayer) -> list[int]:
+    """Reuse factors that both hls4ml's Resource strategy and the RTL can build, ascending."""
+    return list(_valid(layer.n_in, layer.n_out, _lane_limit(layer)))
+
+
+def choose_reuse(graph: Graph, reuse: int | None = None, target_cycles: int | None = None) -> dict[str, int]:
+    """A valid reuse factor for every weight layer.
+
+    Args:
+        graph: the network.
+        reuse: the factor wanted for every layer; the nearest valid one is taken.
+        target_cycles: cycles an image instead: every layer gets the largest factor that keeps it
+            within the target, so that the layers are balanced.
+
+    Returns:
+        Factors by layer name. With neither argument, the target is what the busiest layer needs with
+        one input channel and one output at a time, divided by 16: small designs at little cost.
+
+    Raises:
+        HwflowError: both arguments, or a number below one.
+    """
+    if reuse is not None and target_cycles is not None:
+        raise HwflowError("give a reuse factor or target cycles, not both")
+    for name, value in (("reuse", reuse), ("target cycles", target_cycles)):
+        if value is not None and value < 1:
+            raise HwflowError(f"{name}={value} must be at least 1")
+    layers = graph.weight_layers
+    if reuse is not None:
+        return {layer.name: _nearest(valid_reuse_factors(layer), reuse) for layer in layers}
+    if target_cycles is None:
+        busiest = max((layer.vectors * layer.n_in * layer.n_out for layer in layers), default=1)
+        target_cycles = max(1, busiest // 16)
+    return {layer.name: _within(valid_reuse_factors(layer), target_cycles / layer.vectors) for layer in layers}
+
+
+def _lane_limit(layer: WeightLayer) -> int:
+    return int(layer.weight.values.shape[-2]) if isinstance(layer, Conv2D) else layer.n_in
+
+
+@cache
+def _fold(n_in: int, n_out: int, lanes: int, reuse_factor: int) -> tuple[int, int] | None:
+    if reuse_factor < 1 or (n_in * n_out) % reuse_factor:
+        return None
+    if n_in % reuse_factor if reuse_factor <= n_in else reuse_factor % n_in:
+        return None
+    products = n_in * n_out // reuse_factor
+    for simd in sorted(_divisors(lanes), reverse=True):
+        if products % simd == 0 and n_out % (products // simd) == 0:
+            return products // simd, simd
+    return None
+
+
+@cache
+def _valid(n_in: int, n_out: int, lanes: int) -> tuple[int, ...]:
+    candidates = _divisors(n_in) | {n_in * outputs for outputs in _divisors(n_out)}
+    return tuple(sorted(factor for factor in candidates if _fold(n_in, n_out, lanes, factor)))
+
+
+@cache
+def _divisors(number: int) -> frozenset[int]:
+    small = [divisor for divisor in range(1, math.isqrt(number) + 1) if number % divisor == 0]
+    return frozenset(small + [number // divisor for divisor in small])
+
+
+def _nearest(factors: list[int], wanted: int) -> int:
+    return min(factors, key=lambda factor: (abs(factor - wanted), factor))
+
+
+def _within(factors: list[int], limit: float) -> int:
+    return max((factor for factor in factors if factor <= limit), default=factors[0])

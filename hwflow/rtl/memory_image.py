@@ -1,0 +1,85 @@
+"""Memory images: stored words packed into the words of the hardware, and fault coordinates with them.
+
+The matrix-vector unit reads PE x SIMD stored words at once. Stored word ``o n_in + i`` (output o, input
+i) lies at address ``(o // PE) (n_in / SIMD) + i // SIMD``, in lane ``(o % PE) SIMD + i % SIMD``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hwflow.graph import IntArray, WeightLayer
+from hwflow.memory import layer_storage, stored_words
+
+
+@dataclass(frozen=True)
+class Packing:
+    """The bijection between one memory's stored words and the hardware's words.
+
+    Attributes:
+        n_in, n_out: shape of the matrix; a bias memory has ``n_in = simd = 1``.
+        pe, simd: lanes of a hardware word.
+        bits: bits of a stored word.
+    """
+
+    n_in: int
+    n_out: int
+    pe: int
+    simd: int
+    bits: int
+
+    @property
+    def depth(self) -> int:
+        """Hardware words."""
+        return (self.n_in // self.simd) * (self.n_out // self.pe)
+
+    @property
+    def width(self) -> int:
+        """Bits of a hardware word."""
+        return self.pe * self.simd * self.bits
+
+    def place(self, word: IntArray, bit: IntArray) -> tuple[IntArray, IntArray]:
+        """Hardware address and bit position of bits of stored words."""
+        output, index = np.divmod(word, self.n_in)
+        address = (output // self.pe) * (self.n_in // self.simd) + index // self.simd
+        lane = (output % self.pe) * self.simd + index % self.simd
+        return address, lane * self.bits + bit
+
+    def pack(self, words: IntArray) -> list[int]:
+        """Hardware words of stored words ``(n_out * n_in,)``."""
+        shape = (self.n_out // self.pe, self.pe, self.n_in // self.simd, self.simd)
+        lanes = words.reshape(shape).transpose(0, 2, 1, 3).reshape(self.depth, -1)
+        if self.bits == 8:
+            raw = lanes.astype(np.uint8).tobytes()
+            step = lanes.shape[1]
+            return [int.from_bytes(raw[i : i + step], "little") for i in range(0, len(raw), step)]
+        packed = []
+        for row in lanes.tolist():
+            value = 0
+            for word in reversed(row):
+                value = value << self.bits | word
+            packed.append(value)
+        return packed
+
+
+def packing(layer: WeightLayer, kind: str, pe: int, simd: int) -> Packing:
+    """The packing of a layer's ``weight`` or ``bias`` memory."""
+    bits = layer_storage(layer, kind).bits
+    if kind == "weight":
+        return Packing(layer.n_in, layer.n_out, pe, simd, bits)
+    return Packing(1, layer.n_out, pe, 1, bits)
+
+
+def write_image(path: Path, layer: WeightLayer, kind: str, pe: int, simd: int) -> None:
+    """Write a ``$readmemh`` file of a layer's ``weight`` or ``bias`` memory."""
+    layout = packing(layer, kind, pe, simd)
+    write_hex(path, layout.pack(stored_words(layer, kind)), layout.width)
+
+
+def write_hex(path: Path, words: list[int], width: int) -> None:
+    """Write words of ``width`` bits, one a line, as ``$readmemh`` reads them."""
+    digits = -(-width // 4)
+    path.write_text("".join(f"{word:0{digits}x}\n" for word in words))

@@ -1,0 +1,364 @@
+"""From the typed graph to a netlist: which leaf modules, with which parameters, joined by which streams."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from hwflow.errors import HwflowError
+from hwflow.fixed import FixedType, Overflow, Rounding
+from hwflow.graph import (
+    Add,
+    AveragePool2D,
+    Conv2D,
+    Flatten,
+    GlobalAveragePool2D,
+    Graph,
+    Input,
+    MaxPool2D,
+    Node,
+    ReLU,
+    Rescale,
+    WeightLayer,
+    Window,
+)
+from hwflow.memory import layer_bias_type
+from hwflow.reuse import fold
+from hwflow.rtl.depth import FifoDepths
+
+ROUNDING_CODES = {rounding: code for code, rounding in enumerate(Rounding)}
+OVERFLOW_CODES = {overflow: code for code, overflow in enumerate(Overflow)}
+INPUT_LANES = 4
+"""A pixel of up to this many channels comes in as one beat, one of more channels element by element."""
+
+Parameter = int | str
+"""An integer, or SystemVerilog text."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """An AXI4-Stream inside the design: ``lanes`` elements of ``width`` bits a beat.
+
+    Attributes:
+        name: prefix of its signals.
+        type: type of an element.
+        lanes: elements a beat; they divide the channels.
+        channels: channels of the tensor.
+        beats: beats an image.
+    """
+
+    name: str
+    type: FixedType
+    lanes: int
+    channels: int
+    beats: int
+
+    @property
+    def width(self) -> int:
+        """Bits a beat."""
+        return self.type.width * self.lanes
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One leaf module in the design; streams by the module's port prefix."""
+
+    module: str
+    name: str
+    parameters: Mapping[str, Parameter]
+    inputs: Mapping[str, Stream]
+    outputs: tuple[Stream, ...]
+
+    @property
+    def is_fork(self) -> bool:
+        """Whether its outputs are one packed port."""
+        return self.module == "hwflow_fork"
+
+
+@dataclass(frozen=True)
+class MatrixUnit:
+    """Where a weight layer's memories are in the hardware.
+
+    Attributes:
+        layer: the layer's name.
+        instance: name of its matrix-vector unit.
+        pe, simd: its fold.
+        weight_file, bias_file: memory images.
+    """
+
+    layer: str
+    instance: str
+    pe: int
+    simd: int
+    weight_file: str
+    bias_file: str
+
+
+@dataclass
+class Netlist:
+    """A whole design: streams, instances, and the matrix units with their memories."""
+
+    name: str
+    input: Stream
+    output: Stream
+    streams: list[Stream] = field(default_factory=list)
+    instances: list[Instance] = field(default_factory=list)
+    units: list[MatrixUnit] = field(default_factory=list)
+
+
+def build_netlist(graph: Graph, reuse: Mapping[str, int]) -> Netlist:
+    """The dataflow design of a typed graph.
+
+    Args:
+        graph: a typed graph.
+        reuse: reuse factor of every weight layer.
+
+    Raises:
+        HwflowError: an operation that the RTL lacks, or an invalid reuse factor.
+    """
+    if not graph.is_typed:
+        raise HwflowError("RTL is made from hardened graphs only; harden the network first")
+    return _Builder(graph, reuse).build()
+
+
+def identifier(name: str) -> str:
+    """``name`` as part of a SystemVerilog identifier."""
+    return re.sub(r"\W", "_", name)
+
+
+class _Builder:
+    def __init__(self, graph: Graph, reuse: Mapping[str, int]) -> None:
+        self.graph = graph
+        self.reuse = reuse
+        self.depths = FifoDepths(graph)
+        self.streams: list[Stream] = []
+        self.instances: list[Instance] = []
+        self.units: list[MatrixUnit] = []
+        self.available: dict[str, list[Stream]] = {}
+        self.names: set[str] = set()
+
+    def build(self) -> Netlist:
+        for node in self.graph:
+            sources = [self.available[name].pop(0) for name in node.inputs]
+            self._publish(node, self._node(node, sources))
+        output = self.available[self.graph.output.name][0]
+        entry = self.streams[0]
+        return Netlist(identifier(self.graph.name), entry, output, self.streams, self.instances, self.units)
+
+    def _publish(self, node: Node, stream: Stream) -> None:
+        """Offer a tensor to its readers, through a fork where there are several."""
+        readers = len(self.graph.consumers[node.name])
+        if readers < 2:
+            self.available[node.name] = [stream]
+            return
+        copies = [self._stream(f"{node.name}_copy{i}", stream) for i in range(readers)]
+        self._instance("fork", node, {"WIDTH": stream.width, "N": readers}, {"s": stream}, *copies, suffix="fork")
+        self.available[node.name] = copies
+
+    def _node(self, node: Node, sources: list[Stream]) -> Stream:
+        match node:
+            case Input():
+                channels = node.shape[-1]
+                lanes = channels if channels <= INPUT_LANES else 1
+                return self._tensor(node, node.name, node.resolved, lanes)
+            case WeightLayer():
+                return self._weight_layer(node, sources[0])
+            case ReLU():
+                return self._elementwise("relu", node, sources[0], {})
+            case Flatten():
+                return replace(sources[0], channels=math.prod(node.shape))
+            case Rescale():
+                return self._rescale(node, sources[0])
+            case Add():
+                return self._add(node, sources)
+            case MaxPool2D() | AveragePool2D():
+                return self._pool(node, sources[0])
+            case GlobalAveragePool2D():
+                source = self.graph.inputs_of(node)[0]
+                return self._reduce(node, sources[0], math.prod(source.shape[:-1]), node.accum)
+        raise HwflowError(f"{node.name}: the RTL has no {node.op}; end the network at its logits")
+
+    def _weight_layer(self, node: WeightLayer, source: Stream) -> Stream:
+        pe, simd = fold(node, self.reuse[node.name])
+        stream = self._to_lanes(node, source, simd)
+        if isinstance(node, Conv2D):
+            stream = self._window(node, node.window, stream, 0)
+        assert node.weight.type is not None and node.accum is not None
+        bias = layer_bias_type(node)
+        name = identifier(node.name)
+        unit = MatrixUnit(node.name, f"u_{name}", pe, simd, f"{name}_weight.mem", f"{name}_bias.mem")
+        self.units.append(unit)
+        x = stream.type
+        parameters: dict[str, Parameter] = {
+            "PE": pe,
+            "SIMD": simd,
+            "N_IN": node.n_in,
+            "N_OUT": node.n_out,
+            "X_W": x.width,
+            "X_SIGNED": int(x.signed),
+            "W_W": node.weight.type.width,
+            "ACC_W": node.accum.width,
+            "ACC_FRAC": node.accum.fraction,
+            "B_W": bias.width,
+            "B_SHIFT": node.accum.fraction - bias.fraction,
+            **_output(node.resolved),
+            "WEIGHT_FILE": f'"{unit.weight_file}"',
+            "BIAS_FILE": f'"{unit.bias_file}"',
+        }
+        out = self._tensor(node, node.name, node.resolved, pe)
+        self._instance("mvu", node, parameters, {"s": stream}, out)
+        return out
+
+    def _elementwise(self, module: str, node: Node, source: Stream, extra: Mapping[str, Parameter]) -> Stream:
+        out = self._tensor(node, node.name, node.resolved, source.lanes)
+        parameters = {"LANES": source.lanes, **_input("IN", source.type), **_output(node.resolved), **extra}
+        self._instance(module, node, parameters, {"s": source}, out)
+        return out
+
+    def _rescale(self, node: Rescale, source: Stream) -> Stream:
+        factor = node.factor.type
+        assert factor is not None
+        if factor.width == 1 and node.resolved == source.type.shifted(-factor.fraction):
+            return replace(source, type=node.resolved)
+        codes = node.factor.codes.tolist()
+        word = sum(code << (i * factor.width) for i, code in enumerate(codes))
+        bits = factor.width * len(codes)
+        extra: dict[str, Parameter] = {
+            "CHANNELS": source.channels,
+            "UNIFORM": int(len(codes) == 1),
+            "M_W": factor.width,
+            "M_FRAC": factor.fraction,
+            "M": f"{bits}'h{word:x}",
+        }
+        return self._elementwise("rescale", node, source, extra)
+
+    def _add(self, node: Add, sources: list[Stream]) -> Stream:
+        lanes = max(source.lanes for source in sources)
+        depths = self.depths.of(node)
+        a, b = (
+            self._fifo(node, self._to_lanes(node, source, lanes, prefix), depth, prefix)
+            for source, depth, prefix in zip(sources, depths, "ab", strict=True)
+        )
+        out = self._tensor(node, node.name, node.resolved, lanes)
+        parameters = {"LANES": lanes, **_input("A", a.type), **_input("B", b.type), **_output(node.resolved)}
+        self._instance("add", node, parameters, {"a": a, "b": b}, out)
+        return out
+
+    def _pool(self, node: MaxPool2D | AveragePool2D, source: Stream) -> Stream:
+        positions = math.prod(node.window.kernel)
+        if isinstance(node, AveragePool2D):
+            return self._reduce(node, self._window(node, node.window, source, 0), positions, node.accum)
+        lowest = source.type.min_code & ((1 << source.type.width) - 1)
+        return self._reduce(node, self._window(node, node.window, source, lowest), positions, None)
+
+    def _reduce(self, node: Node, source: Stream, positions: int, accum: FixedType | None) -> Stream:
+        """A pool over ``positions`` beats of every channel: the average in ``accum``, else the maximum."""
+        out = self._tensor(node, node.name, node.resolved, source.lanes)
+        parameters: dict[str, Parameter] = {
+            "MODE": int(accum is not None),
+            "LANES": source.lanes,
+            "CHANNELS": source.channels,
+            "POSITIONS": positions,
+            **_input("IN", source.type),
+            **_output(node.resolved),
+        }
+        if accum is not None:
+            parameters |= {"ACC_W": accum.width, "ACC_SHIFT": accum.fraction - source.type.fraction}
+        self._instance("pool", node, parameters, {"s": source}, out)
+        return out
+
+    def _window(self, node: Node, window: Window, source: Stream, pad_code: int) -> Stream:
+        if window.kernel == (1, 1) and window.strides == (1, 1) and not any(window.padding):
+            return source
+        height, width, channels = self.graph.inputs_of(node)[0].shape
+        top, bottom, left, right = window.padding
+        beats = math.prod(node.shape[:2]) * math.prod(window.kernel) * channels // source.lanes
+        out = self._stream(f"{node.name}_window", replace(source, beats=beats))
+        parameters: dict[str, Parameter] = {
+            "W": source.type.width,
+            "LANES": source.lanes,
+            "CHANNELS": channels,
+            "IN_H": height,
+            "IN_W_PX": width,
+            "K_H": window.kernel[0],
+            "K_W": window.kernel[1],
+            "STRIDE_H": window.strides[0],
+            "STRIDE_W": window.strides[1],
+            "PAD_T": top,
+            "PAD_B": bottom,
+            "PAD_L": left,
+            "PAD_R": right,
+            "PAD_VALUE": f"{source.type.width}'h{pad_code:x}",
+        }
+        self._instance("window", node, parameters, {"s": source}, out, suffix="window")
+        return out
+
+    def _to_lanes(self, node: Node, source: Stream, lanes: int, prefix: str = "") -> Stream:
+        """``source`` with another number of lanes, by way of their common divisor where neither divides."""
+        if source.lanes == lanes:
+            return source
+        common = math.gcd(source.lanes, lanes)
+        for target in (common, lanes):
+            if source.lanes == target:
+                continue
+            suffix = f"{prefix}lanes{target}"
+            elements = source.beats * source.lanes
+            out = self._stream(f"{node.name}_{suffix}", replace(source, lanes=target, beats=elements // target))
+            parameters = {"W": source.type.width, "LANES_IN": source.lanes, "LANES_OUT": target}
+            self._instance("width", node, parameters, {"s": source}, out, suffix=suffix)
+            source = out
+        return source
+
+    def _fifo(self, node: Node, source: Stream, pixels: int, prefix: str) -> Stream:
+        depth = pixels * (source.channels // source.lanes)
+        out = self._stream(f"{node.name}_{prefix}fifo", source)
+        self._instance(
+            "fifo", node, {"WIDTH": source.width, "DEPTH": depth}, {"s": source}, out, suffix=f"{prefix}fifo"
+        )
+        return out
+
+    def _tensor(self, node: Node, name: str, type_: FixedType, lanes: int) -> Stream:
+        elements = math.prod(node.shape)
+        return self._stream(name, Stream(name, type_, lanes, node.shape[-1], elements // lanes))
+
+    def _stream(self, name: str, like: Stream) -> Stream:
+        name = self._unique(f"s_{identifier(name)}")
+        stream = replace(like, name=name)
+        self.streams.append(stream)
+        return stream
+
+    def _instance(
+        self,
+        module: str,
+        node: Node,
+        parameters: Mapping[str, Parameter],
+        inputs: Mapping[str, Stream],
+        *outputs: Stream,
+        suffix: str = "",
+    ) -> None:
+        name = self._unique("_".join(part for part in ("u", identifier(node.name), suffix) if part))
+        self.instances.append(Instance(f"hwflow_{module}", name, parameters, inputs, outputs))
+
+    def _unique(self, name: str) -> str:
+        if name in self.names:
+            raise HwflowError(f"two layers' names give the SystemVerilog name {name}; rename one")
+        self.names.add(name)
+        return name
+
+
+def _input(prefix: str, type_: FixedType) -> dict[str, Parameter]:
+    return {
+        f"{prefix}_W": type_.width,
+        f"{prefix}_FRAC": type_.fraction,
+        f"{prefix}_SIGNED": int(type_.signed),
+    }
+
+
+def _output(type_: FixedType) -> dict[str, Parameter]:
+    return {
+        **_input("OUT", type_),
+        "ROUNDING": ROUNDING_CODES[type_.rounding],
+        "OVERFLOW": OVERFLOW_CODES[type_.overflow],
+    }

@@ -1,0 +1,109 @@
+"""Writes the RTL project: leaf modules, the structural top level and the memory images."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from hwflow import resources
+from hwflow.graph import Graph, WeightLayer
+from hwflow.rtl.memory_image import packing, write_image
+from hwflow.rtl.netlist import MatrixUnit, Netlist, Stream, build_netlist
+from hwflow.version import __version__
+
+METADATA = "rtl.json"
+TOP = "hwflow_top"
+
+
+def generate(graph: Graph, output: Path, reuse: Mapping[str, int]) -> dict[str, Any]:
+    """Write the RTL of a typed graph into the new folder ``output``.
+
+    The folder holds every leaf module, ``hwflow_top.sv``, ``*.mem`` and ``rtl.json``.
+
+    Args:
+        graph: a typed graph.
+        output: a folder that does not exist yet; its parent does.
+        reuse: reuse factor of every weight layer.
+
+    Returns:
+        The content of ``rtl.json``: graph digest, streams at the ports, and for every weight layer its
+        fold and memories.
+
+    Raises:
+        HwflowError: an operation that the RTL lacks, or an invalid reuse factor.
+    """
+    netlist = build_netlist(graph, reuse)
+    output.mkdir()
+    for module in sorted({instance.module for instance in netlist.instances} | {"hwflow_cast", "hwflow_weight_mem"}):
+        shutil.copyfile(resources.folder("hls_templates") / "rtl" / f"{module}.sv", output / f"{module}.sv")
+    (output / f"{TOP}.sv").write_text(render_top(graph, netlist))
+    for unit in netlist.units:
+        layer = _layer(graph, unit)
+        write_image(output / unit.weight_file, layer, "weight", unit.pe, unit.simd)
+        write_image(output / unit.bias_file, layer, "bias", unit.pe, unit.simd)
+    metadata = {
+        "hwflow": __version__,
+        "graph": graph.digest,
+        "input": _stream(netlist.input),
+        "output": _stream(netlist.output),
+        "layers": [
+            {**asdict(unit), "reuse_factor": reuse[unit.layer], "vectors": _layer(graph, unit).vectors}
+            for unit in netlist.units
+        ],
+    }
+    (output / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
+    return metadata
+
+
+def render_top(graph: Graph, netlist: Netlist) -> str:
+    """SystemVerilog of the structural top level."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(resources.folder("hls_templates") / "top"),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    units = []
+    for unit in netlist.units:
+        layout = packing(_layer(graph, unit), "weight", unit.pe, unit.simd)
+        units.append(
+            {
+                "instance": unit.instance,
+                "port": f"{unit.instance.removeprefix('u_')}_wb",
+                "address_bits": max(1, (layout.depth - 1).bit_length()),
+                "word_bits": layout.width,
+            }
+        )
+    return environment.get_template("hwflow_top.sv.j2").render(
+        netlist=netlist,
+        version=__version__,
+        digest=graph.digest,
+        units=units,
+        ports={unit["instance"]: unit["port"] for unit in units},
+        bytes=bus_bytes,
+    )
+
+
+def bus_bytes(bits: int) -> int:
+    """Bytes of an AXI4-Stream bus that carries ``bits``."""
+    return -(-bits // 8)
+
+
+def _layer(graph: Graph, unit: MatrixUnit) -> WeightLayer:
+    layer = graph[unit.layer]
+    assert isinstance(layer, WeightLayer)
+    return layer
+
+
+def _stream(stream: Stream) -> dict[str, Any]:
+    return {
+        "type": str(stream.type),
+        "lanes": stream.lanes,
+        "beats": stream.beats,
+        "bus_bits": bus_bytes(stream.width) * 8,
+    }

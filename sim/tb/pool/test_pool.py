@@ -1,0 +1,160 @@
+"""hwflow_pool: maximum and average against plain integers, throughput, bad parameters."""
+
+import cocotb
+import pytest
+from common import (
+    TB,
+    cast,
+    fixed,
+    gaps,
+    pack_beats,
+    parameters,
+    random_codes,
+    rtl,
+    run_tb,
+    unpack_beats,
+)
+
+from hwflow.fixed import FixedType
+
+P = parameters()
+SOURCES = rtl("pool", "cast")
+
+DEFAULTS = {
+    "MODE": 0, "LANES": 1, "CHANNELS": 1, "POSITIONS": 4, "IN_W": 8, "IN_SIGNED": 1, "IN_FRAC": 4, "ACC_W": 40,
+    "ACC_SHIFT": 0, "OUT_W": 8, "OUT_FRAC": 4, "OUT_SIGNED": 1, "ROUNDING": 0, "OVERFLOW": 0,
+}  # fmt: skip
+AVERAGE = {"MODE": 1, "OUT_W": 12, "OUT_FRAC": 6}
+
+CONFIGS = {
+    "max": {"CHANNELS": 6, "LANES": 2},
+    "max_one_beat": {"CHANNELS": 3, "LANES": 3, "POSITIONS": 9},
+    "max_two_beats": {"CHANNELS": 2, "POSITIONS": 3, "OUT_W": 5, "OUT_FRAC": 2, "ROUNDING": 6, "OVERFLOW": 1},
+    "max_unsigned": {"IN_SIGNED": 0, "OUT_W": 9, "CHANNELS": 4},
+    "max_one_position": {"POSITIONS": 1, "CHANNELS": 2},
+    "average_shift": {**AVERAGE, "CHANNELS": 4, "LANES": 2, "ACC_SHIFT": 2},
+    "average_floor_shift": {**AVERAGE, "POSITIONS": 16, "ACC_SHIFT": 1},
+    "average_grow": {**AVERAGE, "POSITIONS": 2, "ACC_SHIFT": 3, "OUT_FRAC": 7, "CHANNELS": 2},
+    "average_3": {**AVERAGE, "POSITIONS": 3, "CHANNELS": 5, "ROUNDING": 2},
+    "average_9": {**AVERAGE, "POSITIONS": 9, "ACC_SHIFT": 4, "CHANNELS": 3, "LANES": 3, "OUT_FRAC": 8},
+    "average_12": {**AVERAGE, "POSITIONS": 12, "ACC_SHIFT": 1, "CHANNELS": 2, "ROUNDING": 4},
+    "average_49_global": {**AVERAGE, "POSITIONS": 49, "IN_W": 16, "IN_FRAC": 10, "CHANNELS": 4, "LANES": 4, "OUT_W": 16, "OUT_FRAC": 10},
+    "average_unsigned": {**AVERAGE, "IN_SIGNED": 0, "POSITIONS": 7, "ACC_SHIFT": 2, "ACC_W": 11, "CHANNELS": 2},
+    "average_one_position": {**AVERAGE, "POSITIONS": 1, "ACC_SHIFT": 1},
+    "average_sat": {**AVERAGE, "POSITIONS": 6, "OUT_W": 6, "OUT_FRAC": 4, "OVERFLOW": 2, "ROUNDING": 5},
+    "average_wide": {**AVERAGE, "POSITIONS": 99, "IN_W": 24, "ACC_SHIFT": 24, "OUT_W": 48, "OUT_FRAC": 28},
+    "average_every_code": {**AVERAGE, "POSITIONS": 11, "IN_W": 5, "ACC_SHIFT": 2, "ACC_W": 9},
+}  # fmt: skip
+
+
+def golden(p, windows):
+    """Output codes of windows, each a list of POSITIONS pixels of CHANNELS codes."""
+    shift = p["ACC_SHIFT"] if p["MODE"] == 1 else 0
+    code = fixed(p, "IN")
+    code = FixedType(code.width + shift, code.integer, code.signed)
+    out = []
+    for pixels in windows:
+        for codes in zip(*pixels, strict=True):
+            if p["MODE"] == 1:
+                total = sum(codes) << shift
+                result = abs(total) // p["POSITIONS"] * (1 if total >= 0 else -1)
+            else:
+                result = max(codes)
+            out.append(cast(result, code, fixed(p, "OUT")))
+    return out
+
+
+def make_windows(p, rng, count):
+    """Random windows, the first three at the ends of the range and at zero."""
+    low, high = (-(1 << (p["IN_W"] - 1)), (1 << (p["IN_W"] - 1)) - 1) if p["IN_SIGNED"] else (0, (1 << p["IN_W"]) - 1)
+    windows = [[[code] * p["CHANNELS"]] * p["POSITIONS"] for code in (low, high, 0)]
+    for _ in range(count - 3):
+        codes = random_codes(rng, p["POSITIONS"] * p["CHANNELS"], p["IN_W"], bool(p["IN_SIGNED"]))
+        windows.append([codes[i : i + p["CHANNELS"]] for i in range(0, len(codes), p["CHANNELS"])])
+    return windows
+
+
+def sums_of(p):
+    """Windows that have every possible sum, in turn (one channel, one lane)."""
+    low, high, n = -(1 << (p["IN_W"] - 1)), (1 << (p["IN_W"] - 1)) - 1, p["POSITIONS"]
+    windows = []
+    for total in range(n * low, n * high + 1):
+        base, rest = divmod(total, n)
+        windows.append([[base + (i < rest)] for i in range(n)])
+    return windows
+
+
+async def check(dut, windows, source_stall, sink_stall):
+    tb = TB(dut)
+    source, sink = tb.source("s", source_stall), tb.sink("m", sink_stall)
+    await tb.reset()
+    codes = [code for pixels in windows for pixel in pixels for code in pixel]
+    source.send(pack_beats(codes, P["IN_W"], P["LANES"]))
+    beats = await tb.collect(sink, len(windows) * P["CHANNELS"] // P["LANES"])
+    assert unpack_beats(beats, P["OUT_W"], P["LANES"], bool(P["OUT_SIGNED"])) == golden(P, windows)
+    return tb, source, sink
+
+
+@cocotb.test()
+@cocotb.parametrize(source_stall=[0.0, 0.5], sink_stall=[0.0, 0.8])
+async def pools(dut, source_stall, sink_stall):
+    rng = TB(dut).rng
+    await check(dut, make_windows(P, rng, 12), source_stall, sink_stall)
+
+
+@cocotb.test()
+async def every_sum_is_divided_exactly(dut):
+    if P["every_sum"]:
+        await check(dut, sums_of(P), 0.0, 0.0)
+
+
+@cocotb.test()
+async def full_throughput(dut):
+    windows = make_windows(P, TB(dut).rng, 8)
+    _, source, sink = await check(dut, windows, 0.0, 0.0)
+    assert set(gaps(source.cycles)) <= {1}
+    beats = P["CHANNELS"] // P["LANES"]
+    assert sink.cycles[0] - source.cycles[(P["POSITIONS"] - 1) * beats] == (5 if P["MODE"] == 1 else 3)
+
+
+@cocotb.test()
+async def reset_forgets_the_window(dut):
+    tb = TB(dut)
+    source, sink = tb.source("s"), tb.sink("m")
+    await tb.reset()
+    beats = P["POSITIONS"] * P["CHANNELS"] // P["LANES"]
+    source.send([tb.rng.getrandbits(P["LANES"] * P["IN_W"]) for _ in range(beats + beats // 2)])
+    await tb.step(beats + beats // 2)
+    await check(dut, make_windows(P, tb.rng, 4), 0.0, 0.0)
+    assert not sink.beats or source.empty
+
+
+def run(tmp_path, name, simulator):
+    every_sum = name == "average_every_code"
+    run_tb("hwflow_pool", SOURCES, {**DEFAULTS, **CONFIGS[name]}, __name__, simulator, tmp_path,
+           extra={"every_sum": every_sum})  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_pool(tmp_path, name):
+    run(tmp_path, name, "icarus")
+
+
+@pytest.mark.parametrize("name", ["average_9"])
+def test_pool_verilator(tmp_path, name):
+    run(tmp_path, name, "verilator")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"MODE": 2}, "maximum or 1 for average"),
+        ({"CHANNELS": 3, "LANES": 2}, "must divide CHANNELS"),
+        ({"ACC_SHIFT": -1}, "not negative"),
+        ({"MODE": 1, "POSITIONS": 5, "ACC_W": 10}, "it takes 11 bits"),
+    ],
+)
+def test_bad_parameters_are_refused(tmp_path, capfd, wrong, message):
+    with pytest.raises((SystemExit, RuntimeError, AssertionError)):
+        run_tb("hwflow_pool", SOURCES, {**DEFAULTS, **wrong}, __name__, "icarus", tmp_path)
+    assert message in capfd.readouterr().out
