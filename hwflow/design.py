@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -68,6 +69,24 @@ class Design:
     def source(self) -> str:
         """The model that was hardened, as it was named then."""
         return str(self.manifest["source"])
+
+    def layers(self) -> list[dict[str, Any]]:
+        """A row for every weight layer: what scaling did to it, and its types."""
+        rows = []
+        for scaled, layer in zip(self.manifest["plan"]["layers"], self.graph.weight_layers, strict=True):
+            rows.append(
+                {
+                    "name": layer.name,
+                    "weights": scaled["weights"],
+                    "max_abs": scaled["max_abs"],
+                    "c": scaled["c"],
+                    "log2_scale": math.log2(scaled["scale"]),
+                    "weight_type": str(layer.weight.type),
+                    "accum_type": str(layer.accum),
+                    "output_type": str(layer.type),
+                }
+            )
+        return rows
 
     def keras_model(self) -> KerasModel:
         """The Keras model that was hardened."""

@@ -14,6 +14,7 @@ from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from hwflow.errors import HwflowError
 
@@ -61,6 +62,13 @@ class Finding:
         """Whether it can be used."""
         return self.version is not None
 
+    @property
+    def status(self) -> str:
+        """``found``, ``missing`` (and required) or ``optional, missing``."""
+        if self.found:
+            return "found"
+        return "missing" if self.tool.required else "optional, missing"
+
 
 def _debian(package: str) -> str:
     return f"apt-get install {package}"
@@ -91,6 +99,36 @@ def examine(tools: Sequence[Tool] = TOOLS) -> list[Finding]:
     python = Tool("python", "everything", _debian(f"python{wanted} python{wanted}-venv"))
     version = platform.python_version() if sys.version_info[:2] == PYTHON else None
     return [Finding(python, version, sys.executable), *(_examine(tool) for tool in tools)]
+
+
+def check(findings: Sequence[Finding]) -> None:
+    """Refuse an installation that lacks something required.
+
+    Raises:
+        HwflowError: names what is missing and how to get it.
+    """
+    missing = [finding.tool for finding in findings if finding.tool.required and not finding.found]
+    if missing:
+        hints = "; ".join(f"{tool.name}: {tool.hint}" for tool in missing)
+        raise HwflowError(f"required and missing or not working: {hints}")
+
+
+def to_json(findings: Sequence[Finding]) -> dict[str, Any]:
+    """What was found as JSON data."""
+    return {
+        "ok": all(finding.found or not finding.tool.required for finding in findings),
+        "tools": [
+            {
+                "name": finding.tool.name,
+                "version": finding.version,
+                "path": finding.path,
+                "required": finding.tool.required,
+                "found": finding.found,
+                "hint": finding.tool.hint,
+            }
+            for finding in findings
+        ],
+    }
 
 
 def require(*names: str) -> None:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from hwflow.design import Design, Step, open_design, silent
 from hwflow.errors import HwflowError
@@ -78,6 +79,16 @@ class Project:
         if name not in self.sizes:
             raise HwflowError(f"{self.path}: generated without {name}; generate the project again with it")
         return self.path / name
+
+    def to_json(self) -> dict[str, Any]:
+        """The project as JSON data."""
+        return {
+            "project": str(self.path),
+            "design_sha256": self.design_sha256,
+            "io_type": self.io_type,
+            "layers": [asdict(cost) for cost in self.layers],
+            "bytes": dict(self.sizes),
+        }
 
 
 def generate(

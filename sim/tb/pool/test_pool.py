@@ -38,7 +38,8 @@ CONFIGS = {
     "average_3": {**AVERAGE, "POSITIONS": 3, "CHANNELS": 5, "ROUNDING": 2},
     "average_9": {**AVERAGE, "POSITIONS": 9, "ACC_SHIFT": 4, "CHANNELS": 3, "LANES": 3, "OUT_FRAC": 8},
     "average_12": {**AVERAGE, "POSITIONS": 12, "ACC_SHIFT": 1, "CHANNELS": 2, "ROUNDING": 4},
-    "average_49_global": {**AVERAGE, "POSITIONS": 49, "IN_W": 16, "IN_FRAC": 10, "CHANNELS": 4, "LANES": 4, "OUT_W": 16, "OUT_FRAC": 10},
+    "average_49_global": {**AVERAGE, "POSITIONS": 49, "IN_W": 16, "IN_FRAC": 10, "CHANNELS": 4,
+                          "LANES": 4, "OUT_W": 16, "OUT_FRAC": 10},
     "average_unsigned": {**AVERAGE, "IN_SIGNED": 0, "POSITIONS": 7, "ACC_SHIFT": 2, "ACC_W": 11, "CHANNELS": 2},
     "average_one_position": {**AVERAGE, "POSITIONS": 1, "ACC_SHIFT": 1},
     "average_sat": {**AVERAGE, "POSITIONS": 6, "OUT_W": 6, "OUT_FRAC": 4, "OVERFLOW": 2, "ROUNDING": 5},
@@ -84,49 +85,53 @@ def sums_of(p):
     return windows
 
 
-async def check(dut, windows, source_stall, sink_stall):
-    tb = TB(dut)
-    source, sink = tb.source("s", source_stall), tb.sink("m", sink_stall)
-    await tb.reset()
-    codes = [code for pixels in windows for pixel in pixels for code in pixel]
-    source.send(pack_beats(codes, P["IN_W"], P["LANES"]))
-    beats = await tb.collect(sink, len(windows) * P["CHANNELS"] // P["LANES"])
-    assert unpack_beats(beats, P["OUT_W"], P["LANES"], bool(P["OUT_SIGNED"])) == golden(P, windows)
-    return tb, source, sink
+class Bench:
+    """The module between a source and a sink."""
+
+    def __init__(self, dut, source_stall=0.0, sink_stall=0.0):
+        self.tb = TB(dut)
+        self.source, self.sink = self.tb.source("s", source_stall), self.tb.sink("m", sink_stall)
+
+    async def check(self, windows):
+        await self.tb.reset()
+        codes = [code for pixels in windows for pixel in pixels for code in pixel]
+        self.source.send(pack_beats(codes, P["IN_W"], P["LANES"]))
+        beats = await self.tb.collect(self.sink, len(windows) * P["CHANNELS"] // P["LANES"])
+        assert unpack_beats(beats, P["OUT_W"], P["LANES"], bool(P["OUT_SIGNED"])) == golden(P, windows)
 
 
 @cocotb.test()
 @cocotb.parametrize(source_stall=[0.0, 0.5], sink_stall=[0.0, 0.8])
 async def pools(dut, source_stall, sink_stall):
-    rng = TB(dut).rng
-    await check(dut, make_windows(P, rng, 12), source_stall, sink_stall)
+    bench = Bench(dut, source_stall, sink_stall)
+    await bench.check(make_windows(P, bench.tb.rng, 12))
 
 
 @cocotb.test()
 async def every_sum_is_divided_exactly(dut):
     if P["every_sum"]:
-        await check(dut, sums_of(P), 0.0, 0.0)
+        await Bench(dut).check(sums_of(P))
 
 
 @cocotb.test()
 async def full_throughput(dut):
-    windows = make_windows(P, TB(dut).rng, 8)
-    _, source, sink = await check(dut, windows, 0.0, 0.0)
-    assert set(gaps(source.cycles)) <= {1}
+    bench = Bench(dut)
+    await bench.check(make_windows(P, bench.tb.rng, 8))
+    assert set(gaps(bench.source.cycles)) <= {1}
     beats = P["CHANNELS"] // P["LANES"]
-    assert sink.cycles[0] - source.cycles[(P["POSITIONS"] - 1) * beats] == (5 if P["MODE"] == 1 else 3)
+    latency = bench.sink.cycles[0] - bench.source.cycles[(P["POSITIONS"] - 1) * beats]
+    assert latency == (5 if P["MODE"] == 1 else 3)
 
 
 @cocotb.test()
 async def reset_forgets_the_window(dut):
-    tb = TB(dut)
-    source, sink = tb.source("s"), tb.sink("m")
-    await tb.reset()
+    bench = Bench(dut)
+    await bench.tb.reset()
     beats = P["POSITIONS"] * P["CHANNELS"] // P["LANES"]
-    source.send([tb.rng.getrandbits(P["LANES"] * P["IN_W"]) for _ in range(beats + beats // 2)])
-    await tb.step(beats + beats // 2)
-    await check(dut, make_windows(P, tb.rng, 4), 0.0, 0.0)
-    assert not sink.beats or source.empty
+    bench.source.send([bench.tb.rng.getrandbits(P["LANES"] * P["IN_W"]) for _ in range(beats + beats // 2)])
+    await bench.tb.step(beats + beats // 2)
+    bench.sink.beats.clear()
+    await bench.check(make_windows(P, bench.tb.rng, 4))
 
 
 def run(tmp_path, name, simulator):

@@ -1,0 +1,42 @@
+"""Options that several commands share, spelled once."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+DesignFolder = Annotated[Path, typer.Argument(metavar="DESIGN", help="Design folder, made by 'hwflow harden'.")]
+Data = Annotated[
+    str, typer.Option("--data", metavar="DATA", help="'digits' (its 500 test images) or an .npz with arrays x and y.")
+]
+Images = Annotated[
+    int | None, typer.Option("--images", metavar="N", min=1, help="Only the first N images; by default all of them.")
+]
+Ber = Annotated[
+    float | None,
+    typer.Option(
+        "--ber", metavar="P", min=0.0, max=1.0, help="Bit error rate: every stored bit flips with probability P."
+    ),
+]
+Faults = Annotated[
+    Path | None, typer.Option("--faults", metavar="FILE", help="A saved fault list, instead of --ber.")
+]
+FaultyBiases = Annotated[
+    bool, typer.Option("--faulty-biases", help="Biases are in fault-prone memory too; by default only weights are.")
+]
+ProjectFolder = Annotated[
+    Path | None,
+    typer.Option("--project", metavar="PROJECT", help="Use this generated project; by default a temporary one."),
+]
+Simulator = Annotated[Literal["verilator", "icarus"], typer.Option("--simulator", help="RTL simulator.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of everything random.")]
+UnusedSeed = Annotated[
+    int, typer.Option("--seed", metavar="N", min=0, help="Accepted by every command; nothing is random in this one.")
+]
+Json = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write the result to FILE as JSON; docs/json.md explains its keys."),
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace the output folder if hwflow wrote it; the new one must be complete.")
+]

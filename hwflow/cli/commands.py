@@ -1,0 +1,330 @@
+"""The commands. Each checks its options, calls the function of the same name, and prints the result."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from hwflow.cli import _options as options
+from hwflow.cli._console import check_json, display, print_line, print_table, save_json
+from hwflow.version import __version__
+
+if TYPE_CHECKING:
+    from hwflow.generation import Project
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Begin with: hwflow doctor, then hwflow demo",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"hwflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def hwflow(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Harden neural networks against bit flips in FPGA memory, and show bit for bit what the flips do."""
+
+
+@app.command(epilog="Example: hwflow harden digits_cnn -o design --weights 'ap_fixed<8,3>'")
+def harden(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="digits_cnn, digits_qcnn, or a Keras or QKeras file (.h5, .keras, .json)."),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DESIGN", help="Design folder to write.")],
+    weights: Annotated[
+        str, typer.Option("--weights", metavar="TYPE", help="Type of the stored weights.")
+    ] = "ap_fixed<8,3>",
+    t: Annotated[
+        float | None,
+        typer.Option(
+            "--t",
+            metavar="T",
+            help="Largest magnitude of the scaled weights; by default just under the type's largest value.",
+        ),
+    ] = None,
+    scale: Annotated[
+        Literal["exact", "pow2", "none"],
+        typer.Option("--scale", help="c = t / max|W| exactly, rounded down to a power of two, or no scaling."),
+    ] = "exact",
+    align: Annotated[
+        Literal["shift", "multiply"],
+        typer.Option("--align", help="At an Add: lower one c by less than 2x, or spend a constant multiplier."),
+    ] = "shift",
+    compensation: Annotated[
+        Literal["logits", "layer", "none"],
+        typer.Option("--compensation", help="Where the scale is divided out again."),
+    ] = "logits",
+    activation_bits: Annotated[
+        int, typer.Option("--activation-bits", metavar="N", help="Width of activations, 8 to 16 bits.")
+    ] = 16,
+    guard_bits: Annotated[
+        int, typer.Option("--guard-bits", metavar="N", help="Integer bits on top of what calibration finds.")
+    ] = 1,
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            "--calibration",
+            metavar="DATA",
+            help="Images that set the activation types: 'digits' (its training images) or an .npz.",
+        ),
+    ] = None,
+    calibration_images: Annotated[
+        int, typer.Option("--calibration-images", metavar="N", min=1, help="How many of them, drawn at random.")
+    ] = 256,
+    saturate: Annotated[
+        bool, typer.Option("--saturate", help="Saturate weights that the type cannot hold, instead of refusing them.")
+    ] = False,
+    force: options.Force = False,
+    seed: options.Seed = 0,
+    json: options.Json = None,
+) -> None:
+    """Scale, quantise and calibrate a network; write a design folder."""
+    check_json(json)
+    from hwflow.design import harden as run
+    from hwflow.fixed import FixedType
+    from hwflow.hardening import HardenOptions
+    from hwflow.scaling import ScalingOptions
+
+    scaling = ScalingOptions(FixedType.parse(weights), t, scale, align, compensation, saturate)
+    with display() as shown:
+        design = run(
+            model,
+            output,
+            HardenOptions(scaling, activation_bits, guard_bits),
+            calibration=calibration,
+            calibration_images=calibration_images,
+            seed=seed,
+            force=force,
+            step=shown.step,
+        )
+    rows = design.layers()
+    print_table(
+        f"Scale plan of {design.graph.name}",
+        ("layer", "weights", "max|W|", "c", "log2 S", "weight type", "accumulator", "output type"),
+        (tuple(row.values()) for row in rows),
+    )
+    plan = design.manifest["plan"]
+    for rescale in plan["rescales"]:
+        print_line(f"{rescale['name']}: x {rescale['factor']:.6g}")
+    for note in plan["notes"]:
+        print_line(f"note: {note}")
+    print_line(f"design: {design.path}  (SHA-256 {design.sha256[:12]})")
+    save_json(json, "harden", seed, {**design.manifest, "design": str(design.path), "layers": rows})
+
+
+@app.command(epilog="Example: hwflow generate design -o project --target-cycles 2000")
+def generate(
+    design: options.DesignFolder,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="PROJECT", help="Project folder to write.")],
+    io_type: Annotated[
+        Literal["io_stream", "io_parallel"], typer.Option("--io-type", help="hls4ml's interface style.")
+    ] = "io_stream",
+    reuse: Annotated[
+        int | None,
+        typer.Option("--reuse", metavar="N", min=1, help="Reuse factor of every layer; the nearest valid one is taken."),
+    ] = None,
+    target_cycles: Annotated[
+        int | None,
+        typer.Option("--target-cycles", metavar="N", min=1, help="Cycles an image, instead of --reuse."),
+    ] = None,
+    part: Annotated[
+        str | None, typer.Option("--part", metavar="PART", help="FPGA for Vitis; by default a Zynq UltraScale+.")
+    ] = None,
+    bram_ports: Annotated[
+        bool, typer.Option("--bram-ports", help="The firmware's weights as external block-RAM ports.")
+    ] = False,
+    firmware: Annotated[bool, typer.Option("--firmware/--no-firmware", help="Write the HLS project.")] = True,
+    rtl: Annotated[bool, typer.Option("--rtl/--no-rtl", help="Write the SystemVerilog.")] = True,
+    force: options.Force = False,
+    seed: options.UnusedSeed = 0,
+    json: options.Json = None,
+) -> None:
+    """Write the HLS project (hls4ml) and the RTL of a design."""
+    check_json(json)
+    from hwflow import generation
+
+    with display() as shown:
+        project = generation.generate(
+            design,
+            output,
+            io_type=io_type,
+            reuse=reuse,
+            target_cycles=target_cycles,
+            part=part or generation.DEFAULT_PART,
+            bram_ports=bram_ports,
+            firmware=firmware,
+            rtl=rtl,
+            force=force,
+            step=shown.step,
+        )
+    _print_project(project)
+    save_json(json, "generate", seed, project.to_json())
+
+
+@app.command(epilog="Example: hwflow evaluate design --data digits --ber 1e-3 --rounds 10 --seed 1")
+def evaluate(
+    design: options.DesignFolder,
+    data: options.Data,
+    ber: options.Ber = None,
+    rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=1, help="Fault lists drawn for --ber.")] = 10,
+    faults: options.Faults = None,
+    faulty_biases: options.FaultyBiases = False,
+    executor: Annotated[
+        Literal["reference", "csim", "keras"],
+        typer.Option("--executor", help="Integer reference, C++ firmware, or the float network (clean only)."),
+    ] = "reference",
+    images: options.Images = None,
+    project: options.ProjectFolder = None,
+    save_faults: Annotated[
+        Path | None,
+        typer.Option("--save-faults", metavar="DIR", help="Write the fault list of every round to this folder."),
+    ] = None,
+    seed: options.Seed = 0,
+    json: options.Json = None,
+) -> None:
+    """Top-1 accuracy of a design, clean and under faults."""
+    check_json(json)
+    from hwflow import evaluation
+    from hwflow.design import load_design
+
+    opened = load_design(design)
+    with display() as shown:
+        result = evaluation.evaluate(
+            opened,
+            data,
+            ber=ber,
+            rounds=rounds,
+            faults=faults,
+            faulty_biases=faulty_biases,
+            executor=executor,
+            images=images,
+            seed=seed,
+            project=project,
+            save_faults=save_faults,
+            advance=shown.advance,
+        )
+    rows = [("none", result.clean.mean, None, 1, result.clean.images, None)]
+    if result.faulted is not None:
+        faulted = result.faulted
+        flips = sum(each.flips for each in result.rounds) / faulted.rounds
+        name = f"BER {ber:g}" if ber is not None else str(faults)
+        rows.append((name, faulted.mean, faulted.std, faulted.rounds, faulted.images, flips))
+    print_table(
+        f"{opened.graph.name} on {result.data}, {executor} executor",
+        ("faults", "accuracy mean [%]", "std [%]", "rounds", "images", "flips a round"),
+        rows,
+    )
+    save_json(json, "evaluate", seed, {"design": str(design), "design_sha256": opened.sha256, "ber": ber, **asdict(result)})
+
+
+@app.command(epilog="Example: hwflow simulate design --data digits --images 50 --ber 1e-3 --csim")
+def simulate(
+    design: options.DesignFolder,
+    data: options.Data,
+    images: options.Images = 50,
+    ber: options.Ber = None,
+    faults: options.Faults = None,
+    faulty_biases: options.FaultyBiases = False,
+    simulator: options.Simulator = "verilator",
+    csim: Annotated[bool, typer.Option("--csim", help="Compare the C++ firmware too.")] = False,
+    upset_cycle: Annotated[
+        int | None,
+        typer.Option("--upset-cycle", metavar="N", min=0, help="Flip the bits at this clock cycle, not before the run."),
+    ] = None,
+    project: options.ProjectFolder = None,
+    seed: options.Seed = 0,
+    json: options.Json = None,
+) -> None:
+    """Simulate the RTL and compare every output code with the reference; exit status 1 if any differs."""
+    check_json(json)
+    from hwflow import simulation
+    from hwflow.design import load_design
+
+    opened = load_design(design)
+    with display() as shown:
+        result = simulation.simulate(
+            opened,
+            data,
+            images=images,
+            ber=ber,
+            faults=faults,
+            faulty_biases=faulty_biases,
+            simulator=simulator,
+            csim=csim,
+            upset_cycle=upset_cycle,
+            project=project,
+            seed=seed,
+            step=shown.step,
+        )
+    print_table(
+        f"{opened.graph.name} on {result.data}, against the reference",
+        ("executor", "faults", "flips", "images", "output codes", "differing codes", "cycles an image"),
+        (each.row() for each in result.comparisons),
+    )
+    save_json(json, "simulate", seed, {"design": str(design), "design_sha256": opened.sha256, "ber": ber, **result.to_json()})
+    result.check()
+
+
+@app.command(epilog="Example: hwflow demo -o demo")
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")] = Path("demo"),
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer images and rounds, to see that everything runs.")] = False,
+    simulator: options.Simulator = "verilator",
+    force: options.Force = False,
+    seed: options.Seed = 0,
+    json: options.Json = None,
+) -> None:
+    """Run the whole path on the embedded network and digits, in less than 10 minutes."""
+    check_json(json)
+    from hwflow import demo as stage
+    from hwflow.cli._demo import print_demo
+
+    with display() as shown:
+        result = stage.run(output, quick=quick, simulator=simulator, force=force, seed=seed, step=shown.step)
+    print_demo(result)
+    save_json(json, "demo", seed, result.to_json())
+    result.check()
+
+
+@app.command(epilog="Example: hwflow doctor")
+def doctor(seed: options.UnusedSeed = 0, json: options.Json = None) -> None:
+    """Show which tools are here, their versions, and how to get what is missing."""
+    check_json(json)
+    from hwflow import doctor as stage
+
+    findings = stage.examine()
+    print_table(
+        "Tools",
+        ("tool", "version", "needed for", "where or how to get it"),
+        (
+            (each.tool.name, each.version or each.status, each.tool.purpose, each.path if each.found else each.tool.hint)
+            for each in findings
+        ),
+    )
+    save_json(json, "doctor", seed, stage.to_json(findings))
+    stage.check(findings)
+
+
+def _print_project(project: Project) -> None:
+    print_table(
+        "Layers",
+        ("layer", "reuse factor", "PE", "SIMD", "weight words", "word [bits]", "BRAM [kbit]", "cycles an image"),
+        (tuple(asdict(cost).values()) for cost in project.layers),
+    )
+    for name, size in project.sizes.items():
+        print_line(f"{name}: {project.path / name}  ({size / 1024:.0f} KiB)")

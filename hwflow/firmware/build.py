@@ -1,0 +1,96 @@
+"""hls4ml's description of a graph, so that a project can be written without the Keras model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hwflow.errors import HwflowError
+from hwflow.graph import (
+    Add,
+    AveragePool2D,
+    Conv2D,
+    Dense,
+    Flatten,
+    GlobalAveragePool2D,
+    Graph,
+    Input,
+    MaxPool2D,
+    Node,
+    ReLU,
+    Rescale,
+    Softmax,
+    Window,
+)
+
+
+def layer_list(graph: Graph) -> list[dict[str, Any]]:
+    """The layers as hls4ml's front ends describe them, without the inserted :class:`Rescale` nodes."""
+    sources: dict[str, str] = {}
+    layers = []
+    for node in graph:
+        if isinstance(node, Rescale):
+            sources[node.name] = sources[node.inputs[0]]
+            continue
+        sources[node.name] = node.name
+        layer = {
+            "name": node.name,
+            "inputs": [sources[name] for name in node.inputs],
+            "outputs": [node.name],
+            "data_format": "channels_last",
+        }
+        layers.append(layer | _describe(node, graph))
+    return layers
+
+
+def _describe(node: Node, graph: Graph) -> dict[str, Any]:
+    shape = graph.inputs_of(node)[0].shape if node.inputs else ()
+    match node:
+        case Input():
+            return {"class_name": "InputLayer", "input_shape": list(node.shape)}
+        case Conv2D():
+            entry = {"class_name": "Conv2D", "n_chan": shape[2], "n_filt": node.n_out}
+            return entry | _sizes(shape, node) | _window(node.window, "filt") | _weights(node)
+        case Dense():
+            return {"class_name": "Dense", "n_in": node.n_in, "n_out": node.n_out} | _weights(node)
+        case ReLU():
+            return {"class_name": "Activation", "activation": "relu"}
+        case Softmax():
+            return {"class_name": "Softmax", "activation": "softmax", "axis": -1}
+        case MaxPool2D() | AveragePool2D():
+            kind = "MaxPooling2D" if isinstance(node, MaxPool2D) else "AveragePooling2D"
+            return {"class_name": kind, "n_filt": shape[2]} | _sizes(shape, node) | _window(node.window, "pool")
+        case GlobalAveragePool2D():
+            size = {"in_height": shape[0], "in_width": shape[1], "n_filt": shape[2]}
+            return {"class_name": "GlobalAveragePooling2D"} | size
+        case Flatten():
+            return {"class_name": "Reshape", "target_shape": list(node.shape)}
+        case Add():
+            return {"class_name": "Merge", "op": "add"}
+    raise HwflowError(f"{node.name}: {node.op} has no hls4ml layer")
+
+
+def _sizes(shape: tuple[int, ...], node: Node) -> dict[str, int]:
+    return {
+        "in_height": shape[0],
+        "in_width": shape[1],
+        "out_height": node.shape[0],
+        "out_width": node.shape[1],
+    }
+
+
+def _window(window: Window, prefix: str) -> dict[str, int]:
+    top, bottom, left, right = window.padding
+    return {
+        f"{prefix}_height": window.kernel[0],
+        f"{prefix}_width": window.kernel[1],
+        "stride_height": window.strides[0],
+        "stride_width": window.strides[1],
+        "pad_top": top,
+        "pad_bottom": bottom,
+        "pad_left": left,
+        "pad_right": right,
+    }
+
+
+def _weights(node: Conv2D | Dense) -> dict[str, Any]:
+    return {"weight_data": node.weight.values, "bias_data": node.bias.values}

@@ -1,0 +1,181 @@
+"""From a Keras model to a graph, and from a hardened graph to a Vitis project."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import hls4ml
+from hls4ml.model.graph import ModelGraph
+
+from hwflow.version import __version__
+from hwflow.errors import HwflowError
+from hwflow.firmware.apply import apply_graph, firmware_reuse
+from hwflow.firmware.build import layer_list
+from hwflow.firmware.project import Project, open_project
+from hwflow.firmware.quiet import quiet
+from hwflow.firmware.read import check_keras, read_graph
+from hwflow.firmware.writer import HwflowWriter, mark_bram_ports, memory_symbols, write_csim
+from hwflow.graph import Graph
+
+IOType = Literal["io_stream", "io_parallel"]
+FLOWS = {"Flows": ["optimize"]}
+"""Stops hls4ml after its last flow before its backend's: parsed, batch norms fused."""
+
+PART = "xcvu13p-flga2577-2-e"
+CLOCK_PERIOD = 5.0
+
+
+def read_keras(model: Any) -> Graph:
+    """The untyped graph of a Keras or QKeras model, through hls4ml's front end.
+
+    Raises:
+        HwflowError: a layer or attribute that is not supported, by the layer's name.
+    """
+    check_keras(model)
+    with quiet(f"{model.name}: hls4ml cannot convert it"):
+        return read_graph(_convert_keras(model, "io_stream", Path("unused"), "network"))
+
+
+def model_graph(
+    graph: Graph,
+    keras_model: Any | None = None,
+    *,
+    reuse: Mapping[str, int],
+    output: Path,
+    io_type: IOType = "io_stream",
+    part: str = PART,
+    clock_period: float = CLOCK_PERIOD,
+) -> ModelGraph:
+    """hls4ml's ModelGraph of a hardened graph, before its backend's flows.
+
+    Args:
+        graph: a typed graph.
+        keras_model: the model that it was made from; without it, hls4ml is given the graph itself.
+        reuse: valid reuse factors by layer name.
+        output: folder that hls4ml is to write.
+        io_type: ``io_stream`` or ``io_parallel``.
+        part: the FPGA part.
+        clock_period: in ns.
+    """
+    settings = {"part": part, "clock_period": clock_period}
+    name = project_name(graph)
+    if keras_model is None:
+        config = hls4ml.utils.config.create_config(
+            output_dir=str(output), project_name=name, backend="Vitis", io_type=io_type, **settings
+        )
+        # The precision is a placeholder: apply_graph sets every type.
+        config["HLSConfig"] = {"Model": {"Precision": "ap_fixed<16,6>", "ReuseFactor": 1}} | FLOWS
+        model = ModelGraph.from_layer_list(config, layer_list(graph))
+    else:
+        model = _convert_keras(keras_model, io_type, output, name, **settings)
+    apply_graph(graph, model, reuse)
+    return model
+
+
+def generate(
+    graph: Graph,
+    keras_model: Any | None,
+    output: str | Path,
+    *,
+    reuse: Mapping[str, int],
+    io_type: IOType = "io_stream",
+    part: str = PART,
+    clock_period: float = CLOCK_PERIOD,
+    bram_ports: bool = False,
+    force: bool = False,
+) -> Project:
+    """Write the Vitis project of a hardened graph.
+
+    Args:
+        graph: a typed graph.
+        keras_model: the model that it was made from, or ``None``: the graph alone says everything.
+        output: the project's folder; it appears only when all of it is written.
+        reuse: reuse factors by layer name, from :func:`hwflow.reuse.choose_reuse`.
+        io_type: ``io_stream`` or ``io_parallel``.
+        part: the FPGA part.
+        clock_period: in ns.
+        bram_ports: make the weights external block RAM ports instead of memories inside.
+        force: replace an existing folder.
+
+    Raises:
+        HwflowError: the folder exists, the graph cannot be written, or hls4ml fails.
+    """
+    if io_type not in get_args(IOType):
+        raise HwflowError(f"io_type={io_type!r} is not one of {', '.join(get_args(IOType))}")
+    factors, notes = firmware_reuse(graph, reuse, io_type)
+    output = Path(output)
+    with _new_folder(output, force) as folder, quiet(f"{output}: hls4ml cannot write the project"):
+        model = model_graph(
+            graph,
+            keras_model,
+            reuse=factors,
+            output=folder,
+            io_type=io_type,
+            part=part,
+            clock_period=clock_period,
+        )
+        model.apply_flow("vitis:ip")
+        if bram_ports:
+            mark_bram_ports(graph, model)
+        model.config.config["Stamp"] = graph.digest[:8]
+        HwflowWriter().write_hls(model)
+        write_csim(graph, model, folder)
+        Project(
+            path=output,
+            name=model.config.get_project_name(),
+            hwflow=__version__,
+            graph=graph.digest,
+            io_type=io_type,
+            part=part,
+            clock_period=clock_period,
+            bram_ports=bram_ports,
+            reuse=factors,
+            memories=memory_symbols(graph, model),
+            notes=tuple(notes),
+        ).write(folder)
+    return open_project(output)
+
+
+def project_name(graph: Graph) -> str:
+    """A C++ identifier made from the graph's name."""
+    name = re.sub(r"\W", "_", graph.name, flags=re.ASCII)
+    return f"{name}_hls"  if name[:1].isalpha() else f"net_{name}_hls"
+
+
+def _convert_keras(model: Any, io_type: str, output: Path, name: str, **settings: Any) -> ModelGraph:
+    return hls4ml.converters.convert_from_keras_model(
+        model,
+        output_dir=str(output),
+        project_name=name,
+        backend="Vitis",
+        io_type=io_type,
+        hls_config=hls4ml.utils.config_from_keras_model(model, granularity="name", backend="Vitis") | FLOWS,
+        **settings,
+    )
+
+
+@contextmanager
+def _new_folder(output: Path, force: bool) -> Iterator[Path]:
+    """A folder to write into that becomes ``output`` when all is written, and vanishes otherwise."""
+    if output.exists() and not force:
+        raise HwflowError(f"{output}: exists already; choose another folder, or replace it with --force")
+    folder = output.parent / f".{output.name}.partial-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise HwflowError(f"{output}: cannot be written ({error.strerror})") from error
+    try:
+        yield folder
+        if output.is_dir():
+            shutil.rmtree(output)
+        elif output.exists():
+            output.unlink()
+        folder.rename(output)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,146 @@
+"""C simulation of a written Vitis project, bit for bit, with upsets in its weight arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from hwflow.errors import HwflowError
+from hwflow.faults import FaultList
+from hwflow.firmware.project import Project, open_project
+from hwflow.graph import Graph, IntArray, WeightLayer
+from hwflow.memory import memory_of, read_with_faults
+
+WORKER = Path(__file__).with_name("_csim_worker.py")
+FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared", "-w")
+
+
+class CsimExecutor:
+    """Runs a project's C++ on integer codes.
+
+    The project is compiled once, beside its sources, and compiled again when a source changes; weights
+    are read from the project's text files on every run. Each run is a process of its own, because
+    hls4ml's asserts abort theirs.
+
+    Args:
+        project: folder of a project written by :func:`hwflow.firmware.generate`.
+        graph: the hardened graph that it was written from.
+
+    Raises:
+        HwflowError: no project there, or one of another graph.
+    """
+
+    def __init__(self, project: str | Path, graph: Graph) -> None:
+        self.project: Project = open_project(project)
+        self.graph = graph
+        if self.project.graph != graph.digest:
+            raise HwflowError(f"{project}: written from another hardened graph; generate the project again")
+
+    def run(self, codes: IntArray, faults: FaultList | None = None) -> IntArray:
+        """Output codes ``(n, *output shape)`` of input codes ``(n, *input shape)``.
+
+        Args:
+            codes: codes of the input type.
+            faults: upsets of the stored words, present for the whole run.
+
+        Raises:
+            HwflowError: codes of another shape, faults of another design, no compiler, or a simulation
+                that stops.
+        """
+        if codes.shape[1:] != self.graph.input.shape:
+            raise HwflowError(f"inputs have shape {codes.shape[1:]}, but the network takes {self.graph.input.shape}")
+        shape = self.graph.output.shape
+        request = {"codes": codes.reshape(len(codes), -1), "outputs": np.array(int(np.prod(shape)))}
+        if faults is not None:
+            request |= self._patches(faults)
+        library = self.build()
+        with tempfile.TemporaryDirectory(prefix="hwflow-csim-") as folder:
+            arguments = Path(folder) / "request.npz"
+            result = Path(folder) / "result.npy"
+            np.savez(arguments, **request)
+            self._simulate(library, arguments, result)
+            outputs: IntArray = np.load(result)
+        return outputs.reshape(len(codes), *shape)
+
+    def build(self) -> Path:
+        """Compile the project unless that is done, and return the shared library.
+
+        Raises:
+            HwflowError: g++ is missing, or it refuses the sources.
+        """
+        root = self.project.path.resolve()
+        library = root / "csim" / f"{self.project.name}-{self._source_hash()}.so"
+        if library.exists():
+            return library
+        compiler = shutil.which("g++")
+        if compiler is None:
+            raise HwflowError("g++ is missing, which C simulation needs; install it (apt install g++)")
+        library.parent.mkdir(exist_ok=True)
+        partial = library.with_suffix(f".{os.getpid()}")
+        command = [compiler, *FLAGS, f"-I{root}", f"-I{root}/firmware/ap_types"]
+        command += [str(root / "csim.cpp"), str(root / "firmware" / f"{self.project.name}.cpp"), "-o", str(partial)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            partial.unlink(missing_ok=True)
+            raise HwflowError(f"{self.project.path}: g++ refuses the project: {_reason(done.stderr)}")
+        for outdated in library.parent.glob("*.so"):
+            outdated.unlink()
+        partial.rename(library)
+        return library
+
+    def _patches(self, faults: FaultList) -> dict[str, IntArray]:
+        """The faulted weight codes, by array of the C++."""
+        faults.check(tuple(memory_of(self.graph, memory.name) for memory in faults.memories), self.graph.digest)
+        patches: dict[str, IntArray] = {}
+        for memory in faults.memories:
+            name, kind = memory.name.rsplit(".", 1)
+            layer = self.graph[name]
+            assert isinstance(layer, WeightLayer)
+            index, codes = read_with_faults(layer, kind, faults)
+            if len(index):
+                symbol = self.project.memories[memory.name].symbol
+                patches[f"index:{symbol}"] = index
+                patches[f"codes:{symbol}"] = codes
+        return patches
+
+    def _simulate(self, library: Path, request: Path, result: Path) -> None:
+        done = subprocess.run(
+            [sys.executable, str(WORKER), str(library), str(request), str(result)],
+            cwd=self.project.path / "firmware",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        # hls4ml reports a weight file of the wrong length and carries on
+        if done.returncode or "ERROR" in done.stderr:
+            ended = f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
+            raise HwflowError(f"{self.project.path}: C simulation stopped ({ended}): {_reason(done.stderr)}")
+
+    def _source_hash(self) -> str:
+        """A hash of every source and flag; the weights' headers only matter to synthesis."""
+        root = self.project.path
+        sha = hashlib.sha256(" ".join(FLAGS).encode())
+        sources = [root / "csim.cpp", root / "hwflow_csim.h"]
+        sources += sorted((root / "firmware").glob("*.cpp")) + sorted((root / "firmware").glob("*.h"))
+        sources += sorted((root / "firmware" / "nnet_utils").glob("*.h"))
+        for source in sources:
+            if not source.is_file():
+                raise HwflowError(f"{source}: missing; generate the project again")
+            sha.update(source.name.encode() + source.read_bytes())
+        return sha.hexdigest()[:16]
+
+
+def _reason(text: str) -> str:
+    """The line that says why: the first with "error" or "Assertion", else the last."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    for line in lines:
+        if "error" in line.lower() or "assertion" in line.lower():
+            return line
+    return lines[-1] if lines else "no message"

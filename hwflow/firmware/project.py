@@ -1,0 +1,89 @@
+"""A written Vitis project and the ``hwflow.json`` in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from hwflow.errors import HwflowError
+
+METADATA = "hwflow.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ProjectMemory:
+    """Where a memory of the design is found in the C++.
+
+    Attributes:
+        symbol: name of the array, and of its file ``firmware/weights/<symbol>.txt``.
+        type: C++ type of an element, which is one decoded weight.
+        size: number of elements.
+        layout: axes of the array, the outermost first; it is the order in which the memory stores words.
+    """
+
+    symbol: str
+    type: str
+    size: int
+    layout: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A Vitis project that hwflow wrote.
+
+    Attributes:
+        path: its folder.
+        name: of the top function and of the source files.
+        hwflow: version of hwflow that wrote it.
+        graph: digest of the hardened graph.
+        io_type: ``io_stream`` or ``io_parallel``.
+        part: the FPGA part.
+        clock_period: in ns.
+        bram_ports: whether weights are external block RAM ports.
+        reuse: reuse factor by layer.
+        memories: by the names that fault lists use, ``<layer>.weight`` and ``<layer>.bias``.
+        notes: what was chosen differently from what was asked, one line each.
+    """
+
+    path: Path
+    name: str
+    hwflow: str
+    graph: str
+    io_type: str
+    part: str
+    clock_period: float
+    bram_ports: bool
+    reuse: Mapping[str, int]
+    memories: Mapping[str, ProjectMemory]
+    notes: tuple[str, ...] = field(default=())
+
+    def write(self, folder: Path) -> None:
+        """Write ``hwflow.json`` into ``folder``."""
+        data = {"format": FORMAT} | {key: value for key, value in asdict(self).items() if key != "path"}
+        (folder / METADATA).write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+
+
+def open_project(path: str | Path) -> Project:
+    """The project in a folder.
+
+    Raises:
+        HwflowError: there is none, or its ``hwflow.json`` is missing, corrupt or of another format.
+    """
+    folder = Path(path)
+    file = folder / METADATA
+    if not file.is_file():
+        raise HwflowError(f"{folder}: no hwflow project here ({METADATA} is missing); write one with hwflow generate")
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        if data.pop("format") != FORMAT:
+            raise HwflowError(f"{file}: written by another version of hwflow; generate the project again")
+        memories = {
+            name: ProjectMemory(**(memory | {"layout": tuple(memory["layout"])}))
+            for name, memory in data.pop("memories").items()
+        }
+        return Project(path=folder, memories=memories, notes=tuple(data.pop("notes")), **data)
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise HwflowError(f"{file}: corrupt ({type(error).__name__}: {error}); generate the project again") from error

@@ -1,0 +1,116 @@
+"""Writes a ModelGraph as a Vitis project: hls4ml's files, hwflow's metadata and the C simulation's entry."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hls4ml.writer.vitis_writer import VitisWriter
+
+from hwflow.resources import folder
+from hwflow.firmware.project import ProjectMemory
+from hwflow.graph import Conv2D, Graph, WeightLayer
+
+CSIM_SOURCE = "csim.cpp"
+CSIM_HEADER = "hwflow_csim.h"
+
+
+class HwflowWriter(VitisWriter):
+    """hls4ml's writer, without its import of Keras, which takes seconds and is only needed to save the model."""
+
+    def write_yml(self, model: Any) -> None:
+        """hls4ml's configuration, less the Keras model."""
+        config = {key: value for key, value in model.config.config.items() if key != "KerasModel"}
+        path = Path(model.config.get_output_dir()) / "hls4ml_config.yml"
+        path.write_text(yaml.safe_dump(config), encoding="utf-8")
+
+
+def mark_bram_ports(graph: Graph, model: Any) -> None:
+    """Make the weights (not the biases, which are registers) external block RAM ports.
+
+    hls4ml's BramFactor decides by size and would export long biases too.
+    """
+    for layer in graph.weight_layers:
+        model.graph[layer.name].get_weights("weight").storage = "bram"
+
+
+def memory_symbols(graph: Graph, model: Any) -> dict[str, ProjectMemory]:
+    """The arrays of every weight and bias memory.
+
+    The Resource strategy transposes the weights so that outputs come first, which is the storage order of
+    :mod:`hwflow.memory`.
+    """
+    memories = {}
+    for layer in graph.weight_layers:
+        for kind, constant in (("weight", layer.weight), ("bias", layer.bias)):
+            variable = model.graph[layer.name].get_weights(kind)
+            memories[f"{layer.name}.{kind}"] = ProjectMemory(
+                symbol=variable.name,
+                type=str(constant.type),
+                size=int(variable.data_length),
+                layout=_layout(layer) if kind == "weight" else ("out",),
+            )
+    return memories
+
+
+def write_csim(graph: Graph, model: Any, folder: Path) -> None:
+    """Write the entry of C simulation: codes in, codes out, and a writer of every weight array."""
+    shutil.copyfile(template_folder() / CSIM_HEADER, folder / CSIM_HEADER)
+    (folder / CSIM_SOURCE).write_text(_csim_source(graph, model), encoding="utf-8")
+
+
+def _layout(layer: WeightLayer) -> tuple[str, ...]:
+    return ("out", "kernel_height", "kernel_width", "in") if isinstance(layer, Conv2D) else ("out", "in")
+
+
+def _csim_source(graph: Graph, model: Any) -> str:
+    name = model.config.get_project_name()
+    (source,), (result,) = model.get_input_variables(), model.get_output_variables()
+    weights = [model.graph[layer.name].get_weights(kind) for layer in graph.weight_layers for kind in ("weight", "bias")]
+    ports = [variable for variable in weights if variable.storage == "bram"]
+    arguments = ", ".join(["x", "y", *(variable.name for variable in ports)])
+    lines = [
+        "// C simulation of the network on integer codes; hwflow builds and loads it.",
+        "",
+        f'#include "firmware/{name}.h"',
+        '#include "firmware/nnet_utils/nnet_helpers.h"',
+        f'#include "{CSIM_HEADER}"',
+        *(f'#include "firmware/weights/{variable.name}.h"' for variable in ports),
+        "",
+        *(f"extern {variable.definition_cpp()};" for variable in weights if variable not in ports),
+        "",
+        "// Needed by hls4ml's headers, which can trace layers.",
+        "namespace nnet {",
+        "bool trace_enabled = false;",
+        "std::map<std::string, void *> *trace_outputs = NULL;",
+        "size_t trace_type_size = sizeof(double);",
+        "} // namespace nnet",
+        "",
+        'extern "C" {',
+        "",
+        "void hwflow_run(const long long *inputs, long long *outputs, long count) {",
+        "    for (long n = 0; n < count; n++) {",
+        f"        {_definition(source, 'x')};",
+        f"        {_definition(result, 'y')};",
+        f"        hwflow::load<{source.type.name}, {source.size_cpp()}>(inputs + n * {source.size()}, x);",
+        f"        {name}({arguments});",
+        f"        hwflow::store<{result.type.name}, {result.size_cpp()}>(y, outputs + n * {result.size()});",
+        "    }",
+        "}",
+    ]
+    for variable in weights:
+        lines += [
+            "",
+            f"void hwflow_write_{variable.name}(long count, const long long *index, const long long *codes) {{",
+            f"    hwflow::write_codes({variable.name}, count, index, codes);",
+            "}",
+        ]
+    return "\n".join([*lines, "", '} // extern "C"', ""])
+
+
+def _definition(variable: Any, name: str) -> str:
+    if variable.pragma and variable.pragma[0] == "stream":
+        return f"hls::stream<{variable.type.name}> {name}"
+    return f"{variable.type.name} {name}[{variable.size_cpp()}]"

@@ -1,0 +1,195 @@
+"""Runs the RTL project in a simulator under cocotb."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from hwflow import resources
+from hwflow.errors import HwflowError
+from hwflow.faults import FaultList
+from hwflow.fixed import FixedType
+from hwflow.graph import Graph, IntArray, WeightLayer
+from hwflow.memory import memory_of
+from hwflow.rtl.memory_image import packing, write_hex
+from hwflow.rtl.project import METADATA
+from hwflow.rtl.simulator import build, run
+
+Simulator = Literal["verilator", "icarus"]
+
+BENCH = "hwflow_bench"
+CAPACITY_IMAGES = 1024
+"""Images that one simulation holds; more are run in turns."""
+
+
+@dataclass(frozen=True)
+class RunStatistics:
+    """What a simulation measured.
+
+    Attributes:
+        images: images run.
+        cycles: clock cycles from the first input beat to the last output beat.
+        finished: cycle in which each image's last beat came out, from the first input beat.
+    """
+
+    images: int
+    cycles: int
+    finished: tuple[int, ...]
+
+    @property
+    def cycles_per_image(self) -> float:
+        """Cycles from one image's end to the next one's; for a single image, from its start."""
+        if self.images < 2:
+            return float(self.cycles)
+        return (self.finished[-1] - self.finished[0]) / (self.images - 1)
+
+
+class RtlExecutor:
+    """Simulates an RTL project that :func:`hwflow.rtl.generate` wrote.
+
+    The simulation is built on first use and kept in the project's folder ``build``.
+
+    Args:
+        project: the project folder.
+        graph: the graph that it was made from.
+        simulator: ``verilator`` or ``icarus``.
+
+    Raises:
+        HwflowError: no such project, a project of another graph, or a missing simulator.
+    """
+
+    def __init__(self, project: Path, graph: Graph, simulator: Simulator = "verilator") -> None:
+        if simulator not in get_args(Simulator):
+            raise HwflowError(f"simulator {simulator!r} is unknown; choose verilator or icarus")
+        try:
+            self.metadata: dict[str, Any] = json.loads((project / METADATA).read_text())
+        except (OSError, ValueError) as error:
+            raise HwflowError(f"{project}: no RTL project ({METADATA} cannot be read); run hwflow generate") from error
+        if self.metadata["graph"] != graph.digest:
+            raise HwflowError(f"{project}: made from another design; run hwflow generate again")
+        self.project = project.resolve()
+        self.graph = graph
+        self.simulator = simulator
+        self.statistics: RunStatistics | None = None
+        self._built = False
+
+    @property
+    def cycles_per_image(self) -> float:
+        """Cycles an image in the last run."""
+        if self.statistics is None:
+            raise HwflowError("cycles are known after a run")
+        return self.statistics.cycles_per_image
+
+    def build(self) -> None:
+        """Build the simulation, unless this executor has done so."""
+        if self._built:
+            return
+        sim = resources.folder("sim")
+        sources = [*sorted(self.project.glob("*.sv")), *(sim / f"{name}.sv" for name in ("hwflow_source", "hwflow_sink"))]
+        parameters = {
+            "IN_BITS": self.metadata["input"]["bus_bits"],
+            "IN_DEPTH": self.metadata["input"]["beats"] * CAPACITY_IMAGES,
+            "OUT_BITS": self.metadata["output"]["bus_bits"],
+            "OUT_BEATS": self.metadata["output"]["beats"],
+            "OUT_DEPTH": self.metadata["output"]["beats"] * CAPACITY_IMAGES,
+        }
+        build(self.simulator, [*sources, sim / f"{BENCH}.sv"], BENCH, parameters, self._build_dir)
+        self._built = True
+
+    @property
+    def _build_dir(self) -> Path:
+        return self.project / "build" / self.simulator
+
+    def run(
+        self,
+        codes: IntArray,
+        faults: FaultList | None = None,
+        upset_cycle: int | None = None,
+        stall_percent: int = 0,
+        seed: int = 1,
+    ) -> IntArray:
+        """Output codes ``(n, *output shape)`` of input codes ``(n, *input shape)``.
+
+        Args:
+            codes: codes of the input type.
+            faults: upsets of stored words.
+            upset_cycle: clock cycle, counted from the start of the stream, at which the faults strike;
+                by default they are there before it.
+            stall_percent: how often source and sink pause, in percent of the cycles.
+            seed: seed of these pauses.
+
+        Raises:
+            HwflowError: codes of another shape, faults of another design, or a simulation that fails.
+        """
+        if codes.shape[1:] != self.graph.input.shape:
+            raise HwflowError(f"inputs have shape {codes.shape[1:]}, but the network takes {self.graph.input.shape}")
+        flips = [] if faults is None else self._flips(faults)
+        if len(codes) > CAPACITY_IMAGES:
+            raise HwflowError(f"{len(codes)} images are more than the {CAPACITY_IMAGES} of one simulation; run fewer")
+        self.build()
+        with tempfile.TemporaryDirectory(prefix="hwflow-sim-") as folder:
+            work = Path(folder)
+            for image in self.project.glob("*.mem"):
+                (work / image.name).symlink_to(image)
+            write_hex(work / "input.mem", self._beats(codes), self.metadata["input"]["bus_bits"])
+            job = {
+                "in_beats": len(codes) * self.metadata["input"]["beats"],
+                "out_beats": len(codes) * self.metadata["output"]["beats"],
+                "flips": flips,
+                "upset_cycle": upset_cycle,
+                "stall_percent": stall_percent,
+                "seed": seed,
+                "timeout_cycles": self._timeout(len(codes), stall_percent),
+            }
+            (work / "job.json").write_text(json.dumps(job))
+            run(self.simulator, BENCH, self._build_dir, work)
+            result = json.loads((work / "result.json").read_text())
+            outputs = self._outputs((work / "output.mem").read_text(), len(codes))
+        self.statistics = RunStatistics(len(codes), result["cycles"], tuple(result["finished"]))
+        return outputs
+
+    def _flips(self, faults: FaultList) -> list[tuple[str, int, int]]:
+        """Faults as (path of the memory, address, XOR mask in hexadecimal)."""
+        faults.check(tuple(memory_of(self.graph, memory.name) for memory in faults.memories), self.graph.digest)
+        units = {unit["layer"]: unit for unit in self.metadata["layers"]}
+        flips = []
+        for memory in faults.memories:
+            layer_name, kind = memory.name.rsplit(".", 1)
+            layer, unit = self.graph[layer_name], units[layer_name]
+            assert isinstance(layer, WeightLayer)
+            path = f"dut.{unit['instance']}." + ("weights.mem" if kind == "weight" else "bias_mem")
+            layout = packing(layer, kind, unit["pe"], unit["simd"])
+            masks: dict[int, int] = {}
+            for address, bit in zip(*layout.place(*faults.for_memory(memory.name)), strict=True):
+                masks[int(address)] = masks.get(int(address), 0) ^ (1 << int(bit))
+            flips += [(path, address, f"{mask:x}") for address, mask in sorted(masks.items())]
+        return flips
+
+    def _beats(self, codes: IntArray) -> list[int]:
+        port = self.metadata["input"]
+        width = FixedType.parse(port["type"]).width
+        lanes = (codes & ((1 << width) - 1)).reshape(-1, port["lanes"]).tolist()
+        return [sum(code << (lane * width) for lane, code in enumerate(beat)) for beat in lanes]
+
+    def _outputs(self, text: str, images: int) -> IntArray:
+        port = self.metadata["output"]
+        type_ = FixedType.parse(port["type"])
+        words = [int(line, 16) for line in text.split()]
+        if len(words) != images * port["beats"]:
+            raise HwflowError(f"the simulation gave {len(words)} output beats instead of {images * port['beats']}")
+        mask = (1 << type_.width) - 1
+        flat = np.array([(word >> (lane * type_.width)) & mask for word in words for lane in range(port["lanes"])])
+        if type_.signed:
+            flat = np.where(flat > type_.max_code, flat - mask - 1, flat)
+        return flat.astype(np.int64).reshape(images, *self.graph.output.shape)
+
+    def _timeout(self, images: int, stall_percent: int) -> int:
+        """Cycles after which a simulation is stuck: many times what every layer takes one after the other."""
+        busy = sum(layer["vectors"] * layer["reuse_factor"] for layer in self.metadata["layers"])
+        moved = sum(int(np.prod(node.shape)) for node in self.graph) * 64
+        return int((images + 2) * (busy + moved) * 10 / (1 - min(stall_percent, 90) / 100)) + 10_000

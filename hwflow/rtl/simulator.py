@@ -1,0 +1,113 @@
+"""Builds and runs simulations with cocotb's runner, quietly, their output in log files."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cocotb_tools.check_results import get_results
+from cocotb_tools.runner import Icarus, Runner, Verilator
+
+from hwflow import resources
+from hwflow.doctor import SIMULATOR_PROGRAMS, find_program, require_simulator
+from hwflow.errors import HwflowError
+
+TIMESCALE = ("1ns", "1ps")
+BUILD_LOG = "build.log"
+RUN_LOG = "simulation.log"
+
+
+class _SlimVerilator(Verilator):
+    """Verilator with only those signals public that the sources mark so; all public is several times slower."""
+
+    def _build_command(self) -> list[Any]:
+        return [[word for word in command if word != "--public-flat-rw"] for command in super()._build_command()]
+
+
+RUNNERS: Mapping[str, type[Runner]] = {"verilator": _SlimVerilator, "icarus": Icarus}
+BUILD_ARGS: Mapping[str, Sequence[str]] = {
+    "verilator": ("-Wno-fatal", "--quiet", "-O3", "--x-assign", "fast", "-CFLAGS", "-O2"),
+    "icarus": (),
+}
+
+
+def build(
+    simulator: str, sources: Sequence[Path], top: str, parameters: Mapping[str, int], build_dir: Path
+) -> None:
+    """Build ``top`` into ``build_dir``; nothing is done again that is up to date.
+
+    Raises:
+        HwflowError: the simulator is missing, or the build fails (its log is named).
+    """
+    require_simulator(simulator)
+    build_dir.mkdir(parents=True, exist_ok=True)
+    log = build_dir / BUILD_LOG
+    try:
+        _runner(simulator).build(
+            sources=list(sources),
+            hdl_toplevel=top,
+            parameters=parameters,
+            build_args=list(BUILD_ARGS[simulator]),
+            build_dir=build_dir,
+            timescale=TIMESCALE,
+            log_file=log,
+        )
+    except (RuntimeError, SystemExit) as error:
+        raise HwflowError(f"{simulator} could not build {top}; see {log}") from error
+
+
+def run(simulator: str, top: str, build_dir: Path, work: Path) -> None:
+    """Run the cocotb bench on a build, in the folder ``work``.
+
+    Raises:
+        HwflowError: the simulation fails; the last line of its log that tells why is quoted.
+    """
+    require_simulator(simulator)
+    bench = resources.folder("sim") / "bench"
+    runner = _runner(simulator)
+    results = work / "results.xml"
+    try:
+        runner.test(
+            test_module="network_bench",
+            hdl_toplevel=top,
+            hdl_toplevel_lang="verilog",
+            build_dir=build_dir,
+            test_dir=work,
+            results_xml=str(results),
+            log_file=work / RUN_LOG,
+            timescale=TIMESCALE,
+            extra_env={
+                "PYTHONPATH": os.pathsep.join([str(bench), *sys.path]),
+                # cocotb rewrites the assertions of every module imported after it, numpy's too, unless told.
+                "COCOTB_REWRITE_ASSERTION_FILES": "network_bench.py",
+            },
+        )
+        tests, failed = get_results(results)
+    except (RuntimeError, SystemExit, OSError) as error:
+        raise HwflowError(f"{simulator} failed: {_reason(work)}") from error
+    if failed or not tests:
+        raise HwflowError(f"{simulator} failed: {_reason(work)}")
+
+
+def _runner(simulator: str) -> Runner:
+    """cocotb's runner, which looks for the simulator on this process's PATH."""
+    program = find_program(SIMULATOR_PROGRAMS[simulator][0])
+    assert program is not None
+    folder = str(Path(program).parent)
+    path = os.environ.get("PATH", "").split(os.pathsep)
+    if folder not in path:
+        os.environ["PATH"] = os.pathsep.join([folder, *path])
+    return RUNNERS[simulator]()
+
+
+def _reason(work: Path) -> str:
+    """The line of a simulation's log that says what went wrong."""
+    try:
+        lines = (work / RUN_LOG).read_text(errors="replace").splitlines()
+    except OSError:
+        return "it did not start"
+    telling = [line.strip() for line in lines if "Error" in line or "ERROR" in line or "$fatal" in line.lower()]
+    return (telling or [line.strip() for line in lines if line.strip()] or ["it did not start"])[-1]
