@@ -176,6 +176,8 @@ def _examine(tool: Tool) -> Finding:
         except metadata.PackageNotFoundError:
             return Finding(tool, None)
     path = find_program(tool.name)
+    if path is not None and Path(path).parent in map(Path, _package_programs()):
+        return Finding(tool, metadata.version(tool.name), path)
     return Finding(tool, None if path is None else _program_version(path, tool.version_args), path)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,13 @@ from hwflow import doctor
 from hwflow.data import Dataset, check_shape, load_data
 from hwflow.design import Design, open_design
 from hwflow.errors import HwflowError
-from hwflow.faults import FaultList
+from hwflow.faults import FaultList, sample_ber
 from hwflow.graph import Conv2D, Graph, IntArray
+from hwflow.files import FAULT_LISTS, check_output, new_folder
+from hwflow.memory import memories
 from hwflow.reference import IntegerExecutor
 
-EXECUTORS = ("reference", "csim", "keras")
+ExecutorName = Literal["reference", "csim", "keras"]
 MAX_BATCH = 256
 _BATCH_ELEMENTS = 1 << 24  # float64 elements of a convolution's patches: 128 MiB
 
@@ -67,14 +69,16 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
-class Round:
-    """One round under faults.
+class Draw:
+    """One round: a fault list and what it does.
 
     Attributes:
+        seed: what the list was drawn with, if it was drawn.
         flips: bits flipped.
         accuracy: top-1 accuracy, percent.
     """
 
+    seed: int | None
     flips: int
     accuracy: float
 
@@ -88,7 +92,7 @@ class Evaluation:
         executor: what computed it.
         clean: accuracy without faults.
         faulted: accuracy under faults, if any were asked for.
-        rounds: the rounds behind ``faulted``.
+        draws: the rounds behind ``faulted``.
         stored_bits: bits that faults could hit.
     """
 
@@ -96,7 +100,7 @@ class Evaluation:
     executor: str
     clean: Accuracy
     faulted: Accuracy | None
-    rounds: tuple[Round, ...]
+    draws: tuple[Draw, ...]
     stored_bits: int
 
 
@@ -108,7 +112,7 @@ def evaluate(
     rounds: int = 10,
     faults: FaultList | str | Path | None = None,
     faulty_biases: bool = False,
-    executor: str = "reference",
+    executor: ExecutorName = "reference",
     images: int | None = None,
     seed: int = 0,
     project: str | Path | None = None,
@@ -135,6 +139,10 @@ def evaluate(
         HwflowError: options that exclude each other, data that do not fit, or a tool that is missing.
     """
     _check_options(ber, faults, rounds, executor)
+    if save_faults is not None:
+        if ber is None:
+            raise HwflowError("there are no fault lists to save without a bit error rate")
+        check_output(Path(save_faults), FAULT_LISTS, force=False)
     design = open_design(design)
     dataset = labelled(data, images, design.graph)
     lists = [
@@ -167,7 +175,7 @@ def evaluate(
         executor=executor,
         clean=Accuracy.of([clean], len(dataset)),
         faulted=Accuracy.of(faulted, len(dataset)) if faulted else None,
-        rounds=tuple(Round(len(fault_list), value) for fault_list, value in zip(lists, faulted, strict=True)),
+        draws=tuple(Draw(each.seed, len(each), value) for each, value in zip(lists, faulted, strict=True)),
         stored_bits=stored_bits(design.graph, faulty_biases),
     )
 
@@ -259,20 +267,45 @@ def fitting(data: str | Dataset, images: int | None, graph: Graph) -> Dataset:
     return dataset if images is None else dataset.head(images)
 
 
+def draw_rounds(design: Design, ber: float, rounds: int, seed: int, faulty_biases: bool = False) -> list[FaultList]:
+    """Fault lists of ``rounds`` independent draws; round r does not depend on how many there are."""
+    prone = memories(design.graph, faulty_biases)
+    # Each list carries a seed of its own, from which alone it can be drawn again.
+    seeds = [int(np.random.SeedSequence(seed, spawn_key=(r,)).generate_state(1, np.uint64)[0]) for r in range(rounds)]
+    return [sample_ber(prone, ber, each, design.graph.digest) for each in seeds]
+
+
+def open_faults(faults: FaultList | str | Path) -> FaultList:
+    """``faults`` itself, or the fault list in that file."""
+    return faults if isinstance(faults, FaultList) else FaultList.load(faults)
+
+
+def stored_bits(graph: Graph, faulty_biases: bool = False) -> int:
+    """Bits in fault-prone memory."""
+    return sum(memory.total_bits for memory in memories(graph, faulty_biases))
+
+
 def percent(predictions: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float:
     """Share of ``predictions`` that equal ``labels``, in percent."""
     return 100.0 * float(np.mean(predictions == labels))
 
 
 def _check_options(ber: float | None, faults: object, rounds: int, executor: str) -> None:
-    if executor not in EXECUTORS:
-        raise HwflowError(f"executor {executor!r} is unknown; choose one of {', '.join(EXECUTORS)}")
+    if executor not in get_args(ExecutorName):
+        raise HwflowError(f"executor {executor!r} is unknown; choose one of {', '.join(get_args(ExecutorName))}")
     if ber is not None and faults is not None:
         raise HwflowError("give a bit error rate or a fault list, not both")
     if rounds < 1:
         raise HwflowError(f"rounds={rounds} must be at least 1")
     if executor == "keras" and (ber is not None or faults is not None):
         raise HwflowError("the Keras network stores no weight codes to flip; use --executor reference or csim")
+
+
+def _save(lists: Sequence[FaultList], folder: Path) -> None:
+    """Write fault lists as ``round-0.json``, ``round-1.json``, ... into a new folder."""
+    with new_folder(folder, FAULT_LISTS) as work:
+        for index, fault_list in enumerate(lists):
+            fault_list.save(work / f"round-{index}.json")
 
 
 def _keras_predictions(design: Design, dataset: Dataset) -> npt.NDArray[np.int64]:

@@ -46,6 +46,7 @@ class FolderKind:
 
 DESIGN = FolderKind("design", "design.json", "hwflow-design")
 PROJECT = FolderKind("project", "project.json", "hwflow-project")
+FAULT_LISTS = FolderKind("fault lists", "round-0.json", "hwflow fault list")
 DEMO = FolderKind("demo", "demo.json", "hwflow-demo")
 
 _REMOVE_TRIES = 20

@@ -23,6 +23,7 @@ from hwflow.version import __version__
 
 IO_TYPES = ("io_stream", "io_parallel")
 DEFAULT_PART = "xczu7ev-ffvc1156-2-e"
+"""A mid-size Zynq UltraScale+."""
 
 
 @dataclass(frozen=True)
@@ -139,11 +140,11 @@ def generate(
             rtl_backend.generate(design.graph, folder / "rtl", factors)
         if firmware:
             step("writing the firmware with hls4ml")
-            from hwflow.firmware import convert
+            from hwflow import firmware as firmware_backend
 
-            convert.generate(
+            firmware_backend.generate(
                 design.graph,
-                design.keras_model(),
+                None,  # the graph says everything, and TensorFlow stays out of it
                 folder / "firmware",
                 io_type=io_type,
                 reuse=factors,

@@ -152,6 +152,18 @@ class Window:
         )
 
 
+    def touches(self, height: int, width: int) -> bool:
+        """Whether every position of the window covers a pixel of the ``height`` x ``width`` image."""
+        rows, columns = self.output_size(height, width)
+        top, _, left, _ = self.padding
+        return (
+            top < self.kernel[0]
+            and left < self.kernel[1]
+            and (rows - 1) * self.strides[0] - top < height
+            and (columns - 1) * self.strides[1] - left < width
+        )
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Conv2D(WeightLayer):
     """2-D convolution over ``(height, width, channels)``."""
@@ -385,6 +397,10 @@ def _output_shape(node: Node, sources: list[Node]) -> tuple[int, ...]:
         if rows < 1 or columns < 1:
             raise HwflowError(f"{node.name}: its {node.window.kernel} window does not fit into {shape}")
         channels = shape[2]
+        if isinstance(node, MaxPool2D) and not node.window.touches(shape[0], shape[1]):
+            raise HwflowError(f"{node.name}: a window lies wholly in the padding {node.window.padding}, it has no maximum")
+        if isinstance(node, AveragePool2D) and any(node.window.padding):
+            raise HwflowError(f"{node.name}: average pooling with padding is not supported")
         if isinstance(node, Conv2D):
             if node.weight.values.shape[:3] != (*node.window.kernel, channels):
                 raise HwflowError(

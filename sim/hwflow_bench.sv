@@ -1,16 +1,59 @@
-// The bench of a whole network: a source that streams images in, the design, a sink that captures what
-// comes out. Python wakes only for faults and at the end.
+// Simulation only: a whole design between a source that streams images in and a sink that captures what
+// comes out. cocotb sets the inputs, upsets words of the design's memories, and waits for done_o; it does
+// not wake while images stream.
 
 `default_nettype none
 
 module hwflow_bench #(
     parameter int IN_BITS   = 8,
     parameter int IN_DEPTH  = 64,
-    parameter int IN_BEATS  = 64,
     parameter int OUT_BITS  = 16,
     parameter int OUT_DEPTH = 10,
     parameter int OUT_BEATS = 10
+) (
+    input  wire         clk_i           /* verilator public_flat_rw */,
+    input  wire         rst_ni          /* verilator public_flat_rw */,
+    input  wire         start_i         /* verilator public_flat_rw */,
+    input  wire  [31:0] in_count_i      /* verilator public_flat_rw */,
+    input  wire  [31:0] out_count_i     /* verilator public_flat_rw */,
+    input  wire  [6:0]  stall_percent_i /* verilator public_flat_rw */,
+    input  wire  [31:0] seed_i          /* verilator public_flat_rw */,
+    output logic        done_o          /* verilator public_flat_rw */,
+    output logic        wrong_last_o    /* verilator public_flat_rw */
 );
+
+    logic [IN_BITS-1:0]  s_tdata;
+    logic [OUT_BITS-1:0] m_tdata;
+    logic s_tvalid, s_tready, m_tvalid, m_tlast, m_tready, started;
+    logic [31:0] cycle_reg;  // since the first beat went in
+
+    always_ff @(posedge clk_i) begin
+        if (!rst_ni) cycle_reg <= '0;
+        else if (started) cycle_reg <= cycle_reg + 1;
+    end
+
+    hwflow_source #(.WIDTH(IN_BITS), .DEPTH(IN_DEPTH)) source (
+        .clk_i(clk_i), .rst_ni(rst_ni), .start_i(start_i), .count_i(in_count_i),
+        .stall_percent_i(stall_percent_i), .seed_i(seed_i), .started_o(started),
+        .m_tdata(s_tdata), .m_tvalid(s_tvalid), .m_tready(s_tready)
+    );
+
+    // The second ports of the weight memories are left unconnected: upsets go into the memories themselves.
+    /* verilator lint_off PINMISSING */
+    hwflow_top dut (
+        .clk_i(clk_i), .rst_ni(rst_ni),
+        .s_axis_tdata(s_tdata), .s_axis_tvalid(s_tvalid), .s_axis_tready(s_tready),
+        .m_axis_tdata(m_tdata), .m_axis_tvalid(m_tvalid), .m_axis_tlast(m_tlast), .m_axis_tready(m_tready)
+    );
+    /* verilator lint_on PINMISSING */
+
+    hwflow_sink #(.WIDTH(OUT_BITS), .DEPTH(OUT_DEPTH), .IMAGE_BEATS(OUT_BEATS)) sink (
+        .clk_i(clk_i), .rst_ni(rst_ni), .count_i(out_count_i), .cycle_i(cycle_reg),
+        .stall_percent_i(stall_percent_i), .seed_i(~seed_i),
+        .s_tdata(m_tdata), .s_tvalid(m_tvalid), .s_tlast(m_tlast), .s_tready(m_tready),
+        .done_o(done_o), .wrong_last_o(wrong_last_o)
+    );
+
 endmodule
 
 `default_nettype wire

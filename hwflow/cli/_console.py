@@ -34,7 +34,7 @@ def print_error(message: str) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; cells that are numbers stand right-aligned."""
+    """Print a table; columns of numbers stand right-aligned."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -42,7 +42,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     table = Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     cells = [list(row) for row in rows]
     for index, column in enumerate(columns):
-        numeric = all(isinstance(row[index], int | float) for row in cells)
+        numeric = all(_is_number(row[index]) for row in cells)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         table.add_row(*(escape(_text(cell)) for cell in row))
@@ -52,6 +52,11 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 def print_line(text: str) -> None:
     """Print one line of plain text; paths are not wrapped."""
     console().print(text, markup=False, soft_wrap=True)
+
+
+def _is_number(cell: object) -> bool:
+    """Whether a cell is a number, missing, or a formatted number."""
+    return cell is None or isinstance(cell, int | float) or (isinstance(cell, str) and cell[:1].isdigit())
 
 
 def _text(cell: object) -> str:

@@ -13,6 +13,7 @@ from hwflow.cli._console import check_json, display, print_line, print_table, sa
 from hwflow.version import __version__
 
 if TYPE_CHECKING:
+    from hwflow.evaluation import Accuracy
     from hwflow.generation import Project
 
 app = typer.Typer(
@@ -218,15 +219,14 @@ def evaluate(
             save_faults=save_faults,
             advance=shown.advance,
         )
-    rows = [("none", result.clean.mean, None, 1, result.clean.images, None)]
+    rows = [_accuracy_row("none", result.clean, 0.0)]
     if result.faulted is not None:
-        faulted = result.faulted
-        flips = sum(each.flips for each in result.rounds) / faulted.rounds
         name = f"BER {ber:g}" if ber is not None else str(faults)
-        rows.append((name, faulted.mean, faulted.std, faulted.rounds, faulted.images, flips))
+        flips = sum(draw.flips for draw in result.draws) / len(result.draws)
+        rows.append(_accuracy_row(name, result.faulted, flips))
     print_table(
         f"{opened.graph.name} on {result.data}, {executor} executor",
-        ("faults", "accuracy mean [%]", "std [%]", "rounds", "images", "flips a round"),
+        ("faults", "accuracy %", "std %", "rounds", "images", "flips a round"),
         rows,
     )
     save_json(json, "evaluate", seed, {"design": str(design), "design_sha256": opened.sha256, "ber": ber, **asdict(result)})
@@ -320,10 +320,14 @@ def doctor(seed: options.UnusedSeed = 0, json: options.Json = None) -> None:
     stage.check(findings)
 
 
+def _accuracy_row(name: str, accuracy: Accuracy, flips: float) -> tuple[object, ...]:
+    return name, f"{accuracy.mean:.2f}", f"{accuracy.std:.2f}", accuracy.rounds, accuracy.images, flips
+
+
 def _print_project(project: Project) -> None:
     print_table(
         "Layers",
-        ("layer", "reuse factor", "PE", "SIMD", "weight words", "word [bits]", "BRAM [kbit]", "cycles an image"),
+        ("layer", "reuse factor", "PE", "SIMD", "weight words", "bits a word", "BRAM kbit", "cycles an image"),
         (tuple(asdict(cost).values()) for cost in project.layers),
     )
     for name, size in project.sizes.items():

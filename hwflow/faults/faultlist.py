@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,9 @@ class Memory:
 
     def __post_init__(self) -> None:
         """Refuse sizes that no memory has."""
+        # NumPy integers have no JSON form
+        object.__setattr__(self, "words", index(self.words))
+        object.__setattr__(self, "bits", index(self.bits))
         if self.words < 1 or not 1 <= self.bits <= np.iinfo(np.int16).max:
             raise HwflowError(f"memory {self.name!r}: {self.words} words of {self.bits} bits is not a memory")
 
@@ -52,7 +57,7 @@ class Memory:
         return self.words * self.bits
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FaultList:
     """Distinct flipped bits of some memories; the same list means the same upset in every executor.
 
@@ -74,9 +79,9 @@ class FaultList:
     """
 
     memories: tuple[Memory, ...]
-    memory: npt.NDArray[np.int32] = field(repr=False)
-    word: Words = field(repr=False)
-    bit: Bits = field(repr=False)
+    memory: npt.NDArray[np.int32]
+    word: Words
+    bit: Bits
     seed: int | None = None
     model_hash: str = ""
     source: Mapping[str, Any] = field(default_factory=dict)
@@ -88,22 +93,24 @@ class FaultList:
         if len({column.shape for column in columns}) != 1:
             raise HwflowError("a fault list needs as many memory indices as words and bits")
         memory, word, bit = columns
-        limits = np.array([(entry.words, entry.bits) for entry in self.memories], dtype=np.int64).reshape(-1, 2)
-        if ((memory < 0) | (memory >= len(limits))).any():
-            raise HwflowError(f"a fault names a memory index outside 0..{len(limits) - 1}")
-        outside = (word < 0) | (word >= limits[memory, 0]) | (bit < 0) | (bit >= limits[memory, 1])
+        if ((memory < 0) | (memory >= len(self.memories))).any():
+            raise HwflowError(f"a fault names a memory index outside 0..{len(self.memories) - 1}")
+        words, bits, firsts = (np.array(sizes, dtype=np.int64)[memory] for sizes in _sizes(self.memories))
+        outside = (word < 0) | (word >= words) | (bit < 0) | (bit >= bits)
         if outside.any():
             first = int(np.argmax(outside))
             raise HwflowError(
                 f"word {word[first]}, bit {bit[first]} is outside {_describe(self.memories[memory[first]])}"
             )
-        order = np.lexsort((bit, word, memory))
-        memory, word, bit = (column[order] for column in columns)
-        twice = (memory[1:] == memory[:-1]) & (word[1:] == word[:-1]) & (bit[1:] == bit[:-1])
-        if twice.any():
-            first = int(np.argmax(twice))
-            name = self.memories[memory[first]].name
-            raise HwflowError(f"memory {name!r}: word {word[first]}, bit {bit[first]} is listed twice")
+        place = firsts + word * bits + bit
+        if not (place[1:] > place[:-1]).all():
+            order = np.argsort(place)
+            place, memory, word, bit = (column[order] for column in (place, memory, word, bit))
+            twice = place[1:] == place[:-1]
+            if twice.any():
+                first = int(np.argmax(twice))
+                name = self.memories[memory[first]].name
+                raise HwflowError(f"memory {name!r}: word {word[first]}, bit {bit[first]} is listed twice")
         for name, column, dtype in (("memory", memory, np.int32), ("word", word, np.int64), ("bit", bit, np.int16)):
             frozen = column.astype(dtype)
             frozen.flags.writeable = False
@@ -114,6 +121,11 @@ class FaultList:
         """The number of flipped bits."""
         return int(self.word.size)
 
+    def __repr__(self) -> str:
+        """Counts instead of the faults themselves."""
+        bits = sum(memory.total_bits for memory in self.memories)
+        return f"FaultList({len(self)} flips in {bits} bits of {len(self.memories)} memories, {dict(self.source)})"
+
     def __eq__(self, other: object) -> bool:
         """Whether both describe the same faults of the same memories, drawn the same way."""
         if not isinstance(other, FaultList):
@@ -122,8 +134,6 @@ class FaultList:
             np.array_equal(mine, theirs)
             for mine, theirs in ((self.memory, other.memory), (self.word, other.word), (self.bit, other.bit))
         )
-
-    __hash__ = None  # type: ignore[assignment]  # arrays inside
 
     def counts(self) -> dict[str, int]:
         """Flips in each memory, by name; memories without any included."""
@@ -167,7 +177,7 @@ class FaultList:
         if self.memories != expected:
             mine = {memory.name: memory for memory in self.memories}
             theirs = {memory.name: memory for memory in expected}
-            for name in mine.keys() | theirs.keys():
+            for name in sorted(mine.keys() | theirs.keys()):
                 if name not in theirs:
                     raise HwflowError(f"the fault list is for another design: this one has no memory {name!r}")
                 if name not in mine:
@@ -179,9 +189,7 @@ class FaultList:
                     )
             raise HwflowError("the fault list is for another design: its memories are in another order")
         if self.model_hash not in ("", model_hash):
-            raise HwflowError(
-                f"the fault list is for another design: model hash {self.model_hash}, not {model_hash}"
-            )
+            raise HwflowError(f"the fault list is for another design: model hash {self.model_hash}, not {model_hash}")
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the list to a JSON file, whole or not at all.
@@ -253,19 +261,22 @@ class FaultList:
             Memory(_field(entry, "name", str), _field(entry, "words", int), _field(entry, "bits", int))
             for entry in entries
         )
-        index = {memory.name: number for number, memory in enumerate(memories)}
-        columns: dict[str, list[npt.NDArray[np.int64]]] = {"memory": [], "word": [], "bit": []}
+        numbers = {memory.name: number for number, memory in enumerate(memories)}
+        columns: dict[str, list[Any]] = {"memory": [], "word": [], "bit": []}
         for name, faults in _field(document, "faults", dict).items():
-            if name not in index:
+            if name not in numbers:
                 raise HwflowError(f"it has faults in an unknown memory {name!r}")
             word, bit = (_integers(key, _field(faults, key, list)) for key in ("word", "bit"))
-            columns["memory"].append(np.full(word.shape, index[name], dtype=np.int64))
+            columns["memory"].append(np.full(word.shape, numbers[name]))
             columns["word"].append(word)
             columns["bit"].append(bit)
         seed = document.get("seed")
+        memory, word, bit = (np.concatenate([np.empty(0, dtype=np.int64), *parts]) for parts in columns.values())
         loaded = cls(
             memories,
-            **{name: np.concatenate(parts) if parts else np.empty(0, np.int64) for name, parts in columns.items()},
+            memory,
+            word,
+            bit,
             seed=None if seed is None else _field(document, "seed", int),
             model_hash=_field(document, "model_hash", str),
             source=_field(document, "source", dict),
@@ -302,6 +313,12 @@ def unknown_memory(name: str, memories: Iterable[Memory]) -> HwflowError:
     return HwflowError(f"no memory is named {name!r}; there are {names or 'none'}")
 
 
+def _sizes(memories: Sequence[Memory]) -> tuple[list[int], list[int], list[int]]:
+    """Words and bits of the memories, and the number of bits before each."""
+    words, bits = [memory.words for memory in memories], [memory.bits for memory in memories]
+    return words, bits, list(accumulate((memory.total_bits for memory in memories[:-1]), initial=0))
+
+
 def _describe(memory: Memory) -> str:
     return f"memory {memory.name!r} of {memory.words} words of {memory.bits} bits"
 
@@ -312,7 +329,7 @@ def _integers(name: str, values: object) -> npt.NDArray[np.int64]:
         array = np.asarray(values)
     except ValueError:  # a ragged list
         array = np.empty((0, 0))
-    if array.ndim != 1 or (array.size and array.dtype.kind != "i"):
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise HwflowError(f"{name!r} must be a list of integers")
     return array.astype(np.int64)
 

@@ -94,7 +94,8 @@ def firmware_reuse(graph: Graph, reuse: Mapping[str, int], io_type: str) -> tupl
         factor = reuse.get(layer.name)
         valid = valid_reuse_factors(layer)
         if factor not in valid:
-            raise HwflowError(f"{layer.name}: reuse factor {factor} is not valid; choose from {', '.join(map(str, valid))}")
+            choices = ", ".join(map(str, valid))
+            raise HwflowError(f"{layer.name}: reuse factor {factor} is not valid; choose from {choices}")
         if io_type == "io_parallel" and isinstance(layer, Conv2D) and factor > layer.n_in:
             lowered = max(value for value in valid if value <= layer.n_in)
             notes.append(

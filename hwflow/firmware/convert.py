@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import hls4ml
 from hls4ml.model.graph import ModelGraph
 
-from hwflow.version import __version__
 from hwflow.errors import HwflowError
+from hwflow.files import new_folder
 from hwflow.firmware.apply import apply_graph, firmware_reuse
 from hwflow.firmware.build import layer_list
-from hwflow.firmware.project import Project, open_project
+from hwflow.firmware.project import FIRMWARE, Project, open_project
 from hwflow.firmware.quiet import quiet
 from hwflow.firmware.read import check_keras, read_graph
 from hwflow.firmware.writer import HwflowWriter, mark_bram_ports, memory_symbols, write_csim
 from hwflow.graph import Graph
+from hwflow.version import __version__
 
 IOType = Literal["io_stream", "io_parallel"]
 FLOWS = {"Flows": ["optimize"]}
@@ -110,7 +108,7 @@ def generate(
         raise HwflowError(f"io_type={io_type!r} is not one of {', '.join(get_args(IOType))}")
     factors, notes = firmware_reuse(graph, reuse, io_type)
     output = Path(output)
-    with _new_folder(output, force) as folder, quiet(f"{output}: hls4ml cannot write the project"):
+    with new_folder(output, FIRMWARE, force) as folder, quiet(f"{output}: hls4ml cannot write the project"):
         model = model_graph(
             graph,
             keras_model,
@@ -145,7 +143,7 @@ def generate(
 def project_name(graph: Graph) -> str:
     """A C++ identifier made from the graph's name."""
     name = re.sub(r"\W", "_", graph.name, flags=re.ASCII)
-    return f"{name}_hls"  if name[:1].isalpha() else f"net_{name}_hls"
+    return f"{name}_hls" if name[:1].isalpha() else f"net_{name}_hls"
 
 
 def _convert_keras(model: Any, io_type: str, output: Path, name: str, **settings: Any) -> ModelGraph:
@@ -158,24 +156,3 @@ def _convert_keras(model: Any, io_type: str, output: Path, name: str, **settings
         hls_config=hls4ml.utils.config_from_keras_model(model, granularity="name", backend="Vitis") | FLOWS,
         **settings,
     )
-
-
-@contextmanager
-def _new_folder(output: Path, force: bool) -> Iterator[Path]:
-    """A folder to write into that becomes ``output`` when all is written, and vanishes otherwise."""
-    if output.exists() and not force:
-        raise HwflowError(f"{output}: exists already; choose another folder, or replace it with --force")
-    folder = output.parent / f".{output.name}.partial-{os.getpid()}"
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise HwflowError(f"{output}: cannot be written ({error.strerror})") from error
-    try:
-        yield folder
-        if output.is_dir():
-            shutil.rmtree(output)
-        elif output.exists():
-            output.unlink()
-        folder.rename(output)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -19,7 +19,7 @@ from hwflow.graph import Graph, IntArray, WeightLayer
 from hwflow.memory import memory_of, read_with_faults
 
 WORKER = Path(__file__).with_name("_csim_worker.py")
-FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared", "-w")
+FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-w")
 
 
 class CsimExecutor:
@@ -84,8 +84,8 @@ class CsimExecutor:
             raise HwflowError("g++ is missing, which C simulation needs; install it (apt install g++)")
         library.parent.mkdir(exist_ok=True)
         partial = library.with_suffix(f".{os.getpid()}")
-        command = [compiler, *FLAGS, f"-I{root}", f"-I{root}/firmware/ap_types"]
-        command += [str(root / "csim.cpp"), str(root / "firmware" / f"{self.project.name}.cpp"), "-o", str(partial)]
+        includes = (f"-I{root}", f"-I{root}/firmware/ap_types")
+        command = [compiler, *FLAGS, *includes, str(root / "csim.cpp"), "-o", str(partial)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             partial.unlink(missing_ok=True)

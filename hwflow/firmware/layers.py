@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from hls4ml.backends import get_backend
@@ -17,6 +16,8 @@ from hls4ml.backends.vivado.passes.convolution_templates import (
 from hls4ml.backends.vivado.passes.pooling_templates import pooling2d_config_template, pooling_include_list
 from hls4ml.model.attributes import Attribute, TypeAttribute, WeightAttribute
 from hls4ml.model.layers import Conv2D, Layer, Pooling2D, layer_map, register_layer
+
+from hwflow.resources import folder
 
 BACKEND = "vitis"
 """The hls4ml backend that hwflow's templates are written for."""
@@ -140,13 +141,6 @@ TEMPLATES = (
 )
 
 
-def template_folder() -> Path:
-    """The folder of hwflow's C++ headers: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "hls_templates" / "firmware"
-    return inside if inside.is_dir() else package.parent / "hls_templates" / "firmware"
-
-
 def register_layers() -> None:
     """Make the layers known to hls4ml's Vitis backend; a second call does nothing."""
     if HwflowRescale.__name__ in layer_map:
@@ -156,5 +150,5 @@ def register_layers() -> None:
         register_layer(layer.__name__, layer)
     for template in TEMPLATES:
         backend.register_template(template)
-    for header in sorted(template_folder().glob("nnet_*.h")):
+    for header in sorted((folder("hls_templates") / "firmware").glob("nnet_*.h")):
         backend.register_source(header)

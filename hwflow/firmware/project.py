@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from hwflow.errors import HwflowError
+from hwflow.files import FolderKind, write_json
 
-METADATA = "hwflow.json"
-FORMAT = 1
+FIRMWARE = FolderKind("firmware project", "hwflow.json", "hwflow-firmware")
+VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class Project:
 
     def write(self, folder: Path) -> None:
         """Write ``hwflow.json`` into ``folder``."""
-        data = {"format": FORMAT} | {key: value for key, value in asdict(self).items() if key != "path"}
-        (folder / METADATA).write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        data = {key: value for key, value in asdict(self).items() if key != "path"}
+        write_json(folder / FIRMWARE.manifest, {"format": FIRMWARE.format, "version": VERSION} | data)
 
 
 def open_project(path: str | Path) -> Project:
@@ -73,12 +74,12 @@ def open_project(path: str | Path) -> Project:
         HwflowError: there is none, or its ``hwflow.json`` is missing, corrupt or of another format.
     """
     folder = Path(path)
-    file = folder / METADATA
+    file = folder / FIRMWARE.manifest
     if not file.is_file():
-        raise HwflowError(f"{folder}: no hwflow project here ({METADATA} is missing); write one with hwflow generate")
+        raise HwflowError(f"{folder}: no firmware project of hwflow (no {file.name}); write one with hwflow generate")
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-        if data.pop("format") != FORMAT:
+        if (data.pop("format"), data.pop("version")) != (FIRMWARE.format, VERSION):
             raise HwflowError(f"{file}: written by another version of hwflow; generate the project again")
         memories = {
             name: ProjectMemory(**(memory | {"layout": tuple(memory["layout"])}))

@@ -16,7 +16,7 @@ from hwflow.faults import FaultList
 from hwflow.fixed import FixedType
 from hwflow.graph import Graph, IntArray, WeightLayer
 from hwflow.memory import memory_of
-from hwflow.rtl.memory_image import packing, write_hex
+from hwflow.rtl.memory_image import packing, read_hex, write_hex
 from hwflow.rtl.project import METADATA
 from hwflow.rtl.simulator import build, run
 
@@ -33,19 +33,17 @@ class RunStatistics:
 
     Attributes:
         images: images run.
-        cycles: clock cycles from the first input beat to the last output beat.
-        finished: cycle in which each image's last beat came out, from the first input beat.
+        finished: cycle in which each image's last beat came out, counted from the first input beat.
     """
 
     images: int
-    cycles: int
     finished: tuple[int, ...]
 
     @property
     def cycles_per_image(self) -> float:
         """Cycles from one image's end to the next one's; for a single image, from its start."""
         if self.images < 2:
-            return float(self.cycles)
+            return float(self.finished[-1])
         return (self.finished[-1] - self.finished[0]) / (self.images - 1)
 
 
@@ -90,7 +88,7 @@ class RtlExecutor:
         if self._built:
             return
         sim = resources.folder("sim")
-        sources = [*sorted(self.project.glob("*.sv")), *(sim / f"{name}.sv" for name in ("hwflow_source", "hwflow_sink"))]
+        sources = [*sorted(self.project.glob("*.sv")), *(sim / f"{name}.sv" for name in ("hwflow_pause", "hwflow_source", "hwflow_sink"))]
         parameters = {
             "IN_BITS": self.metadata["input"]["bus_bits"],
             "IN_DEPTH": self.metadata["input"]["beats"] * CAPACITY_IMAGES,
@@ -148,9 +146,9 @@ class RtlExecutor:
             }
             (work / "job.json").write_text(json.dumps(job))
             run(self.simulator, BENCH, self._build_dir, work)
-            result = json.loads((work / "result.json").read_text())
-            outputs = self._outputs((work / "output.mem").read_text(), len(codes))
-        self.statistics = RunStatistics(len(codes), result["cycles"], tuple(result["finished"]))
+            finished = read_hex(work / "cycles.mem")
+            outputs = self._outputs(read_hex(work / "output.mem"), len(codes))
+        self.statistics = RunStatistics(len(codes), tuple(finished))
         return outputs
 
     def _flips(self, faults: FaultList) -> list[tuple[str, int, int]]:
@@ -176,10 +174,9 @@ class RtlExecutor:
         lanes = (codes & ((1 << width) - 1)).reshape(-1, port["lanes"]).tolist()
         return [sum(code << (lane * width) for lane, code in enumerate(beat)) for beat in lanes]
 
-    def _outputs(self, text: str, images: int) -> IntArray:
+    def _outputs(self, words: list[int], images: int) -> IntArray:
         port = self.metadata["output"]
         type_ = FixedType.parse(port["type"])
-        words = [int(line, 16) for line in text.split()]
         if len(words) != images * port["beats"]:
             raise HwflowError(f"the simulation gave {len(words)} output beats instead of {images * port['beats']}")
         mask = (1 << type_.width) - 1

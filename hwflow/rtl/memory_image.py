@@ -83,3 +83,9 @@ def write_hex(path: Path, words: list[int], width: int) -> None:
     """Write words of ``width`` bits, one a line, as ``$readmemh`` reads them."""
     digits = -(-width // 4)
     path.write_text("".join(f"{word:0{digits}x}\n" for word in words))
+
+
+def read_hex(path: Path) -> list[int]:
+    """Words of a ``$writememh`` file; simulators differ in the comments and addresses that they add."""
+    lines = path.read_text().splitlines()
+    return [int(word, 16) for line in lines for word in line.split("//")[0].split() if not word.startswith("@")]

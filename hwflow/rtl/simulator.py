@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,26 @@ BUILD_LOG = "build.log"
 RUN_LOG = "simulation.log"
 
 
-class _SlimVerilator(Verilator):
-    """Verilator with only those signals public that the sources mark so; all public is several times slower."""
+class _Bench(Runner):
+    """Lets the simulator's Python import the bench."""
+
+    def _set_env_test(self) -> None:
+        super()._set_env_test()
+        self.env["PYTHONPATH"] = os.pathsep.join([str(resources.folder("sim") / "bench"), self.env["PYTHONPATH"]])
+
+
+class _BenchIcarus(_Bench, Icarus):
+    pass
+
+
+class _BenchVerilator(_Bench, Verilator):
+    """Only those signals are public that the sources mark so; all public is several times slower."""
 
     def _build_command(self) -> list[Any]:
         return [[word for word in command if word != "--public-flat-rw"] for command in super()._build_command()]
 
 
-RUNNERS: Mapping[str, type[Runner]] = {"verilator": _SlimVerilator, "icarus": Icarus}
+RUNNERS: Mapping[str, type[Runner]] = {"verilator": _BenchVerilator, "icarus": _BenchIcarus}
 BUILD_ARGS: Mapping[str, Sequence[str]] = {
     "verilator": ("-Wno-fatal", "--quiet", "-O3", "--x-assign", "fast", "-CFLAGS", "-O2"),
     "icarus": (),
@@ -66,7 +77,6 @@ def run(simulator: str, top: str, build_dir: Path, work: Path) -> None:
         HwflowError: the simulation fails; the last line of its log that tells why is quoted.
     """
     require_simulator(simulator)
-    bench = resources.folder("sim") / "bench"
     runner = _runner(simulator)
     results = work / "results.xml"
     try:
@@ -80,7 +90,6 @@ def run(simulator: str, top: str, build_dir: Path, work: Path) -> None:
             log_file=work / RUN_LOG,
             timescale=TIMESCALE,
             extra_env={
-                "PYTHONPATH": os.pathsep.join([str(bench), *sys.path]),
                 # cocotb rewrites the assertions of every module imported after it, numpy's too, unless told.
                 "COCOTB_REWRITE_ASSERTION_FILES": "network_bench.py",
             },

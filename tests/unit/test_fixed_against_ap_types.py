@@ -165,9 +165,7 @@ def test_wide_types(prelude, tmp_path):
     widths = [8, 16, 24, 31, 32, 33, 48, 53, 54, 61, 62, 63]
     for number, (rounding, overflow) in enumerate(MODES * 2):
         source = FixedType(int(rng.choice(widths)), int(rng.integers(-4, 70)), bool(number & 1))
-        target = FixedType(
-            int(rng.choice(widths)), int(rng.integers(-4, 70)), bool(number & 2), rounding, overflow
-        )
+        target = FixedType(int(rng.choice(widths)), int(rng.integers(-4, 70)), bool(number & 2), rounding, overflow)
         low, high = (source.min_code, source.max_code)
         codes = rng.integers(low, high, 500, endpoint=True)
         codes[:100] >>= rng.integers(0, 63, 100)
@@ -195,13 +193,13 @@ def test_comparison_can_fail(prelude, tmp_path):
     assert disagreements([planted], prelude, tmp_path)
 
 
-@pytest.mark.slow()
+@pytest.mark.slow
 def test_encode_all_small_types(prelude, tmp_path):
     moved = [fixed.shifted(k - fixed.width) for fixed in small_types(range(1, 6)) for k in (-9, -2, 0, 1, 2, 5, 9)]
     assert disagreements([encode_job(fixed, probing_values(fixed)) for fixed in moved], prelude, tmp_path) == []
 
 
-@pytest.mark.slow()
+@pytest.mark.slow
 def test_cast_all_small_types(prelude, tmp_path):
     sources = list(small_types(range(1, 6), modes=MODES[:1]))
     jobs = [

@@ -2,7 +2,7 @@
 
 import cocotb
 import pytest
-from common import TB, pack, parameters, random_codes, rtl, run_tb
+from common import TB, gaps, pack, parameters, random_codes, rtl, run_tb
 
 P = parameters()
 
@@ -43,9 +43,7 @@ class Golden:
         self.p = p
         self.beats = p["CHANNELS"] // p["LANES"]  # of a pixel
         self.image = p["IN_H"] * p["IN_W_PX"]
-        self.rows = p.get(
-            "BUF_ROWS", min(p["K_H"], p["IN_H"]) + min(p["K_H"], p["STRIDE_H"]) - 1
-        )
+        self.rows = p.get("BUF_ROWS", min(p["K_H"], p["IN_H"]) + min(p["K_H"], p["STRIDE_H"]) - 1)
         out_h = (p["IN_H"] + p["PAD_T"] + p["PAD_B"] - p["K_H"]) // p["STRIDE_H"] + 1
         out_w = (p["IN_W_PX"] + p["PAD_L"] + p["PAD_R"] - p["K_W"]) // p["STRIDE_W"] + 1
         self.corners = [
@@ -139,8 +137,7 @@ async def full_throughput(dut):
     busy = count * max(golden.image * golden.beats, len(golden.corners) * golden.window)
     lost = count * golden.needs()[0] * golden.beats
     assert sink.cycles[-1] - source.cycles[0] <= busy + lost + 2
-    first_image = [b - a for a, b in zip(source.cycles, source.cycles[1 : golden.needs()[0] * golden.beats])]
-    assert set(first_image) <= {1}
+    assert set(gaps(source.cycles[: golden.needs()[0] * golden.beats])) <= {1}
 
 
 @cocotb.test()

@@ -1,0 +1,267 @@
+"""RTL simulation of a design, compared with the reference code by code."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwflow import doctor
+from hwflow.data import Dataset
+from hwflow.design import Design, Step, open_design, silent
+from hwflow.errors import HwflowError
+from hwflow.evaluation import draw_rounds, encode, fitting, open_faults, run_batches
+from hwflow.faults import FaultList
+from hwflow.generation import Project, generate, load_project
+from hwflow.graph import Graph, IntArray
+from hwflow.reference import IntegerExecutor
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An executor against the reference, on the same images under the same faults.
+
+    Attributes:
+        executor: what was compared: ``verilator``, ``icarus`` or ``csim``.
+        faults: name of the fault list, or ``none``.
+        flips: bits flipped.
+        images: images compared.
+        output_codes: output codes compared.
+        differing_codes: how many of them differ; 0 is bit-exact.
+        cycles_per_image: clock cycles from one image's end to the next one's; RTL only.
+    """
+
+    executor: str
+    faults: str
+    flips: int
+    images: int
+    output_codes: int
+    differing_codes: int
+    cycles_per_image: float | None = None
+
+    def row(self) -> tuple[object, ...]:
+        """The cells of a table."""
+        cycles = None if self.cycles_per_image is None else round(self.cycles_per_image)
+        return (*tuple(asdict(self).values())[:-1], cycles)
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Result of :func:`simulate`.
+
+    Attributes:
+        data: name of the data set.
+        comparisons: one for every executor.
+    """
+
+    data: str
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def differing_codes(self) -> int:
+        """Output codes that differ from the reference, in all comparisons together."""
+        return sum(each.differing_codes for each in self.comparisons)
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as JSON data."""
+        return {
+            "data": self.data,
+            "differing_codes": self.differing_codes,
+            "comparisons": [asdict(each) for each in self.comparisons],
+        }
+
+    def check(self) -> None:
+        """Refuse a result that is not bit-exact.
+
+        Raises:
+            HwflowError: codes differ.
+        """
+        check_exact(self.comparisons)
+
+
+def simulate(
+    design: Design | str | Path,
+    data: str | Dataset,
+    *,
+    images: int | None = 50,
+    ber: float | None = None,
+    faults: FaultList | str | Path | None = None,
+    faulty_biases: bool = False,
+    simulator: str = "verilator",
+    csim: bool = False,
+    upset_cycle: int | None = None,
+    project: str | Path | None = None,
+    seed: int = 0,
+    step: Step = silent,
+) -> Simulation:
+    """Run images through the RTL and compare every output code with the reference.
+
+    Args:
+        design: a design or its folder.
+        data: images: ``digits``, an ``.npz``, or a data set; labels are not needed.
+        images: only the first so many images.
+        ber: flip every stored bit with this probability; the same list as round 0 of ``evaluate``.
+        faults: a fault list, or its file, instead of ``ber``.
+        faulty_biases: biases are in fault-prone memory too.
+        simulator: ``verilator`` or ``icarus``.
+        csim: compare the C++ firmware too.
+        upset_cycle: flip the bits at this clock cycle instead of before the run. Images finished by then
+            are compared with the clean reference and later ones with the faulted reference; those that
+            were inside the design at that moment are left out.
+        project: a generated project; by default a temporary one.
+        seed: seed of the draw.
+        step: called with the name of each step.
+
+    Returns:
+        What was compared; differing codes are a result and raise nothing.
+
+    Raises:
+        HwflowError: options that exclude each other, data that do not fit, or a tool that is missing.
+    """
+    if ber is not None and faults is not None:
+        raise HwflowError("give a bit error rate or a fault list, not both")
+    if upset_cycle is not None and ber is None and faults is None:
+        raise HwflowError("an upset cycle needs faults: give a bit error rate or a fault list")
+    if upset_cycle is not None and csim:
+        raise HwflowError("C simulation has no clock cycles; leave out csim or the upset cycle")
+    doctor.require_simulator(simulator)
+    if csim:
+        doctor.require("g++")
+    design = open_design(design)
+    dataset = fitting(data, images, design.graph)
+    fault_list = None if faults is None else open_faults(faults)
+    name = "none" if faults is None else fault_list_name(faults)
+    if ber is not None:
+        fault_list, name = draw_rounds(design, ber, 1, seed, faulty_biases)[0], f"BER {ber:g}"
+    codes = encode(design.graph, dataset.images)
+    with open_project(design, project, csim, step) as made:
+        comparisons = [compare_rtl(design, made, simulator, codes, name, fault_list, upset_cycle, step)]
+        if csim:
+            comparisons.append(compare_csim(design, made, codes, name, fault_list, step))
+    return Simulation(dataset.name, tuple(comparisons))
+
+
+def compare_rtl(
+    design: Design,
+    project: Project,
+    simulator: str,
+    codes: IntArray,
+    name: str,
+    faults: FaultList | None,
+    upset_cycle: int | None = None,
+    step: Step = silent,
+) -> Comparison:
+    """Run input codes ``(n, *input shape)`` through the RTL and compare with the reference."""
+    from hwflow.rtl import RtlExecutor
+
+    graph = design.graph
+    step(f"reference ({name})")
+    reference = IntegerExecutor(graph)
+    expected = run_batches(reference, graph, codes, faults)
+    rtl = RtlExecutor(project.part("rtl"), graph, simulator)
+    step(f"building the {simulator} simulation")
+    rtl.build()
+    step(f"{simulator} ({name})")
+    outputs = rtl.run(codes, faults, upset_cycle)
+    assert rtl.statistics is not None
+    compared = np.ones(len(codes), dtype=bool)
+    if upset_cycle is not None:
+        before, after = split_at_upset(rtl.statistics.finished, upset_cycle, graph)
+        clean = run_batches(reference, graph, codes, None)
+        expected[:before] = clean[:before]
+        compared[before:after] = False
+        name = f"{name} at cycle {upset_cycle}"
+    return Comparison(
+        executor=simulator,
+        faults=name,
+        flips=0 if faults is None else len(faults),
+        images=int(compared.sum()),
+        output_codes=int(expected[compared].size),
+        differing_codes=int(np.count_nonzero(outputs[compared] != expected[compared])),
+        cycles_per_image=rtl.cycles_per_image,
+    )
+
+
+def compare_csim(
+    design: Design,
+    project: Project,
+    codes: IntArray,
+    name: str,
+    faults: FaultList | None,
+    step: Step = silent,
+) -> Comparison:
+    """Run input codes ``(n, *input shape)`` through the C++ firmware and compare with the reference."""
+    from hwflow.firmware import CsimExecutor
+
+    step(f"reference ({name})")
+    expected = run_batches(IntegerExecutor(design.graph), design.graph, codes, faults)
+    step(f"C simulation ({name})")
+    outputs = CsimExecutor(project.part("firmware"), design.graph).run(codes, faults)
+    return Comparison(
+        executor="csim",
+        faults=name,
+        flips=0 if faults is None else len(faults),
+        images=len(codes),
+        output_codes=int(expected.size),
+        differing_codes=int(np.count_nonzero(outputs != expected)),
+    )
+
+
+def split_at_upset(finished: tuple[int, ...], upset_cycle: int, graph: Graph) -> tuple[int, int]:
+    """Which images an upset in mid-run leaves clean, and which it finds not yet begun.
+
+    Args:
+        finished: cycle in which each image's last beat came out.
+        upset_cycle: the cycle of the upset.
+        graph: the design's graph.
+
+    Returns:
+        ``(before, after)``: images below ``before`` were finished, images from ``after`` on had not begun.
+
+    Raises:
+        HwflowError: no image is left on one of the sides.
+    """
+    before = sum(cycle < upset_cycle for cycle in finished)
+    # A module works on one image and holds back at most one finished pixel of it, so there are never more
+    # images inside than modules.
+    after = before + len(graph.nodes)
+    if before == len(finished) or after >= len(finished):
+        raise HwflowError(
+            f"--upset-cycle {upset_cycle}: of {len(finished)} images, {before} were finished by then and "
+            f"{len(graph.nodes)} may be inside; choose another cycle or more --images"
+        )
+    return before, after
+
+
+@contextmanager
+def open_project(design: Design, project: str | Path | None, firmware: bool, step: Step) -> Iterator[Project]:
+    """The given project, or a temporary one that lasts as long as the block."""
+    if project is not None:
+        yield load_project(project, design)
+        return
+    with tempfile.TemporaryDirectory(prefix="hwflow-", ignore_cleanup_errors=True) as folder:
+        yield generate(design, Path(folder) / "project", firmware=firmware, step=step)
+
+
+def fault_list_name(faults: FaultList | str | Path) -> str:
+    """What to call a fault list in a table."""
+    return "fault list" if isinstance(faults, FaultList) else Path(faults).name
+
+
+def check_exact(comparisons: tuple[Comparison, ...]) -> None:
+    """Refuse comparisons that are not bit-exact.
+
+    Raises:
+        HwflowError: codes differ.
+    """
+    for each in comparisons:
+        if each.differing_codes:
+            raise HwflowError(
+                f"{each.executor} under faults {each.faults!r}: {each.differing_codes} of {each.output_codes} "
+                "output codes differ from the reference"
+            )

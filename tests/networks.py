@@ -1,0 +1,245 @@
+"""Random small networks, reproducible by seed: as graphs, and the same as Keras models."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from hwflow.fixed import FixedType, Overflow, Rounding
+from hwflow.graph import (
+    Add,
+    AveragePool2D,
+    Constant,
+    Conv2D,
+    Dense,
+    Flatten,
+    GlobalAveragePool2D,
+    Graph,
+    Input,
+    MaxPool2D,
+    Node,
+    ReLU,
+    Window,
+)
+from hwflow.hardening import HardenOptions
+from hwflow.scaling import ScalingOptions
+
+
+class NetworkBuilder:
+    """Appends layers to a graph; weights are drawn from its random generator."""
+
+    def __init__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> None:
+        self.rng = rng
+        self.nodes: list[Node] = [Input(name="image", shape=shape)]
+
+    def _put(self, node: Node) -> Node:
+        self.nodes.append(node)
+        return node
+
+    def _name(self, kind: str) -> str:
+        return f"{kind}{len(self.nodes)}"
+
+    def _constants(self, shape: tuple[int, ...]) -> dict[str, Constant]:
+        fan_in = math.prod(shape[:-1])
+        spread = self.rng.uniform(0.3, 1.5) / math.sqrt(fan_in)
+        weight = self.rng.normal(0, spread, shape).clip(-3.9, 3.9)
+        bias = self.rng.normal(0, 0.2, shape[-1:]) * (self.rng.random() < 0.8)
+        return {"weight": Constant(weight), "bias": Constant(bias)}
+
+    def conv(self, source: Node, filters: int, window: Window) -> Node:
+        shape = (*window.kernel, source.shape[-1], filters)
+        size = window.output_size(*source.shape[:2])
+        return self._put(
+            Conv2D(
+                name=self._name("conv"),
+                inputs=(source.name,),
+                shape=(*size, filters),
+                window=window,
+                **self._constants(shape),
+            )
+        )
+
+    def dense(self, source: Node, units: int) -> Node:
+        constants = self._constants((source.shape[0], units))
+        return self._put(Dense(name=self._name("dense"), inputs=(source.name,), shape=(units,), **constants))
+
+    def relu(self, source: Node) -> Node:
+        return self._put(ReLU(name=self._name("relu"), inputs=(source.name,), shape=source.shape))
+
+    def add(self, first: Node, second: Node) -> Node:
+        return self._put(Add(name=self._name("add"), inputs=(first.name, second.name), shape=first.shape))
+
+    def pool(self, source: Node, window: Window, average: bool) -> Node:
+        shape = (*window.output_size(*source.shape[:2]), source.shape[-1])
+        kind = AveragePool2D if average else MaxPool2D
+        return self._put(kind(name=self._name("pool"), inputs=(source.name,), shape=shape, window=window))
+
+    def flat(self, source: Node, average: bool) -> Node:
+        if average:
+            return self._put(
+                GlobalAveragePool2D(name=self._name("gap"), inputs=(source.name,), shape=source.shape[-1:])
+            )
+        return self._put(Flatten(name=self._name("flatten"), inputs=(source.name,), shape=(math.prod(source.shape),)))
+
+    def graph(self, name: str) -> Graph:
+        return Graph(tuple(self.nodes), name)
+
+
+def same(size: tuple[int, ...], kernel: tuple[int, int], strides: tuple[int, int]) -> Window:
+    """The window of Keras' ``padding="same"``."""
+    pads = []
+    for length, extent, stride in zip(size[:2], kernel, strides, strict=True):
+        total = max((math.ceil(length / stride) - 1) * stride + extent - length, 0)
+        pads += [total // 2, total - total // 2]
+    return Window(kernel=kernel, strides=strides, padding=(pads[0], pads[1], pads[2], pads[3]))
+
+
+def random_graph(seed: int, keras: bool = False) -> Graph:
+    """A small network: convolutions, pools, residual blocks, a head.
+
+    Args:
+        seed: reproduces it.
+        keras: use only paddings that Keras has ("same" and "valid").
+    """
+    rng = np.random.default_rng([20261122, seed])
+
+    def integer(low: int, high: int) -> int:
+        return int(rng.integers(low, high + 1))
+
+    def window(size: tuple[int, ...], pad: bool = True, pool: bool = False) -> Window:
+        kernel = (integer(1, min(3, size[0])), integer(1, min(3, size[1])))
+        strides = (integer(1, 2), integer(1, 2))
+        choice = rng.random()
+        if not pad or choice < 0.3:
+            return Window(kernel=kernel, strides=strides)
+        if keras or choice < 0.8:
+            return same(size, kernel, strides)
+        pads = (integer(0, 2), integer(0, 2), integer(0, 2), integer(0, 2))
+        padded = Window(kernel=kernel, strides=strides, padding=pads)
+        return padded if padded.touches(*size[:2]) or not pool else same(size, kernel, strides)
+
+    shape = (integer(3, 7), integer(3, 7), integer(1, 3))
+    net = NetworkBuilder(rng, shape)
+    x: Node = net.nodes[0]
+    for _ in range(integer(1, 3)):
+        match integer(0, 3):
+            case 0:
+                x = net.conv(x, integer(1, 6), window(x.shape))
+                x = net.relu(x) if rng.random() < 0.7 else x
+            case 1:
+                x = net.pool(x, window(x.shape, pool=True), average=False)
+            case 2:
+                average = window(x.shape, pad=False)
+                x = net.pool(x, average, average=True)
+            case _:
+                x = _residual(net, x, rng, integer(1, 5))
+    if rng.random() < 0.5 or len(net.nodes) == 1:
+        x = net.conv(x, integer(1, 4), window(x.shape))
+    if rng.random() < 0.8:
+        x = net.flat(x, average=bool(rng.random() < 0.5))
+        if rng.random() < 0.3:
+            x = net.relu(net.dense(x, integer(1, 6)))
+        net.dense(x, integer(2, 5))
+    return net.graph(f"random{seed}")
+
+
+def _residual(net: NetworkBuilder, x: Node, rng: np.random.Generator, filters: int) -> Node:
+    """Two convolutions beside an identity or a projection."""
+    stride = (int(rng.integers(1, 3)), int(rng.integers(1, 3)))
+    if rng.random() < 0.4:
+        filters, stride = x.shape[-1], (1, 1)
+        shortcut = x
+    else:
+        shortcut = net.conv(x, filters, same(x.shape, (1, 1), stride))
+    y = net.relu(net.conv(x, filters, same(x.shape, (3, 3), stride)))
+    y = net.conv(y, filters, same(y.shape, (3, 3), (1, 1)))
+    x = net.add(y, shortcut) if rng.random() < 0.5 else net.add(shortcut, y)
+    return net.relu(x) if rng.random() < 0.7 else x
+
+
+def random_options(seed: int) -> HardenOptions:
+    """Options of every kind, by seed."""
+    rng = np.random.default_rng([20261123, seed])
+
+    def one_of(*choices: Any) -> Any:
+        return choices[int(rng.integers(len(choices)))]
+
+    weight_type = one_of(FixedType(8, 3), FixedType(8, 3), FixedType(8, 2), FixedType(6, 3), FixedType(10, 3))
+    scaling = ScalingOptions(
+        weight_type=weight_type,
+        scale=one_of("exact", "exact", "pow2", "none"),
+        align=one_of("shift", "multiply"),
+        compensation=one_of("logits", "logits", "layer", "none"),
+        saturate=True,
+    )
+    return HardenOptions(
+        scaling=scaling,
+        activation_bits=one_of(16, 16, 12, 8),
+        guard_bits=one_of(1, 0),
+        rounding=one_of(*Rounding),
+    )
+
+
+def random_images(seed: int, graph: Graph, count: int) -> np.ndarray:
+    """Images ``(count, *input shape)`` between -1 and 1."""
+    rng = np.random.default_rng([20261124, seed])
+    return rng.uniform(-1, 1, (count, *graph.input.shape))
+
+
+def to_keras(graph: Graph) -> Any:
+    """The Keras model that hls4ml reads as ``graph``; paddings must be Keras's.
+
+    ReLU layers, biases and weights are set, in float32.
+    """
+    from hwflow.models._tf import tensorflow
+
+    keras = tensorflow().keras
+    tensors: dict[str, Any] = {}
+    weights: dict[str, list[np.ndarray]] = {}
+    for node in graph:
+        sources = [tensors[name] for name in node.inputs]
+        match node:
+            case Input():
+                tensors[node.name] = keras.Input(node.shape, name=node.name)
+                continue
+            case Conv2D():
+                layer = keras.layers.Conv2D(
+                    node.n_out, node.window.kernel, node.window.strides, _padding(graph, node), name=node.name
+                )
+                weights[node.name] = [node.weight.values, node.bias.values]
+            case Dense():
+                layer = keras.layers.Dense(node.n_out, name=node.name)
+                weights[node.name] = [node.weight.values, node.bias.values]
+            case ReLU():
+                layer = keras.layers.ReLU(name=node.name)
+            case MaxPool2D():
+                layer = keras.layers.MaxPooling2D(
+                    node.window.kernel, node.window.strides, _padding(graph, node), name=node.name
+                )
+            case AveragePool2D():
+                layer = keras.layers.AveragePooling2D(node.window.kernel, node.window.strides, name=node.name)
+            case GlobalAveragePool2D():
+                layer = keras.layers.GlobalAveragePooling2D(name=node.name)
+            case Flatten():
+                layer = keras.layers.Flatten(name=node.name)
+            case Add():
+                layer = keras.layers.Add(name=node.name)
+        tensors[node.name] = layer(sources if len(sources) > 1 else sources[0])
+    model = keras.Model(tensors[graph.input.name], tensors[graph.output.name], name=graph.name)
+    for name, arrays in weights.items():
+        model.get_layer(name).set_weights([array.astype(np.float32) for array in arrays])
+    return model
+
+
+def _padding(graph: Graph, node: Conv2D | MaxPool2D) -> str:
+    if not any(node.window.padding):
+        return "valid"
+    size = graph.inputs_of(node)[0].shape
+    assert same(size, node.window.kernel, node.window.strides).padding == node.window.padding
+    return "same"
+
+
+WIDE = FixedType(16, 6, True, Rounding.RND, Overflow.SAT)
+"""An activation type for graphs that tests write by hand."""
