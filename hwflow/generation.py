@@ -1,5 +1,7 @@
 """The project folder: firmware by hls4ml and RTL, both of one design and with one set of reuse factors.
 
+It holds
+
     project.json  which design, which reuse factors, sizes
     firmware/     the Vitis HLS project
     rtl/          SystemVerilog and memory images
@@ -11,7 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from hwflow.design import Design, Step, open_design, silent
 from hwflow.errors import HwflowError
@@ -21,7 +23,7 @@ from hwflow.memory import layer_storage
 from hwflow.reuse import choose_reuse, fold
 from hwflow.version import __version__
 
-IO_TYPES = ("io_stream", "io_parallel")
+IOType = Literal["io_stream", "io_parallel"]
 DEFAULT_PART = "xczu7ev-ffvc1156-2-e"
 """A mid-size Zynq UltraScale+."""
 
@@ -62,6 +64,7 @@ class Project:
         reuse: reuse factors by layer.
         layers: a row for every weight layer.
         sizes: bytes on disk of ``firmware`` and ``rtl``, whichever were generated.
+        notes: what was chosen differently from what was asked.
     """
 
     path: Path
@@ -70,6 +73,7 @@ class Project:
     reuse: Mapping[str, int]
     layers: tuple[LayerCost, ...]
     sizes: Mapping[str, int]
+    notes: tuple[str, ...] = ()
 
     def part(self, name: str) -> Path:
         """The folder ``firmware`` or ``rtl``.
@@ -89,6 +93,7 @@ class Project:
             "io_type": self.io_type,
             "layers": [asdict(cost) for cost in self.layers],
             "bytes": dict(self.sizes),
+            "notes": list(self.notes),
         }
 
 
@@ -96,7 +101,7 @@ def generate(
     design: Design | str | Path,
     output: str | Path,
     *,
-    io_type: str = "io_stream",
+    io_type: IOType = "io_stream",
     reuse: int | None = None,
     target_cycles: int | None = None,
     part: str = DEFAULT_PART,
@@ -126,12 +131,13 @@ def generate(
     """
     if not (firmware or rtl):
         raise HwflowError("nothing to generate: leave out --no-firmware or --no-rtl")
-    if io_type not in IO_TYPES:
-        raise HwflowError(f"io_type {io_type!r} is unknown; choose one of {', '.join(IO_TYPES)}")
+    if io_type not in get_args(IOType):
+        raise HwflowError(f"io_type {io_type!r} is unknown; choose one of {', '.join(get_args(IOType))}")
     output = Path(output)
     check_output(output, PROJECT, force)
     design = open_design(design)
     factors = choose_reuse(design.graph, reuse, target_cycles)
+    notes: list[str] = []
     with new_folder(output, PROJECT, force) as folder:
         if rtl:
             step("writing the RTL")
@@ -142,7 +148,7 @@ def generate(
             step("writing the firmware with hls4ml")
             from hwflow import firmware as firmware_backend
 
-            firmware_backend.generate(
+            written = firmware_backend.generate(
                 design.graph,
                 None,  # the graph says everything, and TensorFlow stays out of it
                 folder / "firmware",
@@ -151,6 +157,7 @@ def generate(
                 part=part,
                 bram_ports=bram_ports,
             )
+            notes = list(written.notes)
         manifest = {
             "format": PROJECT.format,
             "hwflow": __version__,
@@ -160,6 +167,7 @@ def generate(
             "bram_ports": bram_ports,
             "layers": [asdict(cost) for cost in layer_costs(design.graph, factors)],
             "bytes": {name: folder_bytes(folder / name) for name in ("firmware", "rtl") if (folder / name).exists()},
+            "notes": notes,
         }
         (folder / PROJECT.manifest).write_text(json_text(manifest), encoding="utf-8")
     return load_project(output, design)
@@ -180,9 +188,13 @@ def load_project(path: str | Path, design: Design) -> Project:
             f"{path}: generated from another design or by another version; "
             f"run 'hwflow generate {design.path} -o {path} --force'"
         )
-    layers = tuple(LayerCost(**row) for row in manifest["layers"])
-    reuse = {cost.name: cost.reuse_factor for cost in layers}
-    return Project(path, design.sha256, manifest["io_type"], reuse, layers, manifest["bytes"])
+    try:
+        layers = tuple(LayerCost(**row) for row in manifest["layers"])
+        reuse = {cost.name: cost.reuse_factor for cost in layers}
+        notes = tuple(manifest["notes"])
+        return Project(path, design.sha256, manifest["io_type"], reuse, layers, dict(manifest["bytes"]), notes)
+    except (KeyError, TypeError, ValueError) as error:
+        raise HwflowError(f"{path / PROJECT.manifest}: damaged; generate the project again with --force") from error
 
 
 def layer_costs(graph: Graph, reuse: Mapping[str, int]) -> tuple[LayerCost, ...]:

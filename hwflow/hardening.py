@@ -28,6 +28,7 @@ from hwflow.graph import (
     Softmax,
     WeightLayer,
 )
+from hwflow.protect import storage_code
 from hwflow.scaling import ScalePlan, ScalingOptions, scale_graph
 
 BIAS_BITS = 16
@@ -59,6 +60,7 @@ class HardenOptions:
             raise HwflowError(f"activation_bits={self.activation_bits} must be 8 to 16")
         if not 0 <= self.guard_bits < self.activation_bits:
             raise HwflowError(f"guard_bits={self.guard_bits} must be 0 to {self.activation_bits - 1}")
+        storage_code(self.storage, self.scaling.weight_type)
 
 
 @dataclass(frozen=True)

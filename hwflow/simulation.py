@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from hwflow.faults import FaultList
 from hwflow.generation import Project, generate, load_project
 from hwflow.graph import Graph, IntArray
 from hwflow.reference import IntegerExecutor
+
+Simulator = Literal["verilator", "icarus"]
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def simulate(
     ber: float | None = None,
     faults: FaultList | str | Path | None = None,
     faulty_biases: bool = False,
-    simulator: str = "verilator",
+    simulator: Simulator = "verilator",
     csim: bool = False,
     upset_cycle: int | None = None,
     project: str | Path | None = None,
@@ -149,7 +151,7 @@ def simulate(
 def compare_rtl(
     design: Design,
     project: Project,
-    simulator: str,
+    simulator: Simulator,
     codes: IntArray,
     name: str,
     faults: FaultList | None,

@@ -216,7 +216,7 @@ module hwflow_mvu #(
         for (int i = SIMD - 2; i >= 0; i--) begin
             node[i*SUM_W+:SUM_W] = node[(2*i+1)*SUM_W+:SUM_W] + node[(2*i+2)*SUM_W+:SUM_W];
         end
-        return node[SUM_W-1:0];
+        tree = node[SUM_W-1:0];
     endfunction
 
     logic [PE*B_W-1:0] bias_mem [0:NF-1]  /*verilator public_flat_rw*/;

@@ -145,12 +145,12 @@ module hwflow_window #(
 
     function automatic logic signed [COUNT_W-1:0] clamp_px(
         input logic signed [COUNT_W-1:0] x, input logic signed [COUNT_W-1:0] high);
-        return (x < ZERO_PX) ? ZERO_PX : (x > high) ? high : x;
+        clamp_px = (x < ZERO_PX) ? ZERO_PX : (x > high) ? high : x;
     endfunction
 
     function automatic logic signed [COL_W-1:0] clamp_col(
         input logic signed [COL_W-1:0] x, input logic signed [COL_W-1:0] high);
-        return (x < ZERO_COL) ? ZERO_COL : (x > high) ? high : x;
+        clamp_col = (x < ZERO_COL) ? ZERO_COL : (x > high) ? high : x;
     endfunction
 
     logic signed [COUNT_W-1:0] accepted_reg;  // below 0: the rest of the last image is still to come

@@ -18,9 +18,7 @@ Ber = Annotated[
         "--ber", metavar="P", min=0.0, max=1.0, help="Bit error rate: every stored bit flips with probability P."
     ),
 ]
-Faults = Annotated[
-    Path | None, typer.Option("--faults", metavar="FILE", help="A saved fault list, instead of --ber.")
-]
+Faults = Annotated[Path | None, typer.Option("--faults", metavar="FILE", help="A saved fault list, instead of --ber.")]
 FaultyBiases = Annotated[
     bool, typer.Option("--faulty-biases", help="Biases are in fault-prone memory too; by default only weights are.")
 ]

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from hwflow.cli import _options as options
-from hwflow.cli._console import check_json, display, print_line, print_table, save_json
+from hwflow.cli._console import check_json, display, print_line, save_json
+from hwflow.cli._tables import (
+    print_comparisons,
+    print_demo,
+    print_evaluation,
+    print_layers,
+    print_plan,
+    print_tools,
+)
 from hwflow.version import __version__
-
-if TYPE_CHECKING:
-    from hwflow.evaluation import Accuracy
-    from hwflow.generation import Project
 
 app = typer.Typer(
     add_completion=False,
@@ -44,7 +48,7 @@ def hwflow(
 def harden(
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="digits_cnn, digits_qcnn, or a Keras or QKeras file (.h5, .keras, .json)."),
+        typer.Argument(metavar="MODEL", help="digits_cnn, digits_qcnn, or a Keras or QKeras file (.h5, .keras)."),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DESIGN", help="Design folder to write.")],
     weights: Annotated[
@@ -113,19 +117,9 @@ def harden(
             force=force,
             step=shown.step,
         )
-    rows = design.layers()
-    print_table(
-        f"Scale plan of {design.graph.name}",
-        ("layer", "weights", "max|W|", "c", "log2 S", "weight type", "accumulator", "output type"),
-        (tuple(row.values()) for row in rows),
-    )
-    plan = design.manifest["plan"]
-    for rescale in plan["rescales"]:
-        print_line(f"{rescale['name']}: x {rescale['factor']:.6g}")
-    for note in plan["notes"]:
-        print_line(f"note: {note}")
+    print_plan(design)
     print_line(f"design: {design.path}  (SHA-256 {design.sha256[:12]})")
-    save_json(json, "harden", seed, {**design.manifest, "design": str(design.path), "layers": rows})
+    save_json(json, "harden", seed, {**design.manifest, "design": str(design.path), "layers": design.layers()})
 
 
 @app.command(epilog="Example: hwflow generate design -o project --target-cycles 2000")
@@ -137,7 +131,7 @@ def generate(
     ] = "io_stream",
     reuse: Annotated[
         int | None,
-        typer.Option("--reuse", metavar="N", min=1, help="Reuse factor of every layer; the nearest valid one is taken."),
+        typer.Option("--reuse", metavar="N", min=1, help="Reuse factor of every layer; the nearest valid one is used."),
     ] = None,
     target_cycles: Annotated[
         int | None,
@@ -173,7 +167,11 @@ def generate(
             force=force,
             step=shown.step,
         )
-    _print_project(project)
+    print_layers(project.layers)
+    for name, size in project.sizes.items():
+        print_line(f"{name}: {project.path / name}  ({size / 1024:.0f} KiB)")
+    for note in project.notes:
+        print_line(f"note: {note}")
     save_json(json, "generate", seed, project.to_json())
 
 
@@ -219,17 +217,10 @@ def evaluate(
             save_faults=save_faults,
             advance=shown.advance,
         )
-    rows = [_accuracy_row("none", result.clean, 0.0)]
-    if result.faulted is not None:
-        name = f"BER {ber:g}" if ber is not None else str(faults)
-        flips = sum(draw.flips for draw in result.draws) / len(result.draws)
-        rows.append(_accuracy_row(name, result.faulted, flips))
-    print_table(
-        f"{opened.graph.name} on {result.data}, {executor} executor",
-        ("faults", "accuracy %", "std %", "rounds", "images", "flips a round"),
-        rows,
-    )
-    save_json(json, "evaluate", seed, {"design": str(design), "design_sha256": opened.sha256, "ber": ber, **asdict(result)})
+    name = f"BER {ber:g}" if ber is not None else str(faults)
+    print_evaluation(f"{opened.graph.name} on {result.data}, {executor} executor", result, name)
+    about = {"design": str(design), "design_sha256": opened.sha256, "ber": ber}
+    save_json(json, "evaluate", seed, {**about, **asdict(result)})
 
 
 @app.command(epilog="Example: hwflow simulate design --data digits --images 50 --ber 1e-3 --csim")
@@ -244,7 +235,7 @@ def simulate(
     csim: Annotated[bool, typer.Option("--csim", help="Compare the C++ firmware too.")] = False,
     upset_cycle: Annotated[
         int | None,
-        typer.Option("--upset-cycle", metavar="N", min=0, help="Flip the bits at this clock cycle, not before the run."),
+        typer.Option("--upset-cycle", metavar="N", min=0, help="Flip the bits at this clock cycle, not beforehand."),
     ] = None,
     project: options.ProjectFolder = None,
     seed: options.Seed = 0,
@@ -271,19 +262,16 @@ def simulate(
             seed=seed,
             step=shown.step,
         )
-    print_table(
-        f"{opened.graph.name} on {result.data}, against the reference",
-        ("executor", "faults", "flips", "images", "output codes", "differing codes", "cycles an image"),
-        (each.row() for each in result.comparisons),
-    )
-    save_json(json, "simulate", seed, {"design": str(design), "design_sha256": opened.sha256, "ber": ber, **result.to_json()})
+    print_comparisons(f"{opened.graph.name} on {result.data}, against the reference", result.comparisons)
+    about = {"design": str(design), "design_sha256": opened.sha256, "ber": ber}
+    save_json(json, "simulate", seed, {**about, **result.to_json()})
     result.check()
 
 
 @app.command(epilog="Example: hwflow demo -o demo")
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")] = Path("demo"),
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer images and rounds, to see that everything runs.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer images and rounds, to see that all runs.")] = False,
     simulator: options.Simulator = "verilator",
     force: options.Force = False,
     seed: options.Seed = 0,
@@ -292,7 +280,6 @@ def demo(
     """Run the whole path on the embedded network and digits, in less than 10 minutes."""
     check_json(json)
     from hwflow import demo as stage
-    from hwflow.cli._demo import print_demo
 
     with display() as shown:
         result = stage.run(output, quick=quick, simulator=simulator, force=force, seed=seed, step=shown.step)
@@ -308,27 +295,6 @@ def doctor(seed: options.UnusedSeed = 0, json: options.Json = None) -> None:
     from hwflow import doctor as stage
 
     findings = stage.examine()
-    print_table(
-        "Tools",
-        ("tool", "version", "needed for", "where or how to get it"),
-        (
-            (each.tool.name, each.version or each.status, each.tool.purpose, each.path if each.found else each.tool.hint)
-            for each in findings
-        ),
-    )
+    print_tools(findings)
     save_json(json, "doctor", seed, stage.to_json(findings))
     stage.check(findings)
-
-
-def _accuracy_row(name: str, accuracy: Accuracy, flips: float) -> tuple[object, ...]:
-    return name, f"{accuracy.mean:.2f}", f"{accuracy.std:.2f}", accuracy.rounds, accuracy.images, flips
-
-
-def _print_project(project: Project) -> None:
-    print_table(
-        "Layers",
-        ("layer", "reuse factor", "PE", "SIMD", "weight words", "bits a word", "BRAM kbit", "cycles an image"),
-        (tuple(asdict(cost).values()) for cost in project.layers),
-    )
-    for name, size in project.sizes.items():
-        print_line(f"{name}: {project.path / name}  ({size / 1024:.0f} KiB)")

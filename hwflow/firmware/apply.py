@@ -86,11 +86,14 @@ def firmware_reuse(graph: Graph, reuse: Mapping[str, int], io_type: str) -> tupl
         Factors by layer name, and a line for each that was lowered.
 
     Raises:
-        HwflowError: a layer has no factor, or an invalid one.
+        HwflowError: a layer has no factor or an invalid one, or two names differ in case only.
     """
     chosen: dict[str, int] = {}
     notes = []
+    names = {layer.name.lower(): layer.name for layer in graph.weight_layers}
     for layer in graph.weight_layers:
+        if names[layer.name.lower()] != layer.name:
+            raise HwflowError(f"{layer.name}: hls4ml cannot tell it from {names[layer.name.lower()]}; rename one")
         factor = reuse.get(layer.name)
         valid = valid_reuse_factors(layer)
         if factor not in valid:
@@ -164,7 +167,15 @@ def _set_output_type(layer: Layer, node: Node) -> None:
     variable = layer.get_output_variable()
     variable.type.precision = precision(node.resolved)
     if isinstance(node, Input):
-        variable.name = re.sub(r"\W", "_", node.name)
+        variable.name = identifier(node.name)
+    for type_ in layer.types.values():
+        type_.name = identifier(type_.name)
+
+
+def identifier(name: str) -> str:
+    """A C++ identifier: hls4ml makes some from layer names, in which Keras allows more."""
+    name = re.sub(r"\W", "_", name, flags=re.ASCII)
+    return name if name[0].isalpha() else f"x{name}"
 
 
 def _set_parameters(graph: Graph, node: Node, layer: Layer) -> None:

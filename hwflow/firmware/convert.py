@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -12,7 +11,7 @@ from hls4ml.model.graph import ModelGraph
 
 from hwflow.errors import HwflowError
 from hwflow.files import new_folder
-from hwflow.firmware.apply import apply_graph, firmware_reuse
+from hwflow.firmware.apply import apply_graph, firmware_reuse, identifier
 from hwflow.firmware.build import layer_list
 from hwflow.firmware.project import FIRMWARE, Project, open_project
 from hwflow.firmware.quiet import quiet
@@ -141,9 +140,8 @@ def generate(
 
 
 def project_name(graph: Graph) -> str:
-    """A C++ identifier made from the graph's name."""
-    name = re.sub(r"\W", "_", graph.name, flags=re.ASCII)
-    return f"{name}_hls" if name[:1].isalpha() else f"net_{name}_hls"
+    """A C++ identifier made from the graph's name, which no variable of the project has."""
+    return identifier(f"{graph.name}_hls")
 
 
 def _convert_keras(model: Any, io_type: str, output: Path, name: str, **settings: Any) -> ModelGraph:

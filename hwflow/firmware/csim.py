@@ -86,13 +86,15 @@ class CsimExecutor:
         partial = library.with_suffix(f".{os.getpid()}")
         includes = (f"-I{root}", f"-I{root}/firmware/ap_types")
         command = [compiler, *FLAGS, *includes, str(root / "csim.cpp"), "-o", str(partial)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise HwflowError(f"{self.project.path}: g++ refuses the project: {_reason(done.stderr)}")
+            for outdated in library.parent.glob("*.so"):
+                outdated.unlink(missing_ok=True)
+            partial.rename(library)
+        finally:
             partial.unlink(missing_ok=True)
-            raise HwflowError(f"{self.project.path}: g++ refuses the project: {_reason(done.stderr)}")
-        for outdated in library.parent.glob("*.so"):
-            outdated.unlink()
-        partial.rename(library)
         return library
 
     def _patches(self, faults: FaultList) -> dict[str, IntArray]:

@@ -20,6 +20,17 @@ CSIM_HEADER = "hwflow_csim.h"
 class HwflowWriter(VitisWriter):
     """hls4ml's writer, without its import of Keras, which takes seconds and is only needed to save the model."""
 
+    def write_project_cpp(self, model: Any) -> None:
+        """hls4ml's top function, with the block RAM interface that it leaves out in io_parallel."""
+        super().write_project_cpp(model)
+        ports = [weights.name for weights in model.get_weight_variables() if weights.storage == "bram"]
+        if ports and model.config.get_config_value("IOType") == "io_parallel":
+            path = Path(model.config.get_output_dir()) / "firmware" / f"{model.config.get_project_name()}.cpp"
+            interface = "    #pragma HLS INTERFACE "
+            text = path.read_text(encoding="utf-8")
+            bram = f"{interface}bram port={','.join(ports)}\n"
+            path.write_text(text.replace(interface, bram + interface, 1), encoding="utf-8")
+
     def write_yml(self, model: Any) -> None:
         """hls4ml's configuration, less the Keras model."""
         config = {key: value for key, value in model.config.config.items() if key != "KerasModel"}

