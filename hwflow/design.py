@@ -269,7 +269,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
             f"{path}: made by hwflow {theirs[1]} (format {theirs[0]}), this is {ours[1]} (format {ours[0]}); "
             "harden the model again"
         )
-    if manifest.get("sha256") != _own_hash(manifest) or set(manifest["files"]) != set(_FILES):
+    if manifest.get("sha256") != _own_hash(manifest) or set(manifest.get("files", ())) != set(_FILES):
         raise HwflowError(f"{file}: changed or damaged since hwflow wrote it (SHA-256); harden the model again")
     return manifest
 

@@ -6,7 +6,10 @@ through the layer's storage code. Biases are registers; they become memories onl
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList, Memory
@@ -52,7 +55,7 @@ def stored_words(layer: WeightLayer, kind: str = "weight") -> IntArray:
     return layer_storage(layer, kind).encode(codes)
 
 
-def canonical(weight: IntArray) -> IntArray:
+def canonical(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Weights ``(..., out)`` as ``(out * ...,)``: the order in which a memory stores them."""
     return np.moveaxis(weight, -1, 0).reshape(-1)
 

@@ -1,135 +1,80 @@
-// Simulation only: captures a stream, so that Python need not wake on every cycle.
+// Simulation only: captures beats, with random pauses if asked, and writes them to a file at the end.
 //
-//   WIDTH            bits of a beat
-//   DEPTH            beats that fit; the largest count_i
-//   BEATS_PER_IMAGE  beats of an image
-//   OUT_FILE         written on completion: a beat a line in hexadecimal; "" writes none
-//   CYCLE_FILE       written on completion: the cycles of the first and the last beat of an image a
-//                    line, counted from the start; "" writes none
-//   STALL_PERCENT    how often ready falls for a cycle, 0 to 99
-//   SEED             of the pauses, not 0
+//   WIDTH, DEPTH  bits of a beat, beats that the memory holds
+//   IMAGE_BEATS   beats an image
+//   DATA_FILE     $writememh file of the beats, written when count_i of them have come
+//   CYCLE_FILE    $writememh file of the cycles in which each image's last beat came; cycle_i counts them
 //
-// start_i, for one cycle, begins a capture of count_i beats; done_o rises when they have arrived and
-// the files are closed. Started in the same cycle as hwflow_source, it counts the cycles from that
-// one, which is cycle 0. Between captures the sink is not ready; overrun_o tells that a beat is
-// offered nevertheless.
+// done_o: count_i beats have come and both files are written. wrong_last_o: tlast stood elsewhere than on
+// an image's last beat.
 
 `default_nettype none
 
 module hwflow_sink #(
-    parameter int WIDTH           = 16,
-    parameter int DEPTH           = 1024,
-    parameter int BEATS_PER_IMAGE = 1,
-    parameter     OUT_FILE        = "",
-    parameter     CYCLE_FILE      = "",
-    parameter int STALL_PERCENT   = 0,
-    parameter int SEED            = 1
+    parameter int WIDTH       = 8,
+    parameter int DEPTH       = 64,
+    parameter int IMAGE_BEATS = 1,
+    parameter DATA_FILE       = "output.mem",
+    parameter CYCLE_FILE      = "cycles.mem"
 ) (
     input  wire              clk_i,
     input  wire              rst_ni,
-
-    input  wire              start_i,
-    input  wire  [     31:0] count_i,
-    output logic             done_o,
-    output logic             overrun_o,
-    output logic [     31:0] beats_o,
-
+    input  wire  [31:0]      count_i,
+    input  wire  [31:0]      cycle_i,
+    input  wire  [6:0]       stall_percent_i,
+    input  wire  [31:0]      seed_i,
     input  wire  [WIDTH-1:0] s_tdata,
     input  wire              s_tvalid,
-    output logic             s_tready
+    input  wire              s_tlast,
+    output logic             s_tready,
+    output logic             done_o,
+    output logic             wrong_last_o
 );
 
-    localparam int IMAGES = (DEPTH + BEATS_PER_IMAGE - 1) / BEATS_PER_IMAGE;
+    localparam int INDEX_W = (DEPTH > 1) ? $clog2(DEPTH) : 1;
+    localparam int IMAGES  = (DEPTH + IMAGE_BEATS - 1) / IMAGE_BEATS;
+    localparam int IMAGE_W = (IMAGES > 1) ? $clog2(IMAGES) : 1;
 
-    if (WIDTH < 1 || DEPTH < 1 || BEATS_PER_IMAGE < 1) begin : gen_error_size
-        initial $fatal(1, "hwflow_sink: WIDTH, DEPTH and BEATS_PER_IMAGE must be positive");
-    end
-    if (STALL_PERCENT < 0 || STALL_PERCENT > 99 || SEED == 0) begin : gen_error_stall
-        initial $fatal(1, "hwflow_sink: STALL_PERCENT must be 0 to 99 and SEED not 0");
-    end
+    logic [WIDTH-1:0] mem    [0:DEPTH-1];
+    logic [31:0]      cycles [0:IMAGES-1];
+    logic [31:0]      index_reg, image_reg, beat_reg;
+    logic             pause, last, complete;
 
-    logic [WIDTH-1:0] mem [0:DEPTH-1];
-    int unsigned first_cycle [0:IMAGES-1];
-    int unsigned last_cycle [0:IMAGES-1];
+    hwflow_pause pauses (
+        .clk_i(clk_i), .rst_ni(rst_ni), .percent_i(stall_percent_i), .seed_i(seed_i), .pause_o(pause)
+    );
 
-    int unsigned count_reg, image_reg, in_image_reg, cycle_reg;
-    int unsigned random_reg;
-    logic        running_reg, stall_reg;
-
-    wire take = s_tvalid && s_tready;
-    assign s_tready  = running_reg && !stall_reg;
-    assign overrun_o = !running_reg && s_tvalid;
-
-    // xorshift32
-    function automatic int unsigned next_random(input int unsigned state);
-        int unsigned x;
-        x = state;
-        x = x ^ (x << 13);
-        x = x ^ (x >> 17);
-        next_random = x ^ (x << 5);
-    endfunction
+    assign last = beat_reg == IMAGE_BEATS - 1;
+    assign complete = rst_ni && !done_o && (index_reg == count_i);
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) begin
-            random_reg <= SEED;
-            stall_reg <= 1'b0;
-            running_reg <= 1'b0;
-            beats_o <= 0;
-            cycle_reg <= 0;
+            index_reg    <= '0;
+            image_reg    <= '0;
+            beat_reg     <= '0;
+            s_tready     <= 1'b0;
+            done_o       <= 1'b0;
+            wrong_last_o <= 1'b0;
         end else begin
-            random_reg <= next_random(random_reg);
-            stall_reg <= (random_reg % 100 + 1 <= STALL_PERCENT);
-            cycle_reg <= cycle_reg + 1;
-            if (start_i) begin
-                running_reg <= 1'b1;
-                beats_o <= 0;
-                image_reg <= 0;
-                in_image_reg <= 0;
-                cycle_reg <= 1;
-                count_reg <= count_i;
-            end else if (take) begin
-                mem[beats_o] <= s_tdata;
-                if (in_image_reg == 0) first_cycle[image_reg] <= cycle_reg;
-                last_cycle[image_reg] <= cycle_reg;
-                beats_o <= beats_o + 1;
-                in_image_reg <= (in_image_reg == BEATS_PER_IMAGE - 1) ? 0 : in_image_reg + 1;
-                image_reg <= (in_image_reg == BEATS_PER_IMAGE - 1) ? image_reg + 1 : image_reg;
-                running_reg <= (beats_o + 1 != count_reg);
+            s_tready <= !pause;
+            if (s_tvalid && s_tready) begin
+                mem[index_reg[INDEX_W-1:0]] <= s_tdata;
+                index_reg <= index_reg + 1;
+                beat_reg  <= last ? 32'd0 : beat_reg + 1;
+                if (last) begin
+                    cycles[image_reg[IMAGE_W-1:0]] <= cycle_i;
+                    image_reg <= image_reg + 1;
+                end
+                if (s_tlast != last) wrong_last_o <= 1'b1;
             end
+            if (complete) done_o <= 1'b1;
         end
     end
 
     always @(posedge clk_i) begin
-        if (rst_ni && start_i) begin
-            if (running_reg) $fatal(1, "hwflow_sink: started while it runs");
-            if (count_i < 1 || count_i > DEPTH)
-                $fatal(1, "hwflow_sink: count_i (%0d) must be 1 to DEPTH (%0d)", count_i, DEPTH);
-        end
-    end
-
-    task write_files;
-        integer file, line;
-        if (OUT_FILE != "") begin
-            file = $fopen(OUT_FILE, "w");
-            for (line = 0; line < count_reg; line = line + 1) $fdisplay(file, "%h", mem[line]);
-            $fclose(file);
-        end
-        if (CYCLE_FILE != "") begin
-            file = $fopen(CYCLE_FILE, "w");
-            for (line = 0; line * BEATS_PER_IMAGE < count_reg; line = line + 1)
-                $fdisplay(file, "%0d %0d", first_cycle[line], last_cycle[line]);
-            $fclose(file);
-        end
-    endtask
-
-    // One cycle after the last beat, when it is in `mem`.
-    logic was_running_reg;
-    always @(posedge clk_i) begin
-        was_running_reg <= rst_ni && running_reg;
-        if (!rst_ni || start_i) done_o <= 1'b0;
-        else if (was_running_reg && !running_reg) begin
-            write_files;
-            done_o <= 1'b1;
+        if (complete) begin
+            $writememh(DATA_FILE, mem, 0, count_i - 1);
+            $writememh(CYCLE_FILE, cycles, 0, image_reg - 1);
         end
     end
 

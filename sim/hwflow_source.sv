@@ -1,94 +1,57 @@
-// Simulation only: streams a file of beats, so that Python need not wake on every cycle.
+// Simulation only: streams the beats of a file, with random pauses if asked, without waking anything else.
 //
-//   WIDTH            bits of a beat
-//   DEPTH            beats that fit; the largest count_i
-//   DATA_FILE        $readmemh file with a beat a line, read anew at every start
-//   BEATS_PER_IMAGE  m_tlast marks every BEATS_PER_IMAGE-th beat
-//   STALL_PERCENT    how often the stream pauses for a cycle, 0 to 99
-//   SEED             of the pauses, not 0; the same ones in every simulator
+//   WIDTH, DEPTH  bits of a beat, beats that the memory holds
+//   DATA_FILE     $readmemh file, read at time 0
 //
-// start_i, for one cycle while done_o is high, sends the first count_i beats of the file. The start
-// being cycle 0, the first beat can be accepted in cycle 2.
+// From start_i on, count_i beats leave in order. In stall_percent_i percent of the cycles in which a beat
+// could be offered it is not; seed_i picks the cycles. started_o: the first beat has been taken.
 
 `default_nettype none
 
 module hwflow_source #(
-    parameter int WIDTH           = 16,
-    parameter int DEPTH           = 1024,
-    parameter     DATA_FILE       = "",
-    parameter int BEATS_PER_IMAGE = 1,
-    parameter int STALL_PERCENT   = 0,
-    parameter int SEED            = 1
+    parameter int WIDTH = 8,
+    parameter int DEPTH = 64,
+    parameter DATA_FILE = "input.mem"
 ) (
     input  wire              clk_i,
     input  wire              rst_ni,
-
     input  wire              start_i,
-    input  wire  [     31:0] count_i,
-    output logic             done_o,
-
+    input  wire  [31:0]      count_i,
+    input  wire  [6:0]       stall_percent_i,
+    input  wire  [31:0]      seed_i,
+    output logic             started_o,
     output logic [WIDTH-1:0] m_tdata,
     output logic             m_tvalid,
-    output logic             m_tlast,
     input  wire              m_tready
 );
 
-    if (WIDTH < 1 || DEPTH < 1 || BEATS_PER_IMAGE < 1) begin : gen_error_size
-        initial $fatal(1, "hwflow_source: WIDTH, DEPTH and BEATS_PER_IMAGE must be positive");
-    end
-    if (STALL_PERCENT < 0 || STALL_PERCENT > 99 || SEED == 0) begin : gen_error_stall
-        initial $fatal(1, "hwflow_source: STALL_PERCENT must be 0 to 99 and SEED not 0");
-    end
+    localparam int INDEX_W = (DEPTH > 1) ? $clog2(DEPTH) : 1;
 
     logic [WIDTH-1:0] mem [0:DEPTH-1];
+    logic [31:0]      index_reg;
+    logic             pause;
 
-    int unsigned index_reg, count_reg, in_image_reg;
-    int unsigned random_reg;
-    logic        running_reg;
+    initial $readmemh(DATA_FILE, mem);
 
-    wire start = start_i && done_o;
-    wire stall = (random_reg % 100 + 1 <= STALL_PERCENT);
-    assign done_o = !running_reg && !m_tvalid;
+    hwflow_pause pauses (
+        .clk_i(clk_i), .rst_ni(rst_ni), .percent_i(stall_percent_i), .seed_i(seed_i), .pause_o(pause)
+    );
 
-    // xorshift32
-    function automatic int unsigned next_random(input int unsigned state);
-        int unsigned x;
-        x = state;
-        x = x ^ (x << 13);
-        x = x ^ (x >> 17);
-        next_random = x ^ (x << 5);
-    endfunction
+    assign started_o = (index_reg != 0) || (m_tvalid && m_tready);
 
-    always @(posedge clk_i) begin
-        if (rst_ni && start) begin
-            if (count_i < 1 || count_i > DEPTH)
-                $fatal(1, "hwflow_source: count_i (%0d) must be 1 to DEPTH (%0d)", count_i, DEPTH);
-            $readmemh(DATA_FILE, mem, 0, count_i - 1);
-        end
-    end
+    logic [31:0] next;
+    assign next = index_reg + ((m_tvalid && m_tready) ? 32'd1 : 32'd0);
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) begin
-            random_reg <= SEED;
-            running_reg <= 1'b0;
-            m_tvalid <= 1'b0;
+            index_reg <= '0;
+            m_tvalid  <= 1'b0;
+            m_tdata   <= '0;
         end else begin
-            random_reg <= next_random(random_reg);
-            if (start) begin
-                running_reg <= 1'b1;
-                index_reg <= 0;
-                in_image_reg <= 0;
-                count_reg <= count_i;
-            end
+            index_reg <= next;
             if (!m_tvalid || m_tready) begin
-                m_tvalid <= running_reg && !stall;
-                if (running_reg && !stall) begin
-                    m_tdata <= mem[index_reg];
-                    m_tlast <= (in_image_reg == BEATS_PER_IMAGE - 1);
-                    in_image_reg <= (in_image_reg == BEATS_PER_IMAGE - 1) ? 0 : in_image_reg + 1;
-                    index_reg <= index_reg + 1;
-                    running_reg <= (index_reg + 1 != count_reg);
-                end
+                m_tvalid <= start_i && (next < count_i) && !pause;
+                m_tdata  <= mem[next[INDEX_W-1:0]];
             end
         end
     end

@@ -21,6 +21,7 @@ from hwflow.graph import (
     MaxPool2D,
     Node,
     ReLU,
+    WeightLayer,
     Window,
 )
 from hwflow.hardening import HardenOptions
@@ -135,7 +136,7 @@ def random_graph(seed: int, keras: bool = False) -> Graph:
                 x = net.pool(x, average, average=True)
             case _:
                 x = _residual(net, x, rng, integer(1, 5))
-    if rng.random() < 0.5 or len(net.nodes) == 1:
+    if rng.random() < 0.5 or not any(isinstance(node, WeightLayer) for node in net.nodes):
         x = net.conv(x, integer(1, 4), window(x.shape))
     if rng.random() < 0.8:
         x = net.flat(x, average=bool(rng.random() < 0.5))

@@ -78,7 +78,8 @@ module hwflow_mvu #(
     localparam logic [255:0] SUM_PEAK   = (256'(N_IN) * X_PEAK) << (W_W - 1);
     localparam logic [255:0] ACC_LIMIT  = (256'd1 << (ACC_W - 1)) - 256'(X_SIGNED);
 
-    if (PE < 1 || SIMD < 1 || N_IN < 1 || N_OUT < 1 || N_OUT % PE != 0 || N_IN % SIMD != 0) begin : gen_error_fold
+    if (PE < 1 || SIMD < 1 || N_IN < 1 || N_OUT < 1 || N_OUT % PE != 0 || N_IN % SIMD != 0)
+    begin : gen_error_fold
         initial $fatal(1, "hwflow_mvu: PE (%0d) must divide N_OUT (%0d), SIMD (%0d) N_IN (%0d)",
                        PE, N_OUT, SIMD, N_IN);
     end
@@ -178,7 +179,6 @@ module hwflow_mvu #(
 
     logic valid2_reg, first2_reg, last2_reg;
     logic [NF_W-1:0] nf2_reg;
-    wire [PE*SIMD*PRODUCT_W-1:0] products2;
 
     always_ff @(posedge clk_i) begin
         if (advance) begin
@@ -201,23 +201,11 @@ module hwflow_mvu #(
             always_ff @(posedge clk_i) begin
                 if (advance) product_reg <= w * x;
             end
-            assign products2[(p*SIMD+s)*PRODUCT_W+:PRODUCT_W] = product_reg;
         end
     end
 
     // --- Stage 3: one sum of SIMD products a PE, and the bias. Stage 4: accumulators. Stage 5: output.
-
-    // Balanced tree as a heap: node i is the sum of nodes 2i+1 and 2i+2, the last SIMD nodes are leaves
-    function automatic logic [SUM_W-1:0] tree(input logic [SIMD*PRODUCT_W-1:0] products);
-        logic [(2*SIMD-1)*SUM_W-1:0] node;
-        for (int s = 0; s < SIMD; s++) begin
-            node[(SIMD-1+s)*SUM_W+:SUM_W] = SUM_W'($signed(products[s*PRODUCT_W+:PRODUCT_W]));
-        end
-        for (int i = SIMD - 2; i >= 0; i--) begin
-            node[i*SUM_W+:SUM_W] = node[(2*i+1)*SUM_W+:SUM_W] + node[(2*i+2)*SUM_W+:SUM_W];
-        end
-        tree = node[SUM_W-1:0];
-    endfunction
+    // --- The adder tree is laid out as a heap: node i adds nodes 2i+1 and 2i+2, the last SIMD are leaves.
 
     logic [PE*B_W-1:0] bias_mem [0:NF-1]  /*verilator public_flat_rw*/;
     logic [PE*B_W-1:0] bias3_reg;
@@ -243,8 +231,17 @@ module hwflow_mvu #(
         wire signed [B_W-1:0] bias = bias3_reg[p*B_W+:B_W];
         wire signed [ACC_W-1:0] start = first3_reg ? ACC_W'(bias) <<< B_SHIFT : acc4_reg;
 
+        for (genvar i = 2 * SIMD - 2; i >= 0; i--) begin : gen_node
+            wire signed [SUM_W-1:0] sum;
+            if (i >= SIMD - 1) begin : gen_leaf
+                assign sum = SUM_W'(gen_lane[i-SIMD+1].gen_product[p].product_reg);
+            end else begin : gen_add
+                assign sum = gen_node[2*i+1].sum + gen_node[2*i+2].sum;
+            end
+        end
+
         always_ff @(posedge clk_i) begin
-            if (advance) sum3_reg <= tree(products2[p*SIMD*PRODUCT_W+:SIMD*PRODUCT_W]);
+            if (advance) sum3_reg <= gen_node[0].sum;
         end
 
         always_ff @(posedge clk_i) begin

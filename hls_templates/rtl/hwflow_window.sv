@@ -40,7 +40,8 @@ module hwflow_window #(
     parameter int PAD_L                 = 0,
     parameter int PAD_R                 = 0,
     parameter logic [W-1:0] PAD_VALUE   = '0,
-    parameter int BUF_ROWS              = ((K_H < IN_H) ? K_H : IN_H) + ((K_H < STRIDE_H) ? K_H : STRIDE_H) - 1
+    parameter int BUF_ROWS              =
+        ((K_H < IN_H) ? K_H : IN_H) + ((K_H < STRIDE_H) ? K_H : STRIDE_H) - 1
 ) (
     input  wire                clk_i,
     input  wire                rst_ni,
@@ -102,7 +103,8 @@ module hwflow_window #(
     wire row_done    = window_done && left_reg == LEFT_LAST;
     wire image_done  = row_done && top_reg == TOP_LAST;
 
-    wire signed [ROW_W-1:0] top_next  = image_done ? TOP_FIRST : row_done ? top_reg + ROW_W'(STRIDE_H) : top_reg;
+    wire signed [ROW_W-1:0] top_next =
+        image_done ? TOP_FIRST : row_done ? top_reg + ROW_W'(STRIDE_H) : top_reg;
     wire signed [COL_W-1:0] left_next = row_done ? LEFT_FIRST : left_reg + COL_W'(STRIDE_W);
 
     always_ff @(posedge clk_i) begin
@@ -173,7 +175,8 @@ module hwflow_window #(
             limit_row_reg <= BUF_PX;
             limit_col_reg <= ZERO_COL;
         end else begin
-            accepted_reg <= accepted_reg + (pixel_in ? COUNT_W'(1) : ZERO_PX) - (image_done ? IMAGE_PX : ZERO_PX);
+            accepted_reg <=
+                accepted_reg + (pixel_in ? COUNT_W'(1) : ZERO_PX) - (image_done ? IMAGE_PX : ZERO_PX);
             if (window_done) begin
                 top_px_reg    <= top_px_next;
                 need_row_reg  <= clamp_px(top_px_next + K_H_PX, LAST_ROW_PX);
@@ -230,6 +233,7 @@ module hwflow_window #(
                              krow_done ? STEP_KROW : STEP_BEAT;
     wire [ADDR_W:0] read_sum = {1'b0, read_addr_reg} + {1'b0, step};
     wire [ADDR_W:0] read_wrapped = read_sum - (ADDR_W + 1)'(DEPTH);
+    wire [ADDR_W-1:0] read_addr_next = read_wrapped[ADDR_W] ? read_sum[ADDR_W-1:0] : read_wrapped[ADDR_W-1:0];
 
     wire advance = !m_tvalid || m_tready;
     assign issue = advance && has_window;
@@ -251,7 +255,7 @@ module hwflow_window #(
             m_tvalid      <= 1'b0;
             padding_reg   <= 1'b0;
         end else if (advance) begin
-            if (issue) read_addr_reg <= read_wrapped[ADDR_W] ? read_sum[ADDR_W-1:0] : read_wrapped[ADDR_W-1:0];
+            if (issue) read_addr_reg <= read_addr_next;
             m_tvalid    <= issue;
             padding_reg <= padding;
         end

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = app(args=arguments, prog_name="hwflow", standalone_mode=False)
     except TyperException as error:
-        print_error(error.format_message())
+        _print_usage_error(error)
         return error.exit_code
     except HwflowError as error:
         print_error(str(error))
@@ -45,6 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if status == INTERRUPTED:
         print_error("interrupted; what was half-written is removed")
     return status or 0
+
+
+def _print_usage_error(error: TyperException) -> None:
+    context = getattr(error, "ctx", None)
+    help_text = "" if context is None else f" (see '{context.command_path} --help')"
+    if error.format_message():  # else it was called without any argument and has printed its help
+        print_error(error.format_message().removesuffix(".") + help_text)
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

@@ -17,6 +17,8 @@ from hwflow.graph import (
     AveragePool2D,
     Constant,
     Conv2D,
+    Dense,
+    Flatten,
     GlobalAveragePool2D,
     Graph,
     Input,
@@ -71,9 +73,10 @@ def apply_graph(graph: Graph, model: Any, reuse: Mapping[str, int]) -> None:
         if isinstance(node, WeightLayer):
             _set_strategy(node, model.config, reuse)
     for node in graph:
-        replacement = _replacement(node, model.config.get_config_value("IOType"))
-        if replacement is not None:
-            _replace(model, model.graph[node.name], replacement)
+        if model.config.get_config_value("IOType") == "io_stream":
+            _replace_for_streams(graph, node, model)
+        elif isinstance(node, MaxPool2D) and any(node.window.padding):
+            _replace(model, node, "HwflowWindowPooling2D")
 
 
 def firmware_reuse(graph: Graph, reuse: Mapping[str, int], io_type: str) -> tuple[dict[str, int], list[str]]:
@@ -232,17 +235,24 @@ def _clear_target_cycles(config: Any) -> None:
         config.model_rf = 1
 
 
-def _replacement(node: Node, io_type: str) -> str | None:
-    """The hwflow layer that computes ``node`` where hls4ml's own would not."""
-    if isinstance(node, MaxPool2D | AveragePool2D):
-        overlaps = node.window.kernel != node.window.strides and io_type == "io_stream"
-        return "HwflowWindowPooling2D" if overlaps or any(node.window.padding) else None
-    if isinstance(node, Conv2D) and node.window.kernel[0] == 1 and io_type == "io_stream":
-        return "HwflowRowConv2D"
-    return None
+def _replace_for_streams(graph: Graph, node: Node, model: Any) -> None:
+    """Put another layer where hls4ml's own would abort, or compute something else."""
+    match node:
+        case MaxPool2D() | AveragePool2D() if node.window.kernel != node.window.strides or any(node.window.padding):
+            _replace(model, node, "HwflowWindowPooling2D")
+        case Conv2D() if node.window.kernel[0] == 1:
+            _replace(model, node, "HwflowRowConv2D")
+        case Flatten() if graph.consumers[node.name] and not isinstance(graph.sole_consumer(node), Dense):
+            # hls4ml flattens by passing the stream on as it is, which only a dense layer can read
+            layer = model.graph[node.name]
+            repack = model.make_node("Repack", node.name, {"target_shape": list(node.shape)}, layer.inputs.copy())
+            model.replace_node(layer, repack)
+            _set_output_type(repack, node)
 
 
-def _replace(model: Any, layer: Layer, kind: str) -> None:
+def _replace(model: Any, node: Node, kind: str) -> None:
+    """Replace a layer by one of ``kind`` with the same attributes, which include its variables and types."""
+    layer = model.graph[node.name]
     attributes = layer.attributes.attributes.copy()
     new = model.make_node(kind, layer.name, attributes, layer.inputs.copy(), outputs=layer.outputs.copy())
     model.replace_node(layer, new)

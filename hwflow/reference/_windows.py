@@ -20,7 +20,8 @@ def windows(images: npt.NDArray[Any], window: Window, pad_value: float = 0) -> n
     if any(window.padding):
         pads = ((0, 0), (top, bottom), (left, right), (0, 0))
         images = np.pad(images, pads, constant_values=pad_value)
-    view = np.lib.stride_tricks.sliding_window_view(images, window.kernel, axis=(1, 2))
+    sliding: Any = np.lib.stride_tricks.sliding_window_view
+    view = sliding(images, window.kernel, axis=(1, 2))
     view = view[:, :: window.strides[0], :: window.strides[1]]
     return np.moveaxis(view, 3, 5)
 

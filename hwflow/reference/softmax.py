@@ -7,6 +7,7 @@ import ctypes.util
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
@@ -22,7 +23,7 @@ def _expf() -> ctypes._NamedFuncPointer:
     return library.expf
 
 
-def table_inputs(type_: FixedType, size: int) -> np.ndarray:
+def table_inputs(type_: FixedType, size: int) -> npt.NDArray[np.float32]:
     """The float32 values ``(size,)`` that table indices stand for: the top bits of a code of ``type_``."""
     shift = type_.width - (size.bit_length() - 1)
     codes = np.arange(size, dtype=np.int64) << shift

@@ -151,7 +151,7 @@ class RtlExecutor:
         self.statistics = RunStatistics(len(codes), tuple(finished))
         return outputs
 
-    def _flips(self, faults: FaultList) -> list[tuple[str, int, int]]:
+    def _flips(self, faults: FaultList) -> list[tuple[str, int, str]]:
         """Faults as (path of the memory, address, XOR mask in hexadecimal)."""
         faults.check(tuple(memory_of(self.graph, memory.name) for memory in faults.memories), self.graph.digest)
         units = {unit["layer"]: unit for unit in self.metadata["layers"]}
@@ -163,7 +163,8 @@ class RtlExecutor:
             path = f"dut.{unit['instance']}." + ("weights.mem" if kind == "weight" else "bias_mem")
             layout = packing(layer, kind, unit["pe"], unit["simd"])
             masks: dict[int, int] = {}
-            for address, bit in zip(*layout.place(*faults.for_memory(memory.name)), strict=True):
+            words, bits = faults.for_memory(memory.name)
+            for address, bit in zip(*layout.place(words, bits.astype(np.int64)), strict=True):
                 masks[int(address)] = masks.get(int(address), 0) ^ (1 << int(bit))
             flips += [(path, address, f"{mask:x}") for address, mask in sorted(masks.items())]
         return flips

@@ -22,6 +22,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import cocotb
@@ -384,4 +385,4 @@ class TB:
 
 def gaps(cycles: Sequence[int]) -> list[int]:
     """Cycles from each beat to the next: all 1 at full throughput."""
-    return [after - before for before, after in zip(cycles, cycles[1:], strict=False)]
+    return [after - before for before, after in pairwise(cycles)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from hwflow.graph import (
 from hwflow.hardening import HardenOptions, harden
 from hwflow.memory import memories
 from hwflow.reference import IntegerExecutor
-from hwflow.reuse import choose_reuse, valid_reuse_factors
+from hwflow.reuse import choose_reuse
 from hwflow.scaling import ScalingOptions
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="C simulation needs g++")
@@ -48,11 +48,12 @@ class Network:
 
     shape: tuple[int, ...]
     seed: int = 0
+    name: str = "image"
     nodes: list[Node] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
-        self.nodes.append(Input(name="image", shape=self.shape))
+        self.nodes.append(Input(name=self.name, shape=self.shape))
 
     def shape_of(self, name: str) -> tuple[int, ...]:
         return next(node.shape for node in self.nodes if node.name == name)
@@ -153,7 +154,7 @@ def averages() -> Graph:
 
 
 def residual() -> Graph:
-    """A projection shortcut, an identity shortcut, and a layer added to itself's input through ReLU."""
+    """A projection shortcut, an identity shortcut, and logits."""
     net = Network((8, 8, 2), seed=3)
     net.conv(4)
     stem = net.relu()
@@ -171,13 +172,33 @@ def residual() -> Graph:
     return net.graph()
 
 
+def flattened() -> Graph:
+    """A flattened tensor that others than one dense layer read, a tensor added to itself, an odd input name."""
+    net = Network((5, 6, 3), seed=4, name="my-input/1")
+    conv = net.conv(3, kernel=(2, 2), strides=(3, 3), same=False)
+    net.add(conv, conv)
+    net.flatten()
+    net.relu()
+    net.dense(4)
+    return net.graph()
+
+
+def small() -> Graph:
+    net = Network((4, 4, 1), seed=5)
+    net.conv(3)
+    net.relu()
+    net.global_average()
+    net.dense(3)
+    return net.graph()
+
+
 @dataclass(frozen=True)
 class Case:
     """One hardened network and one way of writing it."""
 
     network: Callable[[], Graph]
     io_type: str = "io_stream"
-    scaling: ScalingOptions = ScalingOptions()
+    scaling: ScalingOptions = field(default_factory=ScalingOptions)
     activation_bits: int = 16
     reuse: int | None = None
     bram_ports: bool = False
@@ -195,12 +216,18 @@ CASES = {
     "averages_parallel": Case(averages, "io_parallel", ScalingOptions(scale="none"), bram_ports=True),
     "residual_shift": Case(residual, scaling=ScalingOptions(align="shift"), reuse=8),
     "residual_multiply": Case(
-        residual, scaling=ScalingOptions(align="multiply", weight_type=FixedType(11, 4)), activation_bits=12, bram_ports=True
+        residual,
+        scaling=ScalingOptions(align="multiply", weight_type=FixedType(11, 4)),
+        activation_bits=12,
+        bram_ports=True,
     ),
     "residual_layer": Case(residual, scaling=ScalingOptions(compensation="layer"), activation_bits=8),
-    "residual_parallel": Case(residual, "io_parallel", ScalingOptions(align="multiply", compensation="none", scale="pow2")),
+    "residual_parallel": Case(
+        residual, "io_parallel", ScalingOptions(align="multiply", compensation="none", scale="pow2")
+    ),
+    "flattened_stream": Case(flattened, scaling=ScalingOptions(compensation="layer")),
 }
-QUICK = ("pools_stream", "averages_parallel", "residual_shift", "residual_multiply")
+QUICK = ("pools_stream", "averages_parallel", "residual_multiply", "flattened_stream")
 
 
 def images(graph: Graph, count: int) -> np.ndarray:
@@ -231,3 +258,183 @@ def test_equals_reference(name: str, tmp_path: Path) -> None:
         assert (faulted != clean).any()
         np.testing.assert_array_equal(csim.run(codes, faults), faulted)
     np.testing.assert_array_equal(csim.run(codes), clean)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Graph, Path]:
+    """A small hardened network and its compiled project, which tests must leave as they found it."""
+    graph = Case(small).harden()
+    project = generate(graph, None, tmp_path_factory.mktemp("small") / "project", reuse=choose_reuse(graph))
+    CsimExecutor(project.path, graph).build()
+    return graph, project.path
+
+
+def test_a_planted_wrong_weight_is_seen(written: tuple[Graph, Path], tmp_path: Path) -> None:
+    graph, folder = written
+    project = shutil.copytree(folder, tmp_path / "moved")
+    reference, csim = IntegerExecutor(graph), CsimExecutor(project, graph)
+    codes = reference.encode(images(graph, IMAGES))
+    np.testing.assert_array_equal(csim.run(codes), reference.run(codes))
+    weights = project / "firmware" / "weights" / f"{open_project(project).memories['conv2d_1.weight'].symbol}.txt"
+    values = weights.read_text().split(", ")
+    values[3] = "1.5" if float(values[3]) < 0 else "-1.5"
+    weights.write_text(", ".join(values))
+    assert (csim.run(codes) != reference.run(codes)).any()
+
+
+def test_a_simulation_that_stops_is_one_line(written: tuple[Graph, Path], tmp_path: Path) -> None:
+    graph, folder = written
+    project = shutil.copytree(folder, tmp_path / "project")
+    weights = project / "firmware" / "weights" / f"{open_project(project).memories['dense_4.weight'].symbol}.txt"
+    codes = IntegerExecutor(graph).encode(images(graph, 1))
+    weights.write_text("0.5, 0.5")
+    with pytest.raises(HwflowError, match="C simulation stopped.*Expected 9 values"):
+        CsimExecutor(project, graph).run(codes)
+    weights.unlink()
+    with pytest.raises(HwflowError, match="C simulation stopped.*does not exist"):
+        CsimExecutor(project, graph).run(codes)
+
+
+def test_bad_requests_are_refused(written: tuple[Graph, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, folder = written
+    csim = CsimExecutor(folder, graph)
+    other = Case(small, activation_bits=12).harden()
+    with pytest.raises(HwflowError, match="another hardened graph"):
+        CsimExecutor(folder, other)
+    with pytest.raises(HwflowError, match="no firmware project"):
+        CsimExecutor(tmp_path, graph)
+    with pytest.raises(HwflowError, match=r"inputs have shape \(3,\)"):
+        csim.run(np.zeros((1, 3), dtype=np.int64))
+    codes = IntegerExecutor(graph).encode(images(graph, 1))
+    with pytest.raises(HwflowError, match="another design"):
+        csim.run(codes, sample_ber(memories(other), 1e-2, 1, other.digest))
+    project = shutil.copytree(folder, tmp_path / "project", ignore=shutil.ignore_patterns("*.so"))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(HwflowError, match="g.. is missing"):
+        CsimExecutor(project, graph).run(codes)
+    (project / "hwflow.json").write_text("{")
+    with pytest.raises(HwflowError, match="corrupt"):
+        CsimExecutor(project, graph)
+
+
+def test_projects_are_whole_or_not_there(written: tuple[Graph, Path], tmp_path: Path) -> None:
+    graph, folder = written
+    reuse = choose_reuse(graph)
+    with pytest.raises(HwflowError, match="exists"):
+        generate(graph, None, folder, reuse=reuse)
+    with pytest.raises(HwflowError, match="conv2d_1: reuse factor 7 is not valid; choose from 1, 3, 9"):
+        generate(graph, None, tmp_path / "project", reuse=reuse | {"conv2d_1": 7})
+    with pytest.raises(HwflowError, match="io_type='axi'"):
+        generate(graph, None, tmp_path / "project", reuse=reuse, io_type="axi")  # type: ignore[arg-type]  # refused
+    with pytest.raises(HwflowError, match="hls4ml"):
+        generate(Case(reserved).harden(), None, tmp_path / "project", reuse={"dense_1": 1})
+    assert not list(tmp_path.iterdir())
+
+
+def reserved() -> Graph:
+    """hls4ml reserves this input's name."""
+    net = Network((4,), name="input")
+    net.dense(2)
+    return net.graph()
+
+
+def test_io_parallel_convolutions_get_a_reuse_factor_that_works(tmp_path: Path) -> None:
+    graph = Case(small).harden()
+    project = generate(graph, None, tmp_path / "project", reuse={"conv2d_1": 27, "dense_4": 9}, io_type="io_parallel")
+    assert project.reuse == {"conv2d_1": 9, "dense_4": 9}
+    assert project.notes == (
+        "conv2d_1: reuse factor 27 lowered to 9, hls4ml's limit for io_parallel convolutions",
+    )
+
+
+def test_weights_stay_in_block_ram(tmp_path: Path) -> None:
+    graph = Case(averages).harden()
+    for io_type, ports in (("io_stream", True), ("io_parallel", True), ("io_stream", False)):
+        project = generate(
+            graph, None, tmp_path / "p", reuse=choose_reuse(graph), io_type=io_type, bram_ports=ports, force=True
+        )
+        top = (project.path / "firmware" / f"{project.name}.cpp").read_text()
+        parameters = (project.path / "firmware" / "parameters.h").read_text()
+        assert "pointwise_conv" not in top
+        assert parameters.count("strategy = nnet::resource;") >= len(graph.weight_layers)
+        assert ("#pragma HLS INTERFACE bram port=" in top) == ports
+        for name, memory in project.memories.items():
+            assert (f"weights/{memory.symbol}.h" in parameters) == (name.endswith(".bias") or not ports)
+
+
+def test_hls4ml_script(tmp_path: Path) -> None:
+    hls4ml = pytest.importorskip("hls4ml")
+    keras = pytest.importorskip("keras")
+    import hwflow.firmware
+
+    source = keras.Input((6,), name="features")
+    x = keras.layers.Dense(4, activation="relu", name="hidden")(source)
+    model = keras.Model(source, keras.layers.Dense(3, name="logits")(x), name="mlp")
+    calibration = np.random.default_rng(1).uniform(-1, 1, (50, 6)).astype(np.float32)
+    np.savez(tmp_path / "images.npz", x=calibration)
+
+    hwflow.firmware.register()
+    hwflow.firmware.register()
+    config = hls4ml.utils.config_from_keras_model(model, granularity="name", backend="Vitis")
+    config["Model"]["Hardening"] = {"Calibration": str(tmp_path / "images.npz"), "WeightType": "ap_fixed<8,3>"}
+    config["LayerName"]["hidden"]["ReuseFactor"] = 12
+
+    def convert() -> Any:
+        return hls4ml.converters.convert_from_keras_model(
+            model, hls_config=config, backend="Vitis", io_type="io_stream", output_dir=str(tmp_path / "mlp")
+        )
+
+    hls_model = convert()
+    hls_model.compile()
+    graph = hwflow.firmware.hardened(hls_model).graph
+    reference = IntegerExecutor(graph)
+    expected = reference.decode(reference.run(reference.encode(calibration)))
+    np.testing.assert_array_equal(hls_model.predict(calibration.astype(np.float64)), expected)
+    assert np.abs(expected - model.predict(calibration, verbose=0)).max() < 0.1
+    assert hls_model.graph["hidden"].get_attr("reuse_factor") == 12
+
+    config["Model"]["Hardening"] = {"Calibration": calibration, "Compensate": "logits"}
+    with pytest.raises(HwflowError, match="'Compensate' is not an option; did you mean 'Compensation'"):
+        convert()
+    config["Model"]["Hardening"] = {"WeightType": "ap_fixed<8,3>"}
+    with pytest.raises(HwflowError, match="'Calibration' is missing"):
+        convert()
+    del config["Model"]["Hardening"]
+    with pytest.raises(HwflowError, match="not hardened"):
+        hwflow.firmware.hardened(convert())
+
+
+def test_keras_model_and_graph_write_the_same_network(tmp_path: Path) -> None:
+    """What hls4ml makes of the Keras model, hardened, is what it makes of the graph alone."""
+    from hwflow.firmware import read_keras
+    from hwflow.models import embedded
+
+    model = embedded("digits_qcnn")
+    untyped = read_keras(model)
+    graph = harden(untyped, images(untyped, 20)).graph
+    texts = []
+    for name, source in (("keras", model), ("graph", None)):
+        project = generate(graph, source, tmp_path / name, reuse=choose_reuse(graph))
+        firmware = project.path / "firmware"
+        weights = [(firmware / "weights" / f"{memory.symbol}.txt").read_text() for memory in project.memories.values()]
+        types = sorted(line.split()[1] for line in (firmware / "defines.h").read_text().splitlines() if "typedef" in line)
+        texts.append((weights, [text for text in types if "<" in text]))
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("io_type", ["io_stream", "io_parallel"])
+@pytest.mark.parametrize("name", ["digits_cnn", "digits_qcnn"])
+def test_embedded_networks(name: str, io_type: Any, tmp_path: Path) -> None:
+    from hwflow.data import load_digits
+    from hwflow.firmware import read_keras
+    from hwflow.models import embedded
+
+    model = embedded(name)
+    graph = harden(read_keras(model), load_digits("train").images[:200]).graph
+    project = generate(graph, model, tmp_path / "project", reuse=choose_reuse(graph), io_type=io_type)
+    reference, csim = IntegerExecutor(graph), CsimExecutor(project.path, graph)
+    codes = reference.encode(load_digits("test").images[:50])
+    np.testing.assert_array_equal(csim.run(codes), reference.run(codes))
+    faults = sample_ber(memories(graph), 1e-3, 1, graph.digest)
+    np.testing.assert_array_equal(csim.run(codes, faults), reference.run(codes, faults))

@@ -46,9 +46,7 @@ def _constants(*shape: int) -> dict[str, Constant]:
 
 
 IMAGE = Input(name="image", shape=(4, 4, 2))
-CONV = Conv2D(
-    name="conv", inputs=("image",), shape=(2, 2, 3), window=Window(kernel=(3, 3)), **_constants(3, 3, 2, 3)
-)
+CONV = Conv2D(name="conv", inputs=("image",), shape=(2, 2, 3), window=Window(kernel=(3, 3)), **_constants(3, 3, 2, 3))
 
 
 @pytest.mark.parametrize(

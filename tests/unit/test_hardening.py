@@ -7,8 +7,8 @@ import pytest
 
 from hwflow.data import load_digits
 from hwflow.errors import HwflowError
-from hwflow.fixed import FixedType, Overflow, Rounding
 from hwflow.firmware import read_keras
+from hwflow.fixed import FixedType, Overflow, Rounding
 from hwflow.graph import Graph, Input, ReLU, Rescale, WeightLayer
 from hwflow.hardening import HardenOptions, harden
 from hwflow.models import embedded
@@ -76,7 +76,9 @@ def test_at_optimal_t_both_eight_bit_formats_store_the_same_codes(
 
 
 @pytest.mark.parametrize("bits", [8, 10, 16])
-def test_activations_have_the_width_that_was_asked_for(networks: dict[str, Graph], images: np.ndarray, bits: int) -> None:
+def test_activations_have_the_width_that_was_asked_for(
+    networks: dict[str, Graph], images: np.ndarray, bits: int
+) -> None:
     graph = harden(networks["digits_cnn"], images, HardenOptions(activation_bits=bits)).graph
     for node in graph:
         if isinstance(node, ReLU | Input):

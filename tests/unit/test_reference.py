@@ -97,7 +97,11 @@ class SlowExecutor:
     def _positions(self, node: Any, place: tuple[int, ...]) -> list[tuple[int, int, tuple[int, int]]]:
         top, _, left, _ = node.window.padding
         return [
-            (row, column, (place[0] * node.window.strides[0] + row - top, place[1] * node.window.strides[1] + column - left))
+            (
+                row,
+                column,
+                (place[0] * node.window.strides[0] + row - top, place[1] * node.window.strides[1] + column - left),
+            )
             for row in range(node.window.kernel[0])
             for column in range(node.window.kernel[1])
         ]
@@ -139,9 +143,7 @@ def _layer(fill: int, n_in: int, x: FixedType) -> Graph:
     weight = FixedType(8, 3)
     codes = np.full((n_in, 2), fill, dtype=np.int64)
     bias = Constant.from_codes(np.array([127, -128]), weight)
-    layer = Dense(
-        name="fc", inputs=("x",), shape=(2,), weight=Constant.from_codes(codes, weight), bias=bias
-    )
+    layer = Dense(name="fc", inputs=("x",), shape=(2,), weight=Constant.from_codes(codes, weight), bias=bias)
     accum = accumulator_type(layer, weight, x, bias)
     layer = replace(layer, accum=accum, type=accum)
     return Graph((Input(name="x", shape=(n_in,), type=x), layer))

