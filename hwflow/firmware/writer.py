@@ -32,8 +32,8 @@ class HwflowWriter(VitisWriter):
             path.write_text(text.replace(interface, bram + interface, 1), encoding="utf-8")
 
     def write_yml(self, model: Any) -> None:
-        """hls4ml's configuration, less the Keras model."""
-        config = {key: value for key, value in model.config.config.items() if key != "KerasModel"}
+        """hls4ml's configuration, less the Keras model and the temporary name of the folder."""
+        config = {key: value for key, value in model.config.config.items() if key != "KerasModel"} | {"OutputDir": "."}
         path = Path(model.config.get_output_dir()) / "hls4ml_config.yml"
         path.write_text(yaml.safe_dump(config), encoding="utf-8")
 

@@ -81,6 +81,4 @@ def test_rescale(tmp_path, p, simulator):
     factors = random_codes(rng, count, p["M_W"], False)
     constants = f"{count * p['M_W']}'h{pack(factors, p['M_W']):x}"
     sources = rtl("rescale", "cast")
-    run_tb(
-        "hwflow_rescale", sources, p | {"M": constants}, __name__, simulator, tmp_path, extra={"factors": factors}
-    )
+    run_tb("hwflow_rescale", sources, p | {"M": constants}, __name__, simulator, tmp_path, extra={"factors": factors})
