@@ -88,7 +88,8 @@ class RtlExecutor:
         if self._built:
             return
         sim = resources.folder("sim")
-        sources = [*sorted(self.project.glob("*.sv")), *(sim / f"{name}.sv" for name in ("hwflow_pause", "hwflow_source", "hwflow_sink"))]
+        bench = [sim / f"{name}.sv" for name in ("hwflow_pause", "hwflow_source", "hwflow_sink", BENCH)]
+        sources = [*sorted(self.project.glob("*.sv")), *bench]
         parameters = {
             "IN_BITS": self.metadata["input"]["bus_bits"],
             "IN_DEPTH": self.metadata["input"]["beats"] * CAPACITY_IMAGES,
@@ -96,7 +97,7 @@ class RtlExecutor:
             "OUT_BEATS": self.metadata["output"]["beats"],
             "OUT_DEPTH": self.metadata["output"]["beats"] * CAPACITY_IMAGES,
         }
-        build(self.simulator, [*sources, sim / f"{BENCH}.sv"], BENCH, parameters, self._build_dir)
+        build(self.simulator, sources, BENCH, parameters, self._build_dir)
         self._built = True
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def build(
     """Build ``top`` into ``build_dir``; nothing is done again that is up to date.
 
     Raises:
-        HwflowError: the simulator is missing, or the build fails (its log is named).
+        HwflowError: the simulator is missing, or the build fails; the line of its log that tells why is quoted.
     """
     require_simulator(simulator)
     build_dir.mkdir(parents=True, exist_ok=True)
@@ -70,7 +71,7 @@ def build(
             log_file=log,
         )
     except (RuntimeError, SystemExit) as error:
-        raise HwflowError(f"{simulator} could not build {top}; see {log}") from error
+        raise HwflowError(f"{simulator} could not build {top}: {_reason(log)}") from error
 
 
 def run(simulator: str, top: str, build_dir: Path, work: Path) -> None:
@@ -99,9 +100,9 @@ def run(simulator: str, top: str, build_dir: Path, work: Path) -> None:
         )
         tests, failed = get_results(results)
     except (RuntimeError, SystemExit, OSError) as error:
-        raise HwflowError(f"{simulator} failed: {_reason(work)}") from error
+        raise HwflowError(f"{simulator} failed: {_reason(work / RUN_LOG)}") from error
     if failed or not tests:
-        raise HwflowError(f"{simulator} failed: {_reason(work)}")
+        raise HwflowError(f"{simulator} failed: {_reason(work / RUN_LOG)}")
 
 
 def _runner(simulator: str) -> Runner:
@@ -115,11 +116,11 @@ def _runner(simulator: str) -> Runner:
     return RUNNERS[simulator]()
 
 
-def _reason(work: Path) -> str:
-    """The line of a simulation's log that says what went wrong."""
+def _reason(log: Path) -> str:
+    """The line of a simulator's log that says what went wrong."""
     try:
-        lines = (work / RUN_LOG).read_text(errors="replace").splitlines()
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     except OSError:
-        return "it did not start"
-    telling = [line.strip() for line in lines if "Error" in line or "ERROR" in line or "$fatal" in line.lower()]
-    return (telling or [line.strip() for line in lines if line.strip()] or ["it did not start"])[-1]
+        lines = []
+    telling = [line for line in lines if re.search(r"error|fatal", line, re.IGNORECASE)]
+    return (telling or lines or ["it did not start"])[-1]

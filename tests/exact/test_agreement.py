@@ -53,8 +53,10 @@ def check_csim(seed: int, folder: Path, io_type: str) -> None:
     original = random_graph(seed, keras=True)
     model = to_keras(original)
     graph = read_keras(model)
-    for ours, theirs in zip(original, graph, strict=True):
-        assert (ours.op, ours.name, ours.shape, ours.inputs) == (theirs.op, theirs.name, theirs.shape, theirs.inputs)
+    # Keras may order independent branches differently.
+    assert {node.name: (node.op, node.shape, node.inputs) for node in graph} == {
+        node.name: (node.op, node.shape, node.inputs) for node in original
+    }
     graph = hardened(graph, seed)
     project = folder / f"csim{seed}"
     generate_firmware(graph, model, project, reuse=random_reuse(graph, seed), io_type=io_type)
@@ -126,7 +128,7 @@ def test_an_upset_in_the_middle_of_the_stream(network: Embedded) -> None:
     """Images that were finished before the upset are clean, images that enter after it are faulted."""
     executor = RtlExecutor(network.rtl, network.graph, "icarus")
     reference = IntegerExecutor(network.graph)
-    codes = reference.encode(load_digits("test").images[:9])
+    codes = reference.encode(load_digits("test").images[:16])
     clean = reference.run(codes)
     np.testing.assert_array_equal(executor.run(codes), clean)
     assert executor.statistics is not None
@@ -138,7 +140,7 @@ def test_an_upset_in_the_middle_of_the_stream(network: Embedded) -> None:
     outputs = executor.run(codes, faults, upset_cycle=cycle)
     is_clean, is_faulted = (outputs == clean).all(axis=1), (outputs == faulted).all(axis=1)
     assert is_clean[:4].all()
-    assert is_faulted[8:].all()
+    assert is_faulted[14:].all()
     assert not is_clean[4:].all()
 
 
@@ -201,7 +203,7 @@ def test_the_comparison_sees_a_planted_wrong_rounding_mode(planted: tuple[Graph,
 def test_a_stuck_design_is_reported_not_waited_for(planted: tuple[Graph, Path, np.ndarray]) -> None:
     graph, project, images = planted
     top = project / "hwflow_top.sv"
-    top.write_text(top.read_text().replace(".m_tready(", ".m_tready(1'b0 & ", 1))
+    top.write_text(top.read_text().replace(".s_tvalid(", ".s_tvalid(1'b0 & ", 1))
     with pytest.raises(HwflowError, match="stuck"):
         RtlExecutor(project, graph, "icarus").run(IntegerExecutor(graph).encode(images[:1]))
 
