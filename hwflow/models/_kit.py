@@ -6,6 +6,7 @@ that hls4ml parses are used: explicit padding, pairs of inputs at an Add or a Co
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
@@ -55,7 +56,7 @@ class Kit:
             raise HwflowError(f"{network}: no layers {layers!r}; choose one of {', '.join(get_args(Layers))}")
         if len(input_shape) != 3 or min(input_shape) < 1:
             raise HwflowError(f"{network}: the input shape is (height, width, channels), not {tuple(input_shape)}")
-        if classes < 1 or not width > 0:
+        if classes < 1 or not 0 < width < math.inf:
             raise HwflowError(f"{network}: cannot have {classes} classes at a width of {width}")
         self.network = network
         self.classes = classes

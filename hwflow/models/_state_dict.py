@@ -4,6 +4,7 @@ import json
 import math
 import pickle
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -67,10 +68,13 @@ def _as_float32(path: Path, key: str, value: npt.NDArray[Any]) -> npt.NDArray[np
 def _read_torch(path: Path) -> dict[str, Any]:
     torch = _torch(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # A foreign pickle makes it warn before it fails.
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # PyTorch words it alike for a foreign file and for one that asks for a function to be called.
-        if "Unsupported" in str(error) or "GLOBAL" in str(error):
+        # PyTorch has one class for a foreign file and for one that asks for a function to be called.
+        if "GLOBAL" in str(error):
             raise HwflowError(
                 f"{path}: holds Python objects, which loading would run, not only tensors; save model.state_dict()"
             ) from error
@@ -107,10 +111,11 @@ def _torch(path: Path) -> ModuleType:
 
 def _read_npz(path: Path) -> dict[str, Any]:
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise HwflowError(f"{path}: a single array, not an .npz")
-        with archive:
+        # Opened here, because NumPy leaves a damaged archive open.
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise HwflowError(f"{path}: a single array, not an .npz")
             return dict(archive)
     except HwflowError:
         raise

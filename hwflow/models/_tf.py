@@ -23,6 +23,8 @@ def qkeras() -> ModuleType:
     tensorflow()
     # QKeras hands its quantisers over as constraints, and Keras warns whenever such a model's config is read.
     warnings.filterwarnings("ignore", message=r"The `keras\.constraints\.serialize\(\)` API")
+    # QKeras draws a kernel again, wider, if its values are finer than the grid.
+    warnings.filterwarnings("ignore", message="The initializer .* is unseeded and being called multiple times")
     import qkeras
 
     module: ModuleType = qkeras

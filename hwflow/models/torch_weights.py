@@ -59,8 +59,8 @@ def load_torchvision(model: KerasModel, path: str | Path, names: Mapping[str, st
             SqueezeNet, `CAFFE_NAMES`.
 
     Raises:
-        HwflowError: the file cannot be read (see `read_state_dict`); or it is another network's: a key
-            is missing, left over, or of another shape. The first one is named.
+        HwflowError: the file cannot be read, is damaged, or holds more than tensors; or it is another
+            network's: a key is missing, left over, or of another shape. The first one is named.
     """
     path = Path(path)
     tensors = {
@@ -99,6 +99,8 @@ def _targets(model: KerasModel) -> Iterator[_Target]:
             continue
         for variable in layer.weights:
             keras_name = variable.name.split("/")[-1].split(":")[0]
+            if keras_name not in _PARAMETERS:
+                raise HwflowError(f"{model.name}: layer {layer.name!r} with a {keras_name!r} is none of torchvision's")
             key = f"{layer.name.replace('_', '.')}.{_PARAMETERS[keras_name]}"
             shape = tuple(variable.shape)
             if len(shape) == 2:

@@ -23,8 +23,8 @@ from hwflow.rtl.simulator import build, run
 Simulator = Literal["verilator", "icarus"]
 
 BENCH = "hwflow_bench"
-CAPACITY_IMAGES = 1024
-"""Images that one simulation holds; more are run in turns."""
+CAPACITY_BEATS = 1 << 20
+"""Beats that the source and the sink hold: what bounds the images of one simulation."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,12 @@ class RtlExecutor:
             raise HwflowError("cycles are known after a run")
         return self.statistics.cycles_per_image
 
+    @property
+    def capacity(self) -> int:
+        """Images that one simulation takes."""
+        beats = max(self.metadata["input"]["beats"], self.metadata["output"]["beats"])
+        return int(max(1, CAPACITY_BEATS // beats))
+
     def build(self) -> None:
         """Build the simulation, unless this executor has done so."""
         if self._built:
@@ -92,10 +98,10 @@ class RtlExecutor:
         sources = [*sorted(self.project.glob("*.sv")), *bench]
         parameters = {
             "IN_BITS": self.metadata["input"]["bus_bits"],
-            "IN_DEPTH": self.metadata["input"]["beats"] * CAPACITY_IMAGES,
+            "IN_DEPTH": self.metadata["input"]["beats"] * self.capacity,
             "OUT_BITS": self.metadata["output"]["bus_bits"],
             "OUT_BEATS": self.metadata["output"]["beats"],
-            "OUT_DEPTH": self.metadata["output"]["beats"] * CAPACITY_IMAGES,
+            "OUT_DEPTH": self.metadata["output"]["beats"] * self.capacity,
         }
         build(self.simulator, sources, BENCH, parameters, self._build_dir)
         self._built = True
@@ -128,8 +134,8 @@ class RtlExecutor:
         if codes.shape[1:] != self.graph.input.shape:
             raise HwflowError(f"inputs have shape {codes.shape[1:]}, but the network takes {self.graph.input.shape}")
         flips = [] if faults is None else self._flips(faults)
-        if len(codes) > CAPACITY_IMAGES:
-            raise HwflowError(f"{len(codes)} images are more than the {CAPACITY_IMAGES} of one simulation; run fewer")
+        if len(codes) > self.capacity:
+            raise HwflowError(f"{len(codes)} images are more than the {self.capacity} of one simulation; run fewer")
         self.build()
         with tempfile.TemporaryDirectory(prefix="hwflow-sim-") as folder:
             work = Path(folder)

@@ -49,9 +49,7 @@ BUILD_ARGS: Mapping[str, Sequence[str]] = {
 }
 
 
-def build(
-    simulator: str, sources: Sequence[Path], top: str, parameters: Mapping[str, int], build_dir: Path
-) -> None:
+def build(simulator: str, sources: Sequence[Path], top: str, parameters: Mapping[str, int], build_dir: Path) -> None:
     """Build ``top`` into ``build_dir``; nothing is done again that is up to date.
 
     Raises:

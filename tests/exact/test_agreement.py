@@ -214,7 +214,7 @@ def test_codes_of_another_shape_and_too_many_images_are_refused(planted: tuple[G
     with pytest.raises(HwflowError, match="inputs have shape"):
         executor.run(np.zeros((1, 2, 2, 2), dtype=np.int64))
     with pytest.raises(HwflowError, match="of one simulation; run fewer"):
-        executor.run(np.zeros((5000, *graph.input.shape), dtype=np.int64))
+        executor.run(np.zeros((executor.capacity + 1, *graph.input.shape), dtype=np.int64))
 
 
 def test_faults_of_another_design_are_refused(planted: tuple[Graph, Path, np.ndarray]) -> None:

@@ -211,6 +211,8 @@ def test_option_a_is_a_fixed_convolution(small: Any) -> None:
         ({"stem": "mnist"}, "choose one of imagenet, cifar"),
         ({"classes": 0}, "0 classes"),
         ({"width": 0}, "width of 0"),
+        ({"width": float("inf")}, "width of inf"),
+        ({"width": float("nan")}, "width of nan"),
         ({"input_shape": (32, 32)}, r"\(height, width, channels\), not \(32, 32\)"),
         ({"input_shape": (16, 16, 3), "stem": "imagenet"}, "16x16 pixels is too small"),
     ],
@@ -375,8 +377,10 @@ def test_pickle_that_wants_to_run_code(small: Any, tmp_path: Path) -> None:
     path, made = tmp_path / "weights.pth", tmp_path / "made"
     torch.save({"conv1.weight": _Malice(made)}, path)
     refused(small, path, "holds Python objects, which loading would run")
-    path.write_bytes(pickle.dumps(_Malice(made)))
+    path.write_bytes(pickle.dumps(_Malice(made), protocol=2))
     refused(small, path, "holds Python objects, which loading would run")
+    path.write_bytes(pickle.dumps(_Malice(made)))
+    refused(small, path, "not a PyTorch state dict")
     np.savez(tmp_path / "weights.npz", **{"conv1.weight": np.array([_Malice(made)], object)})
     refused(small, tmp_path / "weights.npz", "not a readable .npz")
     assert not made.exists()
@@ -396,3 +400,13 @@ def test_no_state_dict(small: Any, small_torch: Any, tmp_path: Path) -> None:
         warnings.simplefilter("ignore")
         torch.save(small_torch, path)
     refused(small, path, "holds Python objects")
+
+
+def test_network_that_torchvision_lacks(state: dict[str, Any], tmp_path: Path) -> None:
+    from hwflow.models._tf import tensorflow
+
+    keras = tensorflow().keras
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.DepthwiseConv2D(3, name="depthwise")])
+    np.savez(tmp_path / "weights.npz", **state)
+    with pytest.raises(HwflowError, match="layer 'depthwise' with a 'depthwise_kernel' is none of torchvision's"):
+        load_torchvision(model, tmp_path / "weights.npz")

@@ -1,0 +1,92 @@
+"""Top-1 and top-5 accuracy."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwflow.data.arrays import Float32, Int64
+from hwflow.data.folders import Batch, Unreadable
+from hwflow.errors import HwflowError
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """How often a network was right.
+
+    Attributes:
+        images: that were classified.
+        hits1: of them, those whose label has the largest logit.
+        hits5: of them, those whose label is among the five largest.
+        unreadable: images that could not be decoded and so do not count.
+    """
+
+    images: int = 0
+    hits1: int = 0
+    hits5: int = 0
+    unreadable: tuple[Unreadable, ...] = ()
+
+    @property
+    def top1(self) -> float:
+        """The fraction of `hits1`, NaN of no images."""
+        return self.hits1 / self.images if self.images else float("nan")
+
+    @property
+    def top5(self) -> float:
+        """The fraction of `hits5`, NaN of no images."""
+        return self.hits5 / self.images if self.images else float("nan")
+
+    def __add__(self, other: "Accuracy") -> "Accuracy":
+        """Return the accuracy over both sets of images."""
+        return Accuracy(
+            self.images + other.images,
+            self.hits1 + other.hits1,
+            self.hits5 + other.hits5,
+            self.unreadable + other.unreadable,
+        )
+
+
+def ranks(logits: npt.NDArray[Any], labels: Int64) -> Int64:
+    """Return how many classes come before the label of each image, (N,): 0 is a hit.
+
+    Of equal logits the first class wins, as in argmax. A label whose logit is NaN comes last.
+
+    Args:
+        logits: (N, classes), real numbers or fixed-point codes.
+        labels: (N,).
+
+    Raises:
+        HwflowError: the shapes do not match, or a label is not one of the classes.
+    """
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise HwflowError(f"logits {logits.shape} and labels {labels.shape} are not of the same images")
+    classes = logits.shape[1]
+    if len(labels) and not (labels.min() >= 0 and labels.max() < classes):
+        raise HwflowError(f"labels from {labels.min()} to {labels.max()}, but the network has {classes} classes")
+    own = logits[np.arange(len(labels)), labels][:, None]
+    before = np.arange(classes) < labels[:, None]
+    ahead = (logits > own) | ((logits == own) & before)
+    return np.where(np.isnan(own[:, 0]), classes, ahead.sum(1)).astype(np.int64)
+
+
+def accuracy(logits: npt.NDArray[Any], labels: Int64) -> Accuracy:
+    """Return the accuracy of `logits` (N, classes) against `labels` (N,); errors as in `ranks`."""
+    positions = ranks(logits, labels)
+    return Accuracy(len(labels), int((positions < 1).sum()), int((positions < 5).sum()))
+
+
+def measure(predict: Callable[[Float32], npt.NDArray[Any]], batches: Iterable[Batch]) -> Accuracy:
+    """Return the accuracy of `predict`, from images to logits, over `batches`; unreadable images are listed.
+
+    Raises:
+        HwflowError: a batch has no labels, or as in `ranks`.
+    """
+    total = Accuracy()
+    for batch in batches:
+        if batch.labels is None:
+            raise HwflowError("these images have no labels, so there is no accuracy")
+        counted = accuracy(np.asarray(predict(batch.images)), batch.labels) if len(batch) else Accuracy()
+        total += counted + Accuracy(unreadable=batch.unreadable)
+    return total
