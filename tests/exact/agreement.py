@@ -58,5 +58,6 @@ def assert_agree(
             differing = int((got != expected).sum())
             count = 0 if faults is None else len(faults)
             assert differing == 0, f"{executor}: {differing} of {got.size} codes differ under {count} faults"
-    heavy = sample_ber(places, 0.3, seed, graph.digest)
-    assert (reference.run(codes, heavy) != clean).any(), "the outputs do not depend on the weights"
+    # Several lists, for in a network that ends in a ReLU all outputs may stay zero under one.
+    heavy = (sample_ber(places, 0.3, seed + i, graph.digest) for i in range(8))
+    assert any((reference.run(codes, faults) != clean).any() for faults in heavy), "the weights change nothing"
