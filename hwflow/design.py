@@ -31,7 +31,7 @@ from hwflow.hardening import harden as harden_graph
 from hwflow.version import __version__
 
 if TYPE_CHECKING:
-    from hwflow.data import Dataset
+    from hwflow.data import Data, Float32, Preprocessing, Unreadable
     from hwflow.models import KerasModel
 
 FORMAT_VERSION = 1
@@ -82,7 +82,11 @@ class Design:
                     "weights": scaled["weights"],
                     "max_abs": scaled["max_abs"],
                     "c": scaled["c"],
+                    "c_largest": scaled["c_largest"],
                     "log2_scale": math.log2(scaled["scale"]),
+                    "bits_used": scaled["bits_used"],
+                    "quantisation_error": scaled["quantisation_error"],
+                    "alignment": scaled["alignment"],
                     "weight_type": str(layer.weight.type),
                     "accum_type": str(layer.accum),
                     "output_type": str(layer.type),
@@ -102,7 +106,11 @@ def harden(
     output: str | Path,
     options: HardenOptions | None = None,
     *,
-    calibration: str | Dataset | None = None,
+    torch_weights: str | Path | None = None,
+    classes: int | None = None,
+    image_size: int | None = None,
+    calibration: str | Path | Data | None = None,
+    preprocessing: str | Preprocessing | None = None,
     calibration_images: int = CALIBRATION_IMAGES,
     seed: int = 0,
     force: bool = False,
@@ -111,11 +119,16 @@ def harden(
     """Scale, quantise and calibrate a network, and write a design folder.
 
     Args:
-        model: an embedded network's name, a model file, or a Keras model.
+        model: an embedded network's or a port's name, a model file, or a Keras model.
         output: the design folder to write.
         options: see :class:`~hwflow.hardening.HardenOptions`.
-        calibration: images that the activation types come from, ``digits`` or an ``.npz``; embedded
-            networks have the training split of the digits as default.
+        torch_weights: state dict of a port, see :func:`hwflow.models.load_torchvision`.
+        classes: of a port, by default as in the original.
+        image_size: pixels a side of a port's image, by default as in the original.
+        calibration: images that the activation types come from: ``digits``, an ``.npz``, a folder of images,
+            or a data set; embedded networks have the training split of the digits as default.
+        preprocessing: of a folder's images, see :data:`hwflow.data.PRESETS`; by default ``cifar`` for
+            images of up to 64 pixels, else ``imagenet``.
         calibration_images: how many of them, drawn at random if there are more.
         seed: seed of that draw.
         force: replace an existing design folder.
@@ -128,25 +141,31 @@ def harden(
     options = options or HardenOptions()
     check_output(output, DESIGN, force)
     source = str(model) if isinstance(model, str | Path) else str(getattr(model, "name", "model"))
-    images = _calibration_data(source, calibration)
+    if calibration_images < 1:
+        raise HwflowError(f"calibration needs at least one image, not {calibration_images}")
+    data = _calibration_data(source, calibration, preprocessing)
 
     step("loading the model")
-    from hwflow.firmware.convert import read_keras
-    from hwflow.models import load_model
-
-    keras_model = load_model(model) if isinstance(model, str | Path) else model
+    keras_model = _load(model, torch_weights, classes, image_size)
     step("reading it with hls4ml")
+    from hwflow.data import suited
+    from hwflow.firmware.convert import read_keras
+
     graph = read_keras(keras_model)
+    step("reading the calibration images")
+    if isinstance(calibration, str | Path) and preprocessing is None:
+        data = suited(data, graph.input.shape)
+    images, about = _draw(data, calibration_images, seed, graph.input.shape)
     step("scaling and calibrating")
-    chosen = _draw(images, calibration_images, seed, graph.input.shape)
-    hardened = harden_graph(graph, chosen, options)
+    hardened = harden_graph(graph, images, options)
     step("writing the design")
     content = summary(hardened)
-    content["calibration"].update(data=images.name, seed=seed)
+    content["calibration"].update(about)
     with new_folder(output, DESIGN, force) as folder:
         write_graph(folder, hardened.graph)
         _save_keras(keras_model, folder / "model.h5")
-        write_manifest(folder, {"source": source, "options": describe(options), **content}, hardened.graph)
+        origin = {"source": source, "torch_weights": None if torch_weights is None else _named(Path(torch_weights))}
+        write_manifest(folder, {**origin, "options": describe(options), **content}, hardened.graph)
     return load_design(output)
 
 
@@ -177,7 +196,15 @@ def write_graph(folder: Path, graph: Graph) -> None:
     """Write ``graph.json`` and ``arrays.npz``; equal graphs give equal bytes."""
     data, arrays = graph.to_dict()
     (folder / "graph.json").write_text(json_text(data), encoding="utf-8")
-    np.savez_compressed(folder / "arrays.npz", **arrays)
+    # A narrow type halves the time of a large network: zlib would find the zeros, but one byte at a time.
+    np.savez_compressed(folder / "arrays.npz", **{name: _narrow(array) for name, array in arrays.items()})
+
+
+def _narrow(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Integers in the smallest type that holds them; real values as they are."""
+    if array.dtype.kind != "i" or not array.size:
+        return array
+    return array.astype(np.min_scalar_type(min(int(array.min()), -1 - int(array.max()))))
 
 
 def write_manifest(folder: Path, content: Mapping[str, Any], graph: Graph) -> None:
@@ -210,6 +237,9 @@ def describe(options: HardenOptions) -> dict[str, Any]:
         "align": scaling.align,
         "compensation": scaling.compensation,
         "saturate": scaling.saturate,
+        "granularity": scaling.granularity,
+        "absorb": scaling.absorb,
+        "renormalise": scaling.renormalise,
         "activation_bits": options.activation_bits,
         "guard_bits": options.guard_bits,
         "rounding": options.rounding.value,
@@ -217,26 +247,67 @@ def describe(options: HardenOptions) -> dict[str, Any]:
     }
 
 
-def _calibration_data(source: str, calibration: str | Dataset | None) -> Dataset:
-    from hwflow.data import DIGITS, load_data
+def _load(
+    model: str | Path | KerasModel, torch_weights: str | Path | None, classes: int | None, image_size: int | None
+) -> KerasModel:
+    from hwflow.models import load_model
+
+    if isinstance(model, str | Path):
+        return load_model(model, torch_weights, classes, image_size)
+    if (torch_weights, classes, image_size) != (None, None, None):
+        raise HwflowError("a Keras model brings its weights and shape; leave out torch_weights, classes and image_size")
+    return model
+
+
+def _named(path: Path) -> dict[str, str]:
+    """A file as the manifest tells of it."""
+    return {"file": path.name, "sha256": sha256_file(path)}
+
+
+def _calibration_data(
+    source: str, calibration: str | Path | Data | None, preprocessing: str | Preprocessing | None
+) -> Data:
+    from hwflow.data import DIGITS, open_data
     from hwflow.models import EMBEDDED
 
     if calibration is None:
         if source not in EMBEDDED:
-            raise HwflowError(f"{source}: activation types need images; give --calibration {DIGITS} or an .npz")
+            raise HwflowError(
+                f"{source}: activation types need images; give --calibration {DIGITS}, an .npz or a folder of images"
+            )
         calibration = DIGITS
-    return load_data(calibration, "train") if isinstance(calibration, str) else calibration
+    if isinstance(calibration, str | Path):
+        return open_data(calibration, "train", preprocessing=preprocessing)
+    if preprocessing is not None:
+        raise HwflowError(f"{calibration.name}: preprocessing is for a folder that is opened here")
+    return calibration
 
 
-def _draw(data: Dataset, count: int, seed: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    from hwflow.data import check_shape
+def _draw(data: Data, count: int, seed: int, shape: tuple[int, ...]) -> tuple[Float32, dict[str, Any]]:
+    """The calibration images, and what the manifest tells about them."""
+    from hwflow.data import ImageSet, check_shape, drawn, preset_name, unreadable_text
 
-    if count < 1:
-        raise HwflowError(f"calibration needs at least one image, not {count}")
-    check_shape(data.images, shape)
-    if count >= len(data):
-        return data.images
-    return data.images[np.sort(np.random.default_rng(seed).choice(len(data), count, replace=False))]
+    chosen = drawn(data, count, seed)
+    name: str | None = None
+    unreadable: list[Unreadable] = []
+    if isinstance(chosen, ImageSet):
+        (batch,) = chosen.batches(len(chosen))
+        images, unreadable = batch.images, list(batch.unreadable)
+        name = preset_name(chosen.preprocessing)
+        if not len(images):
+            raise HwflowError(f"{data.name}: {unreadable_text(unreadable, len(chosen))}")
+    else:
+        images = chosen.images
+    try:
+        check_shape(images, shape)
+    except HwflowError as error:
+        raise HwflowError(f"{data.name}: {error}") from error
+    return images, {
+        "data": data.name,
+        "seed": seed,
+        "preprocessing": name,
+        "unreadable": [{"path": str(each.path), "reason": each.reason} for each in unreadable],
+    }
 
 
 def _save_keras(model: KerasModel, path: Path) -> None:

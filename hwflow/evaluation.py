@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
@@ -13,18 +14,33 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow import doctor
-from hwflow.data import Dataset, check_shape, load_data
+from hwflow.data import Accuracy as Tally
+from hwflow.data import (
+    Data,
+    Float32,
+    ImageSet,
+    Preprocessing,
+    Unreadable,
+    accuracy,
+    batches,
+    preset_name,
+    unreadable_text,
+)
 from hwflow.design import Design, open_design
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList, sample_ber
 from hwflow.files import FAULT_LISTS, check_output, new_folder
 from hwflow.graph import Conv2D, Graph, IntArray
+from hwflow.inputs import check_images, labelled, open_for
 from hwflow.memory import memories
 from hwflow.reference import IntegerExecutor
 
 ExecutorName = Literal["reference", "csim", "keras"]
 MAX_BATCH = 256
+TOP5_CLASSES = 10
+"""Top-5 accuracy is measured of networks with more classes than this."""
 _BATCH_ELEMENTS = 1 << 24  # float64 elements of a convolution's patches: 128 MiB
+_RUN_ELEMENTS = 1 << 23  # int64 input codes of one C simulation, which is a process of its own: 64 MiB
 
 Advance = Callable[[int, int, str], None]
 """Called with what is done, the total, and the name of the step."""
@@ -43,7 +59,7 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Top-1 accuracy in percent.
+    """Top-1 or top-5 accuracy in percent.
 
     Attributes:
         mean: over the rounds.
@@ -76,11 +92,13 @@ class Draw:
         seed: what the list was drawn with, if it was drawn.
         flips: bits flipped.
         accuracy: top-1 accuracy, percent.
+        top5: top-5 accuracy, percent, where it is measured.
     """
 
     seed: int | None
     flips: int
     accuracy: float
+    top5: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +112,10 @@ class Evaluation:
         faulted: accuracy under faults, if any were asked for.
         draws: the rounds behind ``faulted``.
         stored_bits: bits that faults could hit.
+        clean_top5: top-5 accuracy without faults, of networks with more than ``TOP5_CLASSES`` classes.
+        faulted_top5: the same under faults.
+        preprocessing: of the images of a folder, the name in :data:`hwflow.data.PRESETS`.
+        unreadable: images that could not be decoded and so do not count.
     """
 
     data: str
@@ -102,12 +124,23 @@ class Evaluation:
     faulted: Accuracy | None
     draws: tuple[Draw, ...]
     stored_bits: int
+    clean_top5: Accuracy | None = None
+    faulted_top5: Accuracy | None = None
+    preprocessing: str | None = None
+    unreadable: tuple[Unreadable, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as JSON data."""
+        unreadable = [{"path": str(each.path), "reason": each.reason} for each in self.unreadable]
+        return {**asdict(self), "unreadable": unreadable}
 
 
 def evaluate(
     design: Design | str | Path,
-    data: str | Dataset,
+    data: str | Path | Data,
     *,
+    labels: str | Path | None = None,
+    preprocessing: str | Preprocessing | None = None,
     ber: float | None = None,
     rounds: int = 10,
     faults: FaultList | str | Path | None = None,
@@ -119,17 +152,19 @@ def evaluate(
     save_faults: str | Path | None = None,
     advance: Advance = no_progress,
 ) -> Evaluation:
-    """Top-1 accuracy of a design, clean and under faults.
+    """Top-1 and top-5 accuracy of a design, clean and under faults; memory does not grow with the set.
 
     Args:
         design: a design or its folder.
-        data: labelled images: ``digits``, an ``.npz``, or a data set.
+        data: labelled images: ``digits``, an ``.npz``, a folder of images, or a data set.
+        labels: of a flat folder of images, see :func:`hwflow.data.open_data`.
+        preprocessing: of a folder's images; by default that of the design's calibration.
         ber: probability with which every stored bit is flipped, drawn anew for every round.
         rounds: number of such draws.
         faults: a fault list, or its file, instead of ``ber``; one round.
         faulty_biases: biases are in fault-prone memory too.
         executor: ``reference``, ``csim`` (the C++ firmware) or ``keras`` (the float network, clean only).
-        images: only the first so many images.
+        images: only so many images: the first of an array, evenly spread over a folder.
         seed: round r draws from ``SeedSequence(seed, spawn_key=(r,))``.
         project: a generated project whose firmware ``csim`` runs; by default a temporary one.
         save_faults: folder that receives the fault list of every round.
@@ -144,42 +179,87 @@ def evaluate(
             raise HwflowError("there are no fault lists to save without a bit error rate")
         check_output(Path(save_faults), FAULT_LISTS, force=False)
     design = open_design(design)
-    dataset = labelled(data, images, design.graph)
+    source = open_for(design, data, labels, preprocessing)
+    source = labelled(source, images, design.graph)
     lists = [
         *([] if ber is None else draw_rounds(design, ber, rounds, seed, faulty_biases)),
         *([] if faults is None else [open_faults(faults)]),
     ]
     if save_faults is not None:
         _save(lists, Path(save_faults))
-    labels = dataset.labels
-    assert labels is not None
-    if executor == "keras":
-        predictions = _keras_predictions(design, dataset)
-        return Evaluation(
-            dataset.name, executor, Accuracy.of([percent(predictions, labels)], len(dataset)), None, (), 0
-        )
-    with open_executor(design, executor, project) as runner:
-        codes = encode(design.graph, dataset.images)
-        total = (1 + len(lists)) * len(codes)
-
-        def accuracy(index: int, fault_list: FaultList | None) -> float:
-            name = "fault-free" if fault_list is None else f"fault list {index} of {len(lists)}"
-            start = index * len(codes)
-            outputs = run_batches(
-                runner, design.graph, codes, fault_list, lambda done: advance(start + done, total, name)
-            )
-            return percent(np.argmax(outputs, axis=-1), labels)
-
-        clean = accuracy(0, None)
-        faulted = [accuracy(index, fault_list) for index, fault_list in enumerate(lists, 1)]
+    with _open_network(design, executor, project) as network:
+        clean, *faulted = tallies = _tally(network, design.graph, source, [None, *lists], advance)
+    top5 = design.graph.output.shape[-1] > TOP5_CLASSES
     return Evaluation(
-        data=dataset.name,
+        data=source.name,
         executor=executor,
-        clean=Accuracy.of([clean], len(dataset)),
-        faulted=Accuracy.of(faulted, len(dataset)) if faulted else None,
-        draws=tuple(Draw(each.seed, len(each), value) for each, value in zip(lists, faulted, strict=True)),
-        stored_bits=stored_bits(design.graph, faulty_biases),
+        clean=_over_rounds([clean]),
+        faulted=_over_rounds(faulted) if faulted else None,
+        draws=tuple(
+            Draw(each.seed, len(each), 100 * tally.top1, 100 * tally.top5 if top5 else None)
+            for each, tally in zip(lists, faulted, strict=True)
+        ),
+        stored_bits=0 if executor == "keras" else stored_bits(design.graph, faulty_biases),
+        clean_top5=_over_rounds([clean], 5) if top5 else None,
+        faulted_top5=_over_rounds(faulted, 5) if top5 and faulted else None,
+        preprocessing=preset_name(source.preprocessing) if isinstance(source, ImageSet) else None,
+        unreadable=tallies[0].unreadable,
     )
+
+
+@dataclass(frozen=True)
+class _Network:
+    """What computes logits.
+
+    Attributes:
+        prepare: from images to what ``run`` takes.
+        run: from that and a fault list to logits ``(n, classes)``.
+        size: images that it takes at once.
+    """
+
+    prepare: Callable[[Float32], npt.NDArray[Any]]
+    run: Callable[[npt.NDArray[Any], FaultList | None], npt.NDArray[Any]]
+    size: int
+
+
+@contextmanager
+def _open_network(design: Design, name: str, project: str | Path | None) -> Iterator[_Network]:
+    graph = design.graph
+    if name == "keras":
+        model = design.keras_model()
+        yield _Network(lambda images: images, lambda images, _: model.predict_on_batch(images), batch_size(graph))
+        return
+    with open_executor(design, name, project) as runner:
+        yield _Network(lambda images: encode(graph, images), runner.run, images_at_once(runner, graph))
+
+
+def _tally(
+    network: _Network, graph: Graph, source: Data, conditions: Sequence[FaultList | None], advance: Advance
+) -> list[Tally]:
+    """Hits under every condition. Batches go outside, so that an image is decoded once and then forgotten."""
+    tallies = [Tally()] * len(conditions)
+    done, total = 0, len(source) * len(conditions)
+    for batch in batches(source, network.size):
+        if len(batch):
+            check_images(source.name, batch.images, graph)
+            prepared = network.prepare(batch.images)
+        for index, faults in enumerate(conditions):
+            name = "fault-free" if faults is None else f"fault list {index} of {len(conditions) - 1}"
+            counted = Tally(unreadable=batch.unreadable)
+            if len(batch) and batch.labels is not None:
+                counted += accuracy(network.run(prepared, faults), batch.labels)
+            tallies[index] += counted
+            done += len(batch) + len(batch.unreadable)
+            advance(done, total, name)
+    if not tallies[0].images:
+        raise HwflowError(f"{source.name}: {unreadable_text(tallies[0].unreadable, len(source))}")
+    return tallies
+
+
+def _over_rounds(tallies: Sequence[Tally], top: Literal[1, 5] = 1) -> Accuracy:
+    """Mean and deviation of the top-1 or top-5 accuracy of the rounds."""
+    percents = [100 * (tally.top1 if top == 1 else tally.top5) for tally in tallies]
+    return Accuracy.of(percents, tallies[0].images)
 
 
 @contextmanager
@@ -211,7 +291,7 @@ def run_batches(
     faults: FaultList | None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> IntArray:
-    """Output codes of any number of images; the reference is given no more than its memory allows.
+    """Output codes of any number of images; an executor is given no more than its memory allows.
 
     Args:
         executor: what computes them.
@@ -220,8 +300,7 @@ def run_batches(
         faults: present for the whole run.
         advance: called with the number of images done.
     """
-    # Only the reference holds every activation at once; the others would start a simulation a batch.
-    size = batch_size(graph) if isinstance(executor, IntegerExecutor) else len(codes)
+    size = images_at_once(executor, graph)
     outputs = []
     for start in range(0, len(codes), size):
         outputs.append(executor.run(codes[start : start + size], faults))
@@ -240,33 +319,14 @@ def encode(graph: Graph, images: npt.NDArray[Any]) -> IntArray:
     return graph.input.resolved.encode(images)
 
 
-def labelled(data: str | Dataset, images: int | None, graph: Graph) -> Dataset:
-    """The first ``images`` of a labelled data set that fits the network.
+def images_at_once(executor: Executor, graph: Graph) -> int:
+    """Images that an executor is given at once.
 
-    Raises:
-        HwflowError: no labels, labels that the network does not have, or another shape.
+    The reference holds all their activations; the others start a process a run, which many images must share.
     """
-    dataset = fitting(data, images, graph)
-    if dataset.labels is None:
-        raise HwflowError(f"{dataset.name}: accuracy needs labels; add an array 'y' to the .npz")
-    classes = graph.output.shape[-1]
-    if dataset.labels.max() >= classes:
-        raise HwflowError(f"{dataset.name}: has class {dataset.labels.max()}, but the network knows 0 to {classes - 1}")
-    return dataset
-
-
-def fitting(data: str | Dataset, images: int | None, graph: Graph) -> Dataset:
-    """The first ``images`` of a data set whose shape fits the network.
-
-    Raises:
-        HwflowError: there are fewer, or they have another shape.
-    """
-    dataset = load_data(data) if isinstance(data, str) else data
-    try:
-        check_shape(dataset.images, graph.input.shape)
-    except HwflowError as error:
-        raise HwflowError(f"{dataset.name}: {error}") from error
-    return dataset if images is None else dataset.head(images)
+    if isinstance(executor, IntegerExecutor):
+        return batch_size(graph)
+    return max(1, _RUN_ELEMENTS // math.prod(graph.input.shape))
 
 
 def draw_rounds(design: Design, ber: float, rounds: int, seed: int, faulty_biases: bool = False) -> list[FaultList]:
@@ -287,11 +347,6 @@ def stored_bits(graph: Graph, faulty_biases: bool = False) -> int:
     return sum(memory.total_bits for memory in memories(graph, faulty_biases))
 
 
-def percent(predictions: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float:
-    """Share of ``predictions`` that equal ``labels``, in percent."""
-    return 100.0 * float(np.mean(predictions == labels))
-
-
 def _check_options(ber: float | None, faults: object, rounds: int, executor: str) -> None:
     if executor not in get_args(ExecutorName):
         raise HwflowError(f"executor {executor!r} is unknown; choose one of {', '.join(get_args(ExecutorName))}")
@@ -308,8 +363,3 @@ def _save(lists: Sequence[FaultList], folder: Path) -> None:
     with new_folder(folder, FAULT_LISTS) as work:
         for index, fault_list in enumerate(lists):
             fault_list.save(work / f"round-{index}.json")
-
-
-def _keras_predictions(design: Design, dataset: Dataset) -> npt.NDArray[np.int64]:
-    outputs = design.keras_model().predict(dataset.images, batch_size=MAX_BATCH, verbose=0)
-    return np.asarray(np.argmax(outputs, axis=-1))

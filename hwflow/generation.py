@@ -137,7 +137,8 @@ def generate(
     check_output(output, PROJECT, force)
     design = open_design(design)
     factors = choose_reuse(design.graph, reuse, target_cycles)
-    notes: list[str] = []
+    costs = layer_costs(design.graph, factors)
+    notes = _missed(costs, target_cycles)
     with new_folder(output, PROJECT, force) as folder:
         if rtl:
             step("writing the RTL")
@@ -157,7 +158,7 @@ def generate(
                 part=part,
                 bram_ports=bram_ports,
             )
-            notes = list(written.notes)
+            notes += written.notes
         manifest = {
             "format": PROJECT.format,
             "hwflow": __version__,
@@ -165,7 +166,7 @@ def generate(
             "io_type": io_type,
             "part": part,
             "bram_ports": bram_ports,
-            "layers": [asdict(cost) for cost in layer_costs(design.graph, factors)],
+            "layers": [asdict(cost) for cost in costs],
             "bytes": {name: folder_bytes(folder / name) for name in ("firmware", "rtl") if (folder / name).exists()},
             "notes": notes,
         }
@@ -200,6 +201,18 @@ def load_project(path: str | Path, design: Design) -> Project:
 def layer_costs(graph: Graph, reuse: Mapping[str, int]) -> tuple[LayerCost, ...]:
     """What every weight layer takes with its reuse factor."""
     return tuple(_layer_cost(layer, reuse[layer.name]) for layer in graph.weight_layers)
+
+
+def _missed(costs: tuple[LayerCost, ...], target_cycles: int | None) -> list[str]:
+    """A note for every layer that even its smallest reuse factor leaves above the target."""
+    if target_cycles is None:
+        return []
+    return [
+        f"{cost.name}: takes {cost.cycles_per_image} cycles an image, more than {target_cycles}; "
+        f"{cost.reuse_factor} is its smallest reuse factor"
+        for cost in costs
+        if cost.cycles_per_image > target_cycles
+    ]
 
 
 def _layer_cost(layer: WeightLayer, reuse_factor: int) -> LayerCost:

@@ -25,6 +25,8 @@ from hwflow.fixed import FixedType
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+Scale = float | tuple[float, ...]
+"""S of a tensor: one number, or one an element of its last axis."""
 NodeT = TypeVar("NodeT", bound="Node")
 
 
@@ -66,14 +68,14 @@ class Node:
         inputs: names of the nodes whose outputs it reads.
         shape: shape of the output without the batch axis.
         type: type of the output tensor; before hardening ``None`` or the quantiser that the network asks for.
-        scale: S of the tensor: stored value = scale x true value.
+        scale: S of the tensor: stored value = scale x true value; one number, or one an element of the last axis.
     """
 
     name: str
     inputs: tuple[str, ...] = ()
     shape: tuple[int, ...]
     type: FixedType | None = None
-    scale: float = 1.0
+    scale: Scale = 1.0
 
     arity: ClassVar[int] = 1
 
@@ -106,17 +108,18 @@ class WeightLayer(Node):
     """A layer with weights in fault-prone memory: y = cast(bias + sum of w x).
 
     Attributes:
-        weight: ``(kernel_h, kernel_w, in, out)`` for a convolution, ``(in, out)`` for a dense layer.
+        weight: ``(kernel_h, kernel_w, in, out)`` for a convolution, ``(in, out)`` for a dense layer, ``(1, out)``
+            for a layer that is affine channel by channel.
         bias: ``(out,)``, stored times the scale of the output; kept in registers.
         accum: type of the exact accumulator.
-        c: the constant that the weights were multiplied by (paper, equation 6).
+        c: the constant that the weights were multiplied by (paper, equation 6), or one an output.
         storage: name of the storage code of the weight memory.
     """
 
     weight: Constant
     bias: Constant
     accum: FixedType | None = None
-    c: float = 1.0
+    c: Scale = 1.0
     storage: str = "plain"
 
     @property
@@ -151,7 +154,6 @@ class Window:
             (width + left + right - self.kernel[1]) // self.strides[1] + 1,
         )
 
-
     def touches(self, height: int, width: int) -> bool:
         """Whether every position of the window covers a pixel of the ``height`` x ``width`` image."""
         rows, columns = self.output_size(height, width)
@@ -177,6 +179,11 @@ class Dense(WeightLayer):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Affine(WeightLayer):
+    """y[ch] = cast(bias[ch] + w[ch] x[ch]): a batch normalisation that no layer before it could take in."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ReLU(Node):
     """max(x, 0), cast to the output type."""
 
@@ -190,7 +197,7 @@ class MaxPool2D(Node):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AveragePool2D(Node):
-    """Mean over a window without padding: sum in ``accum``, divided toward zero, then cast."""
+    """Mean over a window, whose padding counts as zeros: sum in ``accum``, divided toward zero, then cast."""
 
     window: Window
     accum: FixedType | None = None
@@ -211,6 +218,13 @@ class Flatten(Node):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Add(Node):
     """Sum of two tensors of one shape and one scale: full width, one cast."""
+
+    arity: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Concatenate(Node):
+    """The channels of the first tensor, then those of the second, each element cast."""
 
     arity: ClassVar[int] = 2
 
@@ -253,7 +267,8 @@ class Softmax(Node):
 OPERATIONS: Mapping[str, type[Node]] = {
     cls.__name__: cls
     for cls in (
-        Input, Conv2D, Dense, ReLU, MaxPool2D, AveragePool2D, GlobalAveragePool2D, Flatten, Add, Rescale, Softmax,
+        Input, Conv2D, Dense, Affine, ReLU, MaxPool2D, AveragePool2D, GlobalAveragePool2D, Flatten, Add, Concatenate,
+        Rescale, Softmax,
     )
 }  # fmt: skip
 
@@ -398,9 +413,9 @@ def _output_shape(node: Node, sources: list[Node]) -> tuple[int, ...]:
             raise HwflowError(f"{node.name}: its {node.window.kernel} window does not fit into {shape}")
         channels = shape[2]
         if isinstance(node, MaxPool2D) and not node.window.touches(shape[0], shape[1]):
-            raise HwflowError(f"{node.name}: a window lies wholly in the padding {node.window.padding}, it has no maximum")
-        if isinstance(node, AveragePool2D) and any(node.window.padding):
-            raise HwflowError(f"{node.name}: average pooling with padding is not supported")
+            raise HwflowError(
+                f"{node.name}: a window lies wholly in the padding {node.window.padding}, it has no maximum"
+            )
         if isinstance(node, Conv2D):
             if node.weight.values.shape[:3] != (*node.window.kernel, channels):
                 raise HwflowError(
@@ -409,6 +424,12 @@ def _output_shape(node: Node, sources: list[Node]) -> tuple[int, ...]:
                 )
             channels = node.n_out
         return (rows, columns, channels)
+    if isinstance(node, Affine) and node.weight.values.shape != (1, shape[-1]):
+        raise HwflowError(f"{node.name}: weights of shape {node.weight.values.shape} do not fit {shape[-1]} channels")
+    if isinstance(node, Concatenate):
+        if sources[1].shape[:-1] != shape[:-1]:
+            raise HwflowError(f"{node.name}: it joins the channels of shapes {shape} and {sources[1].shape}")
+        return (*shape[:-1], shape[-1] + sources[1].shape[-1])
     if isinstance(node, Dense):
         if len(shape) != 1 or node.weight.values.shape[0] != shape[0]:
             raise HwflowError(f"{node.name}: weights of shape {node.weight.values.shape} do not fit an input {shape}")

@@ -16,6 +16,7 @@ from hwflow.fixed import FixedType, Overflow, Rounding
 from hwflow.graph import (
     Add,
     AveragePool2D,
+    Concatenate,
     Constant,
     Flatten,
     GlobalAveragePool2D,
@@ -33,6 +34,8 @@ from hwflow.scaling import ScalePlan, ScalingOptions, scale_graph
 
 BIAS_BITS = 16
 FACTOR_BITS = 16
+PRODUCT_BITS = 62
+"""What int64 holds of the product of a tensor and a multiplier, whatever its sign."""
 TABLE_TYPE = FixedType(18, 8, True, Rounding.RND, Overflow.SAT)
 TABLE_SIZE = 1024
 
@@ -119,9 +122,11 @@ class _Typer:
             case MaxPool2D() | Flatten():
                 return replace(node, type=inputs[0])
             case ReLU():
-                return replace(node, type=self._requested(node) or self._calibrated(node, signed=False))
+                return replace(node, type=self._relu(node))
             case Add():
                 return replace(node, type=self._activation(node))
+            case Concatenate():
+                return replace(node, type=inputs[0] if inputs[0] == inputs[1] else self._joined(node))
             case AveragePool2D():
                 return self._average(node, node.window.kernel[0] * node.window.kernel[1], inputs[0])
             case GlobalAveragePool2D():
@@ -140,23 +145,31 @@ class _Typer:
         fraction = weight_type.fraction + x.fraction
         bias = _bias(node.bias, fraction)
         accum = accumulator_type(node, weight_type, x, bias)
-        exact = isinstance(self.graph.sole_consumer(node), Rescale)
+        type_ = self._activation(node)
+        reader = self.graph.sole_consumer(node)
+        if isinstance(reader, Rescale):
+            moved = _moved(_factor(reader.factor))
+            # A constant multiplies the exact accumulator; a power of two only moves the point of what it becomes.
+            type_ = accum if moved is None else self._activation(reader).shifted(-moved)
         return replace(
             node,
             weight=weight,
             bias=bias,
             accum=accum,
-            type=accum if exact else self._activation(node),
+            type=type_,
             storage=self.options.storage,
         )
 
     def _rescale(self, node: Rescale, x: FixedType) -> Rescale:
         factor = _factor(node.factor)
         assert factor.type is not None
-        after_accumulator = isinstance(self.done[node.inputs[0]], WeightLayer)
-        if factor.type.width == 1 and not after_accumulator:
-            return replace(node, factor=factor, type=x.shifted(-factor.type.fraction))
-        return replace(node, factor=factor, type=self._activation(node))
+        if x.width + factor.type.width > PRODUCT_BITS:
+            raise HwflowError(
+                f"{node.name}: its product of {x.width} and {factor.type.width} bits exceeds {PRODUCT_BITS}; "
+                "use narrower activations or compensation by layer"
+            )
+        moved = _moved(factor)
+        return replace(node, factor=factor, type=self._activation(node) if moved is None else x.shifted(moved))
 
     def _average(self, node: Any, count: int, x: FixedType) -> Node:
         extra = (count - 1).bit_length()
@@ -189,12 +202,34 @@ class _Typer:
         sign: the value is then rounded and saturated once, and ReLU only drops the negative half.
         """
         reader = self.graph.sole_consumer(node)
+        if isinstance(reader, Concatenate):
+            return self._requested(node) or self._joined(reader)
         if isinstance(reader, ReLU):
-            relu = self._requested(reader) or self._calibrated(reader, signed=False)
+            relu = self._relu(reader)
             if not relu.signed:
                 return replace(relu, width=relu.width + 1, integer=relu.integer + 1, signed=True)
             return relu
         return self._requested(node) or self._calibrated(node)
+
+    def _relu(self, node: ReLU) -> FixedType:
+        reader = self.graph.sole_consumer(node)
+        joined = self._joined(reader) if isinstance(reader, Concatenate) else None
+        return self._requested(node) or joined or self._calibrated(node, signed=False)
+
+    def _joined(self, node: Concatenate) -> FixedType:
+        """The type of the last Concatenate of a chain, so that what goes through all of them is rounded once."""
+        last: Node = node
+        while longer := [reader for reader in self.graph.consumers[last.name] if isinstance(reader, Concatenate)]:
+            last = longer[0]
+        return self._calibrated(last, signed=self._may_be_negative(last))
+
+    def _may_be_negative(self, node: Node) -> bool:
+        if isinstance(node, ReLU):
+            requested = self._requested(node)
+            return requested is not None and requested.signed
+        if isinstance(node, MaxPool2D | AveragePool2D | GlobalAveragePool2D | Flatten | Rescale | Concatenate):
+            return any(self._may_be_negative(source) for source in self.graph.inputs_of(node))
+        return True
 
     def _calibrated(self, node: Node, signed: bool = True) -> FixedType:
         width = self.options.activation_bits
@@ -202,10 +237,11 @@ class _Typer:
         return FixedType(width, integer, signed, self.options.rounding, Overflow.SAT)
 
     def _requested(self, node: Node) -> FixedType | None:
-        """The quantiser that the network itself asks for, moved by the scale of the tensor."""
+        """The quantiser that the network itself asks for, moved by the scale of the tensor, the largest of several."""
         if node.type is None:
             return None
-        return node.type.shifted(magnitude_bits(node.scale) - (math.frexp(node.scale)[0] == 0.5))
+        scale = float(np.max(node.scale))
+        return node.type.shifted(magnitude_bits(scale) - (math.frexp(scale)[0] == 0.5))
 
 
 def accumulator_type(layer: WeightLayer, weight: FixedType, x: FixedType, bias: Constant) -> FixedType:
@@ -231,15 +267,22 @@ def _bias(bias: Constant, accum_fraction: int) -> Constant:
 
 
 def _factor(factor: Constant) -> Constant:
-    """Positive multipliers: one bit for a power of two, else 16 significant bits of the largest."""
-    largest = float(factor.values.max())
+    """Positive multipliers: one bit for a power of two, else 16 significant bits of the smallest."""
+    largest, least = float(factor.values.max()), float(factor.values.min())
     exponent = magnitude_bits(largest)
     mantissas = {math.frexp(value) for value in factor.values.tolist()}
     if len(mantissas) == 1 and next(iter(mantissas))[0] == 0.5:
         type_ = FixedType(1, exponent, signed=False)
     else:
-        type_ = FixedType(FACTOR_BITS, exponent, False, Rounding.RND_CONV, Overflow.SAT)
+        width = FACTOR_BITS + exponent - magnitude_bits(least)
+        type_ = FixedType(width, exponent, False, Rounding.RND_CONV, Overflow.SAT)
     return Constant.from_codes(type_.encode(factor.values), type_)
+
+
+def _moved(factor: Constant) -> int | None:
+    """By how many bits a multiplication moves the binary point, if that is all that it does."""
+    assert factor.type is not None
+    return -factor.type.fraction if factor.type.width == 1 else None
 
 
 def summary(hardened: Hardened) -> Mapping[str, Any]:

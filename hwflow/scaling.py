@@ -4,6 +4,10 @@ Each weight layer's weights are multiplied by its constant before they are store
 4 to 6). Every tensor T then carries a scale S(T): stored value = S(T) x true value. Layers multiply
 it by their constant, positively homogeneous operations pass it on, an Add needs it equal on both
 inputs, and compensation brings it back to one (paper, section V.C).
+
+S may differ from channel to channel: after a Concatenate, and with a constant for every output channel.
+Such a vector passes through ReLU and pooling; the next layer with weights takes it in by dividing the weights
+of each input channel by it; an Add, softmax and the output need a multiplier a channel instead.
 """
 
 from __future__ import annotations
@@ -18,22 +22,29 @@ from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
 from hwflow.graph import (
     Add,
+    Affine,
+    Concatenate,
     Constant,
+    Flatten,
     FloatArray,
     Graph,
     Input,
     Node,
     Rescale,
+    Scale,
     Softmax,
     WeightLayer,
 )
 
-Scale = Literal["exact", "pow2", "none"]
+Scaling = Literal["exact", "pow2", "none"]
 Align = Literal["shift", "multiply"]
 Compensation = Literal["logits", "layer", "none"]
+Granularity = Literal["layer", "channel"]
 
 T_MARGIN = 1.97 / 1.984375
 """The paper's t as a fraction of the largest value of its 8-bit format (section IV.D)."""
+CHANNEL_SPREAD = 16.0
+"""How much larger than the layer's constant a channel's may be: more would starve the other channels of bits."""
 
 
 @dataclass(frozen=True)
@@ -52,21 +63,38 @@ class ScalingOptions:
         compensation: divide the output ``logits`` by the product of the constants, or every
             ``layer``'s accumulator by its own constant, or ``none`` at all.
         saturate: accept scaled weights outside the format and saturate them.
+        granularity: one constant a ``layer``, or one an output ``channel`` (at most ``CHANNEL_SPREAD`` times the
+            layer's), c = t / max|W[channel]|.
+        absorb: let the next layer's weights take in a scale per channel, which costs nothing but makes a flipped
+            bit in a weight of a large-scaled channel weigh more; else a multiplier per channel after the layer
+            makes the scale uniform again.
+        renormalise: for float targets: where |log2 S| exceeds this, a multiplication by a power of two brings S
+            back to about one. Fixed point needs none: there the power of two is a move of the binary point.
     """
 
     weight_type: FixedType = FixedType(8, 3)
     t: float | None = None
-    scale: Scale = "exact"
+    scale: Scaling = "exact"
     align: Align = "shift"
     compensation: Compensation = "logits"
     saturate: bool = False
+    granularity: Granularity = "layer"
+    absorb: bool = True
+    renormalise: float | None = None
 
     def __post_init__(self) -> None:
-        for name, kind in (("scale", Scale), ("align", Align), ("compensation", Compensation)):
+        for name, kind in (
+            ("scale", Scaling),
+            ("align", Align),
+            ("compensation", Compensation),
+            ("granularity", Granularity),
+        ):
             if getattr(self, name) not in get_args(kind):
                 raise HwflowError(f"{name}={getattr(self, name)!r} is not one of {', '.join(get_args(kind))}")
         if self.t is not None and not (math.isfinite(self.t) and self.t > 0):
             raise HwflowError(f"t={self.t} must be a positive number")
+        if self.renormalise is not None and not (math.isfinite(self.renormalise) and self.renormalise >= 1):
+            raise HwflowError(f"renormalise={self.renormalise} must be at least 1, in bits of |log2 S|")
         if not self.weight_type.signed:
             raise HwflowError(f"weights need a signed type, not {self.weight_type}")
         if self.scale != "none" and not self.saturate and self.target > self.weight_type.max:
@@ -89,9 +117,12 @@ class LayerScale:
         name: the layer.
         weights: number of weights.
         max_abs: max|W| before scaling.
-        c: the constant that its weights are multiplied by.
-        scale: S of its output.
+        c: the constant that its weights are multiplied by; of several, the smallest.
+        scale: S of its output; of several, the smallest.
         alignment: factor by which ``align = "shift"`` lowered c, in (0.5, 1].
+        c_largest: the largest of the layer's constants.
+        bits_used: bits that the largest stored weight takes, its sign included.
+        quantisation_error: root mean square of the stored weights' rounding errors over that of the weights.
     """
 
     name: str
@@ -100,6 +131,9 @@ class LayerScale:
     c: float
     scale: float
     alignment: float = 1.0
+    c_largest: float = 1.0
+    bits_used: int = 0
+    quantisation_error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -108,15 +142,16 @@ class ScalePlan:
 
     Attributes:
         layers: in graph order.
-        rescales: names of inserted Rescale nodes and their factors.
+        rescales: names of inserted Rescale nodes and their factors, one or one a channel.
         output_scale: S of the network's output after compensation.
-        logit_scale: S of the output before compensation, the product of the constants on its path.
+        logit_scale: S of the output before compensation, the product of the constants on its path; of several,
+            the smallest.
         notes: what the plan had to decide differently from what was asked, one line each.
     """
 
     layers: tuple[LayerScale, ...]
-    rescales: tuple[tuple[str, float], ...]
-    output_scale: float
+    rescales: tuple[tuple[str, Scale], ...]
+    output_scale: Scale
     logit_scale: float
     notes: tuple[str, ...] = ()
 
@@ -128,6 +163,30 @@ def layer_constant(weights: FloatArray, options: ScalingOptions) -> float:
         return 1.0
     c = options.target / largest
     return power_of_two_below(c) if options.scale == "pow2" else c
+
+
+def channel_constants(weights: FloatArray, options: ScalingOptions) -> FloatArray:
+    """c of every output ``(out,)`` of weights ``(..., out)``, at most ``CHANNEL_SPREAD`` times the layer's."""
+    layer = layer_constant(weights, options)
+    largest = np.abs(weights).reshape(-1, weights.shape[-1]).max(axis=0, initial=0.0)
+    if options.scale == "none" or not largest.any():
+        return np.full(weights.shape[-1], layer)
+    floor = options.target / (layer * CHANNEL_SPREAD)
+    constants = options.target / np.maximum(largest, floor)
+    if options.scale == "pow2":
+        constants = np.array([power_of_two_below(c) for c in constants.tolist()])
+    return np.asarray(np.minimum(constants, layer * CHANNEL_SPREAD))
+
+
+def as_scale(values: FloatArray | float) -> Scale:
+    """One number if all are equal, else one an element."""
+    array = np.asarray(values, dtype=np.float64).reshape(-1)
+    return float(array[0]) if (array == array[0]).all() else tuple(array.tolist())
+
+
+def smallest(scale: Scale) -> float:
+    """The smallest element of a scale."""
+    return scale if isinstance(scale, float) else min(scale)
 
 
 def power_of_two_below(value: float) -> float:
@@ -153,8 +212,7 @@ def scale_graph(graph: Graph, options: ScalingOptions) -> tuple[Graph, ScalePlan
     """
     for layer in graph.weight_layers:
         _check_weights(layer, options)
-    constants = {layer.name: layer_constant(layer.weight.values, options) for layer in graph.weight_layers}
-    builder = _Builder(graph, constants, options)
+    builder = _Builder(graph, options)
     for node in graph:
         builder.add(node)
     return builder.finish()
@@ -163,14 +221,13 @@ def scale_graph(graph: Graph, options: ScalingOptions) -> tuple[Graph, ScalePlan
 class _Builder:
     """Rebuilds a graph node by node while it follows the scale of every tensor."""
 
-    def __init__(self, graph: Graph, constants: dict[str, float], options: ScalingOptions) -> None:
+    def __init__(self, graph: Graph, options: ScalingOptions) -> None:
         self.graph = graph
         self.options = options
-        self.constants = constants
         self.alignment: dict[str, float] = {}
         self.nodes: dict[str, Node] = {}
         self.stands_for: dict[str, str] = {}
-        self.rescales: list[tuple[str, float]] = []
+        self.rescales: list[tuple[str, Scale]] = []
         self.notes: list[str] = []
         self.logit_scale = 1.0
 
@@ -184,47 +241,80 @@ class _Builder:
             sources = [self._compensate(sources[0], f"{node.name}_compensation")]
         elif isinstance(node, Add):
             sources = self._align(node, sources)
+        elif isinstance(node, Concatenate):
+            sources = self._approach(node, sources)
         node = replace(node, inputs=tuple(source.name for source in sources), scale=sources[0].scale)
         if isinstance(node, WeightLayer):
             self._add_weight_layer(node)
         elif isinstance(node, Softmax):
             self._put(replace(node, scale=1.0))
+        elif isinstance(node, Concatenate):
+            parts = [np.broadcast_to(source.scale, source.shape[-1:]) for source in sources]
+            self._put(replace(node, scale=as_scale(np.concatenate(parts))))
+        elif isinstance(node, Flatten) and isinstance(node.scale, tuple):
+            self._put(replace(node, scale=node.scale * (node.shape[0] // len(node.scale))))
         else:
             self._put(node)
 
     def _add_weight_layer(self, node: WeightLayer) -> None:
-        c = self.constants[node.name]
-        scale = node.scale * c
-        if not math.isfinite(scale) or scale == 0.0:
+        """Take in a scale that differs from channel to channel, and multiply by the layer's constants."""
+        weights = node.weight.values
+        base = smallest(node.scale)
+        if isinstance(node.scale, tuple):
+            ratio = np.asarray(node.scale) / base
+            weights = weights / (ratio if isinstance(node, Affine) else ratio[:, None])
+        layer = layer_constant(weights, self.options)
+        c: Scale = layer
+        # An affine layer has one weight a channel: a constant each would leave nothing but its sign.
+        if self.options.granularity == "channel" and not isinstance(node, Affine):
+            c = as_scale(channel_constants(weights, self.options))
+        factors = np.asarray(c)
+        scale = base * factors
+        if not np.isfinite(scale).all() or not scale.all():
             raise HwflowError(f"{node.name}: the scale of its output leaves float64; use layer compensation")
-        self._put(
-            replace(
-                node,
-                weight=Constant(node.weight.values * c),
-                bias=Constant(node.bias.values * scale),
-                c=c,
-                scale=scale,
-            )
+        put = replace(
+            node,
+            weight=Constant(weights * factors),
+            bias=Constant(node.bias.values * scale),
+            c=c,
+            scale=as_scale(scale),
         )
+        self._put(put)
         if self.options.compensation == "layer":
-            compensated = self._compensate(self.nodes[node.name], f"{node.name}_compensation")
-            self.stands_for[node.name] = compensated.name
+            self._stand_for(node, self._compensate(put, f"{node.name}_compensation"))
+        elif isinstance(put.scale, tuple) and not self.options.absorb:
+            self._stand_for(node, self._rescale(put, f"{node.name}_uniform", base * layer))
+        self._renormalise(node)
+
+    def _renormalise(self, node: WeightLayer) -> None:
+        limit = self.options.renormalise
+        source = self.nodes[self.stands_for[node.name]]
+        logarithms = np.log2(source.scale)
+        if limit is None or np.abs(logarithms).max() <= limit:
+            return
+        factor = math.ldexp(1.0, -round(float(np.mean(logarithms))))
+        target = as_scale(np.asarray(source.scale) * factor)
+        self._stand_for(node, self._rescale(source, f"{node.name}_renormalise", target))
 
     def _put(self, node: Node) -> None:
         self.nodes[node.name] = node
         self.stands_for[node.name] = node.name
 
-    def _rescale(self, source: Node, name: str, target: float) -> Node:
-        """Multiply ``source`` by a constant that brings it to the scale ``target``."""
+    def _stand_for(self, node: Node, substitute: Node) -> None:
+        """Let readers of ``node`` read ``substitute``."""
+        self.stands_for[node.name] = substitute.name
+
+    def _rescale(self, source: Node, name: str, target: Scale) -> Node:
+        """Multiply ``source`` by constants that bring it to the scale ``target``."""
         while name in self.nodes or name in self.graph:
             name += "_"
-        factor = target / source.scale
+        factor = as_scale(np.asarray(target) / np.asarray(source.scale))
         node = Rescale(
             name=name,
             inputs=(source.name,),
             shape=source.shape,
             scale=target,
-            factor=Constant(np.array([factor])),
+            factor=Constant(np.array(factor, dtype=np.float64).reshape(-1)),
         )
         self.rescales.append((name, factor))
         self._put(node)
@@ -233,16 +323,34 @@ class _Builder:
     def _compensate(self, source: Node, name: str) -> Node:
         return source if source.scale == 1.0 else self._rescale(source, name, 1.0)
 
+    def _approach(self, node: Concatenate, sources: list[Node]) -> list[Node]:
+        """Bring both inputs to about one scale by a move of the binary point; the next layer takes in the rest."""
+        first, second = sources
+        exponent = round(float(np.mean(np.log2(first.scale)) - np.mean(np.log2(second.scale))))
+        if exponent == 0:
+            return sources
+        target = as_scale(np.ldexp(second.scale, exponent))
+        return [first, self._rescale(second, f"{node.name}_align", target)]
+
     def _align(self, add: Add, sources: list[Node]) -> list[Node]:
         """Bring both inputs of an Add to one scale."""
         first, second = sources
-        if self.options.align == "shift" and not _is_power_of_two(first.scale / second.scale):
-            first, second = self._lower_branch(add, first, second)
+        if self.options.align == "shift":
+            if isinstance(first.scale, tuple) or isinstance(second.scale, tuple):
+                if first.scale != second.scale:
+                    self.notes.append(
+                        f"{add.name}: the scale differs from channel to channel, so a multiplier aligns it"
+                    )
+            elif not _is_power_of_two(first.scale / second.scale):
+                first, second = self._lower_branch(add, first, second)
         if first.scale == second.scale:
             return [first, second]
-        # A weight layer just before the Add is the one to rescale: its exact accumulator then goes
-        # through the multiplier, with one rounding.
-        if isinstance(second, WeightLayer) and not isinstance(first, WeightLayer):
+        # A scale per channel gives way to a uniform one. Else a weight layer just before the Add is the one to
+        # rescale: its exact accumulator then goes through the multiplier, with one rounding.
+        vectors = [isinstance(source.scale, tuple) for source in (first, second)]
+        weighted = [isinstance(source, WeightLayer) for source in (first, second)]
+        keep_first = vectors[1] if vectors[0] != vectors[1] else weighted == [False, True]
+        if keep_first:
             return [first, self._rescale(second, f"{add.name}_align", first.scale)]
         return [self._rescale(first, f"{add.name}_align", second.scale), second]
 
@@ -250,6 +358,7 @@ class _Builder:
         """Lower the last constant of one branch by less than two, so that the ratio is a power of two."""
         choices = []
         for branch, other in ((first, second), (second, first)):
+            assert isinstance(branch.scale, float) and isinstance(other.scale, float)
             ratio = other.scale / branch.scale
             factor = math.frexp(ratio)[0]
             chain = self._own_chain(branch)
@@ -259,9 +368,10 @@ class _Builder:
             self.notes.append(f"{add.name}: neither branch ends in a layer of its own, so a multiplier aligns it")
             return first, second
         factor, chain = max(choices, key=lambda choice: choice[0])
-        other = second if first.name == chain[-1] else first
+        other, branch = (second, first) if first.name == chain[-1] else (first, second)
+        assert isinstance(branch.scale, float) and isinstance(other.scale, float)
         # The ratio is a power of two by construction; taking it from the exponent keeps it one exactly.
-        scale = math.ldexp(other.scale, -math.frexp(other.scale / self.nodes[chain[0]].scale)[1])
+        scale = math.ldexp(other.scale, -math.frexp(other.scale / branch.scale)[1])
         self.alignment[chain[0]] = factor
         for name in chain:
             node = replace(self.nodes[name], scale=scale)
@@ -270,7 +380,7 @@ class _Builder:
                     node,
                     weight=Constant(node.weight.values * factor),
                     bias=Constant(node.bias.values * factor),
-                    c=node.c * factor,
+                    c=as_scale(np.asarray(node.c) * factor),
                 )
             self.nodes[name] = node
         return self.nodes[first.name], self.nodes[second.name]
@@ -279,43 +389,55 @@ class _Builder:
         """Names from the last weight layer of a branch to its end, or nothing if anything else reads them."""
         chain: list[str] = []
         node = branch
-        while not isinstance(node, Add | Input | Rescale):
+        while not isinstance(node, Add | Concatenate | Input | Rescale):
             if self.graph.sole_consumer(self.graph[node.name]) is None:
                 return []
             chain.insert(0, node.name)
             if isinstance(node, WeightLayer):
-                return chain
+                return chain if isinstance(node.scale, float) else []
             node = self.nodes[node.inputs[0]]
         return []
 
     def finish(self) -> tuple[Graph, ScalePlan]:
         output = self.nodes[self.stands_for[self.graph.output.name]]
-        self.logit_scale = output.scale
+        self.logit_scale = smallest(output.scale)
         if self.options.compensation == "logits":
             output = self._compensate(output, f"{output.name}_compensation")
         graph = Graph(tuple(self._ordered(output)), self.graph.name)
-        rows = tuple(
-            LayerScale(
-                name=layer.name,
-                weights=layer.weight.values.size,
-                max_abs=float(np.max(np.abs(self._original(layer.name).weight.values), initial=0.0)),
-                c=layer.c,
-                scale=layer.scale,
-                alignment=self.alignment.get(layer.name, 1.0),
-            )
-            for layer in graph.weight_layers
-        )
+        rows = tuple(self._row(layer) for layer in graph.weight_layers)
         plan = ScalePlan(rows, tuple(self.rescales), output.scale, self.logit_scale, tuple(self.notes))
         return graph, plan
 
-    def _original(self, name: str) -> WeightLayer:
-        node = self.graph[name]
-        assert isinstance(node, WeightLayer)
-        return node
+    def _row(self, layer: WeightLayer) -> LayerScale:
+        original = self.graph[layer.name]
+        assert isinstance(original, WeightLayer)
+        bits, error = stored_precision(layer.weight.values, self.options.weight_type)
+        return LayerScale(
+            name=layer.name,
+            weights=layer.weight.values.size,
+            max_abs=float(np.max(np.abs(original.weight.values), initial=0.0)),
+            c=smallest(layer.c),
+            scale=smallest(layer.scale),
+            alignment=self.alignment.get(layer.name, 1.0),
+            c_largest=float(np.max(layer.c)),
+            bits_used=bits,
+            quantisation_error=error,
+        )
 
     def _ordered(self, output: Node) -> list[Node]:
         """All nodes in the order they were put, the output last."""
         return [node for node in self.nodes.values() if node.name != output.name] + [output]
+
+
+def stored_precision(weights: FloatArray, type_: FixedType) -> tuple[int, float]:
+    """Bits that scaled weights take in a format, and the relative root mean square of the rounding errors."""
+    steps = weights / type_.lsb
+    rounded = np.clip(np.rint(steps), type_.min_code, type_.max_code)
+    largest = int(np.max(np.abs(rounded), initial=0.0))
+    size = float(np.sqrt(np.mean(np.square(steps)))) if steps.size else 0.0
+    steps -= rounded
+    error = float(np.sqrt(np.mean(np.square(steps)))) / size if size else 0.0
+    return largest.bit_length() + 1, error
 
 
 def _is_power_of_two(value: float) -> bool:

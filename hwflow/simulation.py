@@ -12,13 +12,14 @@ from typing import Any, Literal
 import numpy as np
 
 from hwflow import doctor
-from hwflow.data import Dataset
+from hwflow.data import Data, Preprocessing
 from hwflow.design import Design, Step, open_design, silent
 from hwflow.errors import HwflowError
-from hwflow.evaluation import draw_rounds, encode, fitting, open_faults, run_batches
+from hwflow.evaluation import draw_rounds, encode, open_faults, run_batches
 from hwflow.faults import FaultList
 from hwflow.generation import Project, generate, load_project
 from hwflow.graph import Graph, IntArray
+from hwflow.inputs import fitting, open_for
 from hwflow.reference import IntegerExecutor
 
 Simulator = Literal["verilator", "icarus"]
@@ -88,8 +89,10 @@ class Simulation:
 
 def simulate(
     design: Design | str | Path,
-    data: str | Dataset,
+    data: str | Path | Data,
     *,
+    labels: str | Path | None = None,
+    preprocessing: str | Preprocessing | None = None,
     images: int | None = 50,
     ber: float | None = None,
     faults: FaultList | str | Path | None = None,
@@ -105,8 +108,10 @@ def simulate(
 
     Args:
         design: a design or its folder.
-        data: images: ``digits``, an ``.npz``, or a data set; labels are not needed.
-        images: only the first so many images.
+        data: images: ``digits``, an ``.npz``, a folder of images, or a data set; labels are not needed.
+        labels: of a flat folder of images, where they say which images are meant.
+        preprocessing: of a folder's images; by default that of the design's calibration.
+        images: only so many images: the first of an array, evenly spread over a folder.
         ber: flip every stored bit with this probability; the same list as round 0 of ``evaluate``.
         faults: a fault list, or its file, instead of ``ber``.
         faulty_biases: biases are in fault-prone memory too.
@@ -135,7 +140,7 @@ def simulate(
     if csim:
         doctor.require("g++")
     design = open_design(design)
-    dataset = fitting(data, images, design.graph)
+    dataset = fitting(open_for(design, data, labels, preprocessing), images, design.graph)
     fault_list = None if faults is None else open_faults(faults)
     name = "none" if faults is None else fault_list_name(faults)
     if ber is not None:

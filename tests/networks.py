@@ -10,7 +10,9 @@ import numpy as np
 from hwflow.fixed import FixedType, Overflow, Rounding
 from hwflow.graph import (
     Add,
+    Affine,
     AveragePool2D,
+    Concatenate,
     Constant,
     Conv2D,
     Dense,
@@ -69,6 +71,20 @@ class NetworkBuilder:
     def relu(self, source: Node) -> Node:
         return self._put(ReLU(name=self._name("relu"), inputs=(source.name,), shape=source.shape))
 
+    def affine(self, source: Node) -> Node:
+        channels = source.shape[-1]
+        weight = self.rng.uniform(0.2, 2.0, (1, channels)) * self.rng.choice([-1, 1, 1], channels)
+        bias = Constant(self.rng.normal(0, 0.3, channels))
+        constants = {"weight": Constant(weight), "bias": bias}
+        return self._put(
+            Affine(name=self._name("norm"), inputs=(source.name,), shape=source.shape, **constants),
+        )
+
+    def concatenate(self, first: Node, second: Node) -> Node:
+        shape = (*first.shape[:-1], first.shape[-1] + second.shape[-1])
+        inputs = (first.name, second.name)
+        return self._put(Concatenate(name=self._name("concat"), inputs=inputs, shape=shape))
+
     def add(self, first: Node, second: Node) -> Node:
         return self._put(Add(name=self._name("add"), inputs=(first.name, second.name), shape=first.shape))
 
@@ -125,17 +141,21 @@ def random_graph(seed: int, keras: bool = False) -> Graph:
     net = NetworkBuilder(rng, shape)
     x: Node = net.nodes[0]
     for _ in range(integer(1, 3)):
-        match integer(0, 3):
+        match integer(0, 5):
             case 0:
                 x = net.conv(x, integer(1, 6), window(x.shape))
                 x = net.relu(x) if rng.random() < 0.7 else x
             case 1:
                 x = net.pool(x, window(x.shape, pool=True), average=False)
             case 2:
-                average = window(x.shape, pad=False)
+                average = window(x.shape, pad=not keras)
                 x = net.pool(x, average, average=True)
-            case _:
+            case 3:
                 x = _residual(net, x, rng, integer(1, 5))
+            case 4:
+                x = _fire(net, x, rng, integer(1, 4))
+            case _:
+                x = _dense_block(net, x, rng, integer(1, 4))
     if rng.random() < 0.5 or not any(isinstance(node, WeightLayer) for node in net.nodes):
         x = net.conv(x, integer(1, 4), window(x.shape))
     if rng.random() < 0.8:
@@ -160,6 +180,27 @@ def _residual(net: NetworkBuilder, x: Node, rng: np.random.Generator, filters: i
     return net.relu(x) if rng.random() < 0.7 else x
 
 
+def _fire(net: NetworkBuilder, x: Node, rng: np.random.Generator, filters: int) -> Node:
+    """Two convolutions side by side, as in SqueezeNet; what reads them may or may not take in their scales."""
+    first = net.conv(x, filters, same(x.shape, (1, 1), (1, 1)))
+    second = net.conv(x, int(rng.integers(1, 5)), same(x.shape, (3, 3), (1, 1)))
+    if rng.random() < 0.7:
+        first, second = net.relu(first), net.relu(second)
+    joined = net.concatenate(first, second)
+    if rng.random() < 0.3:
+        joined = net.add(joined, net.conv(x, joined.shape[-1], same(x.shape, (1, 1), (1, 1))))
+    return joined
+
+
+def _dense_block(net: NetworkBuilder, x: Node, rng: np.random.Generator, growth: int) -> Node:
+    """Layers that add channels to what they read, as in DenseNet."""
+    for _ in range(int(rng.integers(1, 3))):
+        new = net.relu(net.affine(x))
+        new = net.conv(new, growth, same(new.shape, (3, 3), (1, 1)))
+        x = net.concatenate(x, new) if rng.random() < 0.8 else net.concatenate(new, x)
+    return net.relu(net.affine(x)) if rng.random() < 0.5 else x
+
+
 def random_options(seed: int) -> HardenOptions:
     """Options of every kind, by seed."""
     rng = np.random.default_rng([20261123, seed])
@@ -174,6 +215,8 @@ def random_options(seed: int) -> HardenOptions:
         align=one_of("shift", "multiply"),
         compensation=one_of("logits", "logits", "layer", "none"),
         saturate=True,
+        granularity=one_of("layer", "layer", "channel"),
+        absorb=one_of(True, True, False),
     )
     return HardenOptions(
         scaling=scaling,
@@ -227,6 +270,14 @@ def to_keras(graph: Graph) -> Any:
                 layer = keras.layers.Flatten(name=node.name)
             case Add():
                 layer = keras.layers.Add(name=node.name)
+            case Concatenate():
+                layer = keras.layers.Concatenate(name=node.name)
+            case Affine():
+                layer = keras.layers.BatchNormalization(epsilon=0.25, name=node.name)
+                gamma = node.weight.values[0]
+                # Any mean would do: the bias that it leaves is taken out again.
+                mean = np.full(node.n_out, 0.125)
+                weights[node.name] = [gamma, node.bias.values + gamma * mean, mean, np.full(node.n_out, 0.75)]
         tensors[node.name] = layer(sources if len(sources) > 1 else sources[0])
     model = keras.Model(tensors[graph.input.name], tensors[graph.output.name], name=graph.name)
     for name, arrays in weights.items():

@@ -2,7 +2,8 @@
 //
 // hls4ml's io_stream pooling asserts that the stride equals the window and that nothing is padded; its
 // io_parallel pooling pads an unsigned tensor with half of its range, which then wins every maximum.
-// Here padding never wins: it holds the lowest value of the tensor's type. Averages are not padded.
+// Here padding never wins a maximum: it holds the lowest value of the tensor's type. It counts as zeros in
+// an average.
 //
 // CONFIG_T is hls4ml's pooling2d_config. in_height and in_width are those of the tensor; padded_config
 // says the same with the padding included, which is what hls4ml's line buffer counts in.
@@ -34,6 +35,10 @@ template <class T> T lowest_value() {
     return x;
 }
 
+template <class T, typename CONFIG_T> T padding_value() {
+    return CONFIG_T::pool_op == Max ? lowest_value<T>() : T(0);
+}
+
 template <typename CONFIG_T> struct padded_config : CONFIG_T {
     static const unsigned in_height = CONFIG_T::in_height + CONFIG_T::pad_top + CONFIG_T::pad_bottom;
     static const unsigned in_width = CONFIG_T::in_width + CONFIG_T::pad_left + CONFIG_T::pad_right;
@@ -57,7 +62,7 @@ void window_pooling2d_cl(hls::stream<data_T> &data, hls::stream<res_T> &res) {
     data_T padding;
     for (unsigned c = 0; c < CONFIG_T::n_filt; c++) {
         #pragma HLS UNROLL
-        padding[c] = lowest_value<typename data_T::value_type>();
+        padding[c] = padding_value<typename data_T::value_type, CONFIG_T>();
     }
 
 ReadInputHeight:
@@ -95,7 +100,7 @@ void window_pooling2d_cl(data_T data[CONFIG_T::in_height * CONFIG_T::in_width * 
                                          CONFIG_T::n_filt +
                                      c];
                 } else {
-                    window[k] = lowest_value<data_T>();
+                    window[k] = padding_value<data_T, CONFIG_T>();
                 }
             }
             res[out * CONFIG_T::n_filt + c] =

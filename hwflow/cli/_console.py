@@ -56,7 +56,7 @@ def print_line(text: str) -> None:
 
 def _is_number(cell: object) -> bool:
     """Whether a cell is a number, missing, or a formatted number."""
-    return cell is None or isinstance(cell, int | float) or (isinstance(cell, str) and cell[:1].isdigit())
+    return cell is None or isinstance(cell, int | float) or (isinstance(cell, str) and cell.lstrip("-")[:1].isdigit())
 
 
 def _text(cell: object) -> str:

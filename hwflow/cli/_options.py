@@ -7,10 +7,41 @@ import typer
 
 DesignFolder = Annotated[Path, typer.Argument(metavar="DESIGN", help="Design folder, made by 'hwflow harden'.")]
 Data = Annotated[
-    str, typer.Option("--data", metavar="DATA", help="'digits' (its 500 test images) or an .npz with arrays x and y.")
+    str,
+    typer.Option(
+        "--data",
+        metavar="DATA",
+        help="'digits' (its 500 test images), an .npz with arrays x and y, or a folder of images: one folder a class, "
+        "or flat with --labels.",
+    ),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        metavar="FILE|DEVKIT",
+        help="Labels of a flat folder: a text file (file name and class index a line), or ImageNet's unpacked devkit; "
+        "by default labels.txt in the folder.",
+    ),
+]
+PreprocessingName = Literal["imagenet", "cifar", "caffe", "unchanged", "unit"]
+Preprocessing = Annotated[
+    PreprocessingName | None,
+    typer.Option(
+        "--preprocessing",
+        help="Of a folder's images. imagenet: resize, crop to 224, normalise; cifar, unchanged: normalise only; "
+        "caffe: BGR minus the mean; unit: 0 to 1. By default as in calibration; there, cifar up to 64 pixels, else "
+        "imagenet.",
+    ),
 ]
 Images = Annotated[
-    int | None, typer.Option("--images", metavar="N", min=1, help="Only the first N images; by default all of them.")
+    int | None,
+    typer.Option(
+        "--images",
+        metavar="N",
+        min=1,
+        help="Only N images: the first of an array, evenly spread over a folder; by default all of them.",
+    ),
 ]
 Ber = Annotated[
     float | None,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hwflow.cli._console import print_line, print_table
 
@@ -17,18 +17,72 @@ if TYPE_CHECKING:
     from hwflow.simulation import Comparison
 
 
+MANY = 12
+"""How many lines of one kind are printed before they are summed up."""
+
+
 def print_plan(design: Design) -> None:
     """Print the scale plan of a design and what it had to decide."""
+    rows = design.layers()
     print_table(
-        f"Scale plan of {design.graph.name}",
-        ("layer", "weights", "max|W|", "c", "log2 S", "weight type", "accumulator", "output type"),
-        (tuple(row.values()) for row in design.layers()),
+        f"Scale plan of {design.graph.name}: {len(rows)} layers, {sum(row['weights'] for row in rows)} weights "
+        f"in {design.manifest['options']['weights']}",
+        ("layer", "weights", "max|W|", "c", "log2 S", "bits used", "error %", "alignment"),
+        (
+            (
+                row["name"],
+                row["weights"],
+                row["max_abs"],
+                _span(row["c"], row["c_largest"]),
+                f"{row['log2_scale']:.2f}",
+                row["bits_used"],
+                f"{100 * row['quantisation_error']:.2f}",
+                f"{row['alignment']:.3f}",
+            )
+            for row in rows
+        ),
     )
     plan = design.manifest["plan"]
-    for rescale in plan["rescales"]:
-        print_line(f"{rescale['name']}: x {rescale['factor']:.6g}")
-    for note in plan["notes"]:
+    _print_rescales(plan["rescales"])
+    for note in plan["notes"][:MANY]:
         print_line(f"note: {note}")
+    if len(plan["notes"]) > MANY:
+        print_line(f"note: {len(plan['notes']) - MANY} more in {design.path}/design.json")
+    calibration = design.manifest["calibration"]
+    how = f", preprocessing {calibration['preprocessing']}" if calibration["preprocessing"] else ""
+    print_line(f"calibration: {calibration['images']} images of {calibration['data']}{how}")
+    tried = calibration["images"] + len(calibration["unreadable"])
+    _print_unreadable([(each["path"], each["reason"]) for each in calibration["unreadable"]], tried)
+
+
+def _print_rescales(rescales: Sequence[Mapping[str, Any]]) -> None:
+    """Print the constant multipliers; those that only move a binary point are counted."""
+    import numpy as np
+
+    factors = {each["name"]: np.atleast_1d(each["factor"]) for each in rescales}
+    multipliers = {name: factor for name, factor in factors.items() if (np.frexp(factor)[0] != 0.5).any()}
+    moves = len(factors) - len(multipliers)
+    if moves:
+        print_line(f"{moves} alignments by a move of the binary point, which costs nothing")
+    for name, factor in list(multipliers.items())[:MANY]:
+        several = f" ({factor.size} constants)" if factor.size > 1 else ""
+        print_line(f"{name}: x {_span(factor.min(), factor.max())}{several}")
+    if len(multipliers) > MANY:
+        print_line(f"and {len(multipliers) - MANY} more multipliers, in design.json")
+
+
+def _print_unreadable(unreadable: Sequence[tuple[str, str]], tried: int) -> None:
+    """Name the images that do not count."""
+    if unreadable:
+        print_line(f"unreadable: {len(unreadable)} of {tried} images cannot be decoded and do not count")
+    for path, reason in unreadable[:MANY]:
+        print_line(f"  {path} ({reason})")
+    if len(unreadable) > MANY:
+        print_line(f"  and {len(unreadable) - MANY} more; --json lists all of them")
+
+
+def _span(smallest: float, largest: float) -> str:
+    return f"{smallest:.4g}" if smallest == largest else f"{smallest:.4g} .. {largest:.4g}"
 
 
 def print_layers(layers: Iterable[LayerCost]) -> None:
@@ -42,17 +96,27 @@ def print_layers(layers: Iterable[LayerCost]) -> None:
 
 def print_evaluation(title: str, result: Evaluation, faults: str) -> None:
     """Print accuracies; ``faults`` says what the faulted one is under."""
-    rows = [("none", 0.0, result.clean)]
+    rows = [("none", 0.0, result.clean, result.clean_top5)]
     if result.faulted is not None:
-        rows.append((faults, sum(draw.flips for draw in result.draws) / len(result.draws), result.faulted))
+        flips = sum(draw.flips for draw in result.draws) / len(result.draws)
+        rows.append((faults, flips, result.faulted, result.faulted_top5))
+    top5 = ("top-5 %", "std %") if result.clean_top5 else ()
     print_table(
         title,
-        ("faults", "flips a round", "accuracy %", "std %", "rounds", "images"),
+        ("faults", "flips a round", "top-1 %", "std %", *top5, "rounds", "images"),
         (
-            (name, flips, f"{accuracy.mean:.2f}", f"{accuracy.std:.2f}", accuracy.rounds, accuracy.images)
-            for name, flips, accuracy in rows
+            (
+                name,
+                flips,
+                *(f"{value:.2f}" for each in (top1, top5) if each for value in (each.mean, each.std)),
+                top1.rounds,
+                top1.images,
+            )
+            for name, flips, top1, top5 in rows
         ),
     )
+    unreadable = [(str(each.path), each.reason) for each in result.unreadable]
+    _print_unreadable(unreadable, result.clean.images + len(unreadable))
 
 
 def print_comparisons(title: str, comparisons: Iterable[Comparison]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -48,9 +47,31 @@ def hwflow(
 def harden(
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="digits_cnn, digits_qcnn, or a Keras or QKeras file (.h5, .keras)."),
+        typer.Argument(
+            metavar="MODEL",
+            help="digits_cnn, digits_qcnn, a Keras or QKeras file (.h5, .keras, .json), or with --torch-weights "
+            "alexnet, densenet121, densenet169, resnet18, resnet34, resnet50, squeezenet1_1 or, for CIFAR, resnet20, "
+            "resnet32, resnet44, resnet56.",
+        ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DESIGN", help="Design folder to write.")],
+    torch_weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--torch-weights",
+            metavar="FILE",
+            help="State dict for a network known by name: .pth, .pt, .th, .npz or .safetensors.",
+        ),
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option("--classes", metavar="N", help="Its classes; by default as in the original.")
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            "--image-size", metavar="PIXELS", help="Height and width of its image; by default the original's."
+        ),
+    ] = None,
     weights: Annotated[
         str, typer.Option("--weights", metavar="TYPE", help="Type of the stored weights.")
     ] = "ap_fixed<8,3>",
@@ -66,6 +87,17 @@ def harden(
         Literal["exact", "pow2", "none"],
         typer.Option("--scale", help="c = t / max|W| exactly, rounded down to a power of two, or no scaling."),
     ] = "exact",
+    granularity: Annotated[
+        Literal["layer", "channel"],
+        typer.Option("--granularity", help="One c a layer, or one an output channel, c = t / max|W[channel]|."),
+    ] = "layer",
+    absorb: Annotated[
+        bool,
+        typer.Option(
+            "--absorb/--no-absorb",
+            help="Scales of channels: the next layer's weights take them in, or a multiplier after the layer.",
+        ),
+    ] = True,
     align: Annotated[
         Literal["shift", "multiply"],
         typer.Option("--align", help="At an Add: lower one c by less than 2x, or spend a constant multiplier."),
@@ -85,9 +117,10 @@ def harden(
         typer.Option(
             "--calibration",
             metavar="DATA",
-            help="Images that set the activation types: 'digits' (its training images) or an .npz.",
+            help="Images that set the activation types: 'digits' (its training images), an .npz, or a folder.",
         ),
     ] = None,
+    preprocessing: options.Preprocessing = None,
     calibration_images: Annotated[
         int, typer.Option("--calibration-images", metavar="N", min=1, help="How many of them, drawn at random.")
     ] = 256,
@@ -105,13 +138,19 @@ def harden(
     from hwflow.hardening import HardenOptions
     from hwflow.scaling import ScalingOptions
 
-    scaling = ScalingOptions(FixedType.parse(weights), t, scale, align, compensation, saturate)
+    scaling = ScalingOptions(
+        FixedType.parse(weights), t, scale, align, compensation, saturate, granularity=granularity, absorb=absorb
+    )
     with display() as shown:
         design = run(
             model,
             output,
             HardenOptions(scaling, activation_bits, guard_bits),
+            torch_weights=torch_weights,
+            classes=classes,
+            image_size=image_size,
             calibration=calibration,
+            preprocessing=preprocessing,
             calibration_images=calibration_images,
             seed=seed,
             force=force,
@@ -179,6 +218,8 @@ def generate(
 def evaluate(
     design: options.DesignFolder,
     data: options.Data,
+    labels: options.Labels = None,
+    preprocessing: options.Preprocessing = None,
     ber: options.Ber = None,
     rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=1, help="Fault lists drawn for --ber.")] = 10,
     faults: options.Faults = None,
@@ -196,7 +237,7 @@ def evaluate(
     seed: options.Seed = 0,
     json: options.Json = None,
 ) -> None:
-    """Top-1 accuracy of a design, clean and under faults."""
+    """Accuracy of a design, clean and under faults: top-1, and top-5 of more than 10 classes."""
     check_json(json)
     from hwflow import evaluation
     from hwflow.design import load_design
@@ -206,6 +247,8 @@ def evaluate(
         result = evaluation.evaluate(
             opened,
             data,
+            labels=labels,
+            preprocessing=preprocessing,
             ber=ber,
             rounds=rounds,
             faults=faults,
@@ -218,15 +261,18 @@ def evaluate(
             advance=shown.advance,
         )
     name = f"BER {ber:g}" if ber is not None else str(faults)
-    print_evaluation(f"{opened.graph.name} on {result.data}, {executor} executor", result, name)
+    how = "" if result.preprocessing is None else f" (preprocessing {result.preprocessing})"
+    print_evaluation(f"{opened.graph.name} on {result.data}{how}, {executor} executor", result, name)
     about = {"design": str(design), "design_sha256": opened.sha256, "ber": ber}
-    save_json(json, "evaluate", seed, {**about, **asdict(result)})
+    save_json(json, "evaluate", seed, {**about, **result.to_json()})
 
 
 @app.command(epilog="Example: hwflow simulate design --data digits --images 50 --ber 1e-3 --csim")
 def simulate(
     design: options.DesignFolder,
     data: options.Data,
+    labels: options.Labels = None,
+    preprocessing: options.Preprocessing = None,
     images: options.Images = 50,
     ber: options.Ber = None,
     faults: options.Faults = None,
@@ -251,6 +297,8 @@ def simulate(
         result = simulation.simulate(
             opened,
             data,
+            labels=labels,
+            preprocessing=preprocessing,
             images=images,
             ber=ber,
             faults=faults,

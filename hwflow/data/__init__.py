@@ -7,17 +7,33 @@ from hwflow.data.accuracy import Accuracy, accuracy, measure, ranks
 from hwflow.data.arrays import DIGITS, DIGITS_TEST, SPLITS, Dataset, Float32, Int64, check_shape, load_data, load_digits
 from hwflow.data.folders import Batch, ImageSet, Unreadable, image_folder, unreadable_text
 from hwflow.data.imagenet import imagenet, labelled_folder
-from hwflow.data.preprocessing import CAFFE, IMAGENET, UNCHANGED, Preprocessing
+from hwflow.data.preprocessing import CAFFE, CIFAR, IMAGENET, UNCHANGED, UNIT, Preprocessing
+from hwflow.data.sources import (
+    PRESETS,
+    Data,
+    batches,
+    drawn,
+    open_data,
+    preset,
+    preset_name,
+    some,
+    suited,
+    usual_preset,
+)
 
 __all__ = [
     "CAFFE",
+    "CIFAR",
     "DIGITS",
     "DIGITS_TEST",
     "IMAGENET",
+    "PRESETS",
     "SPLITS",
     "UNCHANGED",
+    "UNIT",
     "Accuracy",
     "Batch",
+    "Data",
     "Dataset",
     "Float32",
     "ImageSet",
@@ -25,13 +41,21 @@ __all__ = [
     "Preprocessing",
     "Unreadable",
     "accuracy",
+    "batches",
     "check_shape",
+    "drawn",
     "image_folder",
     "imagenet",
     "labelled_folder",
     "load_data",
     "load_digits",
     "measure",
+    "open_data",
+    "preset",
+    "preset_name",
     "ranks",
+    "some",
+    "suited",
     "unreadable_text",
+    "usual_preset",
 ]

@@ -99,3 +99,9 @@ UNCHANGED = Preprocessing(resize=None, crop=None)
 
 CAFFE = Preprocessing(None, None, mean=(104.0, 117.0, 123.0), std=(1.0, 1.0, 1.0), divisor=1.0, channels="BGR")
 """The image at its own size, BGR from 0 to 255 minus the mean: the original SqueezeNet's."""
+
+CIFAR = UNCHANGED
+"""The public CIFAR-10 ResNets'."""
+
+UNIT = Preprocessing(None, None, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+"""The image at its own size, RGB from 0 to 1: most networks that Keras users train."""

@@ -20,8 +20,9 @@ def main(library_path: str, request_path: str, result_path: str) -> None:
         outputs = int(request["outputs"])
         symbols = [name.split(":", 1)[1] for name in request.files if name.startswith("index:")]
         patches = {symbol: (request[f"index:{symbol}"], request[f"codes:{symbol}"]) for symbol in symbols}
-    # The first call loads the weights from their text files, over whatever the arrays held.
-    _run(library, np.zeros((1, codes.shape[1]), dtype=np.int64), outputs)
+    if patches:
+        # The first call loads the weights from their text files, over whatever the arrays held.
+        _run(library, np.zeros((1, codes.shape[1]), dtype=np.int64), outputs)
     for symbol, (index, values) in patches.items():
         _write(library, symbol, index, values)
     np.save(result_path, _run(library, codes, outputs))

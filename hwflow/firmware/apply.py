@@ -14,6 +14,7 @@ from hwflow.errors import HwflowError
 from hwflow.firmware.layers import BACKEND, register_layers
 from hwflow.fixed import FixedType
 from hwflow.graph import (
+    Affine,
     AveragePool2D,
     Constant,
     Conv2D,
@@ -27,6 +28,7 @@ from hwflow.graph import (
     Rescale,
     Softmax,
     WeightLayer,
+    Window,
 )
 from hwflow.reuse import valid_reuse_factors
 
@@ -65,6 +67,8 @@ def apply_graph(graph: Graph, model: Any, reuse: Mapping[str, int]) -> None:
         raise HwflowError("only a hardened graph can be written; harden the network first")
     register_layers()
     _match(graph, model)
+    for affine in graph.of_type(Affine):
+        _replace_affine(affine, model)
     _rewire(graph, model)
     _clear_target_cycles(model.config)
     for node in graph:
@@ -75,7 +79,7 @@ def apply_graph(graph: Graph, model: Any, reuse: Mapping[str, int]) -> None:
     for node in graph:
         if model.config.get_config_value("IOType") == "io_stream":
             _replace_for_streams(graph, node, model)
-        elif isinstance(node, MaxPool2D) and any(node.window.padding):
+        elif isinstance(node, MaxPool2D | AveragePool2D) and any(node.window.padding):
             _replace(model, node, "HwflowWindowPooling2D")
 
 
@@ -124,8 +128,11 @@ def precision(type_: FixedType) -> FixedPrecisionType:
 
 
 def _match(graph: Graph, model: Any) -> None:
-    for name in model.graph:
-        if name not in graph:
+    for name, layer in list(model.graph.items()):
+        if layer.class_name == "ZeroPadding2D" and name not in graph:
+            # The windows after it have it; _rewire connects them to what it read.
+            del model.graph[name]
+        elif name not in graph:
             raise HwflowError(f"{name}: the hardened graph has no such layer; it was made from another network")
     for node in graph:
         if node.name not in model.graph and not isinstance(node, Rescale):
@@ -153,6 +160,17 @@ def _rewire(graph: Graph, model: Any) -> None:
             variable.type.name = "result_t"
         elif variable.type.name == "result_t":
             variable.type.name = f"layer{layer.index}_t"
+
+
+def _replace_affine(node: Affine, model: Any) -> None:
+    """Put hwflow's layer where hls4ml's batch normalisation would keep its weights in registers."""
+    layer = model.graph[node.name]
+    attributes: dict[str, Any] = {"n_in": int(np.prod(node.shape)), "n_filt": node.n_out}
+    for name, constant in (("weight", node.weight), ("bias", node.bias)):
+        assert constant.type is not None
+        attributes |= {f"{name}_data": constant.values.reshape(-1), f"{name}_precision": precision(constant.type)}
+    new = model.make_node("HwflowAffine", node.name, attributes, layer.inputs.copy(), outputs=layer.outputs.copy())
+    model.replace_node(layer, new)
 
 
 def _make_rescale(node: Node, model: Any, sources: list[str]) -> Layer:
@@ -187,11 +205,16 @@ def _set_parameters(graph: Graph, node: Node, layer: Layer) -> None:
             _set_weights(layer, "weight", "w{index}", node.weight)
             _set_weights(layer, "bias", "b{index}", node.bias)
             _set_type(layer, "accum_t", node.accum)
+            if isinstance(node, Conv2D):
+                _set_window(layer, node.window, graph.inputs_of(node)[0].shape)
         case MaxPool2D():
             # hls4ml takes the maximum in accum_t
             _set_type(layer, "accum_t", graph.inputs_of(node)[0].resolved)
+            _set_window(layer, node.window, graph.inputs_of(node)[0].shape)
         case AveragePool2D() | GlobalAveragePool2D():
             _set_type(layer, "accum_t", node.accum)
+            if isinstance(node, AveragePool2D):
+                _set_window(layer, node.window, graph.inputs_of(node)[0].shape)
         case Softmax():
             for name, attribute in SOFTMAX_TYPES.items():
                 _set_type(layer, name, getattr(node, attribute))
@@ -199,6 +222,14 @@ def _set_parameters(graph: Graph, node: Node, layer: Layer) -> None:
             layer.set_attr("inv_table_size", node.inv_size)
             layer.set_attr("implementation", "stable")
             layer.set_attr("skip", False)
+
+
+def _set_window(layer: Layer, window: Window, shape: tuple[int, ...]) -> None:
+    """Padding and the size of the image, which zero padding that was a layer of its own had changed."""
+    layer.set_attr("in_height", shape[0])
+    layer.set_attr("in_width", shape[1])
+    for side, pixels in zip(("top", "bottom", "left", "right"), window.padding, strict=True):
+        layer.set_attr(f"pad_{side}", pixels)
 
 
 def _set_weights(layer: Layer, name: str, variable: str, constant: Constant) -> None:

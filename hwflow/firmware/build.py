@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from hwflow.errors import HwflowError
 from hwflow.graph import (
     Add,
+    Affine,
     AveragePool2D,
+    Concatenate,
     Conv2D,
     Dense,
     Flatten,
@@ -52,6 +55,9 @@ def _describe(node: Node, graph: Graph) -> dict[str, Any]:
             return entry | _sizes(shape, node) | _window(node.window, "filt") | _weights(node)
         case Dense():
             return {"class_name": "Dense", "n_in": node.n_in, "n_out": node.n_out} | _weights(node)
+        case Affine():
+            data = {"scale_data": node.weight.values[0], "bias_data": node.bias.values}
+            return {"class_name": "BatchNormalization", "n_in": math.prod(shape), "n_filt": shape[-1]} | data
         case ReLU():
             return {"class_name": "Activation", "activation": "relu"}
         case Softmax():
@@ -66,6 +72,8 @@ def _describe(node: Node, graph: Graph) -> dict[str, Any]:
             return {"class_name": "Reshape", "target_shape": list(node.shape)}
         case Add():
             return {"class_name": "Merge", "op": "add"}
+        case Concatenate():
+            return {"class_name": "Concatenate", "op": f"concatenate{len(shape)}d", "axis": -1}
     raise HwflowError(f"{node.name}: {node.op} has no hls4ml layer")
 
 

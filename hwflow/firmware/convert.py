@@ -13,6 +13,7 @@ from hwflow.errors import HwflowError
 from hwflow.files import new_folder
 from hwflow.firmware.apply import apply_graph, firmware_reuse, identifier
 from hwflow.firmware.build import layer_list
+from hwflow.firmware.passes import fast_passes
 from hwflow.firmware.project import FIRMWARE, Project, open_project
 from hwflow.firmware.quiet import quiet
 from hwflow.firmware.read import check_keras, read_graph
@@ -35,7 +36,7 @@ def read_keras(model: Any) -> Graph:
         HwflowError: a layer or attribute that is not supported, by the layer's name.
     """
     check_keras(model)
-    with quiet(f"{model.name}: hls4ml cannot convert it"):
+    with fast_passes(), quiet(f"{model.name}: hls4ml cannot convert it"):
         return read_graph(_convert_keras(model, "io_stream", Path("unused"), "network"))
 
 
@@ -107,7 +108,11 @@ def generate(
         raise HwflowError(f"io_type={io_type!r} is not one of {', '.join(get_args(IOType))}")
     factors, notes = firmware_reuse(graph, reuse, io_type)
     output = Path(output)
-    with new_folder(output, FIRMWARE, force) as folder, quiet(f"{output}: hls4ml cannot write the project"):
+    with (
+        new_folder(output, FIRMWARE, force) as folder,
+        fast_passes(),
+        quiet(f"{output}: hls4ml cannot write the project"),
+    ):
         model = model_graph(
             graph,
             keras_model,

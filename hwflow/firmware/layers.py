@@ -40,6 +40,27 @@ class HwflowRescale(Layer):
         )
 
 
+class HwflowAffine(Layer):
+    """y = cast(weight * x + bias) with one weight and one bias a channel, held in memory."""
+
+    _expected_attributes = [  # noqa: RUF012 - hls4ml's own idiom, its metaclass-free attribute declaration
+        Attribute("n_in"),
+        Attribute("n_filt"),
+        WeightAttribute("weight"),
+        WeightAttribute("bias"),
+        TypeAttribute("weight"),
+        TypeAttribute("bias"),
+    ]
+
+    def initialize(self) -> None:
+        """Called by hls4ml when the node is made."""
+        self.add_output_variable(self.get_input_variable().shape)
+        for name, variable in (("weight", "w{index}"), ("bias", "b{index}")):
+            precision = self.get_attr(f"{name}_precision")
+            type_name = f"{name}{{index}}_t"
+            self.add_weights_variable(name=name, var_name=variable, type_name=type_name, precision=precision)
+
+
 class HwflowWindowPooling2D(Pooling2D):
     """Pooling whose windows overlap or reach into padding."""
 
@@ -88,6 +109,43 @@ class RescaleFunctionTemplate(FunctionCallTemplate):
         return str(self.template.format(**params))
 
 
+class AffineConfigTemplate(LayerConfigTemplate):
+    """The configuration struct of a :class:`HwflowAffine`."""
+
+    def __init__(self) -> None:
+        super().__init__(HwflowAffine)
+        self.template = (
+            "struct config{index} : nnet::affine_config {{\n"
+            "    static const unsigned n_in = {n_in};\n"
+            "    static const unsigned n_filt = {n_filt};\n"
+            "    static const unsigned reuse_factor = {reuse_factor};\n"
+            "    static const unsigned strategy = nnet::resource;\n"
+            "    typedef {weight_t.name} weight_t;\n"
+            "    typedef {bias_t.name} bias_t;\n"
+            "}};\n"
+        )
+
+    def format(self, node: Any) -> str:
+        """The C++ text."""
+        params = self._default_config_params(node)
+        params["reuse_factor"] = node.model.config.get_reuse_factor(node)
+        return str(self.template.format(**params))
+
+
+class AffineFunctionTemplate(FunctionCallTemplate):
+    """The call of a :class:`HwflowAffine`."""
+
+    def __init__(self) -> None:
+        super().__init__(HwflowAffine, include_header=["nnet_utils/nnet_affine.h"])
+        self.template = "nnet::affine<{input_t}, {output_t}, {config}>({input}, {output}, {w}, {b});"
+
+    def format(self, node: Any) -> str:
+        """The C++ text."""
+        params = self._default_function_params(node)
+        params["w"], params["b"] = node.get_weights("weight").name, node.get_weights("bias").name
+        return str(self.template.format(**params))
+
+
 class WindowPoolingConfigTemplate(LayerConfigTemplate):
     """The configuration struct of a :class:`HwflowWindowPooling2D`: hls4ml's own."""
 
@@ -130,8 +188,10 @@ class RowConv2DFunctionTemplate(Conv2DFunctionTemplate):
         self.template = "nnet::row_conv_2d_{data_format}<{input_t}, {output_t}, {config}>({input}, {output}, {w}, {b});"
 
 
-LAYERS = (HwflowRescale, HwflowWindowPooling2D, HwflowRowConv2D)
+LAYERS = (HwflowRescale, HwflowAffine, HwflowWindowPooling2D, HwflowRowConv2D)
 TEMPLATES = (
+    AffineConfigTemplate,
+    AffineFunctionTemplate,
     RescaleConfigTemplate,
     RescaleFunctionTemplate,
     WindowPoolingConfigTemplate,

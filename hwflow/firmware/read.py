@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
 from hwflow.graph import (
     Add,
+    Affine,
     AveragePool2D,
+    Concatenate,
     Constant,
     Conv2D,
     Dense,
@@ -49,6 +52,11 @@ def check_keras(model: Any) -> None:
     """
     for layer in _keras_layers(model):
         config = layer.get_config()
+        if type(layer).__name__ == "QActivation" and not str(layer.quantizer).startswith("quantized_relu"):
+            raise HwflowError(
+                f"{layer.name}: hls4ml drops the activation {layer.quantizer} after a layer and loses its rounding; "
+                "only quantized_relu is supported"
+            )
         if (
             type(layer).__name__ in ("ReLU", "LeakyReLU", "ThresholdedReLU")
             or "groups" in config
@@ -81,8 +89,63 @@ def read_graph(model: Any) -> Graph:
         raise HwflowError(
             f"the network has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one of each is supported"
         )
-    nodes = [_node(layer) for layer in model.get_layers()]
-    return Graph(tuple(nodes), _name(model))
+    return Graph(tuple(fold_padding([_node(layer) for layer in model.get_layers()])), _name(model))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Padding(Node):
+    """Zeros around an image: pixels (top, bottom, left, right). It lives until the windows after it take it in."""
+
+    padding: tuple[int, int, int, int]
+
+
+def fold_padding(nodes: Sequence[Node]) -> list[Node]:
+    """Zero padding as part of the windows that read it.
+
+    Raises:
+        HwflowError: something else reads it, or a maximum that a padded zero could change.
+    """
+    by_name: dict[str, Node] = {}
+    for node in nodes:
+        sources = [by_name[name] for name in node.inputs if name in by_name]
+        by_name[node.name] = _with_padding(node, sources, by_name)
+    folded = [node for node in by_name.values() if not isinstance(node, _Padding)]
+    if isinstance(nodes[-1], _Padding):
+        raise HwflowError(f"{nodes[-1].name}: zero padding at the end of a network is not supported")
+    return folded
+
+
+def _with_padding(node: Node, sources: list[Node], by_name: Mapping[str, Node]) -> Node:
+    pads = [source for source in sources if isinstance(source, _Padding)]
+    if not pads:
+        return node
+    pad = pads[0]
+    if isinstance(node, _Padding):
+        return replace(node, inputs=pad.inputs, padding=_both(pad.padding, node.padding))
+    if not isinstance(node, Conv2D | MaxPool2D | AveragePool2D):
+        raise HwflowError(
+            f"{pad.name}: zero padding before {node.name} is not supported, only before a convolution or a pooling"
+        )
+    if isinstance(node, MaxPool2D) and not _never_negative(by_name[pad.inputs[0]], by_name):
+        raise HwflowError(
+            f"{pad.name}: zero padding before the max pooling {node.name} is supported after a ReLU only, "
+            "where a zero is never larger than the maximum"
+        )
+    window = replace(node.window, padding=_both(pad.padding, node.window.padding))
+    return replace(node, inputs=pad.inputs, window=window)
+
+
+def _both(first: tuple[int, int, int, int], second: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    top, bottom, left, right = (a + b for a, b in zip(first, second, strict=True))
+    return top, bottom, left, right
+
+
+def _never_negative(node: Node, by_name: Mapping[str, Node]) -> bool:
+    if isinstance(node, ReLU | Softmax):
+        return True
+    if isinstance(node, MaxPool2D | AveragePool2D | GlobalAveragePool2D | Flatten | Concatenate | Add | _Padding):
+        return all(_never_negative(by_name[name], by_name) for name in node.inputs)
+    return False
 
 
 def _node(layer: Layer) -> Node:
@@ -114,6 +177,21 @@ def _conv2d(layer: Layer) -> Node:
 def _dense(layer: Layer) -> Node:
     weight = np.asarray(layer.get_weights("weight").data, dtype=np.float64)
     return Dense(**_common(layer), **_weights(layer, weight))
+
+
+def _batch_norm(layer: Layer) -> Node:
+    common = _common(layer)
+    channels = common["shape"][-1]
+    weight, bias = (np.asarray(layer.get_weights(name).data, dtype=np.float64) for name in ("scale", "bias"))
+    if weight.size not in (1, channels):
+        raise HwflowError(f"{layer.name}: batch normalisation of another axis than the channels is not supported")
+    weight, bias = (np.broadcast_to(values.reshape(-1), (channels,)) for values in (weight, bias))
+    return Affine(**common, weight=Constant(weight.reshape(1, -1).copy()), bias=Constant(bias.copy()))
+
+
+def _zero_padding(layer: Layer) -> Node:
+    top, bottom, left, right = (int(layer.get_attr(f"pad_{side}")) for side in ("top", "bottom", "left", "right"))
+    return _Padding(**_common(layer), padding=(top, bottom, left, right))
 
 
 def _weights(layer: Layer, weight: np.ndarray) -> dict[str, Any]:
@@ -159,9 +237,19 @@ def _global_pool2d(layer: Layer) -> Node:
 
 
 def _merge(layer: Layer) -> Node:
-    if str(layer.get_attr("op")).lower() != "add":
-        raise HwflowError(f"{layer.name}: {layer.class_name} ({layer.get_attr('op')}) is not supported, only Add is")
-    return Add(**_common(layer))
+    operation = str(layer.get_attr("op")).lower()
+    common = _common(layer)
+    if operation.startswith("concat"):
+        if int(layer.get_attr("axis")) not in (-1, len(common["shape"])):
+            raise HwflowError(
+                f"{layer.name}: concatenation along axis {layer.get_attr('axis')} is not supported, only of channels"
+            )
+        return Concatenate(**common)
+    if operation != "add":
+        raise HwflowError(
+            f"{layer.name}: {layer.class_name} ({operation}) is not supported, only Add and Concatenate are"
+        )
+    return Add(**common)
 
 
 def _reshape(layer: Layer) -> Node:
@@ -193,6 +281,9 @@ READERS: Mapping[str, Callable[[Layer], Node]] = {
     "Pooling2D": _pool2d,
     "GlobalPooling2D": _global_pool2d,
     "Merge": _merge,
+    "Concatenate": _merge,
+    "BatchNormalization": _batch_norm,
+    "ZeroPadding2D": _zero_padding,
     "Reshape": _reshape,
     "Flatten": _reshape,
 }

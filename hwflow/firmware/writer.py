@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+import numpy as np
 import yaml
 from hls4ml.writer.vitis_writer import VitisWriter
 
 from hwflow.firmware.project import ProjectMemory
-from hwflow.graph import Conv2D, Graph, WeightLayer
+from hwflow.graph import Conv2D, FloatArray, Graph, WeightLayer
 from hwflow.resources import folder
 
 CSIM_SOURCE = "csim.cpp"
 CSIM_HEADER = "hwflow_csim.h"
+VALUES_AT_ONCE = 1 << 18
+"""Weights that are text in memory at the same time."""
 
 
 class HwflowWriter(VitisWriter):
@@ -31,11 +35,53 @@ class HwflowWriter(VitisWriter):
             bram = f"{interface}bram port={','.join(ports)}\n"
             path.write_text(text.replace(interface, bram + interface, 1), encoding="utf-8")
 
+    def print_array_to_cpp(
+        self, var: Any, odir: Any, namespace: str | None = None, write_txt_file: bool = True
+    ) -> None:
+        """hls4ml's files of an array: its values once, in the text file, which the header includes for synthesis."""
+        weights = Path(odir) / "firmware" / "weights"
+        with (weights / f"{var.name}.txt").open("w", encoding="ascii") as file:
+            write_values(file, np.asarray(var.data, dtype=np.float64).reshape(-1), var.type.precision.fractional)
+        guard = f"{var.name.upper()}_H_"
+        lines = [
+            f"// {' x '.join(map(str, var.shape))} values; C simulation reads {var.name}.txt when it starts.",
+            f"#ifndef {guard}",
+            f"#define {guard}",
+            "",
+            "#ifndef __SYNTHESIS__",
+            f"{var.definition_cpp()};",
+            "#else",
+            f"{var.definition_cpp()} = {{",
+            f'#include "{var.name}.txt"',
+            "};",
+            "#endif",
+            "",
+            "#endif",
+            "",
+        ]
+        (weights / f"{var.name}.h").write_text("\n".join(lines), encoding="ascii")
+
     def write_yml(self, model: Any) -> None:
         """hls4ml's configuration, less the Keras model and the temporary name of the folder."""
         config = {key: value for key, value in model.config.config.items() if key != "KerasModel"} | {"OutputDir": "."}
         path = Path(model.config.get_output_dir()) / "hls4ml_config.yml"
         path.write_text(yaml.safe_dump(config), encoding="utf-8")
+
+
+def write_values(file: TextIO, values: FloatArray, fraction: int) -> None:
+    """Write values ``(n,)`` with ``fraction`` fraction bits as exact decimals, in one line."""
+    for start in range(0, len(values), VALUES_AT_ONCE):
+        codes = np.ldexp(values[start : start + VALUES_AT_ONCE], fraction).astype(np.int64)
+        distinct = np.unique(codes)
+        decimals = dict(zip(distinct.tolist(), map(_decimal, np.ldexp(distinct.astype(float), -fraction)), strict=True))
+        file.write(", " if start else "")
+        file.write(", ".join(map(decimals.__getitem__, codes.tolist())))
+
+
+def _decimal(value: float) -> str:
+    """All digits of a binary fraction and no more."""
+    text = format(Decimal(value), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def mark_bram_ports(graph: Graph, model: Any) -> None:

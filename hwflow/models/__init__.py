@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hwflow.errors import HwflowError
 from hwflow.models._load import load_file
+from hwflow.models._state_dict import read_state_dict
 from hwflow.models._weights import check_finite, load_weights
 from hwflow.models.alexnet import alexnet
 from hwflow.models.densenet import densenet121, densenet169
@@ -32,6 +33,7 @@ __all__ = [
     "embedded",
     "load_model",
     "load_torchvision",
+    "port",
     "resnet18",
     "resnet20",
     "resnet32",
@@ -78,21 +80,67 @@ def embedded(name: str) -> KerasModel:
     return model
 
 
-def load_model(spec: str | Path) -> KerasModel:
-    """Return a trained network: an embedded one by name, or a Keras or QKeras model from a file.
+def port(name: str, weights: str | Path, classes: int | None = None, image_size: int | None = None) -> KerasModel:
+    """Return the port `name`, one of `NETWORKS`, with the weights of a state dict.
+
+    A SqueezeNet's file may use the original Caffe model's names.
 
     Args:
-        spec: a name in `EMBEDDED`; or an ``.h5``, ``.hdf5`` or ``.keras`` file; or ``X.json`` with
-            ``X_weights.h5`` beside it.
+        name: the port.
+        weights: a file for `load_torchvision`.
+        classes: logits, by default as in the original.
+        image_size: height and width of an image in pixels, by default as in the original.
 
     Raises:
-        HwflowError: nothing there, a corrupt file, or NaN or infinite weights (the layer is named).
+        HwflowError: there is no such port, an argument is out of range, or as in `load_torchvision`.
     """
+    if name not in NETWORKS:
+        raise HwflowError(f"no port {name!r}: choose one of {', '.join(NETWORKS)}")
+    path = Path(weights)
+    # Read first: building takes seconds, and most mistakes are in the file.
+    modules = {key.rpartition(".")[0] for key in read_state_dict(path)}
+    options = {} if classes is None else {"classes": classes}
+    shape = {} if image_size is None else {"input_shape": (image_size, image_size, 3)}
+    model = NETWORKS[name](**options, **shape)
+    caffe = model.name == "squeezenet1_1" and not modules.isdisjoint(CAFFE_NAMES)
+    load_torchvision(model, path, CAFFE_NAMES if caffe else None)
+    return model
+
+
+def load_model(
+    spec: str | Path,
+    torch_weights: str | Path | None = None,
+    classes: int | None = None,
+    image_size: int | None = None,
+) -> KerasModel:
+    """Return a trained network: an embedded one or a port by name, or a Keras or QKeras model from a file.
+
+    Args:
+        spec: a name in `EMBEDDED` or in `NETWORKS`; or an ``.h5``, ``.hdf5`` or ``.keras`` file; or
+            ``X.json`` with ``X_weights.h5`` beside it.
+        torch_weights: state dict of a port, which needs one; see `load_torchvision`.
+        classes: of a port, see `port`.
+        image_size: of a port, see `port`.
+
+    Raises:
+        HwflowError: nothing there, a corrupt file, NaN or infinite weights (the layer is named), a port
+            without weights, or a port's options for another network.
+    """
+    if str(spec) in NETWORKS:
+        if torch_weights is None:
+            raise HwflowError(f"{spec}: is untrained; give its state dict as torch_weights (--torch-weights FILE)")
+        return port(str(spec), torch_weights, classes, image_size)
+    if (torch_weights, classes, image_size) != (None, None, None):
+        raise HwflowError(
+            f"{spec}: a state dict, a number of classes and an image size are for {', '.join(NETWORKS)} only"
+        )
     if str(spec) in _BUILDERS:
         return embedded(str(spec))
     path = Path(spec)
     if not path.suffix and not path.exists():
-        raise HwflowError(f"{spec}: neither a file nor an embedded network ({', '.join(EMBEDDED)})")
+        raise HwflowError(
+            f"{spec}: neither a file nor an embedded network ({', '.join(EMBEDDED)}) nor a port ({', '.join(NETWORKS)})"
+        )
     model = load_file(path)
     check_finite(model, str(path))
     return model

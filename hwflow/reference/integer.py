@@ -15,13 +15,14 @@ from hwflow.faults import FaultList
 from hwflow.fixed import FixedType
 from hwflow.graph import (
     Add,
+    Affine,
     AveragePool2D,
+    Concatenate,
     Conv2D,
     Flatten,
     FloatArray,
     GlobalAveragePool2D,
     Graph,
-    Input,
     IntArray,
     MaxPool2D,
     Node,
@@ -33,6 +34,8 @@ from hwflow.graph import (
 )
 from hwflow.memory import layer_bias_type, memory_of, read_with_faults
 from hwflow.reference._windows import patches, windows
+from hwflow.reference.engine import Engine, EngineName, check_input
+from hwflow.reference.engine_prefix import CleanPrefix
 from hwflow.reference.softmax import SoftmaxKernel
 
 FLOAT64_EXACT_BITS = 53
@@ -49,24 +52,35 @@ class _Matrix:
 
 
 class IntegerExecutor:
-    """Runs a typed graph on integer codes.
+    """Runs a typed graph on integer codes, with compiled kernels where they can be built.
 
-    Products are summed by float64 matrix multiplication. That is exact: with weight codes below 2^a,
+    Without them, products are summed by float64 matrix multiplication. That is exact: with weight codes below 2^a,
     input codes below 2^b and n products, every partial sum stays below n 2^(a+b) plus the bias, which
     is what the accumulator's width states; the constructor checks that it is at most 53 bits.
 
+    Args:
+        graph: a typed graph.
+        threads: threads of the compiled kernels, by default all cores; results do not depend on it.
+        engine: ``auto``, or ``numpy`` or ``compiled`` to insist on one.
+
+    Attributes:
+        engine: how the graph is executed; its ``note`` is one line for users.
+
     Raises:
-        HwflowError: the graph is not typed, or a layer's accumulator needs more than 53 bits.
+        HwflowError: the graph is not typed, a layer's accumulator needs more than 53 bits, or there are no
+            compiled kernels where they are insisted on.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, threads: int | None = None, engine: EngineName = "auto") -> None:
         if not graph.is_typed:
             raise HwflowError("the reference runs hardened graphs only; harden the network first")
         self.graph = graph
         self._matrices: dict[str, _Matrix] = {}
         self._softmax: dict[str, SoftmaxKernel] = {}
+        self.engine = Engine(graph, self._evaluate, engine, threads)
         for layer in graph.weight_layers:
-            self._matrices[layer.name] = _layer_matrix(layer)
+            if layer.name not in self.engine.layers:
+                self._matrices[layer.name] = _layer_matrix(layer)
         for node in graph.of_type(Softmax):
             self._softmax[node.name] = SoftmaxKernel(node, graph.inputs_of(node)[0].resolved)
 
@@ -76,7 +90,7 @@ class IntegerExecutor:
 
     def decode(self, codes: IntArray) -> FloatArray:
         """True output values of output codes: decoded and divided by the scale of the output."""
-        return self.graph.output.resolved.decode(codes) / self.graph.output.scale
+        return self.graph.output.resolved.decode(codes) / np.asarray(self.graph.output.scale)
 
     def run(
         self,
@@ -94,26 +108,28 @@ class IntegerExecutor:
         Raises:
             HwflowError: codes of another shape, or faults of another design.
         """
-        if codes.shape[1:] != self.graph.input.shape:
-            raise HwflowError(f"inputs have shape {codes.shape[1:]}, but the network takes {self.graph.input.shape}")
-        with self._faulted(faults):
-            values: dict[str, IntArray] = {}
-            pending = {name: len(readers) for name, readers in self.graph.consumers.items()}
-            for node in self.graph:
-                result = codes if isinstance(node, Input) else self._evaluate(node, [values[n] for n in node.inputs])
-                if observe is not None:
-                    observe(node, result)
-                values[node.name] = result
-                for name in node.inputs:
-                    pending[name] -= 1
-                    if not pending[name]:
-                        values.pop(name, None)
-        return values[self.graph.output.name]
+        check_input(self.graph, codes)
+        with self.faulted(faults):
+            return self.engine.run(codes, observe)
+
+    def clean_prefix(self, codes: IntArray, max_bytes: int = 1 << 30) -> CleanPrefix:
+        """Run a batch without faults and keep what rounds that fault only later layers can start from.
+
+        Args:
+            codes: codes of the input type ``(n, *input shape)``.
+            max_bytes: memory for activations; the less, the fewer layers a round can start at.
+
+        Raises:
+            HwflowError: codes of another shape.
+        """
+        check_input(self.graph, codes)
+        return CleanPrefix(self.engine, self.faulted, codes, max_bytes)
 
     @contextmanager
-    def _faulted(self, faults: FaultList | None) -> Iterator[None]:
-        """Put the faulted weights into the matrices, and the clean ones back afterwards."""
+    def faulted(self, faults: FaultList | None) -> Iterator[None]:
+        """Put the faulted weights into the packed ones, and the clean ones back afterwards."""
         undo: list[tuple[FloatArray, Any, FloatArray]] = []
+        undo_packed: list[Callable[[], None]] = []
         if faults is not None:
             faults.check(tuple(memory_of(self.graph, m.name) for m in faults.memories), self.graph.digest)
         try:
@@ -121,6 +137,9 @@ class IntegerExecutor:
                 layer_name, kind = memory.name.rsplit(".", 1)
                 layer = self.graph[layer_name]
                 assert isinstance(layer, WeightLayer) and faults is not None
+                if layer_name in self.engine.layers:
+                    undo_packed.append(self.engine.apply(layer_name, kind, faults))
+                    continue
                 index, codes = read_with_faults(layer, kind, faults)
                 if not len(index):
                     continue
@@ -138,6 +157,8 @@ class IntegerExecutor:
         finally:
             for target, place, old in undo:
                 target[place] = old
+            for take_back in reversed(undo_packed):
+                take_back()
 
     def _evaluate(self, node: Node, sources: list[IntArray]) -> IntArray:
         inputs = self.graph.inputs_of(node)
@@ -158,6 +179,9 @@ class IntegerExecutor:
                 return node.resolved.cast(x.reshape(len(x), -1), x_type)
             case Add():
                 return _add(node, x, x_type, sources[1], inputs[1].resolved)
+            case Concatenate():
+                parts = [node.resolved.cast(x, n.resolved) for x, n in zip(sources, inputs, strict=True)]
+                return np.concatenate(parts, axis=-1)
             case Rescale():
                 return _rescale(node, x, x_type)
             case Softmax():
@@ -166,8 +190,11 @@ class IntegerExecutor:
 
     def _weight_layer(self, node: WeightLayer, x: IntArray) -> IntArray:
         matrix = self._matrices[node.name]
-        rows = patches(x, node.window) if isinstance(node, Conv2D) else x
-        accumulator = rows.astype(np.float64) @ matrix.weight + matrix.bias
+        if isinstance(node, Affine):
+            accumulator = x * matrix.weight[0] + matrix.bias
+        else:
+            rows = patches(x, node.window) if isinstance(node, Conv2D) else x
+            accumulator = rows.astype(np.float64) @ matrix.weight + matrix.bias
         assert node.accum is not None
         return node.resolved.cast(accumulator.astype(np.int64), node.accum)
 

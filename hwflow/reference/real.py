@@ -1,15 +1,20 @@
-"""The graph in float64: for calibration, and to check scaling against the original network."""
+"""The graph in floating point: for calibration, and to check scaling against the original network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from hwflow.errors import HwflowError
 from hwflow.graph import (
     Add,
+    Affine,
     AveragePool2D,
+    Concatenate,
+    Constant,
     Conv2D,
     Dense,
     Flatten,
@@ -21,6 +26,7 @@ from hwflow.graph import (
     ReLU,
     Rescale,
     Softmax,
+    WeightLayer,
 )
 from hwflow.reference._windows import patches, windows
 
@@ -28,10 +34,16 @@ Observer = Callable[[Node, FloatArray], None]
 
 
 class RealExecutor:
-    """Runs a graph, typed or not, on real values in float64; types round nothing."""
+    """Runs a graph, typed or not, on real values; types round nothing.
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    Args:
+        graph: the network.
+        dtype: float64, or float32 to see what a float target computes.
+    """
+
+    def __init__(self, graph: Graph, dtype: type[np.floating[Any]] = np.float64) -> None:
+        self.graph = graph if dtype is np.float64 else _in_precision(graph, dtype)
+        self.dtype = dtype
 
     def run(self, images: FloatArray, observe: Observer | None = None) -> FloatArray:
         """Outputs ``(n, *output shape)`` of images ``(n, *input shape)``, in stored values.
@@ -44,7 +56,7 @@ class RealExecutor:
         pending = {name: len(readers) for name, readers in self.graph.consumers.items()}
         for node in self.graph:
             sources = [values[name] for name in node.inputs]
-            result = evaluate(node, sources) if sources else np.asarray(images, dtype=np.float64)
+            result = evaluate(node, sources) if sources else np.asarray(images, dtype=self.dtype)
             if observe is not None:
                 observe(node, result)
             values[node.name] = result
@@ -53,6 +65,22 @@ class RealExecutor:
                 if not pending[name]:
                     values.pop(name, None)
         return values[self.graph.output.name]
+
+
+def _in_precision(graph: Graph, dtype: type[np.floating[Any]]) -> Graph:
+    """The graph with constants of another float type, without types, which float64 alone can hold."""
+
+    def converted(constant: Constant) -> Constant:
+        return Constant(constant.values.astype(dtype))
+
+    nodes: list[Node] = []
+    for node in graph:
+        if isinstance(node, WeightLayer):
+            node = replace(node, weight=converted(node.weight), bias=converted(node.bias))
+        elif isinstance(node, Rescale):
+            node = replace(node, factor=converted(node.factor))
+        nodes.append(node)
+    return Graph(tuple(nodes), graph.name)
 
 
 def evaluate(node: Node, sources: list[FloatArray]) -> FloatArray:
@@ -67,6 +95,8 @@ def evaluate(node: Node, sources: list[FloatArray]) -> FloatArray:
             return patches(x, node.window) @ node.weight.values.reshape(-1, node.n_out) + node.bias.values
         case Dense():
             return x @ node.weight.values + node.bias.values
+        case Affine():
+            return x * node.weight.values[0] + node.bias.values
         case ReLU():
             return np.maximum(x, 0.0)
         case MaxPool2D():
@@ -79,6 +109,8 @@ def evaluate(node: Node, sources: list[FloatArray]) -> FloatArray:
             return x.reshape(len(x), -1)
         case Add():
             return x + sources[1]
+        case Concatenate():
+            return np.concatenate(sources, axis=-1)
         case Rescale():
             return x * node.factor.values
         case Softmax():

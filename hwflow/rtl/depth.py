@@ -1,15 +1,16 @@
-"""How deep the FIFOs before an Add must be, so that a design with residual paths cannot deadlock.
+"""How deep the FIFOs before an Add or a Concatenate must be, so that no design can deadlock.
 
-A fork hands both branches the same pixels, at most one pixel apart. To put out its pixel k, an Add
-needs pixel k of each branch, and a branch needs a certain number of the fork's pixels for that: a
-convolution with a 3x3 window needs more than a row. Meanwhile the other branch, which may need fewer,
-has emitted more pixels than the Add could take; its FIFO must hold them. With room for all of them
-the other branch never refuses a pixel that this branch still needs.
+A fork hands both branches the same pixels, at most one pixel apart. To put out its pixel k, an Add (or a
+Concatenate, for which all of this is the same) needs pixel k of each branch, and a branch needs a certain
+number of the fork's pixels for that: a convolution with a 3x3 window needs more than a row. Meanwhile the
+other branch, which may need fewer, has emitted more pixels than the Add could take; its FIFO must hold
+them. With room for all of them the other branch never refuses a pixel that this branch still needs.
 """
 
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from hwflow.graph import (
     Add,
     AveragePool2D,
+    Concatenate,
     Conv2D,
     Dense,
     Flatten,
@@ -34,28 +36,35 @@ SLACK_PIXELS = 2
 
 
 class FifoDepths:
-    """FIFO depths, in pixels, of every Add of a graph."""
+    """FIFO depths, in pixels, of every Add and Concatenate of a graph."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self._ancestors: dict[str, frozenset[str]] = {}
-        for node in graph:
-            above = [self._ancestors[name] | {name} for name in node.inputs]
-            self._ancestors[node.name] = frozenset().union(*above)
 
-    def of(self, add: Add) -> tuple[int, int]:
-        """Depths of the FIFOs before the first and the second input of ``add``, in pixels."""
-        first, second = self.graph.inputs_of(add)
-        depths = [SLACK_PIXELS, SLACK_PIXELS]
-        shared = (self._ancestors[first.name] | {first.name}) & (self._ancestors[second.name] | {second.name})
-        for fork in shared:
-            if len(self.graph.consumers[fork]) < 2:
+    def of(self, merge: Add | Concatenate) -> tuple[int, int]:
+        """Depths of the FIFOs before the first and the second input of ``merge``, in pixels."""
+        return self._depths[merge.name]
+
+    @cached_property
+    def _depths(self) -> dict[str, tuple[int, int]]:
+        # One fork after the other: the needs of all forks together would take gigabytes in a DenseNet.
+        merges = [node for node in self.graph if isinstance(node, Add | Concatenate)]
+        depths = {merge.name: (SLACK_PIXELS, SLACK_PIXELS) for merge in merges}
+        for fork, readers in self.graph.consumers.items():
+            if len(readers) < 2:
                 continue
             needs = self.needs(fork)
-            a, b = needs[first.name], needs[second.name]
-            depths[0] = max(depths[0], backlog(a, b) + SLACK_PIXELS)
-            depths[1] = max(depths[1], backlog(b, a) + SLACK_PIXELS)
-        return depths[0], depths[1]
+            for merge in merges:
+                first, second = merge.inputs
+                if first not in needs or second not in needs:
+                    continue
+                a, b = needs[first], needs[second]
+                deepest = depths[merge.name]
+                depths[merge.name] = (
+                    max(deepest[0], backlog(a, b) + SLACK_PIXELS),
+                    max(deepest[1], backlog(b, a) + SLACK_PIXELS),
+                )
+        return depths
 
     def needs(self, fork: str) -> dict[str, Counts]:
         """For every tensor below ``fork`` and each of its pixels: how many pixels of ``fork`` it needs."""
@@ -66,7 +75,7 @@ class FifoDepths:
                 continue
             above = [needs[name] for name in node.inputs if name in needs]
             if above:
-                # An Add below the fork may have an input that does not depend on it; that one never waits.
+                # A merge below the fork may have an input that does not depend on it; that one never waits.
                 needs[node.name] = np.maximum.reduce([self._node_needs(node, counts) for counts in above])
         return needs
 
@@ -83,7 +92,7 @@ class FifoDepths:
 
 
 def backlog(branch: Counts, other: Counts) -> int:
-    """The most pixels that ``branch`` has ready while the Add still waits for ``other``.
+    """The most pixels that ``branch`` has ready while the merge still waits for ``other``.
 
     Args:
         branch, other: pixels of the fork that each pixel of the two inputs needs, ascending.

@@ -11,7 +11,9 @@ from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType, Overflow, Rounding
 from hwflow.graph import (
     Add,
+    Affine,
     AveragePool2D,
+    Concatenate,
     Conv2D,
     Flatten,
     GlobalAveragePool2D,
@@ -163,6 +165,8 @@ class _Builder:
                 channels = node.shape[-1]
                 lanes = channels if channels <= INPUT_LANES else 1
                 return self._tensor(node, node.name, node.resolved, lanes)
+            case Affine():
+                return self._affine(node, sources[0])
             case WeightLayer():
                 return self._weight_layer(node, sources[0])
             case ReLU():
@@ -173,6 +177,8 @@ class _Builder:
                 return self._rescale(node, sources[0])
             case Add():
                 return self._add(node, sources)
+            case Concatenate():
+                return self._concatenate(node, sources)
             case MaxPool2D() | AveragePool2D():
                 return self._pool(node, sources[0])
             case GlobalAveragePool2D():
@@ -185,6 +191,18 @@ class _Builder:
         stream = self._to_lanes(node, source, simd)
         if isinstance(node, Conv2D):
             stream = self._window(node, node.window, stream, 0)
+        sizes: dict[str, Parameter] = {"PE": pe, "SIMD": simd, "N_IN": node.n_in, "N_OUT": node.n_out}
+        return self._matrix_unit("mvu", node, stream, pe, simd, sizes)
+
+    def _affine(self, node: Affine, source: Stream) -> Stream:
+        pe, simd = fold(node, self.reuse[node.name])
+        stream = self._to_lanes(node, source, pe)
+        return self._matrix_unit("affine", node, stream, pe, simd, {"PE": pe, "CHANNELS": node.n_out})
+
+    def _matrix_unit(
+        self, module: str, node: WeightLayer, stream: Stream, pe: int, simd: int, sizes: Mapping[str, Parameter]
+    ) -> Stream:
+        """An instance with a weight memory and biases."""
         assert node.weight.type is not None and node.accum is not None
         bias = layer_bias_type(node)
         name = identifier(node.name)
@@ -192,10 +210,7 @@ class _Builder:
         self.units.append(unit)
         x = stream.type
         parameters: dict[str, Parameter] = {
-            "PE": pe,
-            "SIMD": simd,
-            "N_IN": node.n_in,
-            "N_OUT": node.n_out,
+            **sizes,
             "X_W": x.width,
             "X_SIGNED": int(x.signed),
             "W_W": node.weight.type.width,
@@ -208,7 +223,7 @@ class _Builder:
             "BIAS_FILE": f'"{unit.bias_file}"',
         }
         out = self._tensor(node, node.name, node.resolved, pe)
-        self._instance("mvu", node, parameters, {"s": stream}, out)
+        self._instance(module, node, parameters, {"s": stream}, out)
         return out
 
     def _elementwise(self, module: str, node: Node, source: Stream, extra: Mapping[str, Parameter]) -> Stream:
@@ -236,15 +251,36 @@ class _Builder:
 
     def _add(self, node: Add, sources: list[Stream]) -> Stream:
         lanes = max(source.lanes for source in sources)
-        depths = self.depths.of(node)
-        a, b = (
-            self._fifo(node, self._to_lanes(node, source, lanes, prefix), depth, prefix)
-            for source, depth, prefix in zip(sources, depths, "ab", strict=True)
-        )
+        a, b = self._buffered(node, sources, lanes)
         out = self._tensor(node, node.name, node.resolved, lanes)
         parameters = {"LANES": lanes, **_input("A", a.type), **_input("B", b.type), **_output(node.resolved)}
         self._instance("add", node, parameters, {"a": a, "b": b}, out)
         return out
+
+    def _concatenate(self, node: Concatenate, sources: list[Stream]) -> Stream:
+        # Every beat is of one input only, so the lanes divide the channels of both.
+        fitting = [s.lanes for s in sources if all(other.channels % s.lanes == 0 for other in sources)]
+        lanes = max(fitting, default=math.gcd(*(source.lanes for source in sources)))
+        a, b = self._buffered(node, sources, lanes)
+        out = self._tensor(node, node.name, node.resolved, lanes)
+        parameters: dict[str, Parameter] = {
+            "LANES": lanes,
+            "A_BEATS": a.channels // lanes,
+            "B_BEATS": b.channels // lanes,
+            **_input("A", a.type),
+            **_input("B", b.type),
+            **_output(node.resolved),
+        }
+        self._instance("concat", node, parameters, {"a": a, "b": b}, out)
+        return out
+
+    def _buffered(self, node: Add | Concatenate, sources: list[Stream], lanes: int) -> tuple[Stream, Stream]:
+        """Both inputs with ``lanes`` lanes, through FIFOs that keep their paths from blocking each other."""
+        a, b = (
+            self._fifo(node, self._to_lanes(node, source, lanes, prefix), depth, prefix)
+            for source, depth, prefix in zip(sources, self.depths.of(node), "ab", strict=True)
+        )
+        return a, b
 
     def _pool(self, node: MaxPool2D | AveragePool2D, source: Stream) -> Stream:
         positions = math.prod(node.window.kernel)

@@ -29,6 +29,7 @@ def test_options_reach_the_design(tmp_path):
         "harden", "digits_qcnn", "-o", tmp_path / "d", "--weights", "ap_fixed<6,1>", "--scale", "pow2",
         "--align", "multiply", "--compensation", "layer", "--activation-bits", "12", "--guard-bits", "0",
         "--t", "0.9", "--calibration-images", "20", "--saturate", "--seed", "3", "--json", tmp_path / "j.json",
+        "--granularity", "channel", "--no-absorb",
     ).succeeds()  # fmt: skip
     assert "conv1" in out
     result = json.loads((tmp_path / "j.json").read_text())
@@ -36,11 +37,13 @@ def test_options_reach_the_design(tmp_path):
     assert result["seed"] == 3
     assert result["options"] == {
         "weights": "ap_fixed<6,1>", "t": 0.9, "scale": "pow2", "align": "multiply", "compensation": "layer",
-        "saturate": True, "activation_bits": 12, "guard_bits": 0, "rounding": "RND", "storage": "plain",
+        "saturate": True, "granularity": "channel", "absorb": False, "renormalise": None, "activation_bits": 12,
+        "guard_bits": 0, "rounding": "RND", "storage": "plain",
     }  # fmt: skip
     assert result["calibration"]["images"] == 20
     for row in result["layers"]:
         assert row["c"] == 2 ** round(np.log2(row["c"]))
+        assert row["c_largest"] >= row["c"]
         assert row["weight_type"].startswith("ap_fixed<6,1")
 
 

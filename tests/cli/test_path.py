@@ -49,6 +49,18 @@ def test_the_reuse_factor_is_chosen(design, tmp_path, options):
         assert {row["reuse_factor"] for row in rows} <= {8, 9}
 
 
+def test_a_target_that_cannot_be_met_is_noted(design, tmp_path):
+    path = tmp_path / "j.json"
+    out = hwflow(
+        "generate", design, "-o", tmp_path / "p", "--no-firmware", "--target-cycles", "500", "--json", path
+    ).succeeds()
+    result = json.loads(path.read_text())
+    over = [row["name"] for row in result["layers"] if row["cycles_per_image"] > 500]
+    assert over
+    assert [note.split(":")[0] for note in result["notes"]] == over
+    assert "note: conv1: takes" in out
+
+
 def test_reuse_and_target_cycles_exclude_each_other(design, tmp_path):
     hwflow("generate", design, "-o", tmp_path / "p", "--reuse", "8", "--target-cycles", "9").fails_with("not both")
     assert left_in(tmp_path) == set()

@@ -37,9 +37,20 @@ def test_a_graph_survives_the_folder(tmp_path, seed):
     graph = write_design(tmp_path / "d", seed)
     design = load_design(tmp_path / "d")
     assert design.graph.digest == graph.digest
-    assert [row["c"] for row in design.layers()] == [layer.c for layer in graph.weight_layers]
+    for row, layer in zip(design.layers(), graph.weight_layers, strict=True):
+        assert (row["c"], row["c_largest"]) == (np.min(layer.c), np.max(layer.c))
+        assert 1 <= row["bits_used"] <= layer.weight.type.width
+        assert row["quantisation_error"] >= 0
+        assert 0.5 < row["alignment"] <= 1
     for mine, theirs in zip(design.graph, graph, strict=True):
         assert (mine.name, mine.type, mine.scale) == (theirs.name, theirs.type, theirs.scale)
+
+
+def test_codes_are_stored_as_narrow_as_they_are(tmp_path):
+    graph = write_design(tmp_path / "d", 1)
+    with np.load(tmp_path / "d" / "arrays.npz") as arrays:
+        for layer in graph.weight_layers:
+            assert arrays[f"{layer.name}.weight"].dtype.itemsize <= 1 if layer.weight.type.width <= 8 else 2
 
 
 def test_equal_designs_have_equal_bytes(tmp_path):

@@ -7,8 +7,9 @@ import pytest
 
 from hwflow.data import Dataset
 from hwflow.errors import HwflowError
-from hwflow.evaluation import Accuracy, batch_size, draw_rounds, labelled, run_batches, stored_bits
+from hwflow.evaluation import Accuracy, batch_size, draw_rounds, images_at_once, run_batches, stored_bits
 from hwflow.hardening import harden
+from hwflow.inputs import labelled
 from hwflow.memory import memories
 from hwflow.reference import IntegerExecutor
 from hwflow.simulation import split_at_upset
@@ -49,6 +50,13 @@ def test_a_batch_fits_into_memory(graph, monkeypatch):
     assert 1 <= batch_size(graph) <= 256
     monkeypatch.setattr("hwflow.evaluation._BATCH_ELEMENTS", 1)
     assert batch_size(graph) == 1
+
+
+def test_a_process_a_run_is_given_many_images(graph, monkeypatch):
+    pixels = np.prod(graph.input.shape)
+    monkeypatch.setattr("hwflow.evaluation._RUN_ELEMENTS", 1000 * pixels)
+    assert images_at_once(SimpleNamespace(), graph) == 1000
+    assert images_at_once(IntegerExecutor(graph), graph) == batch_size(graph)
 
 
 def test_draws_are_reproducible_and_independent(graph):

@@ -11,7 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwflow.errors import HwflowError
-from hwflow.graph import Add, Constant, Conv2D, Dense, Flatten, Graph, Input, MaxPool2D, ReLU, Window
+from hwflow.graph import (
+    Add,
+    Affine,
+    Concatenate,
+    Constant,
+    Conv2D,
+    Dense,
+    Flatten,
+    Graph,
+    Input,
+    MaxPool2D,
+    ReLU,
+    Window,
+)
 from hwflow.hardening import harden
 from tests.networks import random_graph, random_images, random_options
 
@@ -98,3 +111,13 @@ def test_untyped_graphs_have_no_codes() -> None:
         _ = graph.weight_layers[0].weight.codes
     with pytest.raises(HwflowError, match="not resolved"):
         _ = graph.output.resolved
+
+
+def test_joined_channels_and_affine_weights_must_fit() -> None:
+    conv = replace(CONV, name="other", window=Window(kernel=(3, 3), padding=(1, 1, 1, 1)), shape=(4, 4, 3))
+    joined = Concatenate(name="joined", inputs=("conv", "other"), shape=(2, 2, 6))
+    with pytest.raises(HwflowError, match=r"joined: it joins the channels of shapes \(2, 2, 3\) and \(4, 4, 3\)"):
+        Graph((IMAGE, CONV, conv, joined))
+    affine = Affine(name="norm", inputs=("conv",), shape=(2, 2, 3), **_constants(1, 2))
+    with pytest.raises(HwflowError, match=r"norm: weights of shape \(1, 2\) do not fit 3 channels"):
+        Graph((IMAGE, CONV, affine))

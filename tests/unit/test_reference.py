@@ -17,7 +17,9 @@ from hwflow.faults import chosen, sample_ber
 from hwflow.fixed import FixedType
 from hwflow.graph import (
     Add,
+    Affine,
     AveragePool2D,
+    Concatenate,
     Constant,
     Conv2D,
     Dense,
@@ -74,6 +76,13 @@ class SlowExecutor:
             case Dense():
                 total = Fraction(node.bias.values[place[0]])
                 total += sum(Fraction(node.weight.values[(i, place[0])]) * x[(i,)] for i in range(node.n_in))
+            case Affine():
+                channel = place[-1]
+                total = Fraction(node.bias.values[channel]) + Fraction(node.weight.values[0, channel]) * x[place]
+            case Concatenate():
+                first = self.graph.inputs_of(node)[0].shape[-1]
+                channel = place[-1]
+                total = x[place] if channel < first else inputs[1][(*place[:-1], channel - first)]
             case ReLU():
                 total = max(x[place], Fraction(0))
             case MaxPool2D():
@@ -81,7 +90,8 @@ class SlowExecutor:
                 total = max(x[key] for key in inside if key in x)
             case AveragePool2D():
                 assert node.accum is not None
-                inside = [x[(*position, place[-1])] for _, _, position in self._positions(node, place)]
+                positions = self._positions(node, place)
+                inside = [x.get((*position, place[-1]), Fraction(0)) for _, _, position in positions]
                 total = self._mean(inside, node.accum)
             case GlobalAveragePool2D():
                 assert node.accum is not None

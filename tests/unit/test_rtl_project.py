@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hwflow.doctor import find_program
 from hwflow.errors import HwflowError
-from hwflow.graph import Graph, Softmax, Window
+from hwflow.graph import Concatenate, Graph, Softmax, Window
 from hwflow.hardening import HardenOptions, harden
 from hwflow.memory import stored_words
 from hwflow.reuse import choose_reuse, fold, valid_reuse_factors
@@ -105,6 +105,18 @@ def test_an_identity_shortcut_waits_for_the_window_of_its_block() -> None:
     # Two 3x3 windows look two rows and two columns ahead: 2 x 8 + 2 pixels more than the Add has taken.
     assert depths[1] == 2 * 8 + 3 + 2
     assert depths[0] == 1 + 2
+
+
+def test_a_concatenation_waits_like_an_add() -> None:
+    net = NetworkBuilder(np.random.default_rng(1), (6, 6, 2))
+    x = net.conv(net.nodes[0], 2, same((6, 6), (1, 1), (1, 1)))
+    joined = net.concatenate(x, net.conv(x, 3, same((6, 6), (3, 3), (1, 1))))
+    net.dense(net.flat(joined, average=True), 2)
+    graph = hardened(net.graph("dense_block"))
+    merge = graph[joined.name]
+    assert isinstance(merge, Concatenate)
+    first, second = FifoDepths(graph).of(merge)
+    assert first >= 6 + 1 + 2 > second
 
 
 def test_softmax_and_colliding_names_are_refused() -> None:

@@ -14,7 +14,7 @@ from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
 from hwflow.graph import Add, Constant, FloatArray, Graph, Node, Rescale, WeightLayer
 from hwflow.reference import RealExecutor
-from hwflow.scaling import ScalingOptions, layer_constant, power_of_two_below, scale_graph
+from hwflow.scaling import ScalingOptions, channel_constants, layer_constant, power_of_two_below, scale_graph
 from tests.networks import NetworkBuilder, random_graph, random_images, same
 
 OPTIONS = st.builds(
@@ -24,6 +24,9 @@ OPTIONS = st.builds(
     align=st.sampled_from(["shift", "multiply"]),
     compensation=st.sampled_from(["logits", "layer", "none"]),
     saturate=st.just(True),
+    granularity=st.sampled_from(["layer", "channel"]),
+    absorb=st.booleans(),
+    renormalise=st.sampled_from([None, None, 2.0, 8.0]),
 )
 
 
@@ -64,7 +67,7 @@ def test_every_tensor_carries_the_scale_that_the_plan_states(seed: int, options:
         source = node
         while source.name not in true:
             source = scaled[source.inputs[0]]
-        expected = true[source.name] * node.scale
+        expected = true[source.name] * np.asarray(node.scale)
         np.testing.assert_allclose(values, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
 
     RealExecutor(scaled).run(images, check)
@@ -187,3 +190,47 @@ def test_a_format_that_cannot_hold_the_weights_is_refused() -> None:
         ScalingOptions(t=-1)
     with pytest.raises(HwflowError, match="align='up' is not one of shift, multiply"):
         ScalingOptions(align="up")  # pyright: ignore
+
+
+def test_a_constant_per_channel_fills_the_format_in_every_channel() -> None:
+    graph = residual()
+    scaled, plan = scale_graph(graph, ScalingOptions(granularity="channel", align="multiply", absorb=False))
+    for layer in scaled.weight_layers:
+        largest = np.abs(layer.weight.values).reshape(-1, layer.n_out).max(axis=0)
+        np.testing.assert_allclose(largest, FixedType(8, 3).max * 1.97 / 1.984375)
+        assert np.shape(layer.c) == (layer.n_out,)
+    uniform = [node for node in scaled.of_type(Rescale) if node.name.endswith("_uniform")]
+    assert len(uniform) == len(graph.weight_layers)
+    assert all(node.factor.values.shape == scaled[node.inputs[0]].shape[-1:] for node in uniform)
+    assert all(row.c < row.c_largest for row in plan.layers)
+
+
+def test_a_channel_constant_is_limited_and_a_dead_channel_gets_a_finite_one() -> None:
+    weights = np.array([[1.0, 0.25, 1e-6, 0.0]])
+    options = ScalingOptions(granularity="channel", t=2.0)
+    np.testing.assert_allclose(channel_constants(weights, options), [2, 8, 32, 32])
+    np.testing.assert_allclose(channel_constants(0 * weights, options), 1)
+    np.testing.assert_allclose(channel_constants(weights, replace(options, scale="none")), 1)
+    np.testing.assert_allclose(channel_constants(weights * 0.3, replace(options, scale="pow2")), [4, 16, 64, 64])
+
+
+def test_the_next_layer_takes_in_a_scale_per_channel() -> None:
+    net = NetworkBuilder(np.random.default_rng(5), (4, 4, 2))
+    x = net.relu(net.conv(net.nodes[0], 3, same((4, 4), (3, 3), (1, 1))))
+    x = net.pool(x, same((4, 4), (2, 2), (2, 2)), average=False)
+    net.dense(net.flat(x, average=False), 4)
+    graph = net.graph("chain")
+    scaled, plan = scale_graph(graph, ScalingOptions(granularity="channel", compensation="none"))
+    assert not plan.rescales
+    assert len(np.unique(scaled.nodes[-2].scale)) == 3
+    assert np.shape(scaled.nodes[-2].scale) == (12,)
+    images = random_images(1, graph, 3)
+    got = RealExecutor(scaled).run(images) / np.asarray(plan.output_scale)
+    np.testing.assert_allclose(got, RealExecutor(graph).run(images), rtol=1e-9)
+
+
+def test_bad_granularity_and_renormalisation_are_refused() -> None:
+    with pytest.raises(HwflowError, match="granularity='weight' is not one of layer, channel"):
+        ScalingOptions(granularity="weight")  # type: ignore[arg-type]  # refused
+    with pytest.raises(HwflowError, match=r"renormalise=0.5 must be at least 1"):
+        ScalingOptions(renormalise=0.5)

@@ -1,0 +1,7 @@
+"""Campaigns: sweeps of fault injections that survive interruptions, on one machine or a Dask cluster."""
+
+from hwflow.campaign.run import Status, run_campaign, status
+from hwflow.campaign.spec import CampaignSpec, FaultSpec, ModelSpec, load_spec
+from hwflow.campaign.store import Store
+
+__all__ = ["CampaignSpec", "FaultSpec", "ModelSpec", "Status", "Store", "load_spec", "run_campaign", "status"]

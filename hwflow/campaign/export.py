@@ -1,0 +1,200 @@
+"""Results as tables: every trial, and every cell with its interval; the same bytes from the same campaign."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwflow.campaign.plan import Cell
+from hwflow.campaign.run import plan_of, prefix
+from hwflow.campaign.statistics import Paired, Stopping, Summary, compare, summarise
+from hwflow.campaign.store import Store, Trial
+from hwflow.errors import HwflowError
+
+COLUMNS = (
+    "model",
+    "format",
+    "t",
+    "target",
+    "protection",
+    "ber",
+    "layer",
+    "bit",
+    "round",
+    "seed",
+    "flips",
+    "bad_weights",
+    "bad_images",
+    "correct",
+    "images",
+    "side_bits",
+    "accuracy",
+)
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """A cell and the rounds that count.
+
+    Attributes:
+        cell: the condition.
+        trials: in the order of the rounds; cut where the stopping rule was met.
+        summary: of their accuracies.
+        complete: whether there are enough.
+    """
+
+    cell: Cell
+    trials: tuple[Trial, ...]
+    summary: Summary
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a results file holds.
+
+    Attributes:
+        head: spec, hashes, versions.
+        cells: those that have any trial, in the order of the plan.
+    """
+
+    head: Mapping[str, Any]
+    cells: tuple[CellResult, ...]
+
+    def find(self, **coordinates: Any) -> list[CellResult]:
+        """The cells with these coordinates."""
+        return [
+            each for each in self.cells if all(getattr(each.cell, key) == value for key, value in coordinates.items())
+        ]
+
+
+def read_results(path: str | Path) -> Results:
+    """Read a results file, finished or not.
+
+    Raises:
+        HwflowError: missing, or not a results file.
+    """
+    with Store(path) as store:
+        head, stored = store.meta(), store.trials()
+    rule = Stopping(**head["stopping"])
+    found = []
+    for index, cell in enumerate(plan_of(head)):
+        accuracies = prefix(stored.get(index, []))
+        enough = min(1, len(accuracies)) if cell.ber == 0 else rule.enough(accuracies)
+        count = len(accuracies) if enough is None else enough
+        if count:
+            summary = summarise(accuracies[:count], rule.interval)
+            found.append(CellResult(cell, tuple(stored[index][:count]), summary, bool(enough)))
+    return Results(head, tuple(found))
+
+
+def rows(results: Results) -> Iterator[tuple[Any, ...]]:
+    """Every trial that counts, in the order of `COLUMNS`."""
+    for each in results.cells:
+        cell = each.cell
+        for trial in each.trials:
+            yield (
+                cell.model,
+                cell.format,
+                cell.t,
+                cell.target,
+                cell.protection,
+                cell.ber,
+                cell.layer,
+                cell.bit,
+                trial.round,
+                trial.seed,
+                trial.flips,
+                trial.bad_weights,
+                trial.bad_images,
+                trial.correct,
+                trial.images,
+                trial.side_bits,
+                trial.accuracy,
+            )
+
+
+def write_csv(results: Results, path: str | Path) -> None:
+    """Write every trial as CSV, completely or not at all.
+
+    Raises:
+        HwflowError: the file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(rows(results))
+    _write(Path(path), text.getvalue().encode())
+
+
+def write_parquet(results: Results, path: str | Path) -> None:
+    """Write every trial as Parquet, completely or not at all; errors as `write_csv`."""
+    import pyarrow
+    from pyarrow import parquet
+
+    columns = list(zip(*rows(results), strict=True)) or [()] * len(COLUMNS)
+    kinds = {"target": "f8", "ber": "f8", "accuracy": "f8"}
+    text = ("model", "format", "t", "protection", "layer")
+    table = pyarrow.table(
+        {
+            name: pyarrow.array(values, pyarrow.string() if name in text else _arrow(kinds.get(name, "i8")))
+            for name, values in zip(COLUMNS, columns, strict=True)
+        }
+    )
+    buffer = io.BytesIO()
+    parquet.write_table(table, buffer)
+    _write(Path(path), buffer.getvalue())
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A protection against the first one of its model, format, rate and place, round by round."""
+
+    first: Cell
+    second: Cell
+    paired: Paired
+
+
+def comparisons(results: Results) -> list[Comparison]:
+    """Paired comparisons with the first protection of the spec; whole networks only."""
+    found: list[Comparison] = []
+    baselines: dict[tuple[Any, ...], CellResult] = {}
+    for each in results.cells:
+        cell = each.cell
+        if cell.ber == 0 or cell.layer is not None or cell.bit is not None:
+            continue
+        key = (cell.model, cell.format, cell.ber)
+        if key not in baselines:
+            baselines[key] = each
+            continue
+        first = baselines[key]
+        found.append(Comparison(first.cell, cell, compare(_accuracies(first.trials), _accuracies(each.trials))))
+    return found
+
+
+def _accuracies(trials: Sequence[Trial]) -> list[float]:
+    return [trial.accuracy for trial in trials]
+
+
+def _arrow(kind: str) -> Any:
+    import pyarrow
+
+    return pyarrow.float64() if kind == "f8" else pyarrow.int64()
+
+
+def _write(path: Path, content: bytes) -> None:
+    work = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        try:
+            work.write_bytes(content)
+            os.replace(work, path)
+        finally:
+            work.unlink(missing_ok=True)
+    except OSError as error:
+        raise HwflowError(f"{path}: cannot be written ({error.strerror})") from error

@@ -1,0 +1,79 @@
+"""The networks and images that a campaign or a study names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwflow.campaign.spec import ModelSpec
+from hwflow.data import DIGITS, Data, Dataset, ImageSet, check_shape, open_data, some, suited
+from hwflow.errors import HwflowError
+
+CALIBRATION_IMAGES = 256
+
+
+def open_model(
+    spec: ModelSpec,
+    data: str,
+    images: int | None = None,
+    labels: str | None = None,
+    preprocessing: str | None = None,
+) -> tuple[Any, Dataset]:
+    """A trained Keras network, and labelled images that fit it, in memory.
+
+    Args:
+        spec: the network.
+        data: see `hwflow.data.open_data`.
+        images: only so many: the first of an array, or evenly spread over a folder; None for all.
+        labels: of a flat folder of images.
+        preprocessing: of a folder's images; None for what networks for images of that size mostly take.
+
+    Raises:
+        HwflowError: no such network or data, missing or foreign weights, fewer images than asked for, no
+            labels, or images and labels that do not fit the network.
+    """
+    from hwflow.models import load_model
+
+    found = some(open_data(data, labels=labels, preprocessing=preprocessing), images)  # before the slow part
+    if found.labels is None:
+        raise HwflowError(f"{found.name}: accuracy needs labels: an array 'y', folders of classes, or 'labels'")
+    model = load_model(spec.model, spec.weights, spec.classes, spec.image_size)
+    shape, classes = tuple(model.input_shape[1:]), int(model.output_shape[-1])
+    dataset = _loaded(found if preprocessing is not None else suited(found, shape))
+    _check_fits(dataset, shape)
+    assert dataset.labels is not None
+    if (largest := int(np.max(dataset.labels))) >= classes:
+        raise HwflowError(f"{dataset.name}: has class {largest}, but {spec.name} knows 0 to {classes - 1}")
+    return model, dataset
+
+
+def calibration_images(spec: ModelSpec, calibration: str | None, shape: Sequence[int]) -> npt.NDArray[np.float32]:
+    """Images ``(n, *shape)`` that the reference executor's activation types come from.
+
+    Raises:
+        HwflowError: none are named for a network that is not embedded, or they do not fit.
+    """
+    from hwflow.models import EMBEDDED
+
+    if calibration is None:
+        if spec.model not in EMBEDDED:
+            raise HwflowError(f"{spec.name}: activations in fixed point need images; name them as 'calibration'")
+        calibration = DIGITS
+    found = suited(open_data(calibration, "train"), tuple(shape))
+    dataset = _loaded(some(found, min(CALIBRATION_IMAGES, len(found))))
+    _check_fits(dataset, shape)
+    return dataset.images
+
+
+def _loaded(data: Data) -> Dataset:
+    return data.load() if isinstance(data, ImageSet) else data
+
+
+def _check_fits(dataset: Dataset, shape: Sequence[int]) -> None:
+    try:
+        check_shape(dataset.images, shape)
+    except HwflowError as error:
+        raise HwflowError(f"{dataset.name}: {error}") from error

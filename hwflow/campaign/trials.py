@@ -1,0 +1,225 @@
+"""Everything that a trial needs, in one picklable piece; and running one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwflow.campaign.plan import Cell, seed_of
+from hwflow.campaign.sources import calibration_images, open_model
+from hwflow.campaign.spec import CampaignSpec
+from hwflow.campaign.store import Trial
+from hwflow.faults import FaultList
+from hwflow.faults.models import restrict
+from hwflow.formats import FaultyNetwork, KerasNetwork, Outcome, StudyOptions, weight_format
+from hwflow.formats.network import top1
+from hwflow.formats.words import FixedFormat
+from hwflow.graph import Graph
+from hwflow.hardening import HardenOptions, harden
+from hwflow.scaling import ScalingOptions
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network and its images, free of TensorFlow.
+
+    Attributes:
+        architecture: Keras' JSON text.
+        weights: all weights in Keras' order.
+        graph: the untyped graph, for the reference executor; else None.
+        calibration: images for the graph's activation types.
+        images: test images.
+        labels: of them.
+        layers: number of weights and max|W| of every weight layer.
+        digest: SHA-256 of the weights.
+    """
+
+    architecture: str
+    weights: list[npt.NDArray[Any]]
+    graph: Graph | None
+    calibration: npt.NDArray[Any] | None
+    images: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    layers: Mapping[str, tuple[int, float]]
+    digest: str
+
+    @property
+    def data_digest(self) -> str:
+        """SHA-256 of images and labels."""
+        sha = hashlib.sha256(np.ascontiguousarray(self.images).tobytes())
+        sha.update(np.ascontiguousarray(self.labels).tobytes())
+        return sha.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """What a worker is sent once.
+
+    Attributes:
+        spec: the campaign.
+        networks: by model name.
+    """
+
+    spec: CampaignSpec
+    networks: Mapping[str, Network]
+
+
+def prepare(spec: CampaignSpec, step: Callable[[str], None] = lambda _: None) -> Bundle:
+    """Load every network and its images.
+
+    Raises:
+        HwflowError: a network or data set that is missing, does not fit, or has fewer images than asked for.
+    """
+    networks: dict[str, Network] = {}
+    one_thread()
+    for each in spec.models:
+        step(f"loading {each.name}")
+        model, dataset = open_model(each, spec.data, spec.images, spec.labels, spec.preprocessing)
+        graph = calibration = None
+        if spec.executor == "reference":
+            from hwflow.firmware.convert import read_keras
+
+            graph = read_keras(model)
+            calibration = calibration_images(each, spec.calibration, graph.input.shape)
+            kernels: Mapping[str, npt.NDArray[Any]] = {layer.name: layer.weight.values for layer in graph.weight_layers}
+            digest = graph.digest
+        else:
+            keras = KerasNetwork(model)
+            kernels, digest = keras.kernels, keras.digest
+        assert dataset.labels is not None
+        networks[each.name] = Network(
+            architecture=model.to_json(),
+            weights=[np.asarray(weight) for weight in model.get_weights()],
+            graph=graph,
+            calibration=calibration,
+            images=dataset.images,
+            labels=dataset.labels,
+            layers={name: (kernel.size, float(np.abs(kernel).max())) for name, kernel in kernels.items()},
+            digest=digest,
+        )
+    return Bundle(spec, networks)
+
+
+class Runner:
+    """Runs trials of one bundle; keeps what it has built."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self._keras: dict[str, KerasNetwork] = {}
+        self._hardened: tuple[object, Any] = (None, None)
+
+    def run(self, index: int, cell: Cell, round_: int) -> Trial:
+        """Draw the fault list of a trial and count the hits."""
+        subject = self._subject(cell)
+        seed = seed_of(self.bundle.spec, cell, round_)
+        faults = None
+        if cell.ber > 0:
+            faults = self._draw(subject, cell, seed)
+        network = self.bundle.networks[cell.model]
+        outcome: Outcome = subject.evaluate(network.images, network.labels, faults)
+        return Trial(
+            index,
+            round_,
+            seed,
+            outcome.flips,
+            outcome.bad_weights,
+            outcome.bad_images,
+            outcome.correct,
+            outcome.images,
+            subject.side_bits,
+        )
+
+    def _draw(self, subject: Any, cell: Cell, seed: int) -> FaultList:
+        spec = self.bundle.spec
+        faults = spec.faults.at(cell.ber).draw(subject.memories, subject.contents, seed)
+        faults = restrict(faults, spec.faults.layers, spec.faults.bits)
+        if cell.layer is None and cell.bit is None:
+            return faults
+        return restrict(
+            faults, None if cell.layer is None else [_literal(cell.layer)], None if cell.bit is None else [cell.bit]
+        )
+
+    def _subject(self, cell: Cell) -> Any:
+        """The network as a cell stores it; only the last one is kept."""
+        key = (cell.model, cell.format, cell.target, cell.protection)
+        if self._hardened[0] != key:
+            build = self._faulty if self.bundle.spec.executor == "float" else self._reference
+            self._hardened = (key, build(cell))
+        return self._hardened[1]
+
+    def _faulty(self, cell: Cell) -> FaultyNetwork:
+        spec = self.bundle.spec
+        if cell.model not in self._keras:
+            self._keras[cell.model] = KerasNetwork(_keras_model(self.bundle.networks[cell.model]))
+        options = StudyOptions(cell.target, spec.msb, spec.scale)
+        return FaultyNetwork(self._keras[cell.model], weight_format(cell.format), options)
+
+    def _reference(self, cell: Cell) -> ReferenceNetwork:
+        format_ = weight_format(cell.format)
+        assert isinstance(format_, FixedFormat)
+        scaling = ScalingOptions(format_.type, cell.target, "none" if cell.target is None else "exact", saturate=True)
+        network = self.bundle.networks[cell.model]
+        assert network.graph is not None and network.calibration is not None
+        options = HardenOptions(scaling, storage=cell.protection)
+        return ReferenceNetwork(harden(network.graph, network.calibration, options).graph)
+
+
+class ReferenceNetwork:
+    """A hardened graph in exact integer arithmetic, with the interface of `FaultyNetwork`."""
+
+    side_bits = 0
+
+    def __init__(self, graph: Graph) -> None:
+        from hwflow.memory import memories
+        from hwflow.reference import IntegerExecutor
+
+        self.graph = graph
+        self.executor = IntegerExecutor(graph)
+        self.memories = memories(graph)
+
+    def contents(self, name: str) -> npt.NDArray[Any]:
+        """The words that a memory holds, fault-free."""
+        from hwflow.memory import stored_words
+
+        return next(stored_words(layer) for layer in self.graph.weight_layers if f"{layer.name}.weight" == name)
+
+    def evaluate(
+        self, images: npt.NDArray[Any], labels: npt.NDArray[np.int64], faults: FaultList | None = None
+    ) -> Outcome:
+        """Top-1 hits under `faults`."""
+        from hwflow.evaluation import encode, run_batches
+
+        codes = run_batches(self.executor, self.graph, encode(self.graph, images), faults)
+        correct = int(np.count_nonzero(top1(codes.astype(np.float64)) == labels))
+        return Outcome(correct, len(labels), 0 if faults is None else len(faults))
+
+
+def one_thread() -> None:
+    """Keep TensorFlow on one thread: campaigns are parallel over trials, and sums keep their order."""
+    from hwflow.models._tf import tensorflow
+
+    threading = tensorflow().config.threading
+    try:
+        threading.set_intra_op_parallelism_threads(1)
+        threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:  # it has already begun to compute, in a process that is not only a campaign
+        return
+
+
+def _keras_model(network: Network) -> Any:
+    from hwflow.models._tf import tensorflow
+
+    one_thread()
+    model = tensorflow().keras.models.model_from_json(network.architecture)
+    model.set_weights(network.weights)
+    return model
+
+
+def _literal(name: str) -> str:
+    """A pattern that matches this name only."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)

@@ -1,0 +1,297 @@
+"""The commands of the paper's studies: fig2, fig3, table1, table2, logits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from hwflow.cli import _options as options
+from hwflow.cli._console import check_json, display, print_table, save_json
+from hwflow.errors import HwflowError
+
+if TYPE_CHECKING:
+    from hwflow.formats import Msb
+    from hwflow.paper.studies import Subject
+
+paper = typer.Typer(no_args_is_help=True, help="The paper's studies: fig2, fig3, table1, table2, logits.")
+
+Model = Annotated[
+    str, typer.Option("--model", metavar="MODEL", help="Embedded network, port (resnet18, alexnet, ...) or model file.")
+]
+Weights = Annotated[str | None, typer.Option("--weights", metavar="FILE", help="A port's state dict (.pth, .npz).")]
+Classes = Annotated[
+    int | None, typer.Option("--classes", metavar="N", help="A port's classes; by default as in the original.")
+]
+ImageSize = Annotated[
+    int | None, typer.Option("--image-size", metavar="PIXELS", help="A port's image; by default the original's.")
+]
+Rounds = Annotated[int, typer.Option("--rounds", metavar="N", min=1, help="Fault lists a condition.")]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option("--format", metavar="TYPE", help="Weight format; repeat for several. By default all of the paper's."),
+]
+MsbMode = Annotated[
+    Literal["assume", "clamp", "sparse", "none"],
+    typer.Option("--msb", help="Most significant exponent bit: never flips, or how it is protected."),
+]
+KeepIn = Annotated[
+    Path | None,
+    typer.Option("--results", metavar="DIR", help="Keep every trial here, to take the study up again."),
+]
+FigureFile = Annotated[
+    Path | None, typer.Option("--figure", metavar="FILE", help="Draw it too: FILE ends in .svg or .png.")
+]
+
+
+@paper.command(epilog="Example: hwflow paper fig2 --figure fig2.svg --json fig2.json")
+def fig2(
+    formats: Formats = None,
+    constants: Annotated[
+        list[float] | None, typer.Option("--c", metavar="C", help="Constant; repeat for several. By default 1 to 5.")
+    ] = None,
+    ber: Annotated[float, typer.Option("--ber", metavar="P", min=0.0, max=1.0, help="Bit error rate.")] = 0.1,
+    rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=2, help="Masks drawn for every weight.")] = 10**6,
+    msb: Annotated[
+        Literal["assume", "none"], typer.Option("--msb", help="The top exponent bit never flips, or it does.")
+    ] = "assume",
+    figure: FigureFile = None,
+    seed: options.Seed = 0,
+    json: options.Json = None,
+) -> None:
+    """Absolute error against weight value, by Monte Carlo and over all masks (figure 2)."""
+    check_json(json)
+    check_figure(figure)
+    from hwflow.formats.words import PAPER_FORMATS
+    from hwflow.paper import fig2 as study
+    from hwflow.paper.plots import fig2_plot, save
+
+    with display() as shown:
+        curves = study.fig2(
+            formats or PAPER_FORMATS, constants or study.CONSTANTS, ber, rounds, msb, seed, advance=shown.advance
+        )
+    rows = [curve.row() for curve in curves]
+    print_table(
+        f"Mean absolute error over weights of -0.5 to 0.5, BER {ber:g}, {rounds} rounds",
+        ("format", "c", "exact", "Monte Carlo", "standard error", "NaN or infinite"),
+        (
+            (
+                row["format"],
+                row["c"],
+                row["mean_exact"],
+                row["mean_monte_carlo"],
+                row["standard_error"],
+                row["non_finite"],
+            )
+            for row in rows
+        ),
+    )
+    if figure is not None:
+        save(fig2_plot(curves, ber, rounds), figure)
+    content = {"ber": ber, "rounds": rounds, "msb": msb, "rows": rows, "curves": [_points(curve) for curve in curves]}
+    save_json(json, "paper fig2", seed, content)
+
+
+@paper.command(epilog="Example: hwflow paper fig3 --model resnet18 --weights resnet18.pth --data imagenet/val")
+def fig3(
+    model: Model = "digits_cnn",
+    weights: Weights = None,
+    classes: Classes = None,
+    image_size: ImageSize = None,
+    data: options.Data = "digits",
+    labels: options.Labels = None,
+    preprocessing: options.Preprocessing = None,
+    images: options.Images = None,
+    formats: Formats = None,
+    rounds: Rounds = 10,
+    msb: MsbMode = "assume",
+    results: KeepIn = None,
+    figure: FigureFile = None,
+    seed: options.Seed = 0,
+    json: options.Json = None,
+) -> None:
+    """Accuracy against t at three bit error rates (figure 3)."""
+    network = (model, weights, classes, image_size)
+    subject = _subject(network, data, labels, preprocessing, images, rounds, seed, msb)
+    _study("fig3", subject, formats, results, figure, json)
+
+
+@paper.command(epilog="Example: hwflow paper table1 --model resnet18 --weights resnet18.pth --data imagenet/val")
+def table1(
+    model: Model = "digits_cnn",
+    weights: Weights = None,
+    classes: Classes = None,
+    image_size: ImageSize = None,
+    data: options.Data = "digits",
+    labels: options.Labels = None,
+    preprocessing: options.Preprocessing = None,
+    images: options.Images = None,
+    formats: Formats = None,
+    results: KeepIn = None,
+    seed: options.Seed = 0,
+    json: options.Json = None,
+) -> None:
+    """Accuracy without faults in every format (table I)."""
+    network = (model, weights, classes, image_size)
+    subject = _subject(network, data, labels, preprocessing, images, 1, seed)
+    _study("table1", subject, formats, results, None, json)
+
+
+@paper.command(epilog="Example: hwflow paper table2 --model alexnet --weights alexnet.pth --data imagenet/val")
+def table2(
+    model: Model = "digits_cnn",
+    weights: Weights = None,
+    classes: Classes = None,
+    image_size: ImageSize = None,
+    data: options.Data = "digits",
+    labels: options.Labels = None,
+    preprocessing: options.Preprocessing = None,
+    images: options.Images = None,
+    formats: Formats = None,
+    rounds: Rounds = 10,
+    msb: MsbMode = "assume",
+    results: KeepIn = None,
+    seed: options.Seed = 0,
+    json: options.Json = None,
+) -> None:
+    """Accuracy under faults in every format, at t = 1 and the optimum (table II)."""
+    network = (model, weights, classes, image_size)
+    subject = _subject(network, data, labels, preprocessing, images, rounds, seed, msb)
+    _study("table2", subject, formats, results, None, json)
+
+
+@paper.command(epilog="Example: hwflow paper logits --model alexnet --weights alexnet.pth --data imagenet/val")
+def logits(
+    model: Model = "digits_cnn",
+    weights: Weights = None,
+    classes: Classes = None,
+    image_size: ImageSize = None,
+    data: options.Data = "digits",
+    labels: options.Labels = None,
+    preprocessing: options.Preprocessing = None,
+    images: options.Images = None,
+    formats: Formats = None,
+    calibration: Annotated[
+        str | None, typer.Option("--calibration", metavar="DATA", help="Images for the fixed-point activation types.")
+    ] = None,
+    seed: options.UnusedSeed = 0,
+    json: options.Json = None,
+) -> None:
+    """Divide only the logits, in FP32, FP16 and fixed point (section V.C)."""
+    check_json(json)
+    from hwflow.paper import logits as study
+
+    subject = _subject((model, weights, classes, image_size), data, labels, preprocessing, images)
+    with display() as shown:
+        found = study.run_logits(subject, formats or study.FORMATS, calibration, shown.advance)
+    rows = [each.row(subject) for each in found]
+    print_table(
+        f"Top-1 accuracy of {model} without faults, {rows[0]['images']} images",
+        ("format", "compensation", "renormalised", "log2 scale", "accuracy %", "NaN or infinite", "published"),
+        (
+            (
+                row["format"],
+                row["compensation"],
+                "yes" if row["renormalised"] else "no",
+                row["log2_scale"],
+                f"{row['accuracy']:.2f}",
+                row["bad_images"],
+                row["published"],
+            )
+            for row in rows
+        ),
+    )
+    save_json(json, "paper logits", seed, {"rows": rows})
+
+
+def check_figure(path: Path | None) -> None:
+    """Refuse a ``--figure`` file that could not be written, before any long work.
+
+    Raises:
+        HwflowError: its name has another ending, or its folder is missing.
+    """
+    if path is None:
+        return
+    if path.suffix not in (".svg", ".png"):
+        raise HwflowError(f"--figure {path}: must end in .svg or .png")
+    if not path.resolve().parent.is_dir():
+        raise HwflowError(f"--figure {path}: the folder {path.resolve().parent} does not exist; make it first")
+
+
+def _subject(
+    network: tuple[str, str | None, int | None, int | None],
+    data: str,
+    labels: Path | None,
+    preprocessing: str | None,
+    images: int | None,
+    rounds: int = 1,
+    seed: int = 0,
+    msb: Msb = "assume",
+) -> Subject:
+    from hwflow.paper.studies import Subject
+
+    return Subject(*network, data, None if labels is None else str(labels), preprocessing, images, rounds, seed, msb)
+
+
+def _study(
+    name: str,
+    subject: Subject,
+    formats: list[str] | None,
+    results: Path | None,
+    figure: Path | None,
+    json: Path | None,
+) -> None:
+    check_json(json)
+    check_figure(figure)
+    from hwflow.formats.words import PAPER_FORMATS
+    from hwflow.paper.plots import fig3_plot, save
+    from hwflow.paper.studies import row, run_study
+
+    with display() as shown:
+        found = run_study(
+            name, subject, formats or PAPER_FORMATS, results=results, advance=shown.advance, step=shown.step
+        )
+    rows = [row(name, subject, each) for each in found]
+    print_accuracies(f"Top-1 accuracy of {subject.model} on {subject.data}", rows, published=subject.is_papers)
+    if figure is not None:
+        save(fig3_plot(found), figure)
+    save_json(json, f"paper {name}", subject.seed, {"rows": rows})
+
+
+def print_accuracies(title: str, rows: Iterable[dict[str, Any]], published: bool = False) -> None:
+    """Print accuracies with their intervals; ``rows`` as in the JSON."""
+    columns = ["model", "format", "t", "BER", "accuracy %", "std %", "95 % interval", "rounds", "images"]
+    print_table(
+        title,
+        columns + (["published %"] if published else []),
+        (
+            [
+                row["model"],
+                row["format"],
+                "none" if row["t"] is None else f"{row['t']:.5g}",
+                f"{row['ber']:g}",
+                f"{row['mean']:.2f}",
+                f"{row['std']:.2f}",
+                f"{row['low']:.2f} to {row['high']:.2f}",
+                row["rounds"],
+                row["images"],
+                *([row["published"]] if published else []),
+            ]
+            for row in rows
+        ),
+    )
+
+
+def _points(curve: Any) -> dict[str, Any]:
+    """A curve of figure 2 as JSON data, one element a weight."""
+    from hwflow.paper.fig2 import WEIGHTS
+
+    return {
+        "format": curve.format,
+        "c": curve.c,
+        "weight": WEIGHTS.tolist(),
+        "exact": None if curve.exact is None else curve.exact.tolist(),
+        "monte_carlo": curve.monte_carlo.tolist(),
+    }

@@ -1,0 +1,123 @@
+"""The commands of campaigns: campaign, report; and all that the command line has, with those of `paper`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hwflow.cli import _options as options
+from hwflow.cli._console import check_json, display, print_line, save_json
+from hwflow.cli.commands import app
+from hwflow.cli.paper import paper, print_accuracies
+
+if TYPE_CHECKING:
+    from hwflow.campaign import CampaignSpec, Status
+
+__all__ = ["app"]
+
+app.add_typer(paper, name="paper")
+
+
+@app.command(epilog="Example: hwflow campaign examples/digits.toml -o results.sqlite")
+def campaign(
+    results: Annotated[
+        Path, typer.Option("-o", "--output", metavar="RESULTS", help="SQLite file; taken up again if it is there.")
+    ],
+    spec: Annotated[
+        Path | None, typer.Argument(metavar="[SPEC]", help="TOML file; by default the one that RESULTS was made with.")
+    ] = None,
+    show_status: Annotated[bool, typer.Option("--status", help="Say how far RESULTS is, and run nothing.")] = False,
+    dask: Annotated[
+        str | None,
+        typer.Option("--dask", metavar="WHERE", help="local, local:N, or the tcp://HOST:PORT of a Dask scheduler."),
+    ] = None,
+    rounds: Annotated[
+        int | None, typer.Option("--rounds", metavar="N", min=1, help="Instead of the specification's.")
+    ] = None,
+    until_ci: Annotated[
+        float | None,
+        typer.Option(
+            "--until-ci", metavar="POINTS", help="Add rounds until the 95 % interval of every mean is within ± POINTS."
+        ),
+    ] = None,
+    max_rounds: Annotated[
+        int | None, typer.Option("--max-rounds", metavar="N", min=1, help="Cap of --until-ci; by default 100.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", min=0, help="Instead of the specification's.")
+    ] = None,
+    json: options.Json = None,
+) -> None:
+    """Run a sweep of fault injections; the same command resumes it, on any number of processes."""
+    check_json(json)
+    from hwflow import campaign as stage
+    from hwflow.campaign.run import stopping_of
+
+    if show_status:
+        reached = stage.status(results)
+        _print_status(results, reached)
+        save_json(json, "campaign", None, {"results": str(results), **asdict(reached)})
+        return
+    chosen = stage.load_spec(spec) if spec is not None else _stored_spec(results)
+    given: dict[str, Any] = {"rounds": rounds, "until_ci": until_ci, "max_rounds": max_rounds, "seed": seed}
+    chosen = replace(chosen, **{name: value for name, value in given.items() if value is not None})
+    with display() as shown:
+        reached = stage.run_campaign(chosen, results, dask=dask, advance=shown.advance, step=shown.step)
+    _print_status(results, reached)
+    content = {"results": str(results), **asdict(reached), "stopping": stopping_of(chosen)}
+    save_json(json, "campaign", chosen.seed, content)
+
+
+@app.command(epilog="Example: hwflow report results.sqlite -o report --csv results.csv")
+def report(
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Results file of 'hwflow campaign'.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="Folder for the page and figures; 'report' unless a table is wanted."
+        ),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Every trial as CSV.")] = None,
+    parquet: Annotated[Path | None, typer.Option("--parquet", metavar="FILE", help="Every trial as Parquet.")] = None,
+    force: options.Force = False,
+    seed: options.UnusedSeed = 0,
+    json: options.Json = None,
+) -> None:
+    """Tables and figures of a campaign, finished or not: one self-contained HTML page, CSV, Parquet."""
+    check_json(json)
+    from hwflow.campaign.export import read_results, write_csv, write_parquet
+    from hwflow.report import to_json, write_report
+
+    found = read_results(results)
+    if csv is not None:
+        write_csv(found, csv)
+        print_line(f"CSV: {csv}")
+    if parquet is not None:
+        write_parquet(found, parquet)
+        print_line(f"Parquet: {parquet}")
+    content = to_json(found)
+    print_accuracies(f"Top-1 accuracy, {results}", (row for row in content["cells"] if _whole(row)))
+    if output is not None or (csv is None and parquet is None):
+        print_line(f"page: {write_report(found, output or Path('report'), force)}")
+    save_json(json, "report", seed, {"results": str(results), **content})
+
+
+def _print_status(results: Path, reached: Status) -> None:
+    left = f", {reached.missing} trials missing" if reached.missing else ""
+    print_line(f"{results}: {reached.finished} of {reached.cells} conditions finished, {reached.trials} trials{left}")
+
+
+def _stored_spec(results: Path) -> CampaignSpec:
+    from hwflow.campaign import Store
+    from hwflow.campaign.spec import parse_spec
+
+    with Store(results) as store:
+        head = store.meta()
+    return parse_spec({**head["spec"], **head["stopping"]})
+
+
+def _whole(row: dict[str, Any]) -> bool:
+    return row["layer"] is None and row["bit"] is None

@@ -1,0 +1,126 @@
+"""Data as a command names it: the embedded digits, an ``.npz``, or a folder of images."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from hwflow.data.arrays import DIGITS, Dataset, load_data
+from hwflow.data.folders import Batch, ImageSet, flat_folder, image_folder
+from hwflow.data.imagenet import imagenet, labelled_folder
+from hwflow.data.preprocessing import CAFFE, CIFAR, IMAGENET, UNCHANGED, UNIT, Preprocessing
+from hwflow.errors import HwflowError
+
+Data = Dataset | ImageSet
+
+PRESETS: Mapping[str, Preprocessing] = {
+    "imagenet": IMAGENET,
+    "cifar": CIFAR,
+    "caffe": CAFFE,
+    "unchanged": UNCHANGED,
+    "unit": UNIT,
+}
+"""Preprocessing by the name that the commands give it."""
+LABELS = "labels.txt"
+"""A list of labels that is found without being named, in the folder of its images."""
+SMALL = 64  # pixels; networks for such images take them at their own size
+
+
+def open_data(
+    spec: str | Path,
+    split: str = "test",
+    labels: str | Path | None = None,
+    preprocessing: str | Preprocessing | None = None,
+) -> Data:
+    """Return the data that `spec` names.
+
+    Args:
+        spec: ``digits``; an ``.npz``, see `load_data`; or a folder of images: one folder a class, or flat.
+        split: which part of ``digits``.
+        labels: of a flat folder: a list for `labelled_folder`, or ImageNet's unpacked devkit. By default
+            ``labels.txt`` in the folder; without that, the images have no labels.
+        preprocessing: of a folder's images, a name in `PRESETS` or one's own; by default ``imagenet``.
+
+    Raises:
+        HwflowError: no such data or preprocessing, options that only a folder of images has, or as in
+            `load_data`, `image_folder`, `labelled_folder` and `imagenet`.
+    """
+    chosen = preset(preprocessing) if preprocessing is not None else IMAGENET
+    path = Path(spec)
+    if spec == DIGITS or not path.is_dir():
+        if labels is not None or preprocessing is not None:
+            raise HwflowError(f"{spec}: labels and preprocessing are for a folder of images, which this is not")
+        if spec != DIGITS and not path.exists():
+            raise HwflowError(f"{spec}: no such data; give {DIGITS!r}, an .npz, or a folder of images")
+        return load_data(str(spec), split)
+    if labels is not None:
+        if not Path(labels).exists():
+            raise HwflowError(f"{labels}: no such list of labels, and no devkit")
+        open_labelled = imagenet if Path(labels).is_dir() else labelled_folder
+        return open_labelled(path, labels, preprocessing=chosen)
+    if (path / LABELS).is_file():
+        return labelled_folder(path, path / LABELS, preprocessing=chosen)
+    if any(entry.is_dir() and not entry.name.startswith(".") for entry in path.iterdir()):
+        return image_folder(path, chosen)
+    return ImageSet(path.name, flat_folder(path), None, preprocessing=chosen)
+
+
+def preset(preprocessing: str | Preprocessing) -> Preprocessing:
+    """Return a preprocessing by name; HwflowError if there is none of that name."""
+    if isinstance(preprocessing, Preprocessing):
+        return preprocessing
+    if preprocessing not in PRESETS:
+        raise HwflowError(f"preprocessing {preprocessing!r} is unknown; choose one of {', '.join(PRESETS)}")
+    return PRESETS[preprocessing]
+
+
+def preset_name(preprocessing: Preprocessing) -> str:
+    """Return the first name of a preprocessing in `PRESETS`, or what it consists of."""
+    return next((name for name, known in PRESETS.items() if known == preprocessing), str(preprocessing))
+
+
+def usual_preset(shape: Sequence[int]) -> str:
+    """Return the preset that networks for images of `shape` (height, width, channels) mostly take."""
+    return "cifar" if max(shape[:2]) <= SMALL else "imagenet"
+
+
+def suited(data: Data, shape: Sequence[int]) -> Data:
+    """Return `data`, images of a folder with the preset of `usual_preset`."""
+    return replace(data, preprocessing=preset(usual_preset(shape))) if isinstance(data, ImageSet) else data
+
+
+def some(data: Data, count: int | None) -> Data:
+    """Return `count` images: the first of an array, evenly spread over a folder; None for all.
+
+    Raises:
+        HwflowError: there are fewer, or `count` is below 1.
+    """
+    if count is None:
+        return data
+    return data.spread(count) if isinstance(data, ImageSet) else data.head(count)
+
+
+def drawn(data: Data, count: int, seed: int) -> Data:
+    """Return `count` images drawn at random and in order, without labels; all if there are no more."""
+    size = len(data)
+    chosen = np.arange(size)
+    if count < size:
+        chosen = np.sort(np.random.default_rng(seed).choice(size, count, replace=False))
+    if isinstance(data, ImageSet):
+        return replace(data, files=tuple(data.files[index] for index in chosen), labels=None)
+    return Dataset(data.name, data.images[chosen], None)
+
+
+def batches(data: Data, size: int) -> Iterator[Batch]:
+    """Yield batches of up to `size` images; of a folder, only one batch is in memory.
+
+    Raises:
+        HwflowError: as in `ImageSet.batches`.
+    """
+    if isinstance(data, ImageSet):
+        yield from data.batches(size)
+        return
+    for start in range(0, len(data), size):
+        part = slice(start, start + size)
+        yield Batch(data.images[part], None if data.labels is None else data.labels[part], ())

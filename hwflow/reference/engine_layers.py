@@ -1,0 +1,227 @@
+"""Weight layers on compiled kernels: their packed weights, the proof of exactness, and faults in place."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hwflow.fixed import FixedType
+from hwflow.graph import Affine, Conv2D, Graph, IntArray, WeightLayer, Window
+from hwflow.memory import layer_bias_type
+from hwflow.reference.kernels.binding import LANES, Array, Geometry, Kernels, empty
+from hwflow.reference.kernels.epilogue import FLOAT64, INT32, Epilogue, NotCompiled, Step, Storage, lowest
+from hwflow.reference.kernels.packing import Packed, PackedWinograd
+
+K_BLOCK = 640
+"""Products summed at a time: a panel's weights for them, 20 KiB, stay in the first-level cache."""
+
+WINOGRAD_CHANNELS = 16
+"""Below it, transforming costs more than the products that it saves."""
+
+Undo = Callable[[], None]
+
+
+def magnitude(type_: FixedType) -> int:
+    """The largest absolute code of a type."""
+    return max(-lowest(type_), type_.max_code)
+
+
+class CompiledLayer(ABC):
+    """One weight layer.
+
+    Attributes:
+        bias: what is added to the sums of stored codes, ``(out or more,)`` in accumulator codes.
+
+    Its sum is bounded by the types alone, so that no flipped bit can exceed the bound: n products of the
+    largest weight and the largest input, plus the largest bias.
+
+    Raises:
+        NotCompiled: its types are too wide for the kernels.
+    """
+
+    bias: IntArray
+
+    def __init__(self, kernels: Kernels, node: WeightLayer, x: FixedType) -> None:
+        assert node.accum is not None and node.weight.type is not None
+        self.kernels, self.node, self.accum = kernels, node, node.accum
+        self.weight_type = node.weight.type
+        self.source = Storage.of(x)
+        if self.source.wide or magnitude(self.weight_type) > 1 << 15 or self.weight_type.max_code >= 1 << 15:
+            raise NotCompiled(f"inputs or weights of {node.name} need more than 16 bits")
+        bias = layer_bias_type(node)
+        left = node.accum.fraction - bias.fraction
+        largest_bias = magnitude(bias) << left if left >= 0 else magnitude(node.accum)
+        self.magnitude = node.n_in * magnitude(self.weight_type) * magnitude(x) + largest_bias
+        if self.magnitude > node.accum.max_code:
+            raise NotCompiled(f"{node.name} may overflow its accumulator {node.accum}")
+        self.stored = (lowest(x) - self.source.offset, x.max_code - self.source.offset)
+
+    @abstractmethod
+    def clean(self, inputs: IntArray, outputs: IntArray) -> IntArray:
+        """The codes that the weights between ``inputs`` and ``outputs`` have now."""
+
+    @abstractmethod
+    def change(self, inputs: IntArray, outputs: IntArray, codes: IntArray) -> Undo:
+        """Give some weights other codes; the result takes it back."""
+
+    def bias_codes(self, codes: IntArray) -> IntArray:
+        """Bias codes in the accumulator's LSB."""
+        return self.accum.cast(codes, layer_bias_type(self.node))
+
+    def change_bias(self, outputs: IntArray, codes: IntArray) -> Undo:
+        """Give some biases other codes; the result takes it back."""
+        difference = self.bias_codes(codes) - self.bias_codes(self.node.bias.codes[outputs])
+        self.bias[outputs] += difference
+
+        def undo() -> None:
+            self.bias[outputs] -= difference
+
+        return undo
+
+
+class MatrixLayer(CompiledLayer):
+    """A convolution or a dense layer: int16 products in pairs, summed in int32.
+
+    Exact because (a) if the result, bias and rounding constant included, fits int32, all sums may be
+    taken modulo 2^32; (b) else products are summed in blocks, each of which spans fewer than 2^32
+    values and starts so that they all fit int32, and blocks in float64, which is exact below 2^53.
+    """
+
+    def __init__(self, kernels: Kernels, graph: Graph, node: WeightLayer) -> None:
+        source = graph.inputs_of(node)[0]
+        x = source.resolved
+        super().__init__(kernels, node, x)
+        window = node.window if isinstance(node, Conv2D) else Window(kernel=(1, 1))
+        one = (1, 1) if len(source.shape) == 1 else ()
+        self.geometry = Geometry((*one, *source.shape), (*one, *node.shape), window)
+        codes = node.weight.codes.reshape(node.n_in, node.n_out)
+        self.packed = Packed(codes)
+        self.bias = np.zeros(self.packed.panels * LANES, dtype=np.int64)
+        self.bias[: node.n_out] = self.bias_codes(node.bias.codes) + self.source.offset * codes.sum(axis=0)
+        self.winograd = PackedWinograd(codes, source.shape[-1]) if self._winograd_is_exact(x) else None
+
+    def _winograd_is_exact(self, x: FixedType) -> bool:
+        """Whether transformed operands fit int16 and 4 times the result int32: sums are taken modulo 2^32."""
+        window, weight = self.geometry.window, magnitude(self.weight_type)
+        channels = self.geometry.input[-1]
+        return (
+            (window.kernel, window.strides) == ((3, 3), (1, 1))
+            and channels % 2 == 0
+            and min(channels, self.node.n_out) >= WINOGRAD_CHANNELS
+            and self.source.offset == 0
+            and 4 * magnitude(x) < 1 << 15
+            and PackedWinograd.GROWTH * weight < 1 << 15
+            and 4 * self.node.n_in * weight * magnitude(x) < 1 << 31
+        )
+
+    def runner(self, steps: list[Step], out: Storage, shape: tuple[int, ...]) -> Callable[[list[Array]], Array]:
+        """The layer and what follows it, as a function of ``[x]``."""
+        end = Epilogue(steps, self.magnitude, self.node.n_out, out)
+        arguments = self._block(end)
+        blocks = 0
+
+        def run(sources: list[Array]) -> Array:
+            result = empty((len(sources[0]), *shape), out)
+            geometry = self.geometry.struct(len(result), pad_value=-self.source.offset, **arguments)
+            if self.winograd is not None:
+                self.kernels.winograd(geometry, sources[0], self.winograd.array, self.bias, end, result)
+                return result
+            bias = self.bias - blocks * arguments["block_start"]
+            self.kernels.weight_layer(geometry, sources[0], self.packed.array, bias, end, result)
+            return result
+
+        blocks = self.kernels.k_blocks(self.geometry.struct(1, **arguments))
+        return run
+
+    def _block(self, end: Epilogue) -> dict[str, int]:
+        """How many products are summed in int32 at a time, and from what value."""
+        weights = (lowest(self.weight_type), self.weight_type.max_code)
+        products = [w * x for w in weights for x in self.stored]
+        low, high = min(products), max(products)
+        n = 2 * self.packed.pairs
+        if end.path == INT32 or n * max(-low, high) < 1 << 31:
+            return {"k_block": K_BLOCK, "block_start": 0, "wide": 0}
+        limit = min(K_BLOCK, ((1 << 32) - 1) // (high - low) // 2 * 2)
+        if limit < 2 or n * max(-low, high) + self.magnitude >= 1 << (52 if end.path == FLOAT64 else 53):
+            raise NotCompiled(f"{self.node.name}: its sums need too many bits")
+        return {"k_block": limit, "block_start": min(0, (1 << 31) - 1 - limit * high), "wide": 1}
+
+    def clean(self, inputs: IntArray, outputs: IntArray) -> IntArray:
+        """The codes, read off the packed weights."""
+        codes: IntArray = self.packed.array.reshape(-1)[self.packed.places(inputs, outputs)].astype(np.int64)
+        return codes
+
+    def change(self, inputs: IntArray, outputs: IntArray, codes: IntArray) -> Undo:
+        """Write codes and all that derives from them: bias and transformed filters."""
+        flat, places = self.packed.array.reshape(-1), self.packed.places(inputs, outputs)
+        old = flat[places]
+        difference = codes - old
+        flat[places] = codes
+        offset = self.source.offset
+        if offset:
+            np.add.at(self.bias, outputs, offset * difference)
+        transformed = None if self.winograd is None else self._change_winograd(inputs, outputs, difference)
+
+        def undo() -> None:
+            flat[places] = old
+            if offset:
+                np.subtract.at(self.bias, outputs, offset * difference)
+            if transformed is not None:
+                transformed()
+
+        return undo
+
+    def _change_winograd(self, inputs: IntArray, outputs: IntArray, difference: IntArray) -> Undo:
+        assert self.winograd is not None
+        taps, channels = np.divmod(inputs, self.winograd.channels)
+        flat = self.winograd.array.reshape(-1)
+        places = self.winograd.places(channels, outputs).reshape(-1)
+        added = (self.winograd.change(taps) * difference).astype(np.int16).reshape(-1)
+        np.add.at(flat, places, added)  # several taps of a filter may change
+        return lambda: np.subtract.at(flat, places, added)
+
+
+class AffineLayer(CompiledLayer):
+    """One product a channel: exact in int32 if the epilogue's bound says so, else in int64."""
+
+    def __init__(self, kernels: Kernels, graph: Graph, node: Affine) -> None:
+        super().__init__(kernels, node, graph.inputs_of(node)[0].resolved)
+        self.weights: IntArray = np.ascontiguousarray(node.weight.codes[0])
+        self.bias = np.ascontiguousarray(self.bias_codes(node.bias.codes))
+
+    def runner(self, steps: list[Step], out: Storage, shape: tuple[int, ...]) -> Callable[[list[Array]], Array]:
+        """The layer and what follows it, as a function of ``[x]``."""
+        end = Epilogue(steps, self.magnitude, self.node.n_out, out)
+
+        def run(sources: list[Array]) -> Array:
+            result = empty((len(sources[0]), *shape), out)
+            self.kernels.affine(sources[0], self.source.offset, self.weights, self.bias, end, result)
+            return result
+
+        return run
+
+    def clean(self, inputs: IntArray, outputs: IntArray) -> IntArray:
+        """The codes, read off the packed weights."""
+        return self.weights[outputs]
+
+    def change(self, inputs: IntArray, outputs: IntArray, codes: IntArray) -> Undo:
+        """Write codes and all that derives from them: bias and transformed filters."""
+        old = self.weights[outputs]
+        self.weights[outputs] = codes
+
+        def undo() -> None:
+            self.weights[outputs] = old
+
+        return undo
+
+
+def compile_layer(kernels: Kernels, graph: Graph, node: WeightLayer) -> Any:
+    """The compiled form of a weight layer.
+
+    Raises:
+        NotCompiled: no kernel is exact for its types.
+    """
+    return AffineLayer(kernels, graph, node) if isinstance(node, Affine) else MatrixLayer(kernels, graph, node)

@@ -1,0 +1,186 @@
+"""Nodes without weights on compiled kernels: each function proves a bound and returns what runs the node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from hwflow.fixed import FixedType
+from hwflow.graph import (
+    Add,
+    AveragePool2D,
+    Concatenate,
+    GlobalAveragePool2D,
+    Graph,
+    MaxPool2D,
+    Node,
+    ReLU,
+    Rescale,
+    Window,
+)
+from hwflow.reference.engine_layers import magnitude
+from hwflow.reference.kernels import Kernels
+from hwflow.reference.kernels.binding import CHUNK, Array, Geometry, empty
+from hwflow.reference.kernels.epilogue import Cast, Epilogue, Multiply, NotCompiled, Relu, Step, Storage, cast
+
+Run = Callable[[list[Array]], Array]
+"""Stored arrays of the inputs to the stored array of the output."""
+
+
+def elementwise(node: ReLU | Rescale, source: FixedType) -> list[Step]:
+    """What a ReLU or a multiplication does to codes of ``source``."""
+    if isinstance(node, ReLU):
+        return [Relu(), *cast(source, node.resolved)]
+    factor, codes = node.factor.type, node.factor.codes
+    assert factor is not None
+    product = FixedType(source.width + factor.width, source.integer + factor.integer, source.signed)
+    if product == node.resolved:
+        return [Multiply(codes, factor)]
+    if (codes == 1).all():
+        narrow = FixedType(source.width, source.width - product.fraction, source.signed)
+        return [Cast(narrow, node.resolved)]
+    return [Multiply(codes, factor), Cast(product, node.resolved)]
+
+
+def followers(group: Sequence[Node]) -> list[Step]:
+    """The same of the ReLUs and multiplications that follow the first node of a group."""
+    steps: list[Step] = []
+    for before, node in pairwise(group):
+        assert isinstance(node, ReLU | Rescale)
+        steps += elementwise(node, before.resolved)
+    return steps
+
+
+def map_elements(
+    kernels: Kernels, source: Storage, type_: FixedType, steps: list[Step], out: Storage, shape: tuple[int, ...]
+) -> Run:
+    """Steps alone, element by element; no bound but the type's own."""
+    end = Epilogue(steps, magnitude(type_), shape[-1], out)
+
+    def run(x: list[Array]) -> Array:
+        result = empty((len(x[0]), *shape), out)
+        kernels.map(x[0].reshape(result.shape), source, end, result)
+        return result
+
+    return run
+
+
+def add(
+    kernels: Kernels,
+    node: Add,
+    inputs: list[FixedType],
+    sources: list[Storage],
+    after: list[Step],
+    out: Storage,
+    shape: tuple[int, ...],
+) -> Run:
+    """The sum needs one bit more than the wider of its aligned inputs; that is the bound."""
+    if any(source.wide for source in sources):
+        raise NotCompiled(f"{node.name}: an input needs more than 16 bits")
+    a, b = inputs
+    fraction = max(a.fraction, b.fraction)
+    integer = max(each.integer + (not each.signed) for each in inputs) + 1
+    left = [fraction - each.fraction for each in inputs]
+    if max(left) > 40:
+        raise NotCompiled(f"{node.name}: its inputs are {max(left)} bits apart")
+    full = FixedType(integer + fraction, integer)
+    bound = sum(magnitude(each) << shift for each, shift in zip(inputs, left, strict=True))
+    if any(isinstance(step, Multiply) and step.codes.size > 1 for step in after):
+        raise NotCompiled(f"{node.name}: the kernel of a sum does not know channels")
+    end = Epilogue([*cast(full, node.resolved), *after], bound, CHUNK, out)
+
+    def run(x: list[Array]) -> Array:
+        result = empty((len(x[0]), *shape), out)
+        kernels.add(x[0], (sources[0].offset, left[0]), x[1], (sources[1].offset, left[1]), end, result)
+        return result
+
+    return run
+
+
+def concatenate(
+    kernels: Kernels, node: Concatenate, inputs: list[FixedType], sources: list[Storage], out: Storage
+) -> Run:
+    """Copies, cast where the types differ."""
+    casts: list[Run | None] = []
+    for type_, source in zip(inputs, sources, strict=True):
+        steps = cast(type_, node.resolved)
+        if not steps and source == out:
+            casts.append(None)
+            continue
+        end = Epilogue(steps, magnitude(type_), 0, out)
+
+        def convert(x: list[Array], source: Storage = source, end: Epilogue = end) -> Array:
+            result = empty(x[0].shape, out)
+            kernels.map(x[0], source, end, result)
+            return result
+
+        casts.append(convert)
+
+    def run(x: list[Array]) -> Array:
+        parts = [each if convert is None else convert([each]) for each, convert in zip(x, casts, strict=True)]
+        return np.concatenate(parts, axis=-1)
+
+    return run
+
+
+def max_pool(
+    kernels: Kernels,
+    graph: Graph,
+    node: MaxPool2D,
+    type_: FixedType,
+    source: Storage,
+    after: list[Step],
+    out: Storage,
+    shape: tuple[int, ...],
+) -> Run:
+    """Maxima of stored codes, cast afterwards; there is nothing that could overflow."""
+    if source.wide:
+        raise NotCompiled(f"{node.name}: its input needs more than 16 bits")
+    if type_.signed and type_.min_code != -(1 << (type_.width - 1)) and any(node.window.padding):
+        raise NotCompiled(f"{node.name}: padding of {type_} could win against its lowest code")
+    geometry = Geometry(graph.inputs_of(node)[0].shape, node.shape, node.window)
+    steps = [*cast(type_, node.resolved), *after]
+    convert = map_elements(kernels, source, type_, steps, out, shape) if steps or source != out else None
+
+    def run(x: list[Array]) -> Array:
+        result = empty((len(x[0]), *node.shape), source)
+        kernels.max_pool(geometry.struct(len(result)), x[0], result)
+        return result if convert is None else convert([result])
+
+    return run
+
+
+def average_pool(
+    kernels: Kernels,
+    graph: Graph,
+    node: AveragePool2D | GlobalAveragePool2D,
+    type_: FixedType,
+    source: Storage,
+    after: list[Step],
+    out: Storage,
+    shape: tuple[int, ...],
+) -> Run:
+    """Sums of at most 2^31 codes of 16 bits, aligned to the accumulator; exact in int64."""
+    if source.wide or node.accum is None:
+        raise NotCompiled(f"{node.name}: its input needs more than 16 bits")
+    image = graph.inputs_of(node)[0].shape
+    window = node.window if isinstance(node, AveragePool2D) else Window(kernel=(image[0], image[1]))
+    left = node.accum.fraction - type_.fraction
+    positions = window.kernel[0] * window.kernel[1]
+    if left < 0 or (positions * magnitude(type_) << left) >= 1 << 60:
+        raise NotCompiled(f"{node.name}: its sums need more than 60 bits")
+    rows_columns = node.shape[:2] if isinstance(node, AveragePool2D) else (1, 1)
+    geometry = Geometry(image, (*rows_columns, node.shape[-1]), window)
+    bound = magnitude(type_) << left
+    if bound > node.accum.max_code + 1:
+        raise NotCompiled(f"{node.name}: a mean may overflow {node.accum}")
+    end = Epilogue([*cast(node.accum, node.resolved), *after], bound, node.shape[-1], out)
+
+    def run(x: list[Array]) -> Array:
+        result = empty((len(x[0]), *shape), out)
+        kernels.average_pool(geometry.struct(len(result)), x[0], source.offset, left, end, result)
+        return result
+
+    return run

@@ -1,0 +1,76 @@
+"""Writing the report: a folder with the page, its figures as files, and its numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hwflow.campaign.export import Results
+from hwflow.files import FolderKind, json_text, new_folder
+from hwflow.report.figures import Figure, report_figures
+from hwflow.report.tables import to_json
+from hwflow.version import __version__
+
+REPORT = FolderKind("report", "report.json", "hwflow-report")
+PAGE = "report.html"
+_TEMPLATE = Path(__file__).with_name("page.html")
+
+
+def write_report(results: Results, output: str | Path, force: bool = False) -> Path:
+    """Write ``report.html``, which needs no other file, ``report.json`` and ``figures/`` (SVG, PNG).
+
+    Returns:
+        The page.
+
+    Raises:
+        HwflowError: the folder exists, or cannot be written.
+    """
+    output = Path(output)
+    data = to_json(results)
+    figures = report_figures(results)
+    with new_folder(output, REPORT, force) as folder:
+        (folder / PAGE).write_text(render(data, figures), encoding="utf-8")
+        (folder / REPORT.manifest).write_text(
+            json_text({"format": REPORT.format, "hwflow": __version__, **data}), encoding="utf-8"
+        )
+        (folder / "figures").mkdir()
+        for figure in figures:
+            (folder / "figures" / f"{figure.name}.svg").write_text(figure.svg, encoding="utf-8")
+            (folder / "figures" / f"{figure.name}.png").write_bytes(figure.png)
+    return output / PAGE
+
+
+def render(data: dict[str, Any], figures: list[Figure]) -> str:
+    """The page as HTML."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["number"] = _number
+    environment.filters["percent"] = lambda value: f"{value:.2f}"
+    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    spec = data["spec"]
+    return template.render(
+        **data,
+        figures=[(figure, _unique_ids(figure)) for figure in figures],
+        names=", ".join(model["name"] for model in spec["models"]),
+        spec_text=json.dumps(spec, indent=2),
+    )
+
+
+def _unique_ids(figure: Figure) -> str:
+    """The drawing, with ids that no other drawing of the page has."""
+    prefix = f"{figure.name}-"
+    return (
+        figure.svg.replace(' id="', f' id="{prefix}')
+        .replace('href="#', f'href="#{prefix}')
+        .replace("url(#", f"url(#{prefix}")
+    )
+
+
+def _number(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)

@@ -1,0 +1,280 @@
+"""Campaigns: trials that can be replayed, stores that survive, rules that stop."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pyarrow.parquet
+import pytest
+
+from hwflow.campaign import Store, run_campaign, status
+from hwflow.campaign.export import COLUMNS, comparisons, read_results, rows, write_parquet
+from hwflow.campaign.plan import cells, seed_of
+from hwflow.campaign.run import plan_of
+from hwflow.campaign.spec import parse_spec
+from hwflow.campaign.statistics import Stopping
+from hwflow.campaign.store import Trial
+from hwflow.campaign.trials import Runner, prepare
+from hwflow.errors import HwflowError
+from tests.campaign.conftest import SPEC, csv_of, toml
+
+
+def command(folder, results, **changes):
+    """The command of a campaign, for a process of its own."""
+    path = folder / "spec.toml"
+    path.write_text(toml({**SPEC, **changes}))
+    return [sys.executable, "-m", "hwflow", "campaign", str(path), "-o", str(results)]
+
+
+def wait_for(results, trials, process):
+    """Wait until a running campaign has stored some trials."""
+    for _ in range(1200):
+        if results.exists():
+            try:
+                if status(results).trials >= trials:
+                    return
+            except HwflowError:
+                pass  # its head is not written yet
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    raise AssertionError("the campaign stores nothing")
+
+
+def test_every_condition_is_there(finished):
+    results = read_results(finished)
+    head = results.head
+    assert status(finished).missing == 0
+    assert [each.cell.to_json() for each in results.cells] == head["plan"]
+    assert len(results.cells) == 2 * 2 * 3
+    assert all(len(each.trials) == (4 if each.cell.ber else 1) for each in results.cells)
+    assert set(head["hashes"]["digits_cnn"]) == {"model", "data"}
+    scaled, unscaled = (results.find(format="ap_fixed<8,3>", t=t, ber=1e-2)[0] for t in ("optimal", "none"))
+    assert scaled.summary.mean > unscaled.summary.mean + 20
+
+
+def test_any_trial_can_be_replayed_alone(finished, spec):
+    runner = Runner(prepare(spec))
+    with Store(finished) as store:
+        plan, stored = plan_of(store.meta()), store.trials()
+    for index in (11, 4, 0):
+        trial = stored[index][-1]
+        assert runner.run(index, plan[index], trial.round) == trial
+
+
+def test_protections_meet_the_same_faults(finished):
+    results = read_results(finished)
+    first, second = (results.find(format="fp16", t=t, ber=1e-3)[0].trials for t in ("none", "optimal"))
+    assert [(trial.seed, trial.flips) for trial in first] == [(trial.seed, trial.flips) for trial in second]
+    assert len({trial.seed for each in results.cells for trial in each.trials if each.cell.ber}) == 2 * 4
+    assert {(each.first.t, each.second.t) for each in comparisons(results)} == {("none", "optimal")}
+
+
+def test_seeds_depend_on_their_own_coordinates_only(spec):
+    cell = cells(spec, {"digits_cnn": []})[1]
+    more = replace(spec, rounds=50, formats=("fp32",), ber=(0.5, 1e-3), images=3)
+    assert seed_of(spec, cell, 2) == seed_of(more, cell, 2)
+    assert seed_of(spec, cell, 2) != seed_of(spec, cell, 3)
+    assert seed_of(spec, cell, 2) != seed_of(replace(spec, seed=4), cell, 2)
+    assert seed_of(spec, cell, 2) != seed_of(spec, replace(cell, ber=2e-3), 2)
+
+
+def test_killed_at_any_moment_and_resumed(tmp_path, finished):
+    results = tmp_path / "killed.sqlite"
+    process = subprocess.Popen(command(tmp_path, results, rounds=400), stderr=subprocess.PIPE, text=True)
+    wait_for(results, 5, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    kept = status(results).trials
+    assert kept >= 5
+    before = read_results(results)
+    assert not before.cells[-1].complete
+    # Rounds may be fewer than before: the same trials, cut.
+    reached = run_campaign(parse_spec(SPEC), results)
+    assert reached.missing == 0
+    assert reached.trials >= kept
+    assert csv_of(results) == csv_of(shutil.copy(finished, tmp_path / "once.sqlite"))
+
+
+def test_two_processes_share_one_file(tmp_path, finished):
+    results = tmp_path / "shared.sqlite"
+    line = command(tmp_path, results)
+    both = [subprocess.Popen(line, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in both:
+        assert process.wait(120) == 0, process.stderr.read()
+        process.stderr.close()
+    assert csv_of(results) == csv_of(shutil.copy(finished, tmp_path / "once.sqlite"))
+    with sqlite3.connect(results) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_killed_dask_worker_loses_nothing(tmp_path, finished):
+    from distributed import LocalCluster
+
+    results = tmp_path / "dask.sqlite"
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs="CRITICAL") as cluster:
+        victims = [cluster.workers[0].process.pid]
+
+        def advance(done, _total, _name):
+            if done >= 3 and victims:
+                os.kill(victims.pop(), signal.SIGKILL)
+
+        reached = run_campaign(parse_spec(SPEC), results, dask=cluster.scheduler_address, advance=advance)
+    assert not victims
+    assert reached.missing == 0
+    assert csv_of(results) == csv_of(shutil.copy(finished, tmp_path / "once.sqlite"))
+
+
+def test_rounds_are_added_until_the_interval_is_narrow(tmp_path):
+    spec = parse_spec({**SPEC, "formats": ["ap_fixed<8,3>"], "rounds": 3, "until_ci": 4.0, "max_rounds": 12})
+    run_campaign(spec, tmp_path / "r.sqlite")
+    results = read_results(tmp_path / "r.sqlite")
+    counts = {each.cell.label + str(each.cell.ber): len(each.trials) for each in results.cells}
+    assert len(set(counts.values())) > 2
+    for each in results.cells:
+        if each.cell.ber:
+            assert each.summary.half_width <= 4.0 or len(each.trials) == 12
+
+
+def test_rounds_that_ran_ahead_change_nothing():
+    rule = Stopping(3, until_ci=1.0, max_rounds=10)
+    assert rule.enough([90.0, 91.0]) is None
+    assert rule.enough([90.0, 90.1, 90.0]) == 3
+    assert rule.enough([90.0, 90.1, 90.0, 10.0, 99.0]) == 3
+    assert rule.enough([10.0, 90.0, 10.0, 90.0]) is None
+    assert rule.enough([10.0, 90.0] * 6) == 10
+
+
+def test_faults_in_one_layer_or_bit(tmp_path):
+    spec = parse_spec(
+        {
+            **SPEC,
+            "formats": ["ap_fixed<8,3>"],
+            "t": "optimal",
+            "ber": 1e-2,
+            "rounds": 2,
+            "where": ["all", "layers", "bits"],
+        }
+    )
+    run_campaign(spec, tmp_path / "r.sqlite")
+    results = read_results(tmp_path / "r.sqlite")
+    (whole,) = results.find(ber=1e-2, layer=None, bit=None)
+    by_layer = [each for each in results.cells if each.cell.layer]
+    by_bit = [each for each in results.cells if each.cell.bit is not None]
+    assert len(by_layer) == 7
+    assert [each.cell.bit for each in by_bit] == list(range(8))
+    for group in (by_layer, by_bit):
+        assert sum(each.trials[0].flips for each in group) == whole.trials[0].flips
+    assert by_bit[7].summary.mean < by_bit[0].summary.mean
+
+
+def test_the_exact_reference_executor(tmp_path):
+    spec = parse_spec({**SPEC, "formats": "ap_fixed<8,3>", "ber": 1e-2, "rounds": 2, "executor": "reference"})
+    run_campaign(spec, tmp_path / "r.sqlite")
+    results = read_results(tmp_path / "r.sqlite")
+    means = {(each.cell.t, each.cell.ber): each.summary.mean for each in results.cells}
+    assert means["none", 0.0] > 95
+    assert means["optimal", 0.0] > 95
+    assert means["optimal", 1e-2] > means["none", 1e-2] + 20
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {"model": "asymmetric", "up": 1.0, "down": 0.0},
+        {"model": "stuck-at", "ones": 1.0},
+        {"model": "clustered", "interleave": 2, "layers": ["block*"]},
+    ],
+    ids=lambda faults: faults["model"],
+)
+def test_fault_models(tmp_path, faults):
+    spec = parse_spec({**SPEC, "formats": "ap_fixed<8,3>", "t": "optimal", "ber": 1e-2, "rounds": 1, "faults": faults})
+    run_campaign(spec, tmp_path / "r.sqlite")
+    clean, faulted = read_results(tmp_path / "r.sqlite").cells
+    assert 100 < faulted.trials[0].flips < 1000
+    assert faulted.summary.mean <= clean.summary.mean
+
+
+def test_the_side_memory_is_reported(tmp_path):
+    spec = parse_spec({**SPEC, "formats": "fp16", "t": [8.0], "ber": 1e-3, "rounds": 1, "msb": "sparse"})
+    run_campaign(spec, tmp_path / "r.sqlite")
+    clean, faulted = read_results(tmp_path / "r.sqlite").cells
+    side_bits = faulted.trials[0].side_bits
+    assert side_bits > 0
+    assert side_bits % (32 + 16) == 0
+    assert clean.summary.mean > 95  # lossless
+
+
+def test_physics_gives_bit_error_rates():
+    spec = parse_spec({"physics": {"cross_section": 1e-14, "flux": 1e5, "scrub_interval": [10, 1000]}})
+    assert spec.ber == (pytest.approx(1e-8, rel=1e-4), pytest.approx(1e-6, rel=1e-4))
+
+
+def test_parquet_and_csv_hold_the_same(finished, tmp_path):
+    results = read_results(finished)
+    write_parquet(results, tmp_path / "r.parquet")
+    table = pyarrow.parquet.read_table(tmp_path / "r.parquet")
+    assert tuple(table.column_names) == COLUMNS
+    assert [tuple(row.values()) for row in table.to_pylist()] == list(rows(results))
+
+
+class TestRefusal:
+    def test_another_specification(self, finished, spec, tmp_path):
+        copy = shutil.copy(finished, tmp_path / "r.sqlite")
+        with pytest.raises(HwflowError, match=r"another campaign, its 'ber'.*remove"):
+            run_campaign(replace(spec, ber=(1e-4,)), copy)
+        assert run_campaign(replace(spec, rounds=2), copy).missing == 0
+
+    def test_another_model_or_data(self, finished, spec, tmp_path):
+        for what in ("model", "data"):
+            copy = shutil.copy(finished, tmp_path / f"{what}.sqlite")
+            with Store(copy) as store:
+                hashes = store.meta()["hashes"]
+                hashes["digits_cnn"][what] = "0" * 64
+                store.put("hashes", hashes)
+            with pytest.raises(HwflowError, match=f"another {what}"):
+                run_campaign(spec, copy)
+
+    def fill(self, store):
+        for round_ in range(10_000):
+            store.add(Trial(0, round_, 1, 0, 0, 0, 1, 1))
+
+    def test_a_full_disk_loses_nothing(self, tmp_path):
+        with Store(tmp_path / "r.sqlite", create=True) as store:
+            store.begin({})
+            store._connection.execute("PRAGMA max_page_count = 8")
+            with pytest.raises(HwflowError, match="full; what is stored is intact"):
+                self.fill(store)
+            assert len(store.trials()[0]) > 10
+
+    def test_files_that_are_no_results(self, tmp_path):
+        (tmp_path / "text").write_text("not a database, but long enough to look at. " * 50)
+        with pytest.raises(HwflowError, match="not a database"):
+            Store(tmp_path / "text")
+        sqlite3.connect(tmp_path / "other").execute("CREATE TABLE x (y)").connection.close()
+        with pytest.raises(HwflowError, match="not a results file"):
+            Store(tmp_path / "other")
+        with pytest.raises(HwflowError, match="no such results file"):
+            Store(tmp_path / "missing")
+        with pytest.raises(HwflowError, match="does not exist"):
+            Store(tmp_path / "no" / "folder", create=True)
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root writes read-only files")
+    def test_a_read_only_file(self, finished, spec, tmp_path):
+        copy = shutil.copy(finished, tmp_path / "r.sqlite")
+        os.chmod(copy, 0o444)
+        with pytest.raises(HwflowError, match="readonly"):
+            run_campaign(replace(spec, rounds=5), copy)
+
+
+def test_the_head_is_json(finished):
+    with Store(finished) as store:
+        head = store.meta()
+    assert json.loads(json.dumps(head)) == head
+    assert head["spec"]["seed"] == 3
+    assert head["layers"][0]["layer"] == "conv1"

@@ -1,0 +1,178 @@
+"""Layers that hwflow reads its own way: zero padding, batch normalisation that stays, concatenation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hwflow.errors import HwflowError
+from hwflow.faults import sample_ber
+from hwflow.firmware import CsimExecutor, generate, read_keras
+from hwflow.graph import Affine, AveragePool2D, Concatenate, Conv2D, Graph, MaxPool2D
+from hwflow.hardening import HardenOptions, harden
+from hwflow.memory import memories
+from hwflow.models._tf import tensorflow
+from hwflow.reference import IntegerExecutor, RealExecutor
+from hwflow.reuse import choose_reuse
+from hwflow.scaling import ScalingOptions
+
+Tensor = Any
+
+
+def padded() -> Any:
+    """Zero padding before every kind of window, even and uneven, one padding read twice, a dense block."""
+    layers = tensorflow().keras.layers
+    image = layers.Input((9, 8, 2), name="image")
+    x = layers.ZeroPadding2D(((2, 1), (0, 3)), name="pad0")(image)
+    x = layers.Conv2D(4, 3, strides=2, name="conv0")(x)
+    x = layers.BatchNormalization(name="norm0")(x)
+    x = layers.Activation("relu", name="relu0")(x)
+    x = layers.ZeroPadding2D(1, name="pad1")(x)
+    pool = layers.MaxPooling2D(3, strides=2, name="pool")(x)
+    twin = layers.Conv2D(3, 3, strides=2, name="twin")(x)
+    x = layers.Concatenate(name="concat0")([pool, twin])
+    new = layers.Activation("relu", name="relu1")(layers.BatchNormalization(name="norm1")(x))
+    new = layers.Conv2D(2, 3, padding="same", name="conv1")(new)
+    x = layers.Concatenate(name="concat1")([x, new])
+    x = layers.ZeroPadding2D(((1, 0), (0, 1)), name="pad2")(x)
+    x = layers.ZeroPadding2D(((0, 1), (0, 0)), name="pad3")(x)
+    x = layers.AveragePooling2D(2, strides=1, name="mean")(x)
+    x = layers.Conv2D(4, 1, name="point")(layers.ZeroPadding2D(((0, 1), (1, 0)), name="pad4")(x))
+    x = layers.Flatten(name="flatten")(x)
+    return randomised(tensorflow().keras.Model(image, layers.Dense(3, name="logits")(x), name="padded"))
+
+
+def randomised(model: Any) -> Any:
+    rng = np.random.default_rng(1)
+    for layer in model.layers:
+        arrays = [rng.normal(0, 0.4, array.shape) for array in layer.get_weights()]
+        if arrays and "norm" in layer.name:
+            arrays[0], arrays[3] = rng.uniform(0.2, 2, arrays[0].shape), rng.uniform(0.3, 2, arrays[3].shape)
+        layer.set_weights(arrays)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return padded()
+
+
+@pytest.fixture(scope="module")
+def graph(model: Any) -> Graph:
+    return read_keras(model)
+
+
+def images(count: int) -> np.ndarray:
+    return np.random.default_rng(2).uniform(-1, 1, (count, 9, 8, 2))
+
+
+def test_the_graph_computes_what_keras_does(model: Any, graph: Graph) -> None:
+    expected = model.predict(images(8), verbose=0)
+    np.testing.assert_allclose(RealExecutor(graph).run(images(8)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_padding_becomes_part_of_the_windows(graph: Graph) -> None:
+    assert not [node for node in graph if "pad" in node.name]
+    windows = {n.name: n.window.padding for n in graph if isinstance(n, Conv2D | MaxPool2D | AveragePool2D)}
+    assert windows == {
+        "conv0": (2, 1, 0, 3),
+        "pool": (1, 1, 1, 1),
+        "twin": (1, 1, 1, 1),
+        "conv1": (1, 1, 1, 1),
+        "mean": (1, 1, 0, 1),
+        "point": (0, 1, 1, 0),
+    }
+    assert [node.name for node in graph.of_type(Affine)] == ["norm1"]
+    assert [node.name for node in graph.of_type(Concatenate)] == ["concat0", "concat1"]
+
+
+OPTIONS = {
+    "layer": ScalingOptions(),
+    "channel": ScalingOptions(granularity="channel", align="multiply"),
+    "channel_multiplier": ScalingOptions(granularity="channel", absorb=False),
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "io_type", "from_keras"),
+    [
+        ("layer", "io_stream", True),
+        ("channel", "io_stream", False),
+        ("layer", "io_parallel", True),
+        pytest.param("channel_multiplier", "io_parallel", False, marks=pytest.mark.slow),
+    ],
+)
+def test_csim_equals_the_reference(
+    model: Any, graph: Graph, options: str, io_type: Any, from_keras: bool, tmp_path: Path
+) -> None:
+    typed = harden(graph, images(20), HardenOptions(OPTIONS[options])).graph
+    source = model if from_keras else None
+    project = generate(typed, source, tmp_path / "p", reuse=choose_reuse(typed), io_type=io_type)
+    reference, csim = IntegerExecutor(typed), CsimExecutor(project.path, typed)
+    codes = reference.encode(images(6) * 1.3)
+    np.testing.assert_array_equal(csim.run(codes), reference.run(codes))
+    faults = sample_ber(memories(typed, True), 0.02, 1, typed.digest)
+    np.testing.assert_array_equal(csim.run(codes, faults), reference.run(codes, faults))
+    assert {f"norm1.{kind}" for kind in ("weight", "bias")} <= set(project.memories)
+
+
+def _with(*stack: Callable[[Any], list[Any]]) -> Any:
+    keras = tensorflow().keras
+    x = image = keras.layers.Input((6, 6, 2), name="image")
+    for make in stack:
+        for layer in make(keras.layers):
+            x = layer(x)
+    return keras.Model(image, x, name="bad")
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (
+            lambda k: [k.Conv2D(2, 1, name="c"), k.ZeroPadding2D(1, name="pad"), k.MaxPooling2D(2, name="pool")],
+            "pad: zero padding before the max pooling pool is supported after a ReLU only",
+        ),
+        (
+            lambda k: [k.ZeroPadding2D(1, name="pad"), k.Flatten(name="flatten"), k.Dense(2, name="dense")],
+            "pad: zero padding before flatten is not supported, only before a convolution",
+        ),
+        (lambda k: [k.Conv2D(2, 1, name="c"), k.ZeroPadding2D(1, name="pad")], "pad: zero padding at the end"),
+        (
+            lambda k: [k.AveragePooling2D(2, padding="same", strides=1, name="mean")],
+            "mean: average pooling with padding",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_refused_by_name(build: Callable[[Any], list[Any]], message: str) -> None:
+    with pytest.raises(HwflowError, match=message):
+        read_keras(_with(build))
+
+
+def test_concatenation_of_rows_is_refused() -> None:
+    keras = tensorflow().keras
+    image = keras.layers.Input((4, 4, 2), name="image")
+    x, y = (keras.layers.Conv2D(2, 1, name=name)(image) for name in ("a", "b"))
+    x = keras.layers.Concatenate(axis=1, name="rows")([x, y])
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D(name="mean")(x), name="bad")
+    with pytest.raises(HwflowError, match="rows: concatenation along axis 1 is not supported, only of channels"):
+        read_keras(model)
+
+
+def test_an_hls4ml_script_hardens_padding_and_concatenation(model: Any, tmp_path: Path) -> None:
+    hls4ml = pytest.importorskip("hls4ml")
+    import hwflow.firmware
+
+    hwflow.firmware.register()
+    config = hls4ml.utils.config_from_keras_model(model, granularity="name", backend="Vitis")
+    config["Model"]["Hardening"] = {"Calibration": images(20), "Granularity": "channel"}
+    hls_model = hls4ml.converters.convert_from_keras_model(
+        model, hls_config=config, backend="Vitis", io_type="io_stream", output_dir=str(tmp_path / "padded")
+    )
+    hls_model.compile()
+    reference = IntegerExecutor(hwflow.firmware.hardened(hls_model).graph)
+    expected = reference.decode(reference.run(reference.encode(images(5))))
+    np.testing.assert_array_equal(hls_model.predict(np.ascontiguousarray(images(5))), expected)
