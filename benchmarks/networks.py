@@ -106,7 +106,9 @@ def make(options: argparse.Namespace) -> None:
         warnings.simplefilter("ignore")  # Keras calls HDF5 legacy
         model.save(options.model, include_optimizer=False)
     np.savez(options.out, x=images)
-    options.out.with_suffix(".json").write_text(json.dumps({"parameters": int(model.count_params())}))
+    # As PyTorch counts: the statistics of batch normalisation are none.
+    parameters = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+    options.out.with_suffix(".json").write_text(json.dumps({"parameters": parameters}))
 
 
 def natural(rng, count, shape):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,9 @@ class KerasNetwork:
     Attributes:
         name: of the network.
         kernels: float32 weights by layer name, of the Keras shape.
+        input_shape: of an image.
+        classes: logits.
+        digest: SHA-256 of the kernels and every other weight, in hexadecimal.
 
     Raises:
         HwflowError: a QKeras layer, which would quantise a faulted weight again; or no weights at all.
@@ -48,16 +50,7 @@ class KerasNetwork:
         self._loaded: dict[str, Float32] = dict(self.kernels)
         signature = [tf.TensorSpec((None, *self.input_shape), tf.float32)]
         self._forward = tf.function(lambda x: model(x, training=False), input_signature=signature)
-        self._others = [np.array(weight) for weight in model.weights]
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the kernels and every other weight, in hexadecimal."""
-        sha = hashlib.sha256(self.name.encode())
-        for array in self._others:
-            sha.update(f"{array.dtype.str}{array.shape}".encode())
-            sha.update(np.ascontiguousarray(array).tobytes())
-        return sha.hexdigest()
+        self.digest = _digest(model)
 
     def logits(self, images: npt.NDArray[Any], kernels: dict[str, Float32] | None = None) -> Float32:
         """Outputs ``(n, classes)`` of images ``(n, *input_shape)`` with these kernels, by default its own."""
@@ -184,6 +177,15 @@ def top1(logits: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """
     picked = np.argmax(np.where(np.isnan(logits), -np.inf, logits), axis=-1)
     return np.where(np.isnan(logits[..., 0]), 0, picked)
+
+
+def _digest(model: Any) -> str:
+    sha = hashlib.sha256(str(model.name).encode())
+    for weight in model.weights:
+        array = np.ascontiguousarray(weight)
+        sha.update(f"{array.dtype.str}{array.shape}".encode())
+        sha.update(array.tobytes())
+    return sha.hexdigest()
 
 
 def _kernel_variables(model: Any) -> Sequence[tuple[str, Any]]:

@@ -19,6 +19,7 @@ PerWhat = Literal["layer", "channel"]
 Float32 = npt.NDArray[np.float32]
 
 _INDEX_BITS = 32  # of an entry in the side memory
+_BLOCK = 1 << 20  # words; bounds the float64 temporaries of large layers
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +78,9 @@ class StoredLayer:
     def read(self) -> Float32:
         """The weights as they are read without faults, of the Keras shape."""
         out = np.empty(self.weights.size, dtype=np.float32)
-        everything = np.arange(self.weights.size)
-        out[self._position(everything)] = self._recovered(everything, self.words())
+        for start in range(0, self.weights.size, _BLOCK):
+            words = np.arange(start, min(start + _BLOCK, self.weights.size))
+            out[self._position(words)] = self._recovered(words, self._stored(words))
         return out.reshape(self.weights.shape)
 
     def upset(self, faults: FaultList) -> tuple[npt.NDArray[np.int64], Float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ ROUNDS = 1_000_000
 EXACT_BITS = 16
 
 _BLOCK = 1 << 15  # masks; their temporaries stay in the cache
-_PRECISION = 26  # binary digits of the sampled bit error rate: far finer than 1e6 rounds can tell
+_PRECISION = 17  # binary digits of the sampled bit error rate: far finer than 1e6 rounds can tell
 
 Masks = npt.NDArray[np.unsignedinteger]
 
@@ -99,16 +100,11 @@ def fig2(
     chosen = [weight_format(name) for name in formats]
     curves: list[Curve] = []
     for number, format_ in enumerate(chosen):
-        columns: dict[float, list[list[float]]] = {c: [] for c in constants}
+        rows = []
         for index, weight in enumerate(WEIGHTS):
             advance(number * len(WEIGHTS) + index, len(chosen) * len(WEIGHTS), f"figure 2, {format_.name}")
-            # Seeded by the format's width: another selection of formats changes no figure.
-            rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(format_.bits, index))))
-            for c, values in zip(
-                constants, _one_weight(format_, weight, constants, ber, rounds, msb, rng), strict=True
-            ):
-                columns[c].append(values)
-        curves += [_curve(format_, c, np.array(columns[c])) for c in constants]
+            rows.append(_one_weight(format_, weight, constants, ber, rounds, msb, _generator(seed, format_, index)))
+        curves += [_curve(format_, c, np.array(rows)[:, column]) for column, c in enumerate(constants)]
     return curves
 
 
@@ -133,17 +129,23 @@ def random_masks(rng: np.random.Generator, count: int, bits: int, ber: float) ->
     A bit is set where a uniform binary fraction is below `ber`. 64 of these comparisons are done at a
     time, from the last digit to the first: a digit 1 of `ber` is an OR, a digit 0 an AND.
     """
-    digits = round(ber * (1 << _PRECISION))
-    if digits == 1 << _PRECISION:
+    places = _PRECISION - math.frexp(ber)[1]  # significant digits, however small the rate
+    digits = round(math.ldexp(ber, places))
+    if digits >> places:
         return np.full(count, (1 << bits) - 1, dtype=f"u{bits // 8}")
     words = np.zeros(-(-count * bits // 64), dtype=np.uint64)
-    for place in range(_PRECISION):
+    for place in range(places if digits else 0):
         uniform = rng.integers(0, 1 << 64, len(words), dtype=np.uint64)
         if digits >> place & 1:
             words |= uniform
         else:
             words &= uniform
     return words.view(f"u{bits // 8}")[:count]
+
+
+def _generator(seed: int, format_: WeightFormat, index: int) -> np.random.Generator:
+    """Seeded by the format's width, so that another selection of formats changes no figure."""
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(format_.bits, index))))
 
 
 def _one_weight(
@@ -169,7 +171,7 @@ def _one_weight(
             drawn += np.bincount(masks, minlength=len(drawn))
             continue
         for index, c in enumerate(constants):
-            sums[index] += _moments(_errors(format_, c * weight, masks) / c)
+            sums[index] += _moments(_errors(format_, c * weight, masks)) / (1.0, c, c**2)
     rows = []
     for index, c in enumerate(constants):
         exact = (np.nan, np.nan)
@@ -187,21 +189,23 @@ def _one_weight(
 
 def _errors(format_: WeightFormat, scaled: float, masks: Masks) -> Values:
     stored = format_.encode(scaled)
+    values = format_.decode(masks ^ stored.astype(masks.dtype))
     with np.errstate(invalid="ignore"):  # NaN stays NaN
-        return np.abs(scaled - format_.decode(masks ^ stored.astype(masks.dtype)))
+        values -= scaled
+        return np.abs(values, out=values)
 
 
 def _moments(errors: Values, weights: npt.NDArray[np.int64] | None = None) -> Values:
     """Number, sum and sum of squares of the finite errors."""
-    finite = np.isfinite(errors)
     if weights is not None:
-        finite &= weights > 0
-        return np.array(
-            [weights[finite].sum(), weights[finite] @ errors[finite], weights[finite] @ errors[finite] ** 2]
-        )
-    if not finite.all():
-        errors = errors[finite]
-    return np.array([len(errors), errors.sum(), errors @ errors])
+        finite = np.isfinite(errors) & (weights > 0)
+        weights, errors = weights[finite], errors[finite]
+        return np.array([weights.sum(), weights @ errors, weights @ errors**2])
+    total = errors.sum()
+    if not np.isfinite(total):
+        errors = errors[np.isfinite(errors)]
+        total = errors.sum()
+    return np.array([len(errors), total, errors @ errors])
 
 
 def _chances(format_: WeightFormat, ber: float, msb: Msb) -> Values:

@@ -153,7 +153,10 @@ def test_an_interrupted_run_leaves_nothing(design, tmp_path, sent):
         time.sleep(0.01)
     process.send_signal(sent)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[sent]
+    # Interrupted inside exec(), as dataclasses are made while modules are imported, CPython ends by the signal
+    # itself, however the interruption was handled; a shell reports 130 for both.
+    assert process.returncode in {signal.SIGINT: (130, -signal.SIGINT), signal.SIGTERM: (143,)}[sent]
+    assert sent == signal.SIGTERM or "interrupted" in err
     assert "Traceback" not in err
     assert left_in(tmp_path) == set()
 
