@@ -15,7 +15,9 @@ from hwflow.fixed import FixedType
 from hwflow.graph import FloatArray, Graph, Node
 from hwflow.reference.real import RealExecutor
 
-BATCH = 64
+BATCH_ELEMENTS = 1 << 23
+"""float64 elements of the largest patch matrix of a batch: 64 MiB."""
+MAX_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,9 @@ def calibrate(graph: Graph, images: npt.NDArray[Any]) -> Calibration:
         high[node.name] = max(high[node.name], float(values.max()))
 
     executor = RealExecutor(graph)
-    for start in range(0, len(images), BATCH):
-        executor.run(np.asarray(images[start : start + BATCH], dtype=np.float64), observe)
+    size = _batch_size(graph)
+    for start in range(0, len(images), size):
+        executor.run(np.asarray(images[start : start + size], dtype=np.float64), observe)
     for node in graph:
         if not (math.isfinite(low[node.name]) and math.isfinite(high[node.name])):
             raise HwflowError(
@@ -75,3 +78,9 @@ def calibrate(graph: Graph, images: npt.NDArray[Any]) -> Calibration:
 def sum_bits(type_: FixedType, count: int) -> int:
     """Integer bits of an exact sum of ``count`` values of ``type_``, sign included."""
     return type_.integer + (not type_.signed) + (count - 1).bit_length()
+
+
+def _batch_size(graph: Graph) -> int:
+    """Images run at once: few enough that no layer's patches take much memory."""
+    largest = max((layer.vectors * layer.n_in for layer in graph.weight_layers), default=1)
+    return max(1, min(MAX_BATCH, BATCH_ELEMENTS // largest))

@@ -65,9 +65,9 @@ class ScalingOptions:
         saturate: accept scaled weights outside the format and saturate them.
         granularity: one constant a ``layer``, or one an output ``channel`` (at most ``CHANNEL_SPREAD`` times the
             layer's), c = t / max|W[channel]|.
-        absorb: let the next layer's weights take in a scale per channel, which costs nothing but makes a flipped
-            bit in a weight of a large-scaled channel weigh more; else a multiplier per channel after the layer
-            makes the scale uniform again.
+        absorb: with a constant per output channel, let the next layer's weights take in the scale per channel. It
+            costs no hardware, but a flipped bit in a weight of a large-scaled input channel then weighs more, and
+            accuracy suffers; else a multiplier per channel after the layer makes the scale uniform again.
         renormalise: for float targets: where |log2 S| exceeds this, a multiplication by a power of two brings S
             back to about one. Fixed point needs none: there the power of two is a move of the binary point.
     """
@@ -79,7 +79,7 @@ class ScalingOptions:
     compensation: Compensation = "logits"
     saturate: bool = False
     granularity: Granularity = "layer"
-    absorb: bool = True
+    absorb: bool = False
     renormalise: float | None = None
 
     def __post_init__(self) -> None:

@@ -97,7 +97,7 @@ def harden(
             "--absorb/--no-absorb",
             help="Scales of channels: the next layer's weights take them in, or a multiplier after the layer.",
         ),
-    ] = True,
+    ] = False,
     align: Annotated[
         Literal["shift", "multiply"],
         typer.Option("--align", help="At an Add: lower one c by less than 2x, or spend a constant multiplier."),

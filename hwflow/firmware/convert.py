@@ -25,7 +25,7 @@ IOType = Literal["io_stream", "io_parallel"]
 FLOWS = {"Flows": ["optimize"]}
 """Stops hls4ml after its last flow before its backend's: parsed, batch norms fused."""
 
-PART = "xcvu13p-flga2577-2-e"
+PART = "xczu7ev-ffvc1156-2-e"
 CLOCK_PERIOD = 5.0
 
 

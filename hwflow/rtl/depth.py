@@ -35,6 +35,10 @@ SLACK_PIXELS = 2
 """One pixel by which the fork lets one branch be ahead, and one on its way through a register."""
 
 
+OVERLAP = 2
+"""Once the backlog avoids a deadlock; twice lets the next image follow while this one's last pixels wait."""
+
+
 class FifoDepths:
     """FIFO depths, in pixels, of every Add and Concatenate of a graph."""
 
@@ -61,8 +65,8 @@ class FifoDepths:
                 a, b = needs[first], needs[second]
                 deepest = depths[merge.name]
                 depths[merge.name] = (
-                    max(deepest[0], backlog(a, b) + SLACK_PIXELS),
-                    max(deepest[1], backlog(b, a) + SLACK_PIXELS),
+                    max(deepest[0], OVERLAP * backlog(a, b) + SLACK_PIXELS),
+                    max(deepest[1], OVERLAP * backlog(b, a) + SLACK_PIXELS),
                 )
         return depths
 

@@ -327,6 +327,8 @@ class _Builder:
             "PAD_L": left,
             "PAD_R": right,
             "PAD_VALUE": f"{source.type.width}'h{pad_code:x}",
+            # A row more than the module needs takes in the next image's first row while this one's last rows leave.
+            "BUF_ROWS": min(window.kernel[0], height) + min(window.kernel[0], window.strides[0]),
         }
         self._instance("window", node, parameters, {"s": source}, out, suffix="window")
         return out

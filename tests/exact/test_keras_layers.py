@@ -92,7 +92,7 @@ def test_padding_becomes_part_of_the_windows(graph: Graph) -> None:
 
 OPTIONS = {
     "layer": ScalingOptions(),
-    "channel": ScalingOptions(granularity="channel", align="multiply"),
+    "channel": ScalingOptions(granularity="channel", absorb=True, align="multiply"),
     "channel_multiplier": ScalingOptions(granularity="channel", absorb=False),
 }
 

@@ -103,8 +103,8 @@ def test_an_identity_shortcut_waits_for_the_window_of_its_block() -> None:
     graph = net.graph("identity")
     depths = FifoDepths(graph).of(graph[add.name])
     # Two 3x3 windows look two rows and two columns ahead: 2 x 8 + 2 pixels more than the Add has taken.
-    assert depths[1] == 2 * 8 + 3 + 2
-    assert depths[0] == 1 + 2
+    assert depths[1] == 2 * (2 * 8 + 3) + 2
+    assert depths[0] == 2 * 1 + 2
 
 
 def test_a_concatenation_waits_like_an_add() -> None:

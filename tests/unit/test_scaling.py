@@ -220,7 +220,7 @@ def test_the_next_layer_takes_in_a_scale_per_channel() -> None:
     x = net.pool(x, same((4, 4), (2, 2), (2, 2)), average=False)
     net.dense(net.flat(x, average=False), 4)
     graph = net.graph("chain")
-    scaled, plan = scale_graph(graph, ScalingOptions(granularity="channel", compensation="none"))
+    scaled, plan = scale_graph(graph, ScalingOptions(granularity="channel", absorb=True, compensation="none"))
     assert not plan.rescales
     assert len(np.unique(scaled.nodes[-2].scale)) == 3
     assert np.shape(scaled.nodes[-2].scale) == (12,)
