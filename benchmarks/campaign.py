@@ -12,7 +12,7 @@ from hwflow.campaign import CampaignSpec, Store, cluster
 from hwflow.campaign.run import _run
 from hwflow.campaign.trials import prepare
 
-SPEC = CampaignSpec(formats=("fp16", "ap_fixed<8,3>"), t=("optimal",), ber=(1e-3,), rounds=200)
+SPEC = CampaignSpec(formats=("fp16", "ap_fixed<8,3>"), t=("optimal",), ber=(1e-3,), rounds=600)
 
 
 def seconds(workers: int, folder: Path) -> float:

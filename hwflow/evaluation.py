@@ -116,6 +116,7 @@ class Evaluation:
         faulted_top5: the same under faults.
         preprocessing: of the images of a folder, the name in :data:`hwflow.data.PRESETS`.
         unreadable: images that could not be decoded and so do not count.
+        engine: one line on how the reference computed and why; ``None`` for other executors.
     """
 
     data: str
@@ -128,6 +129,7 @@ class Evaluation:
     faulted_top5: Accuracy | None = None
     preprocessing: str | None = None
     unreadable: tuple[Unreadable, ...] = ()
+    engine: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON data."""
@@ -150,6 +152,7 @@ def evaluate(
     seed: int = 0,
     project: str | Path | None = None,
     save_faults: str | Path | None = None,
+    threads: int | None = None,
     advance: Advance = no_progress,
 ) -> Evaluation:
     """Top-1 and top-5 accuracy of a design, clean and under faults; memory does not grow with the set.
@@ -168,6 +171,7 @@ def evaluate(
         seed: round r draws from ``SeedSequence(seed, spawn_key=(r,))``.
         project: a generated project whose firmware ``csim`` runs; by default a temporary one.
         save_faults: folder that receives the fault list of every round.
+        threads: threads of the reference, by default all cores; results do not depend on it.
         advance: progress display.
 
     Raises:
@@ -187,7 +191,7 @@ def evaluate(
     ]
     if save_faults is not None:
         _save(lists, Path(save_faults))
-    with _open_network(design, executor, project) as network:
+    with _open_network(design, executor, project, threads) as network:
         clean, *faulted = tallies = _tally(network, design.graph, source, [None, *lists], advance)
     top5 = design.graph.output.shape[-1] > TOP5_CLASSES
     return Evaluation(
@@ -204,6 +208,7 @@ def evaluate(
         faulted_top5=_over_rounds(faulted, 5) if top5 and faulted else None,
         preprocessing=preset_name(source.preprocessing) if isinstance(source, ImageSet) else None,
         unreadable=tallies[0].unreadable,
+        engine=network.engine,
     )
 
 
@@ -215,22 +220,25 @@ class _Network:
         prepare: from images to what ``run`` takes.
         run: from that and a fault list to logits ``(n, classes)``.
         size: images that it takes at once.
+        engine: what the reference says of how it computes.
     """
 
     prepare: Callable[[Float32], npt.NDArray[Any]]
     run: Callable[[npt.NDArray[Any], FaultList | None], npt.NDArray[Any]]
     size: int
+    engine: str | None = None
 
 
 @contextmanager
-def _open_network(design: Design, name: str, project: str | Path | None) -> Iterator[_Network]:
+def _open_network(design: Design, name: str, project: str | Path | None, threads: int | None) -> Iterator[_Network]:
     graph = design.graph
     if name == "keras":
         model = design.keras_model()
         yield _Network(lambda images: images, lambda images, _: model.predict_on_batch(images), batch_size(graph))
         return
-    with open_executor(design, name, project) as runner:
-        yield _Network(lambda images: encode(graph, images), runner.run, images_at_once(runner, graph))
+    with open_executor(design, name, project, threads) as runner:
+        engine = runner.engine.note if isinstance(runner, IntegerExecutor) else None
+        yield _Network(lambda images: encode(graph, images), runner.run, images_at_once(runner, graph), engine)
 
 
 def _tally(
@@ -263,14 +271,16 @@ def _over_rounds(tallies: Sequence[Tally], top: Literal[1, 5] = 1) -> Accuracy:
 
 
 @contextmanager
-def open_executor(design: Design, name: str, project: str | Path | None = None) -> Iterator[Executor]:
+def open_executor(
+    design: Design, name: str, project: str | Path | None = None, threads: int | None = None
+) -> Iterator[Executor]:
     """The executor ``reference`` or ``csim``; the firmware of ``csim`` is generated if no project is given.
 
     Raises:
         HwflowError: g++ is missing, or the project does not belong to the design.
     """
     if name == "reference":
-        yield IntegerExecutor(design.graph)
+        yield IntegerExecutor(design.graph, threads)
         return
     doctor.require("g++")
     from hwflow.firmware.csim import CsimExecutor

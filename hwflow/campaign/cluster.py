@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS = 10
 _TRIES = 5
+_AHEAD = 2  # batches a worker: one that runs and one that waits
+_BATCH_SECONDS = 0.5
+_MOST = 64  # trials of a batch
 
 _runners: dict[str, Runner] = {}
 """In a worker: the runner of the bundle that it has."""
@@ -32,7 +37,8 @@ class Workers:
     def run(self, bundle: Bundle, tasks: Sequence[Task]) -> Iterator[Trial]:
         """Run trials on all workers; yields them as they are finished.
 
-        A trial whose worker has died goes to another one.
+        Short trials are sent several at a time, of about half a second. Those whose worker has died go to
+        another one.
 
         Raises:
             HwflowError: what a trial raised, or no worker survives a trial.
@@ -40,26 +46,36 @@ class Workers:
         from dask.distributed import as_completed
         from distributed.scheduler import KilledWorker
 
-        open_tasks = {(task[0], task[2]): task for task in tasks}
-        for _ in range(_TRIES):
-            self._send(bundle)
-            futures = {
-                self.client.submit(_run, self._bundle, self._key, task, pure=False): place
-                for place, task in open_tasks.items()
-            }
-            for future in as_completed(list(futures)):
-                if future.status == "finished":
-                    trial = future.result()
-                    del open_tasks[futures[future]]
-                    yield trial
-                elif future.status == "error":
-                    error = future.exception()
-                    if not isinstance(error, KilledWorker):
-                        raise error
-            if not open_tasks:
-                return
-            self._bundle = None  # the worker that held it may be gone
-        raise HwflowError(f"{len(open_tasks)} trials killed their Dask workers {_TRIES} times; is there enough memory?")
+        waiting = deque(tasks)
+        running: dict[Any, list[Task]] = {}
+        lost, size = 0, 1
+        completed = as_completed()
+
+        def submit() -> None:
+            while waiting and len(running) < _AHEAD * max(1, len(self.client.nthreads())):
+                batch = [waiting.popleft() for _ in range(min(size, len(waiting)))]
+                self._send(bundle)
+                future = self.client.submit(_run, self._bundle, self._key, batch, pure=False)
+                running[future] = batch
+                completed.add(future)
+
+        submit()
+        for future in completed:
+            batch = running.pop(future)
+            if future.status == "finished":
+                trials, seconds = future.result()
+                size = max(1, min(_MOST, int(_BATCH_SECONDS * len(batch) / seconds)))
+                yield from trials
+            else:
+                error = future.exception() if future.status == "error" else None
+                if error is not None and not isinstance(error, KilledWorker):
+                    raise error
+                lost += 1
+                if lost > _TRIES:
+                    raise HwflowError(f"Dask workers died {lost} times under trials; is there enough memory?")
+                waiting.extendleft(reversed(batch))
+                self._bundle = None  # the worker that held it may be gone
+            submit()
 
     def _send(self, bundle: Bundle) -> None:
         if self._bundle is None:
@@ -88,7 +104,7 @@ def connect(address: str) -> Iterator[Workers]:
     except (OSError, ValueError) as error:
         raise HwflowError(f"--dask {address}: cannot be reached; is a Dask scheduler running there?") from error
     with client:
-        if not client.scheduler_info()["workers"]:
+        if not client.nthreads():
             raise HwflowError(
                 f"--dask {address}: the scheduler has no workers; start some with 'dask worker {address}'"
             )
@@ -114,11 +130,12 @@ def _local(address: str) -> Iterator[Any]:
         yield client
 
 
-def _run(bundle: Bundle, key: str, task: Task) -> Trial:
-    """Run one trial, in a worker."""
+def _run(bundle: Bundle, key: str, tasks: Sequence[Task]) -> tuple[list[Trial], float]:
+    """Run trials, in a worker; returns them and the seconds that they took."""
     from hwflow.campaign.trials import Runner
 
     if key not in _runners:
         _runners.clear()
         _runners[key] = Runner(bundle)
-    return _runners[key].run(*task)
+    start = time.perf_counter()
+    return [_runners[key].run(*task) for task in tasks], time.perf_counter() - start

@@ -115,6 +115,8 @@ def print_evaluation(title: str, result: Evaluation, faults: str) -> None:
             for name, flips, top1, top5 in rows
         ),
     )
+    if result.engine is not None:
+        print_line(f"reference: {result.engine}")
     unreadable = [(str(each.path), each.reason) for each in result.unreadable]
     _print_unreadable(unreadable, result.clean.images + len(unreadable))
 

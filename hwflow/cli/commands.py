@@ -234,6 +234,10 @@ def evaluate(
         Path | None,
         typer.Option("--save-faults", metavar="DIR", help="Write the fault list of every round to this folder."),
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", metavar="N", min=1, help="Threads of the reference; by default all cores."),
+    ] = None,
     seed: options.Seed = 0,
     json: options.Json = None,
 ) -> None:
@@ -258,6 +262,7 @@ def evaluate(
             seed=seed,
             project=project,
             save_faults=save_faults,
+            threads=threads,
             advance=shown.advance,
         )
     name = f"BER {ber:g}" if ber is not None else str(faults)
