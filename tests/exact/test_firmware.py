@@ -37,8 +37,6 @@ from hwflow.reference import IntegerExecutor
 from hwflow.reuse import choose_reuse
 from hwflow.scaling import ScalingOptions
 
-pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="C simulation needs g++")
-
 IMAGES = 12
 
 
