@@ -88,7 +88,10 @@ def test_csim_gives_the_accuracy_of_the_reference(design, project, tmp_path):
         path = tmp_path / "result.json"
         options = ["--ber", "1e-2", "--rounds", "2", "--images", "40", "--json", path]
         hwflow("evaluate", design, "--data", "digits", "--executor", *executor, *options).succeeds()
-        results.append({key: value for key, value in json.loads(path.read_text()).items() if key != "executor"})
+        results.append(json.loads(path.read_text()))
+    of_reference, of_csim = ({key: result.pop(key) for key in ("executor", "engine")} for result in results)
+    assert of_reference["engine"]
+    assert of_csim == {"executor": "csim", "engine": None}
     assert results[0] == results[1]
 
 
