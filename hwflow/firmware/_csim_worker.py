@@ -8,8 +8,13 @@ library finds its weights.
 
 import ctypes
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+
+STACK_BYTES = 1 << 30
+"""hls4ml keeps whole feature vectors on the stack, more than the usual 8 MiB for AlexNet; memory is taken as used."""
 
 
 def main(library_path: str, request_path: str, result_path: str) -> None:
@@ -45,4 +50,6 @@ def _pointer(array: np.ndarray) -> ctypes.c_void_p:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    threading.stack_size(STACK_BYTES)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(main, *sys.argv[1:]).result()
