@@ -1,12 +1,13 @@
 # make demo: the whole path on the embedded network.  make test: all checks.  Both set up what they need.
 VENV ?= .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
 WORKERS ?= 2
 
 .PHONY: demo test test-all lint clean
 
-demo: $(STAMP)
+demo: $(INSTALLED)
 	$(BIN)/hwflow demo --output demo --force
 
 test: lint
@@ -15,15 +16,19 @@ test: lint
 test-all: lint
 	$(BIN)/pytest -n $(WORKERS)
 
-lint: $(STAMP)
+lint: $(INSTALLED_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-$(STAMP): pyproject.toml
+$(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(INSTALLED_DEV): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
-	touch $(STAMP)
+	touch $@
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
