@@ -59,6 +59,22 @@ class Constant:
         return self.type.encode(self.values)
 
 
+@dataclass(frozen=True, eq=False)
+class Outliers:
+    """What the largest weights of a layer exceed its memory by, kept in a side memory that faults do not reach.
+
+    The memory's cell holds such a weight saturated, the side memory the rest: the weight in effect is
+    their sum, and a flip of the cell costs what a flip of any other cell costs.
+
+    Attributes:
+        index: ``(k,)`` ascending positions in the order of the weight memory, ``(out, kernel_h, kernel_w, in)``.
+        rest: ``(k,)`` what is added, never zero, on the grid of the weights.
+    """
+
+    index: IntArray
+    rest: Constant
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Node:
     """One operation and its single output tensor.
@@ -114,6 +130,7 @@ class WeightLayer(Node):
         accum: type of the exact accumulator.
         c: the constant that the weights were multiplied by (paper, equation 6), or one an output.
         storage: name of the storage code of the weight memory.
+        outliers: what is added to the largest weights on their way from the memory, if any exceed it.
     """
 
     weight: Constant
@@ -121,6 +138,17 @@ class WeightLayer(Node):
     accum: FixedType | None = None
     c: Scale = 1.0
     storage: str = "plain"
+    outliers: Outliers | None = None
+
+    @property
+    def effective_codes(self) -> IntArray:
+        """Codes of the weights in effect, of the shape of ``weight``: the stored ones plus the outliers' rests."""
+        codes = self.weight.codes
+        if self.outliers is None:
+            return codes
+        by_output = np.moveaxis(codes, -1, 0).copy()
+        by_output.reshape(-1)[self.outliers.index] += self.outliers.rest.codes
+        return np.moveaxis(by_output, 0, -1)
 
     @property
     def n_out(self) -> int:
@@ -455,6 +483,10 @@ def _node_to_dict(node: Node, arrays: dict[str, FloatArray | IntArray]) -> dict[
             key = f"{node.name}.{item.name}"
             arrays[key] = value.values if value.type is None else value.codes
             value = {"constant": key, "type": None if value.type is None else str(value.type)}
+        elif isinstance(value, Outliers):
+            key = f"{node.name}.{item.name}"
+            arrays[f"{key}.index"], arrays[f"{key}.rest"] = value.index, value.rest.codes
+            value = {"outliers": key, "type": str(value.rest.type)}
         entry[item.name] = value
     return entry
 
@@ -472,6 +504,10 @@ def _node_from_dict(entry: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[A
                 value = Constant(array.astype(np.float64))
             else:
                 value = Constant.from_codes(array.astype(np.int64), FixedType.parse(value["type"]))
+        elif isinstance(value, Mapping) and "outliers" in value:
+            index, codes = (np.asarray(arrays[f"{value['outliers']}.{part}"]) for part in ("index", "rest"))
+            rest = Constant.from_codes(codes.astype(np.int64), FixedType.parse(value["type"]))
+            value = Outliers(index.astype(np.int64), rest)
         elif isinstance(value, Mapping) and "window" in value:
             value = Window(**{name: tuple(size) for name, size in value["window"].items()})
         elif isinstance(value, Mapping):
