@@ -135,7 +135,8 @@ def compare(options: argparse.Namespace) -> None:
 
     from hwflow import load_design
     from hwflow.data import load_data
-    from hwflow.evaluation import draw_rounds, encode, run_batches
+    from hwflow.evaluation import draw_rounds
+    from hwflow.executors import encode, run_batches
     from hwflow.firmware.csim import CsimExecutor
     from hwflow.reference import IntegerExecutor
 

@@ -21,7 +21,8 @@ from typing import Any
 from hwflow import doctor
 from hwflow.data import DIGITS, Dataset, load_data
 from hwflow.design import Design, Step, harden, silent
-from hwflow.evaluation import Accuracy, draw_rounds, encode, evaluate, stored_bits
+from hwflow.evaluation import Accuracy, draw_rounds, evaluate, stored_bits
+from hwflow.executors import encode
 from hwflow.faults import FaultList
 from hwflow.files import DEMO, check_output, json_text, new_folder
 from hwflow.generation import LayerCost, Project, generate

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from hwflow.data import Data, Float32, Preprocessing, Unreadable
     from hwflow.models import KerasModel
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CALIBRATION_IMAGES = 256
 RECORDED_VERSIONS = ("hls4ml", "tensorflow-cpu", "keras", "qkeras", "numpy")
 
@@ -87,6 +87,8 @@ class Design:
                     "bits_used": scaled["bits_used"],
                     "quantisation_error": scaled["quantisation_error"],
                     "alignment": scaled["alignment"],
+                    "outliers": scaled["outliers"],
+                    "side_bits": scaled["side_bits"],
                     "weight_type": str(layer.weight.type),
                     "accum_type": str(layer.accum),
                     "output_type": str(layer.type),
@@ -240,6 +242,7 @@ def describe(options: HardenOptions) -> dict[str, Any]:
         "granularity": scaling.granularity,
         "absorb": scaling.absorb,
         "renormalise": scaling.renormalise,
+        "outliers": scaling.outliers,
         "activation_bits": options.activation_bits,
         "guard_bits": options.guard_bits,
         "rounding": options.rounding.value,

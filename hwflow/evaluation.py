@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import compress
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
-from hwflow import doctor
 from hwflow.data import Accuracy as Tally
 from hwflow.data import (
     Data,
-    Float32,
     ImageSet,
     Preprocessing,
     Unreadable,
@@ -28,19 +23,17 @@ from hwflow.data import (
 )
 from hwflow.design import Design, open_design
 from hwflow.errors import HwflowError
+from hwflow.executors import Network, open_network
 from hwflow.faults import FaultList, sample_ber
+from hwflow.faults.models import in_layers, restrict
 from hwflow.files import FAULT_LISTS, check_output, new_folder
-from hwflow.graph import Conv2D, Graph, IntArray
+from hwflow.graph import Graph
 from hwflow.inputs import check_images, labelled, open_for
 from hwflow.memory import memories
-from hwflow.reference import IntegerExecutor
 
 ExecutorName = Literal["reference", "csim", "keras"]
-MAX_BATCH = 256
 TOP5_CLASSES = 10
 """Top-5 accuracy is measured of networks with more classes than this."""
-_BATCH_ELEMENTS = 1 << 24  # float64 elements of a convolution's patches: 128 MiB
-_RUN_ELEMENTS = 1 << 23  # int64 input codes of one C simulation, which is a process of its own: 64 MiB
 
 Advance = Callable[[int, int, str], None]
 """Called with what is done, the total, and the name of the step."""
@@ -48,13 +41,6 @@ Advance = Callable[[int, int, str], None]
 
 def no_progress(_done: int, _total: int, _name: str) -> None:
     """Show no progress."""
-
-
-class Executor(Protocol):
-    """Input codes ``(n, *input shape)`` and faults to output codes ``(n, *output shape)``."""
-
-    def run(self, codes: IntArray, faults: FaultList | None = None) -> IntArray:
-        """Output codes of input codes under ``faults``."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +133,7 @@ def evaluate(
     rounds: int = 10,
     faults: FaultList | str | Path | None = None,
     faulty_biases: bool = False,
+    layers: Sequence[str] | None = None,
     executor: ExecutorName = "reference",
     images: int | None = None,
     seed: int = 0,
@@ -157,6 +144,11 @@ def evaluate(
 ) -> Evaluation:
     """Top-1 and top-5 accuracy of a design, clean and under faults; memory does not grow with the set.
 
+    Each batch of images goes through all rounds before the next one. In the reference, a round starts at the
+    first layer that it faults, from the activations of the fault-free run, which is made in any case: a round
+    that faults only the last third of the layers costs about that third. Activations are kept only if some
+    round starts at them, and no more than 256 MiB of them.
+
     Args:
         design: a design or its folder.
         data: labelled images: ``digits``, an ``.npz``, a folder of images, or a data set.
@@ -166,6 +158,7 @@ def evaluate(
         rounds: number of such draws.
         faults: a fault list, or its file, instead of ``ber``; one round.
         faulty_biases: biases are in fault-prone memory too.
+        layers: patterns of layer names such as ``block1_*``: only faults in these count; by default all.
         executor: ``reference``, ``csim`` (the C++ firmware) or ``keras`` (the float network, clean only).
         images: only so many images: the first of an array, evenly spread over a folder.
         seed: round r draws from ``SeedSequence(seed, spawn_key=(r,))``.
@@ -177,7 +170,7 @@ def evaluate(
     Raises:
         HwflowError: options that exclude each other, data that do not fit, or a tool that is missing.
     """
-    _check_options(ber, faults, rounds, executor)
+    _check_options(ber, faults, layers, rounds, executor)
     if save_faults is not None:
         if ber is None:
             raise HwflowError("there are no fault lists to save without a bit error rate")
@@ -186,12 +179,12 @@ def evaluate(
     source = open_for(design, data, labels, preprocessing)
     source = labelled(source, images, design.graph)
     lists = [
-        *([] if ber is None else draw_rounds(design, ber, rounds, seed, faulty_biases)),
+        *([] if ber is None else draw_rounds(design, ber, rounds, seed, faulty_biases, layers)),
         *([] if faults is None else [open_faults(faults)]),
     ]
     if save_faults is not None:
         _save(lists, Path(save_faults))
-    with _open_network(design, executor, project, threads) as network:
+    with open_network(design, executor, project, threads, lists) as network:
         clean, *faulted = tallies = _tally(network, design.graph, source, [None, *lists], advance)
     top5 = design.graph.output.shape[-1] > TOP5_CLASSES
     return Evaluation(
@@ -203,7 +196,7 @@ def evaluate(
             Draw(each.seed, len(each), 100 * tally.top1, 100 * tally.top5 if top5 else None)
             for each, tally in zip(lists, faulted, strict=True)
         ),
-        stored_bits=0 if executor == "keras" else stored_bits(design.graph, faulty_biases),
+        stored_bits=0 if executor == "keras" else stored_bits(design.graph, faulty_biases, layers),
         clean_top5=_over_rounds([clean], 5) if top5 else None,
         faulted_top5=_over_rounds(faulted, 5) if top5 and faulted else None,
         preprocessing=preset_name(source.preprocessing) if isinstance(source, ImageSet) else None,
@@ -212,37 +205,8 @@ def evaluate(
     )
 
 
-@dataclass(frozen=True)
-class _Network:
-    """What computes logits.
-
-    Attributes:
-        prepare: from images to what ``run`` takes.
-        run: from that and a fault list to logits ``(n, classes)``.
-        size: images that it takes at once.
-        engine: what the reference says of how it computes.
-    """
-
-    prepare: Callable[[Float32], npt.NDArray[Any]]
-    run: Callable[[npt.NDArray[Any], FaultList | None], npt.NDArray[Any]]
-    size: int
-    engine: str | None = None
-
-
-@contextmanager
-def _open_network(design: Design, name: str, project: str | Path | None, threads: int | None) -> Iterator[_Network]:
-    graph = design.graph
-    if name == "keras":
-        model = design.keras_model()
-        yield _Network(lambda images: images, lambda images, _: model.predict_on_batch(images), batch_size(graph))
-        return
-    with open_executor(design, name, project, threads) as runner:
-        engine = runner.engine.note if isinstance(runner, IntegerExecutor) else None
-        yield _Network(lambda images: encode(graph, images), runner.run, images_at_once(runner, graph), engine)
-
-
 def _tally(
-    network: _Network, graph: Graph, source: Data, conditions: Sequence[FaultList | None], advance: Advance
+    network: Network, graph: Graph, source: Data, conditions: Sequence[FaultList | None], advance: Advance
 ) -> list[Tally]:
     """Hits under every condition. Batches go outside, so that an image is decoded once and then forgotten."""
     tallies = [Tally()] * len(conditions)
@@ -250,12 +214,12 @@ def _tally(
     for batch in batches(source, network.size):
         if len(batch):
             check_images(source.name, batch.images, graph)
-            prepared = network.prepare(batch.images)
+            logits = network.start(batch.images)
         for index, faults in enumerate(conditions):
             name = "fault-free" if faults is None else f"fault list {index} of {len(conditions) - 1}"
             counted = Tally(unreadable=batch.unreadable)
             if len(batch) and batch.labels is not None:
-                counted += accuracy(network.run(prepared, faults), batch.labels)
+                counted += accuracy(logits(faults), batch.labels)
             tallies[index] += counted
             done += len(batch) + len(batch.unreadable)
             advance(done, total, name)
@@ -270,81 +234,22 @@ def _over_rounds(tallies: Sequence[Tally], top: Literal[1, 5] = 1) -> Accuracy:
     return Accuracy.of(percents, tallies[0].images)
 
 
-@contextmanager
-def open_executor(
-    design: Design, name: str, project: str | Path | None = None, threads: int | None = None
-) -> Iterator[Executor]:
-    """The executor ``reference`` or ``csim``; the firmware of ``csim`` is generated if no project is given.
+def draw_rounds(
+    design: Design,
+    ber: float,
+    rounds: int,
+    seed: int,
+    faulty_biases: bool = False,
+    layers: Sequence[str] | None = None,
+) -> list[FaultList]:
+    """Fault lists of ``rounds`` independent draws, of which the faults in ``layers`` stay.
 
-    Raises:
-        HwflowError: g++ is missing, or the project does not belong to the design.
+    Round r does not depend on how many there are, and no fault on which layers were chosen.
     """
-    if name == "reference":
-        yield IntegerExecutor(design.graph, threads)
-        return
-    doctor.require("g++")
-    from hwflow.firmware.csim import CsimExecutor
-    from hwflow.generation import generate, load_project
-
-    if project is not None:
-        yield CsimExecutor(load_project(project, design).part("firmware"), design.graph)
-        return
-    with tempfile.TemporaryDirectory(prefix="hwflow-") as folder:
-        made = generate(design, Path(folder) / "project", rtl=False)
-        yield CsimExecutor(made.part("firmware"), design.graph)
-
-
-def run_batches(
-    executor: Executor,
-    graph: Graph,
-    codes: IntArray,
-    faults: FaultList | None,
-    advance: Callable[[int], None] = lambda _: None,
-) -> IntArray:
-    """Output codes of any number of images; an executor is given no more than its memory allows.
-
-    Args:
-        executor: what computes them.
-        graph: the design's graph.
-        codes: input codes ``(n, *input shape)``.
-        faults: present for the whole run.
-        advance: called with the number of images done.
-    """
-    size = images_at_once(executor, graph)
-    outputs = []
-    for start in range(0, len(codes), size):
-        outputs.append(executor.run(codes[start : start + size], faults))
-        advance(min(start + size, len(codes)))
-    return np.concatenate(outputs)
-
-
-def batch_size(graph: Graph) -> int:
-    """Images that the reference runs at once: as many as keep a convolution's patches within 128 MiB."""
-    largest = max((layer.vectors * layer.n_in for layer in graph.of_type(Conv2D)), default=1)
-    return max(1, min(MAX_BATCH, _BATCH_ELEMENTS // largest))
-
-
-def encode(graph: Graph, images: npt.NDArray[Any]) -> IntArray:
-    """Input codes of real images."""
-    return graph.input.resolved.encode(images)
-
-
-def images_at_once(executor: Executor, graph: Graph) -> int:
-    """Images that an executor is given at once.
-
-    The reference holds all their activations; the others start a process a run, which many images must share.
-    """
-    if isinstance(executor, IntegerExecutor):
-        return batch_size(graph)
-    return max(1, _RUN_ELEMENTS // math.prod(graph.input.shape))
-
-
-def draw_rounds(design: Design, ber: float, rounds: int, seed: int, faulty_biases: bool = False) -> list[FaultList]:
-    """Fault lists of ``rounds`` independent draws; round r does not depend on how many there are."""
     prone = memories(design.graph, faulty_biases)
     # Each list carries a seed of its own, from which alone it can be drawn again.
     seeds = [int(np.random.SeedSequence(seed, spawn_key=(r,)).generate_state(1, np.uint64)[0]) for r in range(rounds)]
-    return [sample_ber(prone, ber, each, design.graph.digest) for each in seeds]
+    return [restrict(sample_ber(prone, ber, each, design.graph.digest), layers) for each in seeds]
 
 
 def open_faults(faults: FaultList | str | Path) -> FaultList:
@@ -352,16 +257,19 @@ def open_faults(faults: FaultList | str | Path) -> FaultList:
     return faults if isinstance(faults, FaultList) else FaultList.load(faults)
 
 
-def stored_bits(graph: Graph, faulty_biases: bool = False) -> int:
-    """Bits in fault-prone memory."""
-    return sum(memory.total_bits for memory in memories(graph, faulty_biases))
+def stored_bits(graph: Graph, faulty_biases: bool = False, layers: Sequence[str] | None = None) -> int:
+    """Bits in fault-prone memory, of all layers or of those that match the patterns."""
+    prone = memories(graph, faulty_biases)
+    return sum(memory.total_bits for memory in compress(prone, in_layers(prone, ["*"] if layers is None else layers)))
 
 
-def _check_options(ber: float | None, faults: object, rounds: int, executor: str) -> None:
+def _check_options(ber: float | None, faults: object, layers: Sequence[str] | None, rounds: int, executor: str) -> None:
     if executor not in get_args(ExecutorName):
         raise HwflowError(f"executor {executor!r} is unknown; choose one of {', '.join(get_args(ExecutorName))}")
     if ber is not None and faults is not None:
         raise HwflowError("give a bit error rate or a fault list, not both")
+    if layers is not None and ber is None:
+        raise HwflowError("layers are chosen for faults that are drawn: give a bit error rate")
     if rounds < 1:
         raise HwflowError(f"rounds={rounds} must be at least 1")
     if executor == "keras" and (ber is not None or faults is not None):

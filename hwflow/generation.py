@@ -41,6 +41,8 @@ class LayerCost:
         word_bits: bits of such a word.
         bram_kbit: ``words`` x ``word_bits``, in units of 1024 bits.
         cycles_per_image: cycles that its multipliers are busy for one image.
+        outliers: weights that a side memory completes.
+        side_bits: bits of that memory, which faults do not reach.
     """
 
     name: str
@@ -51,6 +53,8 @@ class LayerCost:
     word_bits: int
     bram_kbit: float
     cycles_per_image: int
+    outliers: int
+    side_bits: int
 
 
 @dataclass(frozen=True)
@@ -227,4 +231,6 @@ def _layer_cost(layer: WeightLayer, reuse_factor: int) -> LayerCost:
         word_bits=word_bits,
         bram_kbit=reuse_factor * word_bits / 1024,
         cycles_per_image=layer.vectors * reuse_factor,
+        outliers=0 if layer.outliers is None else len(layer.outliers.index),
+        side_bits=layer.side_bits,
     )

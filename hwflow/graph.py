@@ -74,6 +74,28 @@ class Outliers:
     index: IntArray
     rest: Constant
 
+    def at(self, index: IntArray) -> IntArray:
+        """Rest codes ``(m,)`` of the cells ``index`` ``(m,)`` of the weight memory: 0 where nothing is added."""
+        rests = np.zeros(len(index), dtype=np.int64)
+        place = np.searchsorted(self.index, index)
+        hit = np.append(self.index, -1)[place] == index
+        rests[hit] = Constant(self.rest.values[place[hit]], self.rest.type).codes
+        return rests
+
+    def largest_sum(self, n_in: int, length: int) -> int:
+        """The largest sum of the magnitudes of the rests in ``length`` cells in a row of one output's ``n_in``."""
+        sums = np.concatenate([[0], np.cumsum(np.abs(self.rest.codes))])
+        ends = np.minimum(self.index + length, (self.index // n_in + 1) * n_in)
+        return int((sums[np.searchsorted(self.index, ends)] - sums[:-1]).max(initial=0))
+
+    def add(self, weights: npt.NDArray[Any], rests: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """``weights`` ``(..., out)`` plus ``rests`` ``(k,)``, codes or values, where these belong."""
+        n_out = weights.shape[-1]
+        n_in = weights.size // n_out
+        result = weights.reshape(n_in, n_out).copy()
+        result[self.index % n_in, self.index // n_in] += rests
+        return result.reshape(weights.shape)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Node:
@@ -144,11 +166,41 @@ class WeightLayer(Node):
     def effective_codes(self) -> IntArray:
         """Codes of the weights in effect, of the shape of ``weight``: the stored ones plus the outliers' rests."""
         codes = self.weight.codes
+        return codes if self.outliers is None else self.outliers.add(codes, self.outliers.rest.codes)
+
+    @property
+    def effective_values(self) -> FloatArray:
+        """The weights in effect as real values, of the shape of ``weight``."""
+        values = self.weight.values
+        return values if self.outliers is None else self.outliers.add(values, self.outliers.rest.values)
+
+    @property
+    def side_bits(self) -> int:
+        """Bits of the side memory: for every outlier ceil(log2 n) that name one of n cells, and the width of a rest."""
         if self.outliers is None:
-            return codes
-        by_output = np.moveaxis(codes, -1, 0).copy()
-        by_output.reshape(-1)[self.outliers.index] += self.outliers.rest.codes
-        return np.moveaxis(by_output, 0, -1)
+            return 0
+        rest = self.outliers.rest.type
+        assert rest is not None
+        return len(self.outliers.index) * ((self.weight.values.size - 1).bit_length() + rest.width)
+
+    @property
+    def weight_range(self) -> tuple[int, int]:
+        """The lowest and the highest code of a weight in effect, whatever bits of the memory flip.
+
+        Raises:
+            HwflowError: the weights have no type yet.
+        """
+        if self.weight.type is None:
+            raise HwflowError(f"{self.name}: its weights have no type yet; harden the graph first")
+        rest = np.zeros(1, dtype=np.int64) if self.outliers is None else self.outliers.rest.codes
+        low, high = int(rest.min(initial=0)), int(rest.max(initial=0))
+        highest = self.weight.type.max_code
+        return low - (highest + 1) * self.weight.type.signed, highest + high
+
+    @property
+    def rest_sum(self) -> int:
+        """The largest sum of the magnitudes of the rests that one output adds, in codes; 0 without outliers."""
+        return 0 if self.outliers is None else self.outliers.largest_sum(self.n_in, self.n_in)
 
     @property
     def n_out(self) -> int:
@@ -326,6 +378,7 @@ class Graph:
             for source in node.inputs:
                 if source not in index:
                     raise HwflowError(f"{node.name}: its input {source} is not defined before it")
+            _check_outliers(node)
             expected = _output_shape(node, [index[source] for source in node.inputs])
             if expected != node.shape:
                 raise HwflowError(f"{node.name}: its shape is {node.shape}, but its inputs give {expected}")
@@ -424,6 +477,19 @@ class Graph:
             sha.update(f"{name}{array.dtype.str}{array.shape}".encode())
             sha.update(array.tobytes())
         return sha.hexdigest()
+
+
+def _check_outliers(node: Node) -> None:
+    """Refuse rests that do not belong to cells of a layer's memory, or lie on another grid."""
+    if not isinstance(node, WeightLayer) or node.outliers is None:
+        return
+    if not isinstance(node, Conv2D | Dense):
+        raise HwflowError(f"{node.name}: it has outliers, which only Conv2D and Dense can have")
+    index, rest, weight = node.outliers.index, node.outliers.rest, node.weight
+    cells = index.ndim == 1 and (np.diff(index, prepend=-1, append=weight.values.size) > 0).all()
+    grids = rest.type is not None and weight.type is not None and rest.type.fraction == weight.type.fraction
+    if not cells or not grids or rest.values.shape != index.shape or not rest.values.all():
+        raise HwflowError(f"{node.name}: its outliers do not fit its {weight.values.size} weights of {weight.type}")
 
 
 def _output_shape(node: Node, sources: list[Node]) -> tuple[int, ...]:

@@ -29,6 +29,7 @@ from hwflow.graph import (
     Softmax,
     WeightLayer,
 )
+from hwflow.outliers import find_outliers, most_outliers
 from hwflow.protect import storage_code
 from hwflow.scaling import ScalePlan, ScalingOptions, scale_graph
 
@@ -139,9 +140,11 @@ class _Typer:
         raise HwflowError(f"{node.name}: {node.op} cannot be hardened")
 
     def _weight_layer(self, node: WeightLayer, x: FixedType) -> WeightLayer:
-        weight_type = replace(self.options.scaling.weight_type, rounding=Rounding.RND_CONV, overflow=Overflow.SAT)
-        codes = weight_type.encode(node.weight.values)
-        weight = Constant.from_codes(codes, weight_type)
+        scaling = self.options.scaling
+        weight_type = scaling.memory_type
+        outliers = find_outliers(node, weight_type, most_outliers(node, scaling.outliers))
+        weight = Constant.from_codes(weight_type.encode(node.weight.values), weight_type)
+        node = replace(node, weight=weight, outliers=outliers)
         fraction = weight_type.fraction + x.fraction
         bias = _bias(node.bias, fraction)
         accum = accumulator_type(node, weight_type, x, bias)
@@ -153,7 +156,6 @@ class _Typer:
             type_ = accum if moved is None else self._activation(reader).shifted(-moved)
         return replace(
             node,
-            weight=weight,
             bias=bias,
             accum=accum,
             type=type_,
@@ -247,12 +249,15 @@ class _Typer:
 def accumulator_type(layer: WeightLayer, weight: FixedType, x: FixedType, bias: Constant) -> FixedType:
     """The accumulator that no input and no flipped weight or bias bit can overflow.
 
-    The bound takes every weight, input and bias at the largest magnitude of its type.
+    The bound takes every stored weight, input and bias at the largest magnitude of its type, and the rests of
+    outliers, which no fault reaches, as they are.
     """
     assert bias.type is not None
     fraction = weight.fraction + x.fraction
-    products = layer.n_in * max(-weight.min_code, weight.max_code) * max(-x.min_code, x.max_code)
-    bound = products + (max(-bias.type.min_code, bias.type.max_code) << (fraction - bias.type.fraction))
+    weights = layer.n_in * max(-weight.min_code, weight.max_code) + layer.rest_sum
+    bound = weights * max(-x.min_code, x.max_code) + (
+        max(-bias.type.min_code, bias.type.max_code) << (fraction - bias.type.fraction)
+    )
     width = bound.bit_length() + 1
     return FixedType(width, width - fraction)
 
@@ -295,6 +300,8 @@ def summary(hardened: Hardened) -> Mapping[str, Any]:
             "rescales": [{"name": name, "factor": factor} for name, factor in plan.rescales],
             "output_scale": plan.output_scale,
             "logit_scale": plan.logit_scale,
+            "outliers": plan.outliers,
+            "side_bits": plan.side_bits,
             "notes": list(plan.notes),
         },
     }

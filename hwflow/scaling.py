@@ -19,7 +19,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from hwflow.errors import HwflowError
-from hwflow.fixed import FixedType
+from hwflow.fixed import FixedType, Overflow, Rounding
 from hwflow.graph import (
     Add,
     Affine,
@@ -30,11 +30,13 @@ from hwflow.graph import (
     Graph,
     Input,
     Node,
+    Outliers,
     Rescale,
     Scale,
     Softmax,
     WeightLayer,
 )
+from hwflow.outliers import find_outliers, most_outliers, signed_width, without_largest
 
 Scaling = Literal["exact", "pow2", "none"]
 Align = Literal["shift", "multiply"]
@@ -68,6 +70,9 @@ class ScalingOptions:
         absorb: with a constant per output channel, let the next layer's weights take in the scale per channel. It
             costs no hardware, but a flipped bit in a weight of a large-scaled input channel then weighs more, and
             accuracy suffers; else a multiplier per channel after the layer makes the scale uniform again.
+        outliers: fraction of the weights of every convolution and dense layer, the largest, that do not count for
+            max|W|, so that c grows. What of them the format cannot hold is kept in a side memory, see
+            :class:`~hwflow.graph.Outliers`. Without scaling, weights outside the format are kept there.
         renormalise: for float targets: where |log2 S| exceeds this, a multiplication by a power of two brings S
             back to about one. Fixed point needs none: there the power of two is a move of the binary point.
     """
@@ -81,6 +86,7 @@ class ScalingOptions:
     granularity: Granularity = "layer"
     absorb: bool = False
     renormalise: float | None = None
+    outliers: float = 0.0
 
     def __post_init__(self) -> None:
         for name, kind in (
@@ -95,6 +101,8 @@ class ScalingOptions:
             raise HwflowError(f"t={self.t} must be a positive number")
         if self.renormalise is not None and not (math.isfinite(self.renormalise) and self.renormalise >= 1):
             raise HwflowError(f"renormalise={self.renormalise} must be at least 1, in bits of |log2 S|")
+        if not 0 <= self.outliers < 1:
+            raise HwflowError(f"outliers={self.outliers} must be a fraction of the weights, from 0 to less than 1")
         if not self.weight_type.signed:
             raise HwflowError(f"weights need a signed type, not {self.weight_type}")
         if self.scale != "none" and not self.saturate and self.target > self.weight_type.max:
@@ -107,6 +115,11 @@ class ScalingOptions:
     def target(self) -> float:
         """The t in use."""
         return self.weight_type.max * T_MARGIN if self.t is None else self.t
+
+    @property
+    def memory_type(self) -> FixedType:
+        """The type of the weight memory: weights are rounded to nearest even, and saturate."""
+        return replace(self.weight_type, rounding=Rounding.RND_CONV, overflow=Overflow.SAT)
 
 
 @dataclass(frozen=True)
@@ -122,7 +135,9 @@ class LayerScale:
         alignment: factor by which ``align = "shift"`` lowered c, in (0.5, 1].
         c_largest: the largest of the layer's constants.
         bits_used: bits that the largest stored weight takes, its sign included.
-        quantisation_error: root mean square of the stored weights' rounding errors over that of the weights.
+        quantisation_error: root mean square of the rounding errors of the weights in effect over that of the weights.
+        outliers: number of weights that the side memory completes.
+        side_bits: bits of the side memory, see :attr:`hwflow.graph.WeightLayer.side_bits`.
     """
 
     name: str
@@ -134,6 +149,8 @@ class LayerScale:
     c_largest: float = 1.0
     bits_used: int = 0
     quantisation_error: float = 0.0
+    outliers: int = 0
+    side_bits: int = 0
 
 
 @dataclass(frozen=True)
@@ -154,6 +171,16 @@ class ScalePlan:
     output_scale: Scale
     logit_scale: float
     notes: tuple[str, ...] = ()
+
+    @property
+    def outliers(self) -> int:
+        """Outliers of all layers."""
+        return sum(layer.outliers for layer in self.layers)
+
+    @property
+    def side_bits(self) -> int:
+        """Bits of the side memories of all layers."""
+        return sum(layer.side_bits for layer in self.layers)
 
 
 def layer_constant(weights: FloatArray, options: ScalingOptions) -> float:
@@ -263,11 +290,12 @@ class _Builder:
         if isinstance(node.scale, tuple):
             ratio = np.asarray(node.scale) / base
             weights = weights / (ratio if isinstance(node, Affine) else ratio[:, None])
-        layer = layer_constant(weights, self.options)
+        counting = without_largest(weights, most_outliers(node, self.options.outliers))
+        layer = layer_constant(counting, self.options)
         c: Scale = layer
         # An affine layer has one weight a channel: a constant each would leave nothing but its sign.
         if self.options.granularity == "channel" and not isinstance(node, Affine):
-            c = as_scale(channel_constants(weights, self.options))
+            c = as_scale(channel_constants(counting, self.options))
         factors = np.asarray(c)
         scale = base * factors
         if not np.isfinite(scale).all() or not scale.all():
@@ -411,7 +439,9 @@ class _Builder:
     def _row(self, layer: WeightLayer) -> LayerScale:
         original = self.graph[layer.name]
         assert isinstance(original, WeightLayer)
-        bits, error = stored_precision(layer.weight.values, self.options.weight_type)
+        type_ = self.options.memory_type
+        outliers = find_outliers(layer, type_, most_outliers(layer, self.options.outliers))
+        bits, error = stored_precision(layer.weight.values, type_, outliers)
         return LayerScale(
             name=layer.name,
             weights=layer.weight.values.size,
@@ -422,6 +452,8 @@ class _Builder:
             c_largest=float(np.max(layer.c)),
             bits_used=bits,
             quantisation_error=error,
+            outliers=0 if outliers is None else len(outliers.index),
+            side_bits=replace(layer, outliers=outliers).side_bits,
         )
 
     def _ordered(self, output: Node) -> list[Node]:
@@ -429,15 +461,15 @@ class _Builder:
         return [node for node in self.nodes.values() if node.name != output.name] + [output]
 
 
-def stored_precision(weights: FloatArray, type_: FixedType) -> tuple[int, float]:
-    """Bits that scaled weights take in a format, and the relative root mean square of the rounding errors."""
+def stored_precision(weights: FloatArray, type_: FixedType, outliers: Outliers | None = None) -> tuple[int, float]:
+    """Bits that scaled weights take in a format, and the relative root mean square of the errors of those in effect."""
     steps = weights / type_.lsb
     rounded = np.clip(np.rint(steps), type_.min_code, type_.max_code)
-    largest = int(np.max(np.abs(rounded), initial=0.0))
+    width = signed_width(rounded)
     size = float(np.sqrt(np.mean(np.square(steps)))) if steps.size else 0.0
-    steps -= rounded
+    steps -= rounded if outliers is None else outliers.add(rounded, outliers.rest.codes)
     error = float(np.sqrt(np.mean(np.square(steps)))) / size if size else 0.0
-    return largest.bit_length() + 1, error
+    return width, error
 
 
 def _is_power_of_two(value: float) -> bool:
@@ -448,9 +480,14 @@ def _check_weights(layer: WeightLayer, options: ScalingOptions) -> None:
     for name, constant in (("weight", layer.weight), ("bias", layer.bias)):
         if not np.all(np.isfinite(constant.values)):
             raise HwflowError(f"{layer.name}: its {name} holds NaN or infinite values; retrain or mend the model")
+    if options.scale != "none" or options.saturate:
+        return
     largest = float(np.max(np.abs(layer.weight.values), initial=0.0))
-    if options.scale == "none" and not options.saturate and largest > -options.weight_type.min:
+    outside = int(np.count_nonzero(np.abs(layer.weight.values) > -options.weight_type.min))
+    allowed = most_outliers(layer, options.outliers)
+    if outside > allowed:
+        too_many = f"{outside} of them, more than the {allowed} outliers, " if options.outliers else ""
         raise HwflowError(
-            f"{layer.name}: its weights reach {largest:.4g}, outside {options.weight_type} "
+            f"{layer.name}: its weights reach {largest:.4g}, {too_many}outside {options.weight_type} "
             f"({options.weight_type.min} to {options.weight_type.max}); scale them, or allow saturation"
         )

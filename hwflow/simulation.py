@@ -15,7 +15,8 @@ from hwflow import doctor
 from hwflow.data import Data, Preprocessing
 from hwflow.design import Design, Step, open_design, silent
 from hwflow.errors import HwflowError
-from hwflow.evaluation import draw_rounds, encode, open_faults, run_batches
+from hwflow.evaluation import draw_rounds, open_faults
+from hwflow.executors import encode, run_batches
 from hwflow.faults import FaultList
 from hwflow.generation import Project, generate, load_project
 from hwflow.graph import Graph, IntArray

@@ -202,8 +202,9 @@ def _dense_block(net: NetworkBuilder, x: Node, rng: np.random.Generator, growth:
 
 
 def random_options(seed: int) -> HardenOptions:
-    """Options of every kind, by seed."""
+    """Options of every kind, by seed; half of them take some weights for outliers."""
     rng = np.random.default_rng([20261123, seed])
+    fraction = np.random.default_rng([20261126, seed]).choice([0.0, 0.0, 0.0, 0.02, 0.1, 0.5])
 
     def one_of(*choices: Any) -> Any:
         return choices[int(rng.integers(len(choices)))]
@@ -217,6 +218,7 @@ def random_options(seed: int) -> HardenOptions:
         saturate=True,
         granularity=one_of("layer", "layer", "channel"),
         absorb=one_of(True, True, False),
+        outliers=float(fraction),
     )
     return HardenOptions(
         scaling=scaling,

@@ -82,9 +82,10 @@ module hwflow_affine #(
 
     logic [PE*B_W-1:0] bias_mem [0:NF-1]  /*verilator public_flat_rw*/;
 
-    initial begin
-        for (int i = 0; i < NF; i++) bias_mem[i] = '0;
-        if (BIAS_FILE != "") $readmemh(BIAS_FILE, bias_mem);
+    if (BIAS_FILE != "") begin : gen_bias
+        initial $readmemh(BIAS_FILE, bias_mem);
+    end else begin : gen_no_bias
+        initial for (int i = 0; i < NF; i++) bias_mem[i] = '0;
     end
 
     always_ff @(posedge clk_i) begin

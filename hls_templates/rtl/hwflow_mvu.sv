@@ -7,13 +7,15 @@
 //   PE, SIMD              outputs and inputs in parallel; PE divides N_OUT, SIMD divides N_IN
 //   X_W, X_SIGNED         input code
 //   W_W                   weight code, signed
-//   ACC_W, ACC_FRAC       accumulator: it must hold every sum, which is checked for the products but
-//                         not for products and bias together; ACC_FRAC is that of x plus that of w
+//   ACC_W, ACC_FRAC       accumulator: it must hold every sum, which is checked for the products of stored
+//                         weights but not with bias and rests; ACC_FRAC is that of x plus that of w
 //   B_W, B_SHIFT          bias code, signed, and the left shift that aligns it to the accumulator's LSB
 //   OUT_*, ROUNDING, OVERFLOW   as in hwflow_cast
 //   WEIGHT_FILE           $readmemh file, NF*SF words: word nf*SF+sf holds w[nf*PE+p][sf*SIMD+s] at bits
 //                         [(p*SIMD+s)*W_W +: W_W]
 //   BIAS_FILE             $readmemh file, NF words: word nf holds bias[nf*PE+p] at bits [p*B_W +: B_W]
+//   REST_ROWS, REST_SLOTS, REST_W, REST_FILE   side memory of the outliers: ROWS and others of
+//                         hwflow_outliers, whose lane p*SIMD+s adds to w[nf*PE+p][sf*SIMD+s]; 0 rows: none
 //
 // The weight memory's second port is wb_*: b_rdata of a read follows wb_en_i by a cycle. Without files
 // the weights are whatever port B writes, and the biases 0.
@@ -44,6 +46,10 @@ module hwflow_mvu #(
     parameter int OVERFLOW   = 0,
     parameter WEIGHT_FILE    = "",
     parameter BIAS_FILE      = "",
+    parameter int REST_ROWS  = 0,
+    parameter int REST_SLOTS = 1,
+    parameter int REST_W     = 1,
+    parameter REST_FILE      = "",
     localparam int NF        = N_OUT / PE,
     localparam int SF        = N_IN / SIMD,
     localparam int WADDR_W   = (NF * SF > 1) ? $clog2(NF * SF) : 1
@@ -66,7 +72,8 @@ module hwflow_mvu #(
     output logic [PE*SIMD*W_W-1:0] wb_rdata_o
 );
 
-    localparam int PRODUCT_W = X_W + W_W;
+    localparam int EFFECT_W  = (REST_ROWS == 0) ? W_W : ((W_W > REST_W) ? W_W : REST_W) + 1;
+    localparam int PRODUCT_W = X_W + EFFECT_W;
     localparam int TREE_W    = PRODUCT_W + $clog2(SIMD);
     localparam int SUM_W     = (TREE_W < ACC_W) ? TREE_W : ACC_W;  // arithmetic modulo 2**ACC_W is exact
     localparam int SF_W      = (SF > 1) ? $clog2(SF) : 1;
@@ -127,7 +134,8 @@ module hwflow_mvu #(
     logic [NF_W-1:0] nf1_reg;
     logic [SIMD*X_W-1:0] x_stream_reg;
     wire [SIMD*X_W-1:0] x1;
-    wire [PE*SIMD*W_W-1:0] w1;
+    wire [PE*SIMD*W_W-1:0] stored1;
+    wire [PE*SIMD*EFFECT_W-1:0] w1;
 
     always_ff @(posedge clk_i) begin
         if (advance) begin
@@ -167,7 +175,7 @@ module hwflow_mvu #(
         .clk_i     (clk_i),
         .a_en_i    (advance),
         .a_addr_i  (waddr_reg),
-        .a_data_o  (w1),
+        .a_data_o  (stored1),
         .b_en_i    (wb_en_i),
         .b_we_i    (wb_we_i),
         .b_addr_i  (wb_addr_i),
@@ -175,7 +183,29 @@ module hwflow_mvu #(
         .b_rdata_o (wb_rdata_o)
     );
 
-    // --- Stage 2: products. X_W + W_W bits hold them also if x is unsigned.
+    if (REST_ROWS == 0) begin : gen_no_outliers
+        assign w1 = stored1;
+    end else begin : gen_outliers
+        hwflow_outliers #(
+            .LANES     (PE * SIMD),
+            .W_W       (W_W),
+            .DEPTH     (NF * SF),
+            .REST_W    (REST_W),
+            .ROWS      (REST_ROWS),
+            .SLOTS     (REST_SLOTS),
+            .REST_FILE (REST_FILE)
+        ) outliers (
+            .clk_i  (clk_i),
+            .rst_ni (rst_ni),
+            .en_i   (advance),
+            .next_i (issue),
+            .addr_i (waddr_reg),
+            .data_i (stored1),
+            .data_o (w1)
+        );
+    end
+
+    // --- Stage 2: products. X_W + EFFECT_W bits hold them also if x is unsigned.
 
     logic valid2_reg, first2_reg, last2_reg;
     logic [NF_W-1:0] nf2_reg;
@@ -196,7 +226,7 @@ module hwflow_mvu #(
             assign x = {1'b0, x1[s*X_W+:X_W]};
         end
         for (genvar p = 0; p < PE; p++) begin : gen_product
-            wire signed [W_W-1:0] w = w1[(p*SIMD+s)*W_W+:W_W];
+            wire signed [EFFECT_W-1:0] w = w1[(p*SIMD+s)*EFFECT_W+:EFFECT_W];
             logic signed [PRODUCT_W-1:0] product_reg;
             always_ff @(posedge clk_i) begin
                 if (advance) product_reg <= w * x;
@@ -212,9 +242,10 @@ module hwflow_mvu #(
     logic valid3_reg, first3_reg, last3_reg;
     wire [PE*OUT_W-1:0] y4;
 
-    initial begin
-        for (int i = 0; i < NF; i++) bias_mem[i] = '0;
-        if (BIAS_FILE != "") $readmemh(BIAS_FILE, bias_mem);
+    if (BIAS_FILE != "") begin : gen_bias
+        initial $readmemh(BIAS_FILE, bias_mem);
+    end else begin : gen_no_bias
+        initial for (int i = 0; i < NF; i++) bias_mem[i] = '0;
     end
 
     always_ff @(posedge clk_i) begin

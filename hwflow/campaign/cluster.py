@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -22,8 +23,14 @@ _AHEAD = 2  # batches a worker: one that runs and one that waits
 _BATCH_SECONDS = 0.5
 _MOST = 64  # trials of a batch
 
+_QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.system-monitor.interval": "10s"}
+"""Statistics that nobody looks at, on cores that have trials to run."""
+
 _runners: dict[str, Runner] = {}
 """In a worker: the runner of the bundle that it has."""
+
+_one_at_a_time = threading.Lock()
+"""In a worker with several threads: a runner puts its faults into the weights that all of them see."""
 
 
 class Workers:
@@ -37,8 +44,8 @@ class Workers:
     def run(self, bundle: Bundle, tasks: Sequence[Task]) -> Iterator[Trial]:
         """Run trials on all workers; yields them as they are finished.
 
-        Short trials are sent several at a time, of about half a second. Those whose worker has died go to
-        another one.
+        Short trials are sent several at a time, of about half a second, and fewer towards the end, so that all
+        workers end together. Those whose worker has died go to another one.
 
         Raises:
             HwflowError: what a trial raised, or no worker survives a trial.
@@ -52,8 +59,9 @@ class Workers:
         completed = as_completed()
 
         def submit() -> None:
-            while waiting and len(running) < _AHEAD * max(1, len(self.client.nthreads())):
-                batch = [waiting.popleft() for _ in range(min(size, len(waiting)))]
+            places = _AHEAD * max(1, len(self.client.nthreads()))
+            while waiting and len(running) < places:
+                batch = [waiting.popleft() for _ in range(max(1, min(size, len(waiting) // places)))]
                 self._send(bundle)
                 future = self.client.submit(_run, self._bundle, self._key, batch, pure=False)
                 running[future] = batch
@@ -113,16 +121,18 @@ def connect(address: str) -> Iterator[Workers]:
 
 @contextmanager
 def _local(address: str) -> Iterator[Any]:
+    import dask
     from dask.distributed import Client, LocalCluster
 
     _, _, count = address.partition(":")
     if count and not (count.isdecimal() and int(count) > 0):
         raise HwflowError(f"--dask {address}: {count!r} is not a number of workers")
     with (
+        dask.config.set(_QUIET),
         LocalCluster(
             n_workers=int(count) if count else None,
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address=":0",  # any free port
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,
@@ -132,10 +142,13 @@ def _local(address: str) -> Iterator[Any]:
 
 def _run(bundle: Bundle, key: str, tasks: Sequence[Task]) -> tuple[list[Trial], float]:
     """Run trials, in a worker; returns them and the seconds that they took."""
+    from dask.distributed import get_worker
+
     from hwflow.campaign.trials import Runner
 
-    if key not in _runners:
-        _runners.clear()
-        _runners[key] = Runner(bundle)
-    start = time.perf_counter()
-    return [_runners[key].run(*task) for task in tasks], time.perf_counter() - start
+    with _one_at_a_time:
+        if key not in _runners:
+            _runners.clear()
+            _runners[key] = Runner(bundle, threads=get_worker().state.nthreads)
+        start = time.perf_counter()
+        return [_runners[key].run(*task) for task in tasks], time.perf_counter() - start

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hwflow.campaign.spec import ModelSpec
-from hwflow.data import DIGITS, Data, Dataset, ImageSet, check_shape, open_data, some, suited
+from hwflow.data import DIGITS, Data, Dataset, ImageSet, check_shape, open_data, preset, some, suited
 from hwflow.errors import HwflowError
 
 CALIBRATION_IMAGES = 256
@@ -50,8 +51,16 @@ def open_model(
     return model, dataset
 
 
-def calibration_images(spec: ModelSpec, calibration: str | None, shape: Sequence[int]) -> npt.NDArray[np.float32]:
+def calibration_images(
+    spec: ModelSpec, calibration: str | None, shape: Sequence[int], preprocessing: str | None = None
+) -> npt.NDArray[np.float32]:
     """Images ``(n, *shape)`` that the reference executor's activation types come from.
+
+    Args:
+        spec: the network.
+        calibration: see `hwflow.data.open_data`; None for the training digits.
+        shape: (height, width, channels) of an image.
+        preprocessing: of a folder's images, as in `open_model`.
 
     Raises:
         HwflowError: none are named for a network that is not embedded, or they do not fit.
@@ -63,6 +72,8 @@ def calibration_images(spec: ModelSpec, calibration: str | None, shape: Sequence
             raise HwflowError(f"{spec.name}: activations in fixed point need images; name them as 'calibration'")
         calibration = DIGITS
     found = suited(open_data(calibration, "train"), tuple(shape))
+    if preprocessing is not None and isinstance(found, ImageSet):
+        found = replace(found, preprocessing=preset(preprocessing))
     dataset = _loaded(some(found, min(CALIBRATION_IMAGES, len(found))))
     _check_fits(dataset, shape)
     return dataset.images

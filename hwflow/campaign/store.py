@@ -78,6 +78,8 @@ class Store:
         with self._errors():
             self._connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
             try:
+                # What is committed survives the death of any process; a power failure may cost the last trials.
+                self._connection.execute("PRAGMA synchronous=NORMAL")
                 if create:
                     self._connection.execute("PRAGMA journal_mode=WAL")
                     self._connection.executescript(_SCHEMA)

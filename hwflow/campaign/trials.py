@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,12 @@ from hwflow.formats.words import FixedFormat
 from hwflow.graph import Graph
 from hwflow.hardening import HardenOptions, harden
 from hwflow.scaling import ScalingOptions
+
+if TYPE_CHECKING:
+    from hwflow.reference.engine_prefix import CleanPrefix
+
+KEPT_BYTES = 1 << 29
+"""Activations that trials of one network start from, in a process."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +91,7 @@ def prepare(spec: CampaignSpec, step: Callable[[str], None] = lambda _: None) ->
             from hwflow.firmware.convert import read_keras
 
             graph = read_keras(model)
-            calibration = calibration_images(each, spec.calibration, graph.input.shape)
+            calibration = calibration_images(each, spec.calibration, graph.input.shape, spec.preprocessing)
             kernels: Mapping[str, npt.NDArray[Any]] = {layer.name: layer.weight.values for layer in graph.weight_layers}
             digest = graph.digest
         else:
@@ -106,10 +112,15 @@ def prepare(spec: CampaignSpec, step: Callable[[str], None] = lambda _: None) ->
 
 
 class Runner:
-    """Runs trials of one bundle; keeps what it has built."""
+    """Runs trials of one bundle, one at a time; keeps what it has built.
 
-    def __init__(self, bundle: Bundle) -> None:
-        self.bundle = bundle
+    Args:
+        bundle: networks and images.
+        threads: of the reference executor, by default all cores. The float executor computes on one.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+        self.bundle, self._threads = bundle, threads
         self._keras: dict[str, KerasNetwork] = {}
         self._hardened: tuple[object, Any] = (None, None)
 
@@ -166,21 +177,31 @@ class Runner:
         network = self.bundle.networks[cell.model]
         assert network.graph is not None and network.calibration is not None
         options = HardenOptions(scaling, storage=cell.protection)
-        return ReferenceNetwork(harden(network.graph, network.calibration, options).graph)
+        return ReferenceNetwork(harden(network.graph, network.calibration, options).graph, self._threads)
 
 
 class ReferenceNetwork:
-    """A hardened graph in exact integer arithmetic, with the interface of `FaultyNetwork`."""
+    """A hardened graph in exact integer arithmetic, with the interface of `FaultyNetwork`.
+
+    What lies in front of the first faulted layer is kept from trial to trial, batch by batch, up to
+    ``KEPT_BYTES`` of activations besides the images' codes: trials that fault late layers cost about those.
+
+    Args:
+        graph: the hardened graph.
+        threads: of the executor, by default all cores.
+    """
 
     side_bits = 0
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, threads: int | None = None) -> None:
         from hwflow.memory import memories
         from hwflow.reference import IntegerExecutor
 
         self.graph = graph
-        self.executor = IntegerExecutor(graph)
+        self.executor = IntegerExecutor(graph, threads)
         self.memories = memories(graph)
+        self._images: npt.NDArray[Any] | None = None
+        self._batches: list[CleanPrefix] = []
 
     def contents(self, name: str) -> npt.NDArray[Any]:
         """The words that a memory holds, fault-free."""
@@ -192,11 +213,18 @@ class ReferenceNetwork:
         self, images: npt.NDArray[Any], labels: npt.NDArray[np.int64], faults: FaultList | None = None
     ) -> Outcome:
         """Top-1 hits under `faults`."""
-        from hwflow.evaluation import encode, run_batches
-
-        codes = run_batches(self.executor, self.graph, encode(self.graph, images), faults)
+        if images is not self._images:
+            self._images, self._batches = images, self._start(images)
+        codes = np.concatenate([batch.run(faults) for batch in self._batches])
         correct = int(np.count_nonzero(top1(codes.astype(np.float64)) == labels))
         return Outcome(correct, len(labels), 0 if faults is None else len(faults))
+
+    def _start(self, images: npt.NDArray[Any]) -> list[CleanPrefix]:
+        from hwflow.executors import encode, images_at_once
+
+        size = images_at_once(self.executor, self.graph)
+        parts = [images[start : start + size] for start in range(0, len(images), size)]
+        return [self.executor.clean_prefix(encode(self.graph, part), KEPT_BYTES // len(parts)) for part in parts]
 
 
 def one_thread() -> None:

@@ -10,7 +10,7 @@ from types import FrameType
 from typer.exceptions import TyperException
 
 from hwflow.cli._console import print_error
-from hwflow.cli.studies import app
+from hwflow.cli.emulate import app
 from hwflow.errors import HwflowError
 
 INTERRUPTED = 130

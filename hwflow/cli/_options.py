@@ -53,6 +53,12 @@ Faults = Annotated[Path | None, typer.Option("--faults", metavar="FILE", help="A
 FaultyBiases = Annotated[
     bool, typer.Option("--faulty-biases", help="Biases are in fault-prone memory too; by default only weights are.")
 ]
+Layers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layers", metavar="PATTERN", help="Only faults in layers of this name, such as 'block1_*'; may be repeated."
+    ),
+]
 ProjectFolder = Annotated[
     Path | None,
     typer.Option("--project", metavar="PROJECT", help="Use this generated project; by default a temporary one."),
@@ -68,4 +74,33 @@ Json = Annotated[
 ]
 Force = Annotated[
     bool, typer.Option("--force", help="Replace the output folder if hwflow wrote it; the new one must be complete.")
+]
+Model = Annotated[
+    str, typer.Option("--model", metavar="MODEL", help="Embedded network, port (resnet18, alexnet, ...) or model file.")
+]
+Weights = Annotated[str | None, typer.Option("--weights", metavar="FILE", help="A port's state dict (.pth, .npz).")]
+Classes = Annotated[
+    int | None, typer.Option("--classes", metavar="N", help="A port's classes; by default as in the original.")
+]
+ImageSize = Annotated[
+    int | None, typer.Option("--image-size", metavar="PIXELS", help="A port's image; by default the original's.")
+]
+Rounds = Annotated[int, typer.Option("--rounds", metavar="N", min=1, help="Fault lists a condition.")]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option("--format", metavar="TYPE", help="Weight format; repeat for several. By default all of the paper's."),
+]
+Msb = Annotated[
+    Literal["assume", "clamp", "sparse", "none"],
+    typer.Option("--msb", help="Most significant exponent bit: never flips, or how it is protected."),
+]
+SafeMsb = Annotated[
+    Literal["assume", "none"], typer.Option("--msb", help="The top exponent bit never flips, or it does.")
+]
+TrialFolder = Annotated[
+    Path | None,
+    typer.Option("--results", metavar="DIR", help="Keep every trial here, to take the study up again."),
+]
+Figure = Annotated[
+    Path | None, typer.Option("--figure", metavar="FILE", help="Draw it too: FILE ends in .svg or .png.")
 ]

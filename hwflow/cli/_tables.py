@@ -24,10 +24,12 @@ MANY = 12
 def print_plan(design: Design) -> None:
     """Print the scale plan of a design and what it had to decide."""
     rows = design.layers()
+    plan = design.manifest["plan"]
+    sparse = ("outliers", "side bits") if plan["outliers"] else ()
     print_table(
         f"Scale plan of {design.graph.name}: {len(rows)} layers, {sum(row['weights'] for row in rows)} weights "
         f"in {design.manifest['options']['weights']}",
-        ("layer", "weights", "max|W|", "c", "log2 S", "bits used", "error %", "alignment"),
+        ("layer", "weights", "max|W|", "c", "log2 S", "bits used", "error %", "alignment", *sparse),
         (
             (
                 row["name"],
@@ -38,11 +40,13 @@ def print_plan(design: Design) -> None:
                 row["bits_used"],
                 f"{100 * row['quantisation_error']:.2f}",
                 f"{row['alignment']:.3f}",
+                *(row[name.replace(" ", "_")] for name in sparse),
             )
             for row in rows
         ),
     )
-    plan = design.manifest["plan"]
+    if sparse:
+        print_line(f"side memory: {plan['side_bits']} bits for {plan['outliers']} outliers, not reached by faults")
     _print_rescales(plan["rescales"])
     for note in plan["notes"][:MANY]:
         print_line(f"note: {note}")
@@ -87,11 +91,11 @@ def _span(smallest: float, largest: float) -> str:
 
 def print_layers(layers: Iterable[LayerCost]) -> None:
     """Print what every weight layer takes."""
-    print_table(
-        "Layers",
-        ("layer", "reuse factor", "PE", "SIMD", "weight words", "bits a word", "BRAM kbit", "cycles an image"),
-        (tuple(asdict(cost).values()) for cost in layers),
-    )
+    rows = [asdict(cost) for cost in layers]
+    header = ("layer", "reuse factor", "PE", "SIMD", "weight words", "bits a word", "BRAM kbit", "cycles an image")
+    sparse = ("outliers", "side bits") if any(row["outliers"] for row in rows) else ()
+    columns = len(header) + len(sparse)
+    print_table("Layers", (*header, *sparse), (tuple(row.values())[:columns] for row in rows))
 
 
 def print_evaluation(title: str, result: Evaluation, faults: str) -> None:

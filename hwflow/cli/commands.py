@@ -102,6 +102,15 @@ def harden(
         Literal["shift", "multiply"],
         typer.Option("--align", help="At an Add: lower one c by less than 2x, or spend a constant multiplier."),
     ] = "shift",
+    outliers: Annotated[
+        float,
+        typer.Option(
+            "--outliers",
+            metavar="FRACTION",
+            help="Fraction of a layer's weights, the largest, that do not count for max|W|; a protected side memory "
+            "completes those that the type cannot hold.",
+        ),
+    ] = 0.0,
     compensation: Annotated[
         Literal["logits", "layer", "none"],
         typer.Option("--compensation", help="Where the scale is divided out again."),
@@ -139,7 +148,15 @@ def harden(
     from hwflow.scaling import ScalingOptions
 
     scaling = ScalingOptions(
-        FixedType.parse(weights), t, scale, align, compensation, saturate, granularity=granularity, absorb=absorb
+        FixedType.parse(weights),
+        t,
+        scale,
+        align,
+        compensation,
+        saturate,
+        granularity=granularity,
+        absorb=absorb,
+        outliers=outliers,
     )
     with display() as shown:
         design = run(
@@ -224,6 +241,7 @@ def evaluate(
     rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=1, help="Fault lists drawn for --ber.")] = 10,
     faults: options.Faults = None,
     faulty_biases: options.FaultyBiases = False,
+    layers: options.Layers = None,
     executor: Annotated[
         Literal["reference", "csim", "keras"],
         typer.Option("--executor", help="Integer reference, C++ firmware, or the float network (clean only)."),
@@ -257,6 +275,7 @@ def evaluate(
             rounds=rounds,
             faults=faults,
             faulty_biases=faulty_biases,
+            layers=layers or None,
             executor=executor,
             images=images,
             seed=seed,
@@ -268,7 +287,7 @@ def evaluate(
     name = f"BER {ber:g}" if ber is not None else str(faults)
     how = "" if result.preprocessing is None else f" (preprocessing {result.preprocessing})"
     print_evaluation(f"{opened.graph.name} on {result.data}{how}, {executor} executor", result, name)
-    about = {"design": str(design), "design_sha256": opened.sha256, "ber": ber}
+    about = {"design": str(design), "design_sha256": opened.sha256, "ber": ber, "layers": layers or None}
     save_json(json, "evaluate", seed, {**about, **result.to_json()})
 
 

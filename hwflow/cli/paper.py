@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,46 +18,17 @@ if TYPE_CHECKING:
 
 paper = typer.Typer(no_args_is_help=True, help="The paper's studies: fig2, fig3, table1, table2, logits.")
 
-Model = Annotated[
-    str, typer.Option("--model", metavar="MODEL", help="Embedded network, port (resnet18, alexnet, ...) or model file.")
-]
-Weights = Annotated[str | None, typer.Option("--weights", metavar="FILE", help="A port's state dict (.pth, .npz).")]
-Classes = Annotated[
-    int | None, typer.Option("--classes", metavar="N", help="A port's classes; by default as in the original.")
-]
-ImageSize = Annotated[
-    int | None, typer.Option("--image-size", metavar="PIXELS", help="A port's image; by default the original's.")
-]
-Rounds = Annotated[int, typer.Option("--rounds", metavar="N", min=1, help="Fault lists a condition.")]
-Formats = Annotated[
-    list[str] | None,
-    typer.Option("--format", metavar="TYPE", help="Weight format; repeat for several. By default all of the paper's."),
-]
-MsbMode = Annotated[
-    Literal["assume", "clamp", "sparse", "none"],
-    typer.Option("--msb", help="Most significant exponent bit: never flips, or how it is protected."),
-]
-KeepIn = Annotated[
-    Path | None,
-    typer.Option("--results", metavar="DIR", help="Keep every trial here, to take the study up again."),
-]
-FigureFile = Annotated[
-    Path | None, typer.Option("--figure", metavar="FILE", help="Draw it too: FILE ends in .svg or .png.")
-]
-
 
 @paper.command(epilog="Example: hwflow paper fig2 --figure fig2.svg --json fig2.json")
 def fig2(
-    formats: Formats = None,
+    formats: options.Formats = None,
     constants: Annotated[
         list[float] | None, typer.Option("--c", metavar="C", help="Constant; repeat for several. By default 1 to 5.")
     ] = None,
     ber: Annotated[float, typer.Option("--ber", metavar="P", min=0.0, max=1.0, help="Bit error rate.")] = 0.1,
     rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=2, help="Masks drawn for every weight.")] = 10**6,
-    msb: Annotated[
-        Literal["assume", "none"], typer.Option("--msb", help="The top exponent bit never flips, or it does.")
-    ] = "assume",
-    figure: FigureFile = None,
+    msb: options.SafeMsb = "assume",
+    figure: options.Figure = None,
     seed: options.Seed = 0,
     json: options.Json = None,
 ) -> None:
@@ -96,19 +67,19 @@ def fig2(
 
 @paper.command(epilog="Example: hwflow paper fig3 --model resnet18 --weights resnet18.pth --data imagenet/val")
 def fig3(
-    model: Model = "digits_cnn",
-    weights: Weights = None,
-    classes: Classes = None,
-    image_size: ImageSize = None,
+    model: options.Model = "digits_cnn",
+    weights: options.Weights = None,
+    classes: options.Classes = None,
+    image_size: options.ImageSize = None,
     data: options.Data = "digits",
     labels: options.Labels = None,
     preprocessing: options.Preprocessing = None,
     images: options.Images = None,
-    formats: Formats = None,
-    rounds: Rounds = 10,
-    msb: MsbMode = "assume",
-    results: KeepIn = None,
-    figure: FigureFile = None,
+    formats: options.Formats = None,
+    rounds: options.Rounds = 10,
+    msb: options.Msb = "assume",
+    results: options.TrialFolder = None,
+    figure: options.Figure = None,
     seed: options.Seed = 0,
     json: options.Json = None,
 ) -> None:
@@ -120,16 +91,16 @@ def fig3(
 
 @paper.command(epilog="Example: hwflow paper table1 --model resnet18 --weights resnet18.pth --data imagenet/val")
 def table1(
-    model: Model = "digits_cnn",
-    weights: Weights = None,
-    classes: Classes = None,
-    image_size: ImageSize = None,
+    model: options.Model = "digits_cnn",
+    weights: options.Weights = None,
+    classes: options.Classes = None,
+    image_size: options.ImageSize = None,
     data: options.Data = "digits",
     labels: options.Labels = None,
     preprocessing: options.Preprocessing = None,
     images: options.Images = None,
-    formats: Formats = None,
-    results: KeepIn = None,
+    formats: options.Formats = None,
+    results: options.TrialFolder = None,
     seed: options.Seed = 0,
     json: options.Json = None,
 ) -> None:
@@ -141,18 +112,18 @@ def table1(
 
 @paper.command(epilog="Example: hwflow paper table2 --model alexnet --weights alexnet.pth --data imagenet/val")
 def table2(
-    model: Model = "digits_cnn",
-    weights: Weights = None,
-    classes: Classes = None,
-    image_size: ImageSize = None,
+    model: options.Model = "digits_cnn",
+    weights: options.Weights = None,
+    classes: options.Classes = None,
+    image_size: options.ImageSize = None,
     data: options.Data = "digits",
     labels: options.Labels = None,
     preprocessing: options.Preprocessing = None,
     images: options.Images = None,
-    formats: Formats = None,
-    rounds: Rounds = 10,
-    msb: MsbMode = "assume",
-    results: KeepIn = None,
+    formats: options.Formats = None,
+    rounds: options.Rounds = 10,
+    msb: options.Msb = "assume",
+    results: options.TrialFolder = None,
     seed: options.Seed = 0,
     json: options.Json = None,
 ) -> None:
@@ -164,42 +135,55 @@ def table2(
 
 @paper.command(epilog="Example: hwflow paper logits --model alexnet --weights alexnet.pth --data imagenet/val")
 def logits(
-    model: Model = "digits_cnn",
-    weights: Weights = None,
-    classes: Classes = None,
-    image_size: ImageSize = None,
+    model: options.Model = "digits_cnn",
+    weights: options.Weights = None,
+    classes: options.Classes = None,
+    image_size: options.ImageSize = None,
     data: options.Data = "digits",
     labels: options.Labels = None,
     preprocessing: options.Preprocessing = None,
     images: options.Images = None,
-    formats: Formats = None,
+    formats: options.Formats = None,
+    ber: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--ber", metavar="P", min=0.0, max=1.0, help="Also under faults at this rate; repeat for several."
+        ),
+    ] = None,
+    rounds: options.Rounds = 10,
+    msb: options.SafeMsb = "assume",
     calibration: Annotated[
         str | None, typer.Option("--calibration", metavar="DATA", help="Images for the fixed-point activation types.")
     ] = None,
-    seed: options.UnusedSeed = 0,
+    seed: options.Seed = 0,
     json: options.Json = None,
 ) -> None:
     """Divide only the logits, in FP32, FP16 and fixed point (section V.C)."""
     check_json(json)
     from hwflow.paper import logits as study
 
-    subject = _subject((model, weights, classes, image_size), data, labels, preprocessing, images)
+    network = (model, weights, classes, image_size)
+    subject = _subject(network, data, labels, preprocessing, images, rounds, seed, msb)
     with display() as shown:
-        found = study.run_logits(subject, formats or study.FORMATS, calibration, shown.advance)
+        found = study.run_logits(subject, formats or study.FORMATS, ber or (), calibration, shown.advance)
     rows = [each.row(subject) for each in found]
+    columns = ["format", "compensation", "renormalised", "log2 scale", "BER", "accuracy %", "std %", "rounds"]
     print_table(
-        f"Top-1 accuracy of {model} without faults, {rows[0]['images']} images",
-        ("format", "compensation", "renormalised", "log2 scale", "accuracy %", "NaN or infinite", "published"),
+        f"Top-1 accuracy of {model}, {rows[0]['images']} images",
+        [*columns, "NaN or infinite", *(["published %"] if subject.is_papers else [])],
         (
-            (
+            [
                 row["format"],
                 row["compensation"],
                 "yes" if row["renormalised"] else "no",
                 row["log2_scale"],
+                f"{row['ber']:g}",
                 f"{row['accuracy']:.2f}",
+                f"{row['std']:.2f}",
+                row["rounds"],
                 row["bad_images"],
-                row["published"],
-            )
+                *([row["published"]] if subject.is_papers else []),
+            ]
             for row in rows
         ),
     )

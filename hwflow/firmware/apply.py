@@ -12,6 +12,7 @@ from hls4ml.model.types import FixedPrecisionType, NamedType
 
 from hwflow.errors import HwflowError
 from hwflow.firmware.layers import BACKEND, register_layers
+from hwflow.firmware.outliers import add_tables
 from hwflow.fixed import FixedType
 from hwflow.graph import (
     Affine,
@@ -77,7 +78,10 @@ def apply_graph(graph: Graph, model: Any, reuse: Mapping[str, int]) -> None:
         if isinstance(node, WeightLayer):
             _set_strategy(node, model.config, reuse)
     for node in graph:
-        if model.config.get_config_value("IOType") == "io_stream":
+        if isinstance(node, Conv2D | Dense) and node.outliers is not None and len(node.outliers.index):
+            add_tables(model.graph[node.name], node)
+            _replace(model, node, "HwflowOutlierConv2D" if isinstance(node, Conv2D) else "HwflowOutlierDense")
+        elif model.config.get_config_value("IOType") == "io_stream":
             _replace_for_streams(graph, node, model)
         elif isinstance(node, MaxPool2D | AveragePool2D) and any(node.window.padding):
             _replace(model, node, "HwflowWindowPooling2D")

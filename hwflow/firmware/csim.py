@@ -89,7 +89,7 @@ class CsimExecutor:
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
-                raise HwflowError(f"{self.project.path}: g++ refuses the project: {_reason(done.stderr)}")
+                raise HwflowError(f"{self.project.path}: g++ refuses the project: {first_reason(done.stderr)}")
             for outdated in library.parent.glob("*.so"):
                 outdated.unlink(missing_ok=True)
             partial.rename(library)
@@ -123,7 +123,7 @@ class CsimExecutor:
         # hls4ml reports a weight file of the wrong length and carries on
         if done.returncode or "ERROR" in done.stderr:
             ended = f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
-            raise HwflowError(f"{self.project.path}: C simulation stopped ({ended}): {_reason(done.stderr)}")
+            raise HwflowError(f"{self.project.path}: C simulation stopped ({ended}): {first_reason(done.stderr)}")
 
     def _source_hash(self) -> str:
         """A hash of every source and flag; the weights' headers only matter to synthesis."""
@@ -139,7 +139,7 @@ class CsimExecutor:
         return sha.hexdigest()[:16]
 
 
-def _reason(text: str) -> str:
+def first_reason(text: str) -> str:
     """The line that says why: the first with "error" or "Assertion", else the last."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for line in lines:

@@ -130,7 +130,9 @@ def _value(key: str, value: Any, _: str, kind: Any) -> Any:
         if name not in names:
             raise HwflowError(f"{KEY}: {key}={value!r} is not one of {', '.join(names)}")
         return Rounding(name)
-    accepted = {bool: (bool,), int: (int,), float | None: (int, float, type(None))}.get(kind, (str,))
+    accepted = {bool: (bool,), int: (int,), float: (float, int), float | None: (int, float, type(None))}.get(
+        kind, (str,)
+    )
     if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted):
         raise HwflowError(f"{KEY}: {key}={value!r} must be of type {accepted[0].__name__}")
     return value

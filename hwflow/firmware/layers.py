@@ -17,6 +17,7 @@ from hls4ml.backends.vivado.passes.pooling_templates import pooling2d_config_tem
 from hls4ml.model.attributes import Attribute, TypeAttribute, WeightAttribute
 from hls4ml.model.layers import Conv2D, Layer, Pooling2D, layer_map, register_layer
 
+from hwflow.firmware.outliers import OUTLIER_LAYERS, OUTLIER_TEMPLATES
 from hwflow.resources import folder
 
 BACKEND = "vitis"
@@ -188,7 +189,7 @@ class RowConv2DFunctionTemplate(Conv2DFunctionTemplate):
         self.template = "nnet::row_conv_2d_{data_format}<{input_t}, {output_t}, {config}>({input}, {output}, {w}, {b});"
 
 
-LAYERS = (HwflowRescale, HwflowAffine, HwflowWindowPooling2D, HwflowRowConv2D)
+LAYERS = (HwflowRescale, HwflowAffine, HwflowWindowPooling2D, HwflowRowConv2D, *OUTLIER_LAYERS)
 TEMPLATES = (
     AffineConfigTemplate,
     AffineFunctionTemplate,
@@ -198,6 +199,7 @@ TEMPLATES = (
     WindowPoolingFunctionTemplate,
     RowConv2DConfigTemplate,
     RowConv2DFunctionTemplate,
+    *OUTLIER_TEMPLATES,
 )
 
 

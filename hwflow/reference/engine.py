@@ -27,8 +27,8 @@ from hwflow.graph import (
     Rescale,
     WeightLayer,
 )
-from hwflow.memory import layer_storage
-from hwflow.reference.engine_layers import AffineLayer, MatrixLayer, Undo, compile_layer, magnitude
+from hwflow.memory import read_with_faults
+from hwflow.reference.engine_layers import AffineLayer, MatrixLayer, Undo, compile_layer
 from hwflow.reference.engine_nodes import (
     Run,
     add,
@@ -41,7 +41,7 @@ from hwflow.reference.engine_nodes import (
 )
 from hwflow.reference.kernels import Kernels, build
 from hwflow.reference.kernels.binding import Array
-from hwflow.reference.kernels.epilogue import NotCompiled, Storage, cast
+from hwflow.reference.kernels.epilogue import NotCompiled, Storage, cast, lowest
 
 EngineName = Literal["auto", "numpy", "compiled"]
 Evaluate = Callable[[Node, list[IntArray]], IntArray]
@@ -119,8 +119,9 @@ class Engine:
             return f"NumPy float64, exact below 2^53: {reason}"
         compiled = sum(len(step.nodes) for step in self.steps if step.compiled)
         count = len(self.graph.nodes) - 1
+        kinds = "int8 and int16" if self._kernels.bytes else "int16"
         cores = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
-        note = f"compiled int16 kernels ({reason}), {cores}, {compiled} of {count} nodes"
+        note = f"compiled {kinds} kernels ({reason}), {cores}, {compiled} of {count} nodes"
         if self._why_not:
             note += f"; NumPy for the rest: {next(iter(self._why_not.values()))}"
         return note
@@ -129,7 +130,7 @@ class Engine:
 
     def storage(self, name: str) -> Storage:
         """How the output of a node is held."""
-        return Storage(True) if self._kernels is None else Storage.of(self.graph[name].resolved)
+        return Storage(True) if self._kernels is None else self._kernels.storage(self.graph[name].resolved)
 
     def stored(self, name: str, codes: IntArray) -> Array:
         """Codes in the form that steps pass on.
@@ -138,12 +139,14 @@ class Engine:
             HwflowError: they are no codes of the node's type.
         """
         storage = self.storage(name)
-        if storage.wide:
-            return np.ascontiguousarray(codes, dtype=np.int64)
+        codes = np.ascontiguousarray(codes, dtype=np.int64)
+        if storage.wide or self._kernels is None:
+            return codes
         type_ = self.graph[name].resolved
-        if codes.size and not (-magnitude(type_) <= codes.min() and codes.max() <= type_.max_code):
+        array = self._kernels.store(codes, lowest(type_), type_.max_code, storage)
+        if array is None:
             raise HwflowError(f"{name}: the codes are not of type {type_}")
-        return np.ascontiguousarray(codes - storage.offset if storage.offset else codes, dtype=np.int16)
+        return array
 
     def codes(self, name: str, array: Array) -> IntArray:
         """The int64 codes of a stored array."""
@@ -186,16 +189,12 @@ class Engine:
         Costs as much as there are faults.
         """
         layer = self.layers[layer_name]
-        node = layer.node
-        code = layer_storage(node, kind)
-        words, masks = faults.masks(f"{layer_name}.{kind}")
-        index = (words[:, None] * code.weights_per_word + np.arange(code.weights_per_word)).reshape(-1)
+        index, codes = read_with_faults(layer.node, kind, faults)
         if kind == "bias":
-            clean = node.bias.codes[index]
-            return layer.change_bias(index, code.decode(code.encode(clean) ^ masks.astype(np.int64)))
-        outputs, inputs = np.divmod(index, node.n_in)
-        read = code.decode(code.encode(layer.clean(inputs, outputs)) ^ masks.astype(np.int64))
-        return layer.change(inputs, outputs, read)
+            return layer.change_bias(index, codes)
+        outputs, inputs = np.divmod(index, layer.node.n_in)
+        rest: IntArray | int = 0 if layer.node.outliers is None else layer.node.outliers.at(index)
+        return layer.change(inputs, outputs, codes + rest)
 
     # Building
 
@@ -244,7 +243,7 @@ class Engine:
         if kernels is None:
             raise NotCompiled("no compiled kernels")
         inputs = [source.resolved for source in self.graph.inputs_of(node)]
-        sources = [Storage.of(type_) for type_ in inputs]
+        sources = [kernels.storage(type_) for type_ in inputs]
         out, after = self.storage(last.name), followers(group)
         shape = last.shape
         run: Run

@@ -15,8 +15,8 @@ from hwflow.reference.kernels.binding import LANES, Array, Geometry, Kernels, em
 from hwflow.reference.kernels.epilogue import FLOAT64, INT32, Epilogue, NotCompiled, Step, Storage, lowest
 from hwflow.reference.kernels.packing import Packed, PackedWinograd
 
-K_BLOCK = 640
-"""Products summed at a time: a panel's weights for them, 20 KiB, stay in the first-level cache."""
+BLOCK_BYTES = 20 << 10
+"""Weights of the panels of a tile for the products summed at a time: they stay in the first-level cache."""
 
 WINOGRAD_CHANNELS = 16
 """Below it, transforming costs more than the products that it saves."""
@@ -33,10 +33,12 @@ class CompiledLayer(ABC):
     """One weight layer.
 
     Attributes:
-        bias: what is added to the sums of stored codes, ``(out or more,)`` in accumulator codes.
+        bias: what is added to the sums of stored input codes, ``(out or more,)`` in accumulator codes.
+        weight_range: the lowest and the highest code of a weight in effect.
+        weight_sum: the largest sum of the magnitudes of one output's weights in effect.
 
-    Its sum is bounded by the types alone, so that no flipped bit can exceed the bound: n products of the
-    largest weight and the largest input, plus the largest bias.
+    Its sum is bounded by the types and the outliers' rests, so that no flipped bit can exceed the bound: n
+    products of the largest stored weight and the largest input, those of the rests, plus the largest bias.
 
     Raises:
         NotCompiled: its types are too wide for the kernels.
@@ -48,24 +50,22 @@ class CompiledLayer(ABC):
         assert node.accum is not None and node.weight.type is not None
         self.kernels, self.node, self.accum = kernels, node, node.accum
         self.weight_type = node.weight.type
-        self.source = Storage.of(x)
-        if self.source.wide or magnitude(self.weight_type) > 1 << 15 or self.weight_type.max_code >= 1 << 15:
+        self.weight_range = node.weight_range
+        self.source = kernels.storage(x)
+        if self.source.wide or self.weight_range[0] < -(1 << 15) or self.weight_range[1] >= 1 << 15:
             raise NotCompiled(f"inputs or weights of {node.name} need more than 16 bits")
         bias = layer_bias_type(node)
         left = node.accum.fraction - bias.fraction
         largest_bias = magnitude(bias) << left if left >= 0 else magnitude(node.accum)
-        self.magnitude = node.n_in * magnitude(self.weight_type) * magnitude(x) + largest_bias
+        self.weight_sum = node.n_in * magnitude(self.weight_type) + node.rest_sum
+        self.magnitude = self.weight_sum * magnitude(x) + largest_bias
         if self.magnitude > node.accum.max_code:
             raise NotCompiled(f"{node.name} may overflow its accumulator {node.accum}")
         self.stored = (lowest(x) - self.source.offset, x.max_code - self.source.offset)
 
     @abstractmethod
-    def clean(self, inputs: IntArray, outputs: IntArray) -> IntArray:
-        """The codes that the weights between ``inputs`` and ``outputs`` have now."""
-
-    @abstractmethod
     def change(self, inputs: IntArray, outputs: IntArray, codes: IntArray) -> Undo:
-        """Give some weights other codes; the result takes it back."""
+        """Give some weights in effect other codes; the result takes it back."""
 
     def bias_codes(self, codes: IntArray) -> IntArray:
         """Bias codes in the accumulator's LSB."""
@@ -83,11 +83,13 @@ class CompiledLayer(ABC):
 
 
 class MatrixLayer(CompiledLayer):
-    """A convolution or a dense layer: int16 products in pairs, summed in int32.
+    """A convolution or a dense layer: int16 products in pairs, or bytes in fours, summed in int32.
 
     Exact because (a) if the result, bias and rounding constant included, fits int32, all sums may be
     taken modulo 2^32; (b) else products are summed in blocks, each of which spans fewer than 2^32
     values and starts so that they all fit int32, and blocks in float64, which is exact below 2^53.
+    No instruction saturates on the way. Bytes are multiplied, uint8 by int8, where the kernels can and
+    inputs have at most 8 bits, if no weight in effect can leave int8, whatever bits flip.
     """
 
     def __init__(self, kernels: Kernels, graph: Graph, node: WeightLayer) -> None:
@@ -97,24 +99,34 @@ class MatrixLayer(CompiledLayer):
         window = node.window if isinstance(node, Conv2D) else Window(kernel=(1, 1))
         one = (1, 1) if len(source.shape) == 1 else ()
         self.geometry = Geometry((*one, *source.shape), (*one, *node.shape), window)
-        codes = node.weight.codes.reshape(node.n_in, node.n_out)
-        self.packed = Packed(codes)
+        codes = node.effective_codes.reshape(node.n_in, node.n_out)
+        self._given = self.source
+        if self.source.bytes and not (self.weight_range[0] >= -128 and self.weight_range[1] <= 127):
+            self.source, self.stored = Storage.of(x), (lowest(x), x.max_code)
+        self._widen = Epilogue([], magnitude(x), source.shape[-1], self.source)
+        self.packed = Packed(codes, self.source.bytes)
         self.bias = np.zeros(self.packed.panels * LANES, dtype=np.int64)
         self.bias[: node.n_out] = self.bias_codes(node.bias.codes) + self.source.offset * codes.sum(axis=0)
         self.winograd = PackedWinograd(codes, source.shape[-1]) if self._winograd_is_exact(x) else None
 
     def _winograd_is_exact(self, x: FixedType) -> bool:
-        """Whether transformed operands fit int16 and 4 times the result int32: sums are taken modulo 2^32."""
-        window, weight = self.geometry.window, magnitude(self.weight_type)
+        """Whether transformed operands fit int16 and 4 times the result int32: sums are taken modulo 2^32.
+
+        Bytes are multiplied without it. For a pixel of a panel and C channels they take 9 C / 4 products of
+        vectors; Winograd's int16 takes 2 C, and 0.75 C / panels for its inputs, 15 for its outputs, and reads
+        weights 3.6 times as large.
+        """
+        window, weight = self.geometry.window, max(-self.weight_range[0], self.weight_range[1])
         channels = self.geometry.input[-1]
         return (
             (window.kernel, window.strides) == ((3, 3), (1, 1))
             and channels % 2 == 0
+            and not self.source.bytes
             and min(channels, self.node.n_out) >= WINOGRAD_CHANNELS
             and self.source.offset == 0
             and 4 * magnitude(x) < 1 << 15
             and PackedWinograd.GROWTH * weight < 1 << 15
-            and 4 * self.node.n_in * weight * magnitude(x) < 1 << 31
+            and 4 * self.weight_sum * magnitude(x) < 1 << 31
         )
 
     def runner(self, steps: list[Step], out: Storage, shape: tuple[int, ...]) -> Callable[[list[Array]], Array]:
@@ -124,35 +136,50 @@ class MatrixLayer(CompiledLayer):
         blocks = 0
 
         def run(sources: list[Array]) -> Array:
-            result = empty((len(sources[0]), *shape), out)
+            x, result = self._input(sources[0]), empty((len(sources[0]), *shape), out)
             geometry = self.geometry.struct(len(result), pad_value=-self.source.offset, **arguments)
             if self.winograd is not None:
-                self.kernels.winograd(geometry, sources[0], self.winograd.array, self.bias, end, result)
+                self.kernels.winograd(geometry, x, self.winograd.array, self.bias, end, result)
                 return result
             bias = self.bias - blocks * arguments["block_start"]
-            self.kernels.weight_layer(geometry, sources[0], self.packed.array, bias, end, result)
+            self.kernels.weight_layer(geometry, x, self.packed.array, bias, end, result)
             return result
 
         blocks = self.kernels.k_blocks(self.geometry.struct(1, **arguments))
         return run
 
+    def _input(self, x: Array) -> Array:
+        """The input as this layer multiplies it: bytes widened to int16 if the weights need that."""
+        if self._given == self.source:
+            return x
+        result = empty(x.shape, self.source)
+        self.kernels.map(x, self._given, self._widen, result)
+        return result
+
     def _block(self, end: Epilogue) -> dict[str, int]:
-        """How many products are summed in int32 at a time, and from what value."""
+        """The kind of the input, how many products are summed in int32 at a time, and from what value."""
         weights = (lowest(self.weight_type), self.weight_type.max_code)
         products = [w * x for w in weights for x in self.stored]
         low, high = min(products), max(products)
-        n = 2 * self.packed.pairs
-        if end.path == INT32 or n * max(-low, high) < 1 << 31:
-            return {"k_block": K_BLOCK, "block_start": 0, "wide": 0}
-        limit = min(K_BLOCK, ((1 << 32) - 1) // (high - low) // 2 * 2)
-        if limit < 2 or n * max(-low, high) + self.magnitude >= 1 << (52 if end.path == FLOAT64 else 53):
+        group = self.packed.group
+        n = group * self.packed.groups
+        fitting = BLOCK_BYTES // (self.kernels.panels * LANES * self.packed.array.itemsize)
+        largest = n * max(-low, high) + self._rests(n)
+        if end.path == INT32 or largest < 1 << 31:
+            return {"kind": self.source.kind, "k_block": fitting, "block_start": 0, "wide": 0}
+        limit = min(fitting, ((1 << 32) - 1) // (high - low) // group * group)
+        while limit * (high - low) + 2 * self._rests(limit) >= 1 << 32:
+            limit = limit * 3 // 4 // group * group
+        if limit < group or largest + self.magnitude >= 1 << (52 if end.path == FLOAT64 else 53):
             raise NotCompiled(f"{self.node.name}: its sums need too many bits")
-        return {"k_block": limit, "block_start": min(0, (1 << 31) - 1 - limit * high), "wide": 1}
+        start = (1 << 31) - 1 - limit * high - self._rests(limit)
+        return {"kind": self.source.kind, "k_block": limit, "block_start": start, "wide": 1}
 
-    def clean(self, inputs: IntArray, outputs: IntArray) -> IntArray:
-        """The codes, read off the packed weights."""
-        codes: IntArray = self.packed.array.reshape(-1)[self.packed.places(inputs, outputs)].astype(np.int64)
-        return codes
+    def _rests(self, length: int) -> int:
+        """What the rests of ``length`` products in a row add to their sum at most."""
+        outliers = self.node.outliers
+        rests = 0 if outliers is None else outliers.largest_sum(self.node.n_in, length)
+        return rests * max(map(abs, self.stored))
 
     def change(self, inputs: IntArray, outputs: IntArray, codes: IntArray) -> Undo:
         """Write codes and all that derives from them: bias and transformed filters."""
@@ -198,14 +225,10 @@ class AffineLayer(CompiledLayer):
 
         def run(sources: list[Array]) -> Array:
             result = empty((len(sources[0]), *shape), out)
-            self.kernels.affine(sources[0], self.source.offset, self.weights, self.bias, end, result)
+            self.kernels.affine(sources[0], self.source, self.weights, self.bias, end, result)
             return result
 
         return run
-
-    def clean(self, inputs: IntArray, outputs: IntArray) -> IntArray:
-        """The codes, read off the packed weights."""
-        return self.weights[outputs]
 
     def change(self, inputs: IntArray, outputs: IntArray, codes: IntArray) -> Undo:
         """Write codes and all that derives from them: bias and transformed filters."""

@@ -93,7 +93,7 @@ def add(
 
     def run(x: list[Array]) -> Array:
         result = empty((len(x[0]), *shape), out)
-        kernels.add(x[0], (sources[0].offset, left[0]), x[1], (sources[1].offset, left[1]), end, result)
+        kernels.add(x[0], (sources[0], left[0]), x[1], (sources[1], left[1]), end, result)
         return result
 
     return run
@@ -146,7 +146,7 @@ def max_pool(
 
     def run(x: list[Array]) -> Array:
         result = empty((len(x[0]), *node.shape), source)
-        kernels.max_pool(geometry.struct(len(result)), x[0], result)
+        kernels.max_pool(geometry.struct(len(result), kind=source.kind), x[0], result)
         return result if convert is None else convert([result])
 
     return run
@@ -180,7 +180,7 @@ def average_pool(
 
     def run(x: list[Array]) -> Array:
         result = empty((len(x[0]), *shape), out)
-        kernels.average_pool(geometry.struct(len(result)), x[0], source.offset, left, end, result)
+        kernels.average_pool(geometry.struct(len(result), kind=source.kind), x[0], source.offset, left, end, result)
         return result
 
     return run

@@ -1,41 +1,69 @@
-"""The activations of a batch in front of the first faulted layer, kept from round to round."""
+"""A batch under many fault lists: what lies in front of a list's first fault is computed once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
 from hwflow.faults import FaultList
-from hwflow.graph import IntArray
-from hwflow.reference.engine import Engine
+from hwflow.graph import Conv2D, IntArray
+from hwflow.reference.engine import Engine, EngineStep
 from hwflow.reference.kernels.binding import Array
 
 Faulted = Callable[[FaultList | None], AbstractContextManager[Any]]
 
 
 class CleanPrefix:
-    """One batch, run once without faults; each round starts at the last kept step before its first fault.
+    """One batch under many fault lists; a round starts at the last kept step before its first fault.
 
-    Attributes:
-        output: the clean output codes ``(n, *output shape)``.
-        bytes: memory of the kept activations.
+    On the way to its first fault a round runs the steps without faults, and leaves behind the activations at
+    which it meets it: the next round that starts there need not come that way again.
+
+    Args:
+        engine: what runs the graph.
+        faulted: puts faults into the engine's weights and takes them out again.
+        codes: input codes ``(n, *input shape)``, not to be changed afterwards.
+        max_bytes: of the kept activations, besides the input.
+        rounds: fault lists to come, if they are known: what they start at is kept when it is first passed.
     """
 
-    def __init__(self, engine: Engine, faulted: Faulted, codes: IntArray, max_bytes: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        faulted: Faulted,
+        codes: IntArray,
+        max_bytes: int,
+        rounds: Iterable[FaultList | None] = (),
+    ) -> None:
         self._engine, self._faulted, self._steps = engine, faulted, engine.steps
         self._first = {node.name: position for position, step in enumerate(self._steps) for node in step.nodes}
         self._dead = engine.dead(self._steps)
-        self._live = self._live_sets(engine.graph.input.name)
-        self._kept = self._cuts(len(codes), max_bytes)
-        wanted = frozenset().union(*(self._live[cut] for cut in self._kept))
-        first = engine.graph.input.name
-        tensors: dict[str, Array] = {first: engine.stored(first, codes.copy())}
-        self._tensors = {name: array for name, array in tensors.items() if name in wanted}
-        self.output = self._finish(tensors, 0, lambda name, array: self._keep(wanted, name, array))
-        self.bytes = sum(array.nbytes for array in self._tensors.values())
+        self._live = live_sets(self._steps, self._dead)
+        self._images, self._max_bytes = len(codes), max_bytes
+        self._bytes = tensor_bytes(engine)
+        name = engine.graph.input.name
+        self._bytes[name] = 0
+        self._tensors: dict[str, Array] = {name: engine.stored(name, codes)}
+        self._output: IntArray | None = None
+        self._starts: Counter[int] = Counter()  # how many rounds start at a step
+        self._cuts = [0]  # steps whose inputs are kept, or will be when they are passed
+        for faults in rounds:
+            if (start := self._start(faults)) is not None:
+                self._expect(start)
+
+    @property
+    def output(self) -> IntArray:
+        """The clean output codes ``(n, *output shape)``."""
+        return self.run()
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the input and the activations that are kept now."""
+        return sum(array.nbytes for array in self._tensors.values())
 
     def run(self, faults: FaultList | None = None) -> IntArray:
         """Output codes of the batch under ``faults``.
@@ -43,69 +71,100 @@ class CleanPrefix:
         Raises:
             HwflowError: faults of another design.
         """
-        with self._faulted(faults):
-            start = self._start(faults)
-            if start is None:
-                return self.output.copy()
-            return self._finish({name: self._tensors[name] for name in self._live[start]}, start)
+        start = self._start(faults)
+        if start is not None:
+            self._expect(start)
+            tensors = self._clean(start)
+            with self._faulted(faults):
+                return self._codes(self._run(tensors, start, len(self._steps)))
+        with self._faulted(faults):  # none of its words is hit, but it may be another design's
+            if self._output is None:
+                self._output = self._codes(self._clean(len(self._steps)))
+            return self._output.copy()
 
-    def _finish(
-        self, tensors: dict[str, Array], start: int, made: Callable[[str, Array], None] = lambda _name, _array: None
-    ) -> IntArray:
-        """Run the steps from ``start`` on; ``made`` sees what they compute."""
-        for step, dead in zip(self._steps[start:], self._dead[start:], strict=True):
+    def _start(self, faults: FaultList | None) -> int | None:
+        """The first step that a fault may change, or None without faults.
+
+        Layers of another design count as the first: the engine refuses them when the round runs.
+        """
+        hit = [] if faults is None else [name for name, flips in faults.counts().items() if flips]
+        return min((self._first.get(name.rpartition(".")[0], 0) for name in hit), default=None)
+
+    def _clean(self, end: int) -> dict[str, Array]:
+        """The tensors before step ``end`` without faults, from the last kept ones on."""
+        start = max(cut for cut in self._cuts if cut <= end and self._live[cut] <= self._tensors.keys())
+        tensors = {name: self._tensors[name] for name in self._live[start]}
+        for cut in [cut for cut in self._cuts if start < cut <= end]:
+            self._run(tensors, start, cut)
+            self._tensors.update(tensors)
+            start = cut
+        return self._run(tensors, start, end)
+
+    def _run(self, tensors: dict[str, Array], start: int, end: int) -> dict[str, Array]:
+        """Take ``tensors``, which exist before step ``start``, to before step ``end``, in place."""
+        for step, dead in zip(self._steps[start:end], self._dead[start:end], strict=True):
             tensors[step.name] = step.run([tensors[name] for name in step.inputs])
-            made(step.name, tensors[step.name])
             for name in dead:
                 del tensors[name]
+        return tensors
+
+    def _codes(self, tensors: dict[str, Array]) -> IntArray:
         name = self._engine.graph.output.name
         return self._engine.codes(name, tensors[name])
 
-    def _keep(self, wanted: frozenset[str], name: str, array: Array) -> None:
-        if name in wanted:
-            self._tensors[name] = array
+    def _expect(self, start: int) -> None:
+        """Note that a round starts at a step, and keep what that step reads if there is room.
 
-    def _live_sets(self, first: str) -> list[frozenset[str]]:
-        """For every step, the tensors that exist before it and are still read."""
-        live, now = [], {first}
-        for step, dead in zip(self._steps, self._dead, strict=True):
-            live.append(frozenset(now))
-            now = (now | {step.name}) - set(dead)
-        return live
-
-    def _start(self, faults: FaultList | None) -> int | None:
-        """The step to start at, or None if no fault changes anything."""
-        hit = [] if faults is None else [name for name, flips in faults.counts().items() if flips]
-        if not hit:
-            return None
-        first = min(self._first[name.rpartition(".")[0]] for name in hit)
-        return max(cut for cut in self._kept if cut <= first)
-
-    def _cuts(self, images: int, max_bytes: int) -> list[int]:
-        """Steps to keep the inputs of: all, then without those that free most memory for the time they cost.
-
-        Step 0, the network's input, is always kept.
+        Without room the steps go whose rounds lose least time for a byte; step 0 stays.
         """
-        graph, live = self._engine.graph, self._live
-        size = {
-            node.name: images * int(np.prod(node.shape)) * np.dtype(self._engine.storage(node.name).dtype).itemsize
-            for node in graph
-        }
-        cuts = list(range(len(live)))
-        while len(cuts) > 1:
-            readers: dict[str, int] = {}
-            for cut in cuts:
-                for name in live[cut]:
-                    readers[name] = readers.get(name, 0) + 1
-            if sum(size[name] for name in readers) <= max_bytes:
-                break
+        self._starts[start] += 1
+        if start in self._cuts:
+            return
+        self._cuts = sorted([*self._cuts, start])
+        while self._images * sum(self._bytes[name] for name in self._names()) > self._max_bytes:
+            self._cuts.pop(min(range(1, len(self._cuts)), key=self._price))
+        names = self._names()
+        self._tensors = {name: array for name, array in self._tensors.items() if name in names}
 
-            def price(index: int, cuts: list[int] = cuts, readers: dict[str, int] = readers) -> float:
-                """Time lost for a byte freed: rounds that start in the gap then repeat the steps before it."""
-                cut, end = cuts[index], cuts[index + 1] if index + 1 < len(cuts) else len(live)
-                again = sum(step.cost for step in self._steps[cuts[index - 1] : cut]) * (end - cut)
-                freed = sum(size[name] for name in live[cut] if readers[name] == 1)
-                return again / (freed + 1)
+    def _names(self) -> frozenset[str]:
+        """Tensors that are kept, or will be."""
+        return frozenset().union(*(self._live[cut] for cut in self._cuts))
 
-            cuts.pop(min(range(1, len(cuts)), key=price))
-        return cuts
+    def _price(self, index: int) -> float:
+        """Time lost for a byte freed without a cut: rounds that start behind it repeat the steps before it."""
+        cuts = [*self._cuts, len(self._steps)]
+        before, cut, after = cuts[index - 1 : index + 2]
+        rounds = sum(count for start, count in self._starts.items() if cut <= start < after)
+        others = frozenset().union(*(self._live[other] for other in self._cuts if other != cut))
+        freed = sum(self._bytes[name] for name in self._live[cut] - others)
+        return rounds * sum(step.cost for step in self._steps[before:cut]) / (freed + 1)
+
+
+def image_bytes(engine: Engine) -> int:
+    """The most memory that one image takes while the steps run: activations, and patches where NumPy convolves."""
+    size = tensor_bytes(engine)
+    most = 1
+    for step, live in zip(engine.steps, live_sets(engine.steps, engine.dead(engine.steps)), strict=True):
+        patches = 0
+        if not step.compiled:
+            patches = sum(8 * node.vectors * node.n_in for node in step.nodes if isinstance(node, Conv2D))
+        most = max(most, sum(size[name] for name in live | {step.name}) + patches)
+    return most
+
+
+def tensor_bytes(engine: Engine) -> dict[str, int]:
+    """Bytes of every tensor of one image, as steps pass them on."""
+    return {
+        node.name: int(np.prod(node.shape)) * np.dtype(engine.storage(node.name).dtype).itemsize
+        for node in engine.graph
+    }
+
+
+def live_sets(steps: Sequence[EngineStep], dead: Sequence[Sequence[str]]) -> list[frozenset[str]]:
+    """For every step, the tensors that exist before it and are still read."""
+    live: list[frozenset[str]] = []
+    now = {name for step in steps for name in step.inputs} - {step.name for step in steps}
+    for step, gone in zip(steps, dead, strict=True):
+        live.append(frozenset(now))
+        now = (now | {step.name}) - set(gone)
+    return live

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -44,8 +44,8 @@ FLOAT64_EXACT_BITS = 53
 
 @dataclass
 class _Matrix:
-    """The operands of one weight layer: float64 holding integers ``(n_in, n_out)``, and the bias in
-    accumulator codes ``(n_out,)``."""
+    """The operands of one weight layer: float64 holding the weights in effect as integers ``(n_in, n_out)``,
+    and the bias in accumulator codes ``(n_out,)``."""
 
     weight: FloatArray
     bias: FloatArray
@@ -55,8 +55,8 @@ class IntegerExecutor:
     """Runs a typed graph on integer codes, with compiled kernels where they can be built.
 
     Without them, products are summed by float64 matrix multiplication. That is exact: with weight codes below 2^a,
-    input codes below 2^b and n products, every partial sum stays below n 2^(a+b) plus the bias, which
-    is what the accumulator's width states; the constructor checks that it is at most 53 bits.
+    input codes below 2^b and n products, every partial sum stays below n 2^(a+b), plus what outliers add,
+    plus the bias, which is what the accumulator's width states; the constructor checks that it is at most 53 bits.
 
     Args:
         graph: a typed graph.
@@ -112,18 +112,21 @@ class IntegerExecutor:
         with self.faulted(faults):
             return self.engine.run(codes, observe)
 
-    def clean_prefix(self, codes: IntArray, max_bytes: int = 1 << 30) -> CleanPrefix:
-        """Run a batch without faults and keep what rounds that fault only later layers can start from.
+    def clean_prefix(
+        self, codes: IntArray, max_bytes: int = 1 << 30, rounds: Iterable[FaultList | None] = ()
+    ) -> CleanPrefix:
+        """A batch for many rounds: what lies in front of a round's first fault is kept for the others.
 
         Args:
-            codes: codes of the input type ``(n, *input shape)``.
-            max_bytes: memory for activations; the less, the fewer layers a round can start at.
+            codes: codes of the input type ``(n, *input shape)``, not to be changed afterwards.
+            max_bytes: memory for activations besides the input; the less, the fewer layers rounds can start at.
+            rounds: fault lists to come, if they are known: even the first of them finds what it starts from.
 
         Raises:
             HwflowError: codes of another shape.
         """
         check_input(self.graph, codes)
-        return CleanPrefix(self.engine, self.faulted, codes, max_bytes)
+        return CleanPrefix(self.engine, self.faulted, codes, max_bytes, rounds)
 
     @contextmanager
     def faulted(self, faults: FaultList | None) -> Iterator[None]:
@@ -147,7 +150,8 @@ class IntegerExecutor:
                 if kind == "weight":
                     target = matrix.weight
                     place: Any = (index % layer.n_in, index // layer.n_in)
-                    new = codes.astype(np.float64)
+                    rest = 0 if layer.outliers is None else layer.outliers.at(index)
+                    new = (codes + rest).astype(np.float64)
                 else:
                     target, place = matrix.bias, index
                     new = _bias_in_accum(layer, codes)
@@ -206,7 +210,7 @@ def _layer_matrix(layer: WeightLayer) -> _Matrix:
             f"{layer.name}: its accumulator needs {layer.accum.width} bits, more than the {FLOAT64_EXACT_BITS} "
             "that stay exact; use narrower activations"
         )
-    weight = layer.weight.codes.reshape(layer.n_in, layer.n_out).astype(np.float64)
+    weight = layer.effective_codes.reshape(layer.n_in, layer.n_out).astype(np.float64)
     return _Matrix(weight, _bias_in_accum(layer, layer.bias.codes))
 
 

@@ -76,7 +76,8 @@ def _in_precision(graph: Graph, dtype: type[np.floating[Any]]) -> Graph:
     nodes: list[Node] = []
     for node in graph:
         if isinstance(node, WeightLayer):
-            node = replace(node, weight=converted(node.weight), bias=converted(node.bias))
+            effective = Constant(node.effective_values)
+            node = replace(node, weight=converted(effective), outliers=None, bias=converted(node.bias))
         elif isinstance(node, Rescale):
             node = replace(node, factor=converted(node.factor))
         nodes.append(node)
@@ -92,9 +93,9 @@ def evaluate(node: Node, sources: list[FloatArray]) -> FloatArray:
     x = sources[0]
     match node:
         case Conv2D():
-            return patches(x, node.window) @ node.weight.values.reshape(-1, node.n_out) + node.bias.values
+            return patches(x, node.window) @ node.effective_values.reshape(-1, node.n_out) + node.bias.values
         case Dense():
-            return x @ node.weight.values + node.bias.values
+            return x @ node.effective_values + node.bias.values
         case Affine():
             return x * node.weight.values[0] + node.bias.values
         case ReLU():

@@ -29,6 +29,7 @@ from hwflow.graph import (
 from hwflow.memory import layer_bias_type
 from hwflow.reuse import fold
 from hwflow.rtl.depth import FifoDepths
+from hwflow.rtl.memory_image import side_memory
 
 ROUNDING_CODES = {rounding: code for code, rounding in enumerate(Rounding)}
 OVERFLOW_CODES = {overflow: code for code, overflow in enumerate(Overflow)}
@@ -88,6 +89,7 @@ class MatrixUnit:
         instance: name of its matrix-vector unit.
         pe, simd: its fold.
         weight_file, bias_file: memory images.
+        rest_file: image of the outliers' side memory, if there is one.
     """
 
     layer: str
@@ -96,6 +98,7 @@ class MatrixUnit:
     simd: int
     weight_file: str
     bias_file: str
+    rest_file: str | None
 
 
 @dataclass
@@ -206,7 +209,16 @@ class _Builder:
         assert node.weight.type is not None and node.accum is not None
         bias = layer_bias_type(node)
         name = identifier(node.name)
-        unit = MatrixUnit(node.name, f"u_{name}", pe, simd, f"{name}_weight.mem", f"{name}_bias.mem")
+        side = side_memory(node, pe, simd)
+        unit = MatrixUnit(
+            node.name,
+            f"u_{name}",
+            pe,
+            simd,
+            weight_file=f"{name}_weight.mem",
+            bias_file=f"{name}_bias.mem",
+            rest_file=None if side is None else f"{name}_rest.mem",
+        )
         self.units.append(unit)
         x = stream.type
         parameters: dict[str, Parameter] = {
@@ -222,6 +234,13 @@ class _Builder:
             "WEIGHT_FILE": f'"{unit.weight_file}"',
             "BIAS_FILE": f'"{unit.bias_file}"',
         }
+        if side is not None:
+            parameters |= {
+                "REST_ROWS": side.rows,
+                "REST_SLOTS": side.slots,
+                "REST_W": side.rest_bits,
+                "REST_FILE": f'"{unit.rest_file}"',
+            }
         out = self._tensor(node, node.name, node.resolved, pe)
         self._instance(module, node, parameters, {"s": stream}, out)
         return out

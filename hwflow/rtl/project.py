@@ -13,12 +13,14 @@ import jinja2
 
 from hwflow import resources
 from hwflow.graph import Graph, WeightLayer
-from hwflow.rtl.memory_image import packing, write_image
+from hwflow.rtl.memory_image import packing, write_image, write_rests
 from hwflow.rtl.netlist import MatrixUnit, Netlist, Stream, build_netlist
 from hwflow.version import __version__
 
 METADATA = "rtl.json"
 TOP = "hwflow_top"
+INNER_MODULES = {"hwflow_cast", "hwflow_outliers", "hwflow_weight_mem"}
+"""Leaf modules that others instantiate."""
 
 
 def generate(graph: Graph, output: Path, reuse: Mapping[str, int]) -> dict[str, Any]:
@@ -40,13 +42,15 @@ def generate(graph: Graph, output: Path, reuse: Mapping[str, int]) -> dict[str, 
     """
     netlist = build_netlist(graph, reuse)
     output.mkdir()
-    for module in sorted({instance.module for instance in netlist.instances} | {"hwflow_cast", "hwflow_weight_mem"}):
+    for module in sorted({instance.module for instance in netlist.instances} | INNER_MODULES):
         shutil.copyfile(resources.folder("hls_templates") / "rtl" / f"{module}.sv", output / f"{module}.sv")
     (output / f"{TOP}.sv").write_text(render_top(graph, netlist))
     for unit in netlist.units:
         layer = _layer(graph, unit)
         write_image(output / unit.weight_file, layer, "weight", unit.pe, unit.simd)
         write_image(output / unit.bias_file, layer, "bias", unit.pe, unit.simd)
+        if unit.rest_file is not None:
+            write_rests(output / unit.rest_file, layer, unit.pe, unit.simd)
     metadata = {
         "hwflow": __version__,
         "graph": graph.digest,
@@ -75,7 +79,7 @@ def render_top(graph: Graph, netlist: Netlist) -> str:
             {
                 "instance": unit.instance,
                 "port": f"{unit.instance.removeprefix('u_')}_wb",
-                "address_bits": max(1, (layout.depth - 1).bit_length()),
+                "address_bits": layout.address_bits,
                 "word_bits": layout.width,
             }
         )

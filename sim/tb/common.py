@@ -205,6 +205,23 @@ def unpack_beats(beats: Iterable[int], width: int, lanes: int, signed: bool) -> 
     return [element for beat in beats for element in unpack(beat, width, lanes, signed)]
 
 
+def rest_rows(rests: Sequence[Sequence[int]], width: int) -> tuple[list[int], int]:
+    """The side memory's rows as hwflow_outliers lays them out, and its SLOTS.
+
+    Args:
+        rests: For every word of the weight memory the rest of every lane, 0 where there is none.
+        width: Bits of a rest.
+    """
+    slot_bits = max(1, (len(rests[0]) - 1).bit_length()) + width
+    found = {
+        address: [lane << width | pack([rest], width) for lane, rest in enumerate(word) if rest]
+        for address, word in enumerate(rests)
+        if any(word)
+    }
+    slots = max(map(len, found.values()))
+    return [address << slots * slot_bits | pack(entries, slot_bits) for address, entries in found.items()], slots
+
+
 def random_codes(rng: random.Random, count: int, width: int, signed: bool) -> list[int]:
     """Codes over the full range, the two ends, zero and their neighbours more often than by chance."""
     low, high = (-(1 << (width - 1)), (1 << (width - 1)) - 1) if signed else (0, (1 << width) - 1)

@@ -29,7 +29,7 @@ def test_options_reach_the_design(tmp_path):
         "harden", "digits_qcnn", "-o", tmp_path / "d", "--weights", "ap_fixed<6,1>", "--scale", "pow2",
         "--align", "multiply", "--compensation", "layer", "--activation-bits", "12", "--guard-bits", "0",
         "--t", "0.9", "--calibration-images", "20", "--saturate", "--seed", "3", "--json", tmp_path / "j.json",
-        "--granularity", "channel", "--no-absorb",
+        "--granularity", "channel", "--no-absorb", "--outliers", "0.1",
     ).succeeds()  # fmt: skip
     assert "conv1" in out
     result = json.loads((tmp_path / "j.json").read_text())
@@ -37,14 +37,34 @@ def test_options_reach_the_design(tmp_path):
     assert result["seed"] == 3
     assert result["options"] == {
         "weights": "ap_fixed<6,1>", "t": 0.9, "scale": "pow2", "align": "multiply", "compensation": "layer",
-        "saturate": True, "granularity": "channel", "absorb": False, "renormalise": None, "activation_bits": 12,
-        "guard_bits": 0, "rounding": "RND", "storage": "plain",
+        "saturate": True, "granularity": "channel", "absorb": False, "renormalise": None, "outliers": 0.1,
+        "activation_bits": 12, "guard_bits": 0, "rounding": "RND", "storage": "plain",
     }  # fmt: skip
     assert result["calibration"]["images"] == 20
     for row in result["layers"]:
         assert row["c"] == 2 ** round(np.log2(row["c"]))
         assert row["c_largest"] >= row["c"]
         assert row["weight_type"].startswith("ap_fixed<6,1")
+
+
+def test_outliers_are_kept_in_a_side_memory(design, tmp_path):
+    plain = load_design(design)
+    out = hwflow(
+        "harden", "digits_cnn", "-o", tmp_path / "d", "--outliers", "0.05", "--json", tmp_path / "j.json"
+    ).succeeds()
+    result = json.loads((tmp_path / "j.json").read_text())
+    sparse = load_design(tmp_path / "d")
+    assert sparse.manifest["options"]["outliers"] == 0.05
+    for row, before, layer in zip(result["layers"], plain.layers(), sparse.graph.weight_layers, strict=True):
+        assert row["c"] > before["c"]
+        assert 0 < row["outliers"] == len(layer.outliers.index) <= 0.05 * row["weights"]
+        index_bits = int(np.ceil(np.log2(row["weights"])))
+        assert row["side_bits"] == row["outliers"] * (index_bits + layer.outliers.rest.type.width)
+    plan = result["plan"]
+    assert plan["side_bits"] == sum(row["side_bits"] for row in result["layers"])
+    assert f"side memory: {plan['side_bits']} bits for {plan['outliers']} outliers" in out
+    assert "side bits" in out
+    assert "side bits" not in hwflow("harden", "digits_cnn", "-o", tmp_path / "e").succeeds()
 
 
 def test_a_user_model_is_hardened(saved_cnn, images, tmp_path):
@@ -101,6 +121,10 @@ def test_weights_that_are_not_finite(saved_cnn, images, tmp_path, value):
         (["--weights", "int8"], ["int8", "ap_fixed"]),
         (["--activation-bits", "17"], ["activation_bits=17"]),
         (["--guard-bits", "-1"], ["guard_bits=-1"]),
+        (["--outliers", "1"], ["outliers=1.0", "less than 1"]),
+        (["--outliers", "-0.1"], ["outliers=-0.1"]),
+        (["--outliers", "nan"], ["outliers=nan"]),
+        (["--weights", "ap_fixed<8,1>", "--scale", "none", "--outliers", "0.01"], ["conv1", "outliers, outside"]),
         (["--calibration", "nowhere.npz"], ["nowhere.npz"]),
     ],
 )

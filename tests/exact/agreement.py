@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from hwflow.faults import FaultList, sample_ber
-from hwflow.graph import Graph, IntArray
-from hwflow.memory import memories
+from hwflow.faults import FaultList, chosen, sample_ber
+from hwflow.fixed import FixedType
+from hwflow.graph import Constant, Conv2D, Dense, Graph, IntArray, Outliers
+from hwflow.memory import canonical, layer_storage, memories
 from hwflow.reference import IntegerExecutor
 from hwflow.reuse import valid_reuse_factors
 from hwflow.rtl import RtlExecutor, generate
@@ -33,6 +35,49 @@ def rtl(graph: Graph, folder: Path, seed: int, simulator: str = "icarus") -> Rtl
     return RtlExecutor(folder, graph, simulator)  # type: ignore[arg-type]  # a plain string, checked by it
 
 
+def with_outliers(graph: Graph, fraction: float, seed: int) -> Graph:
+    """The graph with outliers, at least one, in every convolution and dense layer: saturated cells and their rests.
+
+    The largest and the smallest weights become them, and their rests take up to twice the memory's range.
+    """
+    rng = np.random.default_rng([20261122, seed])
+
+    def give(layer: Conv2D | Dense) -> Conv2D | Dense:
+        type_, accum = layer.weight.type, layer.accum
+        assert type_ is not None
+        assert accum is not None
+        stored = canonical(layer.weight.codes).copy()
+        count = max(1, round(fraction * stored.size))
+        index = np.sort(np.argsort(-np.abs(stored), kind="stable")[:count])
+        high = (stored[index] > 0) | (not type_.signed)
+        stored[index] = np.where(high, type_.max_code, type_.min_code)
+        wide = FixedType(type_.width + 1, type_.integer + 1)
+        rest = np.where(high, 1, -1) * rng.integers(1, wide.max_code + 1, size=count)
+        shape = layer.weight.values.shape
+        codes = np.moveaxis(stored.reshape(shape[-1], *shape[:-1]), 0, -1)
+        return replace(
+            layer,
+            weight=Constant.from_codes(codes, type_),
+            outliers=Outliers(index, Constant.from_codes(rest, wide)),
+            accum=replace(accum, width=accum.width + 2, integer=accum.integer + 2),
+        )
+
+    return Graph(tuple(give(node) if isinstance(node, Conv2D | Dense) else node for node in graph), graph.name)
+
+
+def outlier_faults(graph: Graph, seed: int) -> FaultList:
+    """One flip in the cell of every outlier of a graph."""
+    rng = np.random.default_rng([20261123, seed])
+    flips = set()
+    for layer in graph.weight_layers:
+        if layer.outliers is not None:
+            code = layer_storage(layer)
+            words = np.unique(layer.outliers.index // code.weights_per_word)
+            bits = rng.integers(code.bits, size=len(words))
+            flips |= {(f"{layer.name}.weight", int(word), int(bit)) for word, bit in zip(words, bits, strict=True)}
+    return chosen(memories(graph), sorted(flips), graph.digest)
+
+
 def assert_agree(
     graph: Graph,
     images: np.ndarray,
@@ -43,14 +88,16 @@ def assert_agree(
 ) -> None:
     """Every executor equals the reference on ``images``, fault-free and under one fault list a BER.
 
-    Fails as well if no fault list changes any output, for then the comparison could not see a
-    difference.
+    A graph with outliers also gets a flip in the cell of each. Fails as well if no fault list changes any
+    output, for then the comparison could not see a difference.
     """
     reference = IntegerExecutor(graph)
     codes = reference.encode(images)
     clean = reference.run(codes)
     places = memories(graph, faulty_biases)
     lists = [sample_ber(places, ber, seed + i, graph.digest) for i, ber in enumerate(bers)]
+    if any(layer.outliers is not None for layer in graph.weight_layers):
+        lists.append(outlier_faults(graph, seed))
     for faults in (None, *lists):
         expected = clean if faults is None else reference.run(codes, faults)
         for executor in executors:

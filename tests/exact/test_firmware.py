@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from hwflow.graph import (
     Node,
     ReLU,
     Softmax,
+    WeightLayer,
     Window,
 )
 from hwflow.hardening import HardenOptions, harden
@@ -36,6 +37,7 @@ from hwflow.memory import memories
 from hwflow.reference import IntegerExecutor
 from hwflow.reuse import choose_reuse
 from hwflow.scaling import ScalingOptions
+from tests.exact.agreement import assert_agree
 
 IMAGES = 12
 
@@ -190,6 +192,20 @@ def small() -> Graph:
     return net.graph()
 
 
+def kernels() -> Graph:
+    """Every kind of layer that may have outliers: windows, flat windows and single pixels, padded and strided."""
+    net = Network((7, 6, 2), seed=6)
+    net.conv(4)
+    net.relu()
+    net.conv(5, kernel=(1, 1))
+    net.relu()
+    net.conv(6, kernel=(1, 3), strides=(2, 1))
+    net.relu()
+    net.flatten()
+    net.dense(4)
+    return net.graph()
+
+
 @dataclass(frozen=True)
 class Case:
     """One hardened network and one way of writing it."""
@@ -280,6 +296,28 @@ def test_a_planted_wrong_weight_is_seen(written: tuple[Graph, Path], tmp_path: P
     assert (csim.run(codes) != reference.run(codes)).any()
 
 
+@pytest.mark.parametrize("io_type", ["io_stream", "io_parallel"])
+def test_outliers(io_type: Any, tmp_path: Path) -> None:
+    graph = Case(kernels, scaling=ScalingOptions(outliers=0.1)).harden()
+    assert all(layer.outliers is not None for layer in graph.weight_layers)
+    ports = io_type == "io_parallel"
+    project = generate(
+        graph, None, tmp_path / "project", reuse=choose_reuse(graph, 8), io_type=io_type, bram_ports=ports
+    )
+    csim = CsimExecutor(project.path, graph)
+    assert_agree(graph, images(graph, IMAGES), csim)
+    # Without the rests it is the network of the stored weights, which is another one.
+    tables = list((project.path / "firmware" / "weights").glob("outlier_rest*.txt"))
+    assert len(tables) == len(graph.weight_layers)
+    for table in tables:
+        table.write_text(", ".join("0" for _ in table.read_text().split(",")))
+    nodes = (replace(node, outliers=None) if isinstance(node, WeightLayer) else node for node in graph)
+    reference, stored = IntegerExecutor(graph), IntegerExecutor(Graph(tuple(nodes), graph.name))
+    codes = reference.encode(images(graph, IMAGES))
+    assert (stored.run(codes) != reference.run(codes)).any()
+    np.testing.assert_array_equal(csim.run(codes), stored.run(codes))
+
+
 def test_a_simulation_that_stops_is_one_line(written: tuple[Graph, Path], tmp_path: Path) -> None:
     graph, folder = written
     project = shutil.copytree(folder, tmp_path / "project")
@@ -365,6 +403,7 @@ def test_hls4ml_script(tmp_path: Path) -> None:
     keras = pytest.importorskip("keras")
     import hwflow.firmware
 
+    keras.utils.set_random_seed(1)
     source = keras.Input((6,), name="features")
     x = keras.layers.Dense(4, activation="relu", name="hidden")(source)
     model = keras.Model(source, keras.layers.Dense(3, name="logits")(x), name="mlp")
@@ -374,7 +413,11 @@ def test_hls4ml_script(tmp_path: Path) -> None:
     hwflow.firmware.register()
     hwflow.firmware.register()
     config = hls4ml.utils.config_from_keras_model(model, granularity="name", backend="Vitis")
-    config["Model"]["Hardening"] = {"Calibration": str(tmp_path / "images.npz"), "WeightType": "ap_fixed<8,3>"}
+    config["Model"]["Hardening"] = {
+        "Calibration": str(tmp_path / "images.npz"),
+        "WeightType": "ap_fixed<8,3>",
+        "Outliers": 0.1,
+    }
     config["LayerName"]["hidden"]["ReuseFactor"] = 12
 
     def convert() -> Any:
@@ -385,6 +428,7 @@ def test_hls4ml_script(tmp_path: Path) -> None:
     hls_model = convert()
     hls_model.compile()
     graph = hwflow.firmware.hardened(hls_model).graph
+    assert all(layer.outliers is not None for layer in graph.weight_layers)
     reference = IntegerExecutor(graph)
     expected = reference.decode(reference.run(reference.encode(calibration)))
     np.testing.assert_array_equal(hls_model.predict(calibration.astype(np.float64)), expected)

@@ -1,6 +1,6 @@
-"""C simulation of a published network at full size equals the reference, fault-free and faulted.
+"""C simulation of the four networks at full size equals the reference, fault-free and faulted.
 
-On two cores that nothing else uses: about 5 s to generate, a minute to compile, 20 s an image.
+On two cores a network takes 1 to 6 minutes, most of it in the two images of C simulation.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def natural_image(seed: int) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["resnet18"])
+@pytest.mark.parametrize("name", ["alexnet", "resnet18", "resnet50", "densenet169"])
 def test_full_size_network(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = NETWORKS[name]()
     rng = np.random.default_rng(1)
@@ -44,7 +44,6 @@ def test_full_size_network(name: str, tmp_path: Path, capsys: pytest.CaptureFixt
     started = time.perf_counter()
     project = generate(graph, None, tmp_path / "project", reuse=choose_reuse(graph))
     generated = time.perf_counter()
-    assert generated - started < 60
     reference, csim = IntegerExecutor(graph), CsimExecutor(project.path, graph)
     csim.build()
     built = time.perf_counter()

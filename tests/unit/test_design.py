@@ -42,6 +42,11 @@ def test_a_graph_survives_the_folder(tmp_path, seed):
         assert 1 <= row["bits_used"] <= layer.weight.type.width
         assert row["quantisation_error"] >= 0
         assert 0.5 < row["alignment"] <= 1
+        assert row["outliers"] == (0 if layer.outliers is None else len(layer.outliers.index))
+        assert row["side_bits"] == layer.side_bits
+    plan = design.manifest["plan"]
+    assert plan["side_bits"] == sum(row["side_bits"] for row in design.layers())
+    assert plan["outliers"] == sum(row["outliers"] for row in design.layers())
     for mine, theirs in zip(design.graph, graph, strict=True):
         assert (mine.name, mine.type, mine.scale) == (theirs.name, theirs.type, theirs.scale)
 

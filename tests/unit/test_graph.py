@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwflow.errors import HwflowError
+from hwflow.fixed import FixedType
 from hwflow.graph import (
     Add,
     Affine,
@@ -22,6 +23,7 @@ from hwflow.graph import (
     Graph,
     Input,
     MaxPool2D,
+    Outliers,
     ReLU,
     Window,
 )
@@ -52,6 +54,85 @@ def test_the_digest_depends_on_every_weight() -> None:
     arrays[name] = arrays[name].copy()
     arrays[name].flat[0] ^= 1
     assert Graph.from_dict(data, arrays).digest != graph.digest
+
+
+W8 = FixedType(8, 3)
+
+
+def with_outliers(index: list[int] | None = None, rest: Constant | None = None) -> Graph:
+    """A dense layer of 3 x 4 weights, two of which the memory does not hold; the order of its cells is (out, in)."""
+    codes = np.array([[1, 2, 3, -128], [4, 127, 5, 6], [7, 8, 9, 10]])
+    rest = rest or Constant.from_codes(np.array([300, -2]), FixedType(10, 5))
+    layer = Dense(
+        name="fc",
+        inputs=("x",),
+        shape=(4,),
+        weight=Constant.from_codes(codes, W8),
+        bias=Constant.from_codes(np.zeros(4, dtype=np.int64), W8),
+        outliers=Outliers(np.array([4, 9] if index is None else index), rest),
+    )
+    return Graph((Input(name="x", shape=(3,), type=W8), layer))
+
+
+def test_the_digest_depends_on_every_rest() -> None:
+    data, arrays = with_outliers().to_dict()
+    digests = {Graph.from_dict(data, arrays).digest}
+    for name in ("fc.outliers.index", "fc.outliers.rest"):
+        changed = arrays[name].copy()
+        changed[-1] += 1
+        digests.add(Graph.from_dict(data, {**arrays, name: changed}).digest)
+    assert len(digests) == 3
+
+
+def test_weights_in_effect_are_the_stored_ones_plus_the_rests() -> None:
+    graph = with_outliers()
+    data, arrays = graph.to_dict()
+    for layer in (graph.weight_layers[0], Graph.from_dict(json.loads(json.dumps(data)), arrays).weight_layers[0]):
+        expected = [[1, 2, 3, -130], [4, 427, 5, 6], [7, 8, 9, 10]]
+        assert layer.effective_codes.tolist() == expected
+        assert layer.effective_values.tolist() == (np.array(expected) / 32).tolist()
+        assert layer.weight.codes[1, 1] == 127
+        assert layer.weight_range == (-130, 427)
+        assert layer.rest_sum == 300
+        assert layer.outliers is not None
+        assert [layer.outliers.largest_sum(12, length) for length in (0, 1, 5, 6)] == [0, 300, 300, 302]
+        assert layer.outliers.at(np.array([9, 0, 4, 11, 9])).tolist() == [-2, 0, 300, 0, -2]
+    layer = replace(layer, outliers=None)
+    assert (layer.weight_range, layer.rest_sum, layer.side_bits) == ((-128, 127), 0, 0)
+
+
+def test_the_side_memory_holds_an_index_and_a_rest_for_every_outlier() -> None:
+    """12 cells take 4 bits to name; the rests, 300 and -2, 10 bits."""
+    assert with_outliers().weight_layers[0].side_bits == 2 * (4 + 10)
+    narrow = Constant.from_codes(np.array([3, -4]), FixedType(3, -2))
+    assert with_outliers(rest=narrow).weight_layers[0].side_bits == 2 * (4 + 3)
+
+
+@pytest.mark.parametrize(
+    ("index", "rest"),
+    [
+        ([9, 4], None),
+        ([4, 4], None),
+        ([-1, 4], None),
+        ([4, 12], None),
+        ([4], None),
+        ([4, 9], Constant.from_codes(np.array([300, 0]), FixedType(10, 5))),
+        ([4, 9], Constant.from_codes(np.array([300, -2]), FixedType(10, 4))),
+        ([4, 9], Constant(np.array([1.0, 2.0]))),
+    ],
+)
+def test_outliers_that_do_not_fit_the_weights_are_refused(index: list[int], rest: Constant | None) -> None:
+    with pytest.raises(HwflowError, match=r"fc: its outliers do not fit its 12 weights of ap_fixed<8,3>"):
+        with_outliers(index, rest)
+
+
+def test_an_affine_layer_has_no_outliers() -> None:
+    outliers = Outliers(np.array([0]), Constant.from_codes(np.array([1]), FixedType(2, -3)))
+    weight = Constant.from_codes(np.array([[1, 2]]), W8)
+    bias = Constant.from_codes(np.array([0, 0]), W8)
+    norm = Affine(name="norm", inputs=("image",), shape=(4, 4, 2), weight=weight, bias=bias, outliers=outliers)
+    with pytest.raises(HwflowError, match="norm: it has outliers, which only Conv2D and Dense can have"):
+        Graph((IMAGE, norm))
 
 
 def _constants(*shape: int) -> dict[str, Constant]:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hwflow.data import load_digits
 from hwflow.errors import HwflowError
+from hwflow.faults import sample_ber
 from hwflow.firmware import read_keras
 from hwflow.fixed import FixedType, Overflow, Rounding
-from hwflow.graph import Graph, Input, ReLU, Rescale, WeightLayer
-from hwflow.hardening import HardenOptions, harden
+from hwflow.graph import Constant, Graph, Input, Outliers, ReLU, Rescale, WeightLayer
+from hwflow.hardening import HardenOptions, accumulator_type, harden
+from hwflow.memory import memories
 from hwflow.models import embedded
 from hwflow.reference import IntegerExecutor, RealExecutor
-from hwflow.scaling import ScalingOptions
-from tests.networks import random_graph, random_images
+from hwflow.scaling import ScalingOptions, scale_graph
+from tests.networks import NetworkBuilder, random_graph, random_images
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +128,94 @@ def test_a_quantised_graph_stays_close_to_the_float_network(networks: dict[str, 
             executor = IntegerExecutor(harden(original, images, options).graph)
             outputs = executor.decode(executor.run(executor.encode(test)))
             assert np.abs(outputs - expected).max() < 0.05 * np.abs(expected).max()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    scaling=st.builds(
+        ScalingOptions,
+        weight_type=st.sampled_from([FixedType(8, 3), FixedType(8, 2), FixedType(5, 2, True, Rounding.RND)]),
+        scale=st.sampled_from(["exact", "pow2"]),
+        align=st.sampled_from(["shift", "multiply"]),
+        granularity=st.sampled_from(["layer", "channel"]),
+        absorb=st.booleans(),
+        outliers=st.sampled_from([0.01, 0.1, 0.5, 0.9]),
+    ),
+)
+def test_outliers_cost_the_clean_network_nothing(seed: int, scaling: ScalingOptions) -> None:
+    """Every weight in effect is round(c W / LSB), which nothing saturates; memory and side memory are as small."""
+    graph = random_graph(seed)
+    scaled, plan = scale_graph(graph, scaling)
+    hardened = harden(graph, random_images(seed, graph, 2), HardenOptions(scaling))
+    assert hardened.plan == plan
+    for row, real, layer in zip(plan.layers, scaled.weight_layers, hardened.graph.weight_layers, strict=True):
+        type_ = layer.weight.type
+        assert type_ is not None
+        wide = np.rint(real.weight.values / type_.lsb).astype(np.int64)
+        stored = wide.clip(type_.min_code, type_.max_code)
+        np.testing.assert_array_equal(layer.effective_codes, wide)
+        np.testing.assert_array_equal(layer.weight.codes, stored)
+        rests = np.moveaxis(wide - stored, -1, 0).reshape(-1)
+        if layer.outliers is None:
+            assert not rests.any()
+            assert (row.outliers, row.side_bits) == (0, 0)
+            continue
+        assert layer.outliers.index.tolist() == np.flatnonzero(rests).tolist()
+        assert layer.outliers.rest.codes.tolist() == rests[rests != 0].tolist()
+        assert row.outliers == len(layer.outliers.index) <= int(scaling.outliers * rests.size)
+        width = next(w for w in range(1, 33) if -(1 << (w - 1)) <= rests.min() and rests.max() < 1 << (w - 1))
+        assert layer.outliers.rest.type == FixedType(width, width - type_.fraction)
+        assert row.side_bits == layer.side_bits == row.outliers * (math.ceil(math.log2(rests.size)) + width)
+
+
+def with_an_outlier(seed: int) -> Graph:
+    """Two dense layers; one weight of each is 20 times as large as the largest of the others."""
+    net = NetworkBuilder(np.random.default_rng(seed), (40,))
+    net.dense(net.relu(net.dense(net.nodes[0], 30)), 10)
+    for layer in net.graph("spiked").weight_layers:
+        layer.weight.values[3, 5] = 20 * np.abs(layer.weight.values).max()
+    return net.graph("spiked")
+
+
+def test_outliers_lower_the_error_clean_and_under_faults() -> None:
+    graph = with_an_outlier(4)
+    images = random_images(1, graph, 100)
+    expected = RealExecutor(graph).run(images)
+    errors = []
+    for fraction in (0.0, 0.01):
+        hardened = harden(graph, images, HardenOptions(ScalingOptions(outliers=fraction)))
+        assert 0 <= hardened.plan.outliers <= fraction * 1500
+        executor = IntegerExecutor(hardened.graph)
+        codes = executor.encode(images)
+        errors.append([])
+        for ber in (0.0, 1e-3, 1e-2):
+            outputs = [
+                executor.decode(
+                    executor.run(codes, sample_ber(memories(hardened.graph), ber, seed, hardened.graph.digest))
+                )
+                for seed in range(5 if ber else 1)
+            ]
+            errors[-1].append(np.sqrt(np.mean(np.square(np.array(outputs) - expected))))
+    for without, with_side_memory in zip(*errors, strict=True):
+        assert with_side_memory < without / 4
+
+
+def test_the_accumulator_grows_with_the_rests() -> None:
+    graph = with_an_outlier(4)
+    images = random_images(1, graph, 10)
+    layer = harden(graph, images, HardenOptions(ScalingOptions(outliers=0.01))).graph.weight_layers[0]
+    weight, bias, x = layer.weight.type, layer.bias.type, FixedType(16, 2)
+    assert weight is not None
+    assert bias is not None
+    # Cells 39 and 40 belong to two outputs.
+    for rests, largest in (([0, 0], 0), ([5, 9], 14), ([10**6, 10**6], 2 * 10**6), ([10**6, 0, -(10**7)], 10**7)):
+        cells = [(38, 39, 40)[i] for i, rest in enumerate(rests) if rest]
+        rest = Constant.from_codes(np.array([rest for rest in rests if rest], dtype=np.int64), FixedType(32, 27))
+        outliers = Outliers(np.array(cells, dtype=np.int64), rest)
+        accum = accumulator_type(replace(layer, outliers=outliers), weight, x, layer.bias)
+        bound = (40 * 128 + largest) * (1 << 15) + (-bias.min_code << (accum.fraction - bias.fraction))
+        assert accum.width == bound.bit_length() + 1
 
 
 def test_bad_options_and_images_are_refused() -> None:

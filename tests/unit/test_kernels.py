@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +22,7 @@ from hwflow.graph import (
     Input,
     MaxPool2D,
     Node,
+    Outliers,
     ReLU,
     Rescale,
     WeightLayer,
@@ -44,12 +44,21 @@ from hwflow.reference.kernels.epilogue import (
     Storage,
     cast,
 )
-from hwflow.reference.kernels.library import FLAGS, compile_and_load
+from hwflow.reference.kernels.library import PATHS, PLAIN_VNNI, VARIABLE
 from tests.networks import random_graph, random_images, random_options
 
 W8 = FixedType(8, 3)
 
 pytestmark = pytest.mark.skipif(build().library is None, reason=f"no compiled kernels: {build().note}")
+
+
+@pytest.fixture(autouse=True, params=[path.name for path in (*PATHS, PLAIN_VNNI) if not path.missing])
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Kernels:
+    """Every test runs on every path that this processor runs."""
+    monkeypatch.setenv(VARIABLE, request.param)
+    library = build().library
+    assert library is not None, build().note
+    return Kernels(library, 2)
 
 
 def observed(executor: IntegerExecutor, codes: np.ndarray, faults: FaultList | None) -> dict[str, np.ndarray]:
@@ -75,7 +84,8 @@ def agree(graph: Graph, codes: np.ndarray, ber: float = 0.05, threads: int = 2) 
 @pytest.mark.parametrize("seed", range(60))
 def test_random_graphs(seed: int) -> None:
     graph = random_graph(seed)
-    options = replace(random_options(seed), activation_bits=(8, 12, 16)[seed % 3], rounding=tuple(Rounding)[seed % 7])
+    options = random_options(seed)
+    options = replace(options, activation_bits=(8, 12, 16)[seed % 3], rounding=tuple(Rounding)[seed % 7])
     graph = harden(graph, random_images(seed, graph, 4), options).graph
     codes = graph.input.resolved.encode(3 * random_images(seed, graph, 3))
     executor = agree(graph, codes, threads=1 + seed % 2)
@@ -100,7 +110,14 @@ def dense_graph(codes: np.ndarray, x: FixedType, out: FixedType | None = None, w
     return weight_graph(layer, x, codes.shape[:1], out)
 
 
-INPUTS = [FixedType(8, 3), FixedType(8, 3, False), FixedType(12, 3), FixedType(16, 6), FixedType(16, 6, False)]
+INPUTS = [
+    FixedType(8, 3),
+    FixedType(8, 3, False),
+    FixedType(12, 3),
+    FixedType(15, 6, False),
+    FixedType(16, 6),
+    FixedType(16, 6, False),
+]
 
 
 @pytest.mark.parametrize("x", INPUTS, ids=str)
@@ -122,12 +139,91 @@ def test_dense_layers_at_their_extremes(x: FixedType, n_in: int) -> None:
         np.testing.assert_array_equal(got, layer.resolved.cast(codes @ fills + bias, layer.accum))
 
 
+def with_rests(graph: Graph, places: list[tuple[int, ...]], rests: list[int]) -> Graph:
+    """The graph with outliers in its only layer, at places of the weights' shape, and an accumulator for them."""
+    layer, x = graph.weight_layers[0], graph.input.resolved
+    assert layer.weight.type is not None
+    shape = layer.weight.values.shape
+    cells = [np.ravel_multi_index((place[-1], *place[:-1]), (shape[-1], *shape[:-1])) for place in places]
+    order = np.argsort(cells)
+    width = max(abs(rest) for rest in rests).bit_length() + 1
+    rest = Constant.from_codes(np.array(rests)[order], FixedType(width, width - W8.fraction))
+    layer = replace(layer, outliers=Outliers(np.array(cells, dtype=np.int64)[order], rest))
+    accum = accumulator_type(layer, layer.weight.type, x, layer.bias)
+    layer = replace(layer, accum=accum, type=accum if layer.type == layer.accum else layer.type)
+    return Graph((graph.input, layer), graph.name)
+
+
+@pytest.mark.parametrize("x", INPUTS, ids=str)
+@pytest.mark.parametrize(("n_in", "step", "rest"), [(7, 3, 9), (512, 60, 32000), (1300, 8, 900), (4608, 1, 100)])
+def test_outliers_at_their_extremes(x: FixedType, n_in: int, step: int, rest: int) -> None:
+    """Every weight, input and rest as large as it can be, all of one sign: the sums meet the accumulator's bound."""
+    fills = np.array([[-128, 127, -128, 127]]).repeat(n_in, axis=0)
+    places = [(i, output) for output in (0, 1, 2) for i in range(0, n_in, step)]
+    rests = [rest if output == 1 else -rest for _, output in places]
+    effective = fills.copy()
+    for place, more in zip(places, rests, strict=True):
+        effective[place] += more
+    codes = np.array([np.full(n_in, code) for code in (x.min_code, x.max_code, 0)])
+    for out in (None, FixedType(16, x.integer + 8, True, Rounding.RND_CONV, Overflow.SAT)):
+        graph = with_rests(dense_graph(fills, x, out), places, rests)
+        layer = graph.weight_layers[0]
+        assert layer.accum is not None
+        bias = layer.bias.codes << (layer.accum.fraction - W8.fraction)
+        sums = codes @ effective + bias
+        bound = (n_in * 128 + len(places) // 3 * rest) * max(-x.min_code, x.max_code)
+        assert np.abs(sums - bias).max() == bound
+        assert bound < 1 << (layer.accum.width - 1) <= 4 * bound
+        executor = agree(graph, codes)
+        assert list(executor.engine.layers) == ["fc"]
+        np.testing.assert_array_equal(executor.run(codes), layer.resolved.cast(sums, layer.accum))
+
+
+def test_faults_in_the_cells_of_outliers_add_to_the_rests() -> None:
+    """Every bit of every such cell: the stored code flips, the rest stays, and all is undone."""
+    rng = np.random.default_rng(3)
+    window = Window(kernel=(3, 3), padding=(1, 1, 1, 1))
+    for x, channels in ((FixedType(8, 3, False), 16), (FixedType(16, 6), 3)):
+        places = [(tap // 3, tap % 3, int(rng.integers(channels)), int(rng.integers(16))) for tap in range(9)]
+        rests = rng.integers(-1500, 1500, 9).tolist()
+        graph = with_rests(conv_graph(rng, x, channels, 16, (6, 5), window), places, rests)
+        layer = graph.weight_layers[0]
+        assert layer.outliers is not None
+        numpy, compiled = IntegerExecutor(graph, engine="numpy"), IntegerExecutor(graph, 2, "compiled")
+        packed = compiled.engine.layers["conv"]
+        assert isinstance(packed, MatrixLayer)
+        assert (packed.winograd is not None) == (channels == 16)
+        before = packed.packed.array.copy(), packed.bias.copy()
+        codes = rng.integers(x.min_code, x.max_code, (1, 6, 5, channels))
+        clean = numpy.run(codes)
+        np.testing.assert_array_equal(compiled.run(codes), clean)
+        for bit in range(8):
+            flips = [("conv.weight", int(cell), bit) for cell in layer.outliers.index]
+            faults = chosen(memories(graph), flips, graph.digest)
+            stored = np.moveaxis(layer.weight.codes, -1, 0).copy()
+            words = stored.reshape(-1)[layer.outliers.index] & 255 ^ 1 << bit
+            stored.reshape(-1)[layer.outliers.index] = words - 256 * (words > 127)
+            moved = replace(layer, weight=Constant.from_codes(np.moveaxis(stored, 0, -1), W8))
+            expected = IntegerExecutor(Graph((graph.input, moved)), engine="numpy").run(codes)
+            assert (expected != clean).any()
+            np.testing.assert_array_equal(numpy.run(codes, faults), expected)
+            np.testing.assert_array_equal(compiled.run(codes, faults), expected)
+            np.testing.assert_array_equal(compiled.clean_prefix(codes).run(faults), expected)
+        np.testing.assert_array_equal(numpy.run(codes), clean)
+        np.testing.assert_array_equal(packed.packed.array, before[0])
+        np.testing.assert_array_equal(packed.bias, before[1])
+
+
+def test_outliers_beyond_sixteen_bits_run_on_numpy() -> None:
+    for rest, compiled in ((32640, True), (32641, False), (-32640, True), (-32641, False)):
+        graph = with_rests(dense_graph(np.full((5, 3), 127 if rest > 0 else -128), FixedType(16, 6)), [(2, 1)], [rest])
+        executor = agree(graph, np.array([[-(1 << 15)] * 5, [(1 << 15) - 1] * 5]))
+        assert ("fc" in executor.engine.layers) == compiled
+
+
 @pytest.mark.parametrize("rounding", Rounding)
 @pytest.mark.parametrize("overflow", Overflow)
-def test_casts(rounding: Rounding, overflow: Overflow) -> None:
-    library = build().library
-    assert library is not None
-    kernels = Kernels(library, 2)
+def test_casts(rounding: Rounding, overflow: Overflow, kernels: Kernels) -> None:
     rng = np.random.default_rng(1)
     paths = set()
     for source, integer, width, relu in itertools.product(
@@ -142,7 +238,7 @@ def test_casts(rounding: Rounding, overflow: Overflow) -> None:
         halves = rng.integers(lowest, source.max_code, 300) >> 3 << 3
         codes = np.array([*edges, *rng.integers(lowest, source.max_code, 300), *halves], dtype=np.int64)[:640]
         steps = [*([Relu()] if relu else []), *cast(source, target)]
-        storage, out = Storage.of(source), Storage.of(target)
+        storage, out = kernels.storage(source), kernels.storage(target)
         try:
             end = Epilogue(steps, -lowest if source.signed else source.max_code, codes.size, out)
         except NotCompiled:
@@ -218,26 +314,66 @@ def test_winograd_is_taken_exactly_as_far_as_its_bound(x: FixedType, last: int) 
         executor = agree(graph, codes, ber=0.001)
         compiled = executor.engine.layers["conv"]
         assert isinstance(compiled, MatrixLayer)
-        assert (compiled.winograd is not None) == (channels == last)
+        multiplies_bytes = executor.engine.storage("x").bytes
+        assert (compiled.winograd is not None) == (channels == last and not multiplies_bytes)
 
 
-def test_several_faults_in_one_filter_are_applied_and_undone() -> None:
+@pytest.mark.parametrize("largest", [3640, 3641])
+def test_winograd_is_taken_as_far_as_outliers_leave_its_operands_in_int16(largest: int) -> None:
+    """A filter of nine weights in effect becomes 9 times as large, and 9 x 3640 is the last below 2^15."""
+    rng = np.random.default_rng(1)
+    x, window = FixedType(8, 3, False), Window(kernel=(3, 3), padding=(1, 1, 1, 1))
+    graph = conv_graph(rng, x, 16, 16, (4, 4), window)
+    layer = graph.weight_layers[0]
+    layer = replace(layer, weight=Constant.from_codes(np.full(layer.weight.values.shape, 127), W8))
+    places = [(tap // 3, tap % 3, 5, output) for tap in range(9) for output in (0, 15)]
+    graph = with_rests(Graph((graph.input, layer)), places, [largest - 127] * len(places))
+    executor = agree(graph, rng.choice([0, 255], (2, 4, 4, 16)))
+    compiled = executor.engine.layers["conv"]
+    assert isinstance(compiled, MatrixLayer)
+    assert (compiled.winograd is not None) == (largest == 3640)
+
+
+@pytest.mark.parametrize("rest", [2065, 2066])
+def test_winograd_is_taken_as_far_as_the_rests_leave_its_sums_in_int32(rest: int) -> None:
+    """4 x (9 x 240 channels x 128 + 120 rests) x 1024 stays below 2^31 up to rests of 2065."""
+    x, window = FixedType(11, 3), Window(kernel=(3, 3), padding=(1, 1, 1, 1))
+    weight = Constant.from_codes(np.full((3, 3, 240, 16), -128), W8)
+    bias = Constant.from_codes(np.zeros(16, dtype=np.int64), W8)
+    layer = Conv2D(name="conv", inputs=("x",), shape=(4, 4, 16), weight=weight, bias=bias, window=window)
+    places = [(1, 1, channel, 3) for channel in range(0, 240, 2)]
+    graph = with_rests(weight_graph(layer, x, (4, 4, 240), None), places, [-rest] * len(places))
+    assert (4 * (9 * 240 * 128 + len(places) * rest) * 1024 < 1 << 31) == (rest == 2065)
+    codes = np.array([np.full((4, 4, 240), code) for code in (x.min_code, x.max_code)])
+    executor = agree(graph, codes, ber=0.001)
+    compiled = executor.engine.layers["conv"]
+    assert isinstance(compiled, MatrixLayer)
+    assert (compiled.winograd is not None) == (rest == 2065)
+
+
+@pytest.mark.parametrize("bits", [8, 9])
+def test_several_faults_in_one_filter_are_applied_and_undone(bits: int, kernels: Kernels) -> None:
     rng = np.random.default_rng(5)
-    graph = conv_graph(rng, FixedType(8, 3, False), 16, 16, (6, 5), Window(kernel=(3, 3), padding=(1, 1, 1, 1)))
+    graph = conv_graph(rng, FixedType(bits, 3, False), 16, 16, (6, 5), Window(kernel=(3, 3), padding=(1, 1, 1, 1)))
     executor = IntegerExecutor(graph, 2, "compiled")
-    codes = rng.integers(0, 256, (2, 6, 5, 16))
+    codes = rng.integers(0, 1 << bits, (2, 6, 5, 16))
     clean = executor.run(codes)
     layer = executor.engine.layers["conv"]
     assert isinstance(layer, MatrixLayer)
-    assert layer.winograd is not None
-    before = layer.packed.array.copy(), layer.winograd.array.copy(), layer.bias.copy()
+    assert (layer.winograd is None) == (kernels.bytes and bits == 8)
+    before = (
+        layer.packed.array.copy(),
+        None if layer.winograd is None else layer.winograd.array.copy(),
+        layer.bias.copy(),
+    )
     bits = [("conv.weight", (5 * 9 + tap) * 16 + 3, bit) for tap in range(9) for bit in (0, 7)]
     faults = chosen(memories(graph), bits, graph.digest)
     faulted = executor.run(codes, faults)
     np.testing.assert_array_equal(faulted, IntegerExecutor(graph, engine="numpy").run(codes, faults))
     assert (faulted != clean).any(axis=(0, 1, 2)).tolist() == [channel == 5 for channel in range(16)]
     np.testing.assert_array_equal(layer.packed.array, before[0])
-    np.testing.assert_array_equal(layer.winograd.array, before[1])
+    if layer.winograd is not None:
+        np.testing.assert_array_equal(layer.winograd.array, before[1])
     np.testing.assert_array_equal(layer.bias, before[2])
 
 
@@ -300,54 +436,6 @@ def test_multiply_and_cast_in_one_epilogue() -> None:
     assert Epilogue(steps, (1 << 52) // 65536, 20, Storage(False)).path == FLOAT64
 
 
-def test_portable_kernels_are_as_exact() -> None:
-    portable = compile_and_load("g++", "portable C++", ())
-    assert portable.library is not None
-    graph = conv_graph(
-        np.random.default_rng(1), FixedType(16, 6, False), 18, 17, (5, 4), Window(kernel=(3, 3), padding=(1, 1, 1, 1))
-    )
-    codes = np.random.default_rng(2).choice([0, 65535, 1], (2, 5, 4, 18))
-    expected = IntegerExecutor(graph, engine="numpy").run(codes)
-    executor = IntegerExecutor(graph, engine="compiled")
-    executor.engine.layers["conv"].kernels = Kernels(portable.library, 1)
-    np.testing.assert_array_equal(executor.run(codes), expected)
-
-
-def test_without_a_compiler_numpy_runs_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    build.cache_clear()
-    try:
-        graph = dense_graph(np.ones((2, 2), dtype=np.int64), FixedType(8, 3))
-        executor = IntegerExecutor(graph)
-        assert "NumPy" in executor.engine.note
-        assert "no-such-compiler is not on the PATH" in executor.engine.note
-        prefix = executor.clean_prefix(np.array([[3, 4]]))
-        faults = chosen(memories(graph), [("fc.weight", 0, 2)], graph.digest)
-        np.testing.assert_array_equal(prefix.run(faults), executor.run(np.array([[3, 4]]), faults))
-        with pytest.raises(HwflowError, match="there are no compiled kernels"):
-            IntegerExecutor(graph, engine="compiled")
-    finally:
-        monkeypatch.undo()
-        build.cache_clear()
-
-
-def test_a_cache_that_cannot_be_written_costs_a_compilation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    built = compile_and_load("g++", "portable C++", ("-O1",))
-    assert built.library is not None
-    assert built.note.endswith("not cached")
-
-
-def test_a_compiler_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    built = compile_and_load("g++", "none", ("-fno-such-flag",))
-    assert built.library is None
-    assert "g++ fails" in built.note
-    assert not list(tmp_path.glob("hwflow/*"))
-    assert "-O3" in FLAGS
-
-
 @pytest.mark.parametrize("channels", [3, 24])
 def test_results_do_not_depend_on_threads(channels: int) -> None:
     """Enough pixels for several blocks a thread, and a last block that is not full."""
@@ -374,3 +462,78 @@ def test_bad_arguments_are_refused() -> None:
         IntegerExecutor(graph, engine="compiled").run(np.array([[128, 0]]))
     with pytest.raises(HwflowError, match="inputs have shape"):
         IntegerExecutor(graph).clean_prefix(np.zeros((1, 3), dtype=np.int64))
+
+
+@pytest.mark.parametrize("x", INPUTS, ids=str)
+def test_tails_of_all_tiles(x: FixedType) -> None:
+    """Every number of rows of two tiles and more, with panels and groups that are full, alone or not full."""
+    rng = np.random.default_rng(11)
+    narrow = FixedType(8, x.integer + 4, True, Rounding.RND, Overflow.SAT)
+    for n_in, n_out in ((5, 1), (8, 16), (9, 17), (12, 32), (20, 33), (66, 49)):
+        graph = dense_graph(rng.choice([-128, 127, 1, 0], (n_in, n_out)), x, narrow)
+        executor = IntegerExecutor(graph, engine="compiled")
+        codes = rng.choice([x.min_code, x.max_code, 1], (27, n_in))
+        expected = IntegerExecutor(graph, engine="numpy").run(codes)
+        for images in range(1, 28):
+            np.testing.assert_array_equal(executor.run(codes[:images]), expected[:images])
+
+
+@pytest.mark.parametrize(
+    ("weight", "fits"),
+    [(W8, True), (FixedType(7, 3, False), True), (FixedType(8, 3, False), False), (FixedType(9, 3), False)],
+)
+@pytest.mark.parametrize("x", INPUTS[:2], ids=str)
+def test_bytes_are_multiplied_as_far_as_weights_fit_int8(
+    weight: FixedType, fits: bool, x: FixedType, kernels: Kernels
+) -> None:
+    """Wider weights meet inputs widened to int16, whose padding then is 0."""
+    rng = np.random.default_rng(4)
+    window = Window(kernel=(3, 3), padding=(1, 1, 1, 1))
+    codes = rng.choice([weight.min_code, weight.max_code, 0, 5], (3, 3, 16, 20))
+    layer = Conv2D(
+        name="conv",
+        inputs=("x",),
+        shape=(4, 5, 20),
+        weight=Constant.from_codes(codes, weight),
+        bias=Constant.from_codes(rng.integers(-128, 128, 20), W8),
+        window=window,
+    )
+    out = FixedType(8, x.integer + 5, False, Rounding.RND, Overflow.SAT)
+    executor = agree(weight_graph(layer, x, (4, 5, 16), out), rng.choice([x.min_code, x.max_code, 0], (3, 4, 5, 16)))
+    compiled = executor.engine.layers["conv"]
+    assert isinstance(compiled, MatrixLayer)
+    assert compiled.packed.array.dtype == (np.int8 if kernels.bytes and fits else np.int16)
+    assert executor.engine.storage("x").dtype == (np.uint8 if kernels.bytes else np.int16)
+
+
+def test_a_rest_that_leaves_int8_widens_the_layer(kernels: Kernels) -> None:
+    rng = np.random.default_rng(6)
+    x = FixedType(8, 3)
+    for weights, rest, fits in ((FixedType(7, 3), 64, True), (FixedType(7, 3), 65, False), (W8, 1, False)):
+        weight = Constant.from_codes(rng.choice([weights.min_code, weights.max_code], (40, 17)), weights)
+        layer = dense_graph(np.ones((40, 17), dtype=np.int64), x).weight_layers[0]
+        cells = np.arange(0, 680, 7)
+        rests = Constant.from_codes(np.full(len(cells), rest), FixedType(8, 8 - weights.fraction))
+        layer = replace(layer, weight=weight, outliers=Outliers(cells, rests))
+        accum = accumulator_type(layer, weights, x, layer.bias)
+        layer = replace(layer, accum=accum.with_(width=accum.width + 4, integer=accum.integer + 4), type=accum)
+        executor = agree(Graph((Input(name="x", shape=(40,), type=x), layer)), rng.integers(-128, 128, (5, 40)))
+        compiled = executor.engine.layers["fc"]
+        assert isinstance(compiled, MatrixLayer)
+        assert compiled.packed.array.dtype == (np.int8 if kernels.bytes and fits else np.int16)
+
+
+@pytest.mark.parametrize("n_in", [65792, 65796])
+def test_sums_of_bytes_beyond_int32(n_in: int) -> None:
+    """65793 products of 255 and -128 fit int32; more are summed in blocks."""
+    weights = np.full((n_in, 3), -128)
+    weights[:, 1:] = 127, 1
+    x = FixedType(8, 3, False)
+    codes = np.array([np.full(n_in, 255), np.arange(n_in) % 256])
+    for out in (None, FixedType(16, 20, True, Rounding.RND, Overflow.SAT)):
+        graph = dense_graph(weights, x, out)
+        layer = graph.weight_layers[0]
+        assert layer.accum is not None
+        bias = layer.bias.codes << (layer.accum.fraction - W8.fraction)
+        got = IntegerExecutor(graph, engine="compiled").run(codes)
+        np.testing.assert_array_equal(got, layer.resolved.cast(codes @ weights + bias, layer.accum))

@@ -33,9 +33,10 @@ from hwflow.graph import (
     Rescale,
     WeightLayer,
 )
-from hwflow.hardening import accumulator_type, harden
+from hwflow.hardening import HardenOptions, accumulator_type, harden
 from hwflow.memory import canonical, memories, stored_words
 from hwflow.reference import IntegerExecutor, RealExecutor
+from hwflow.scaling import ScalingOptions
 from tests.networks import random_graph, random_images, random_options
 
 Values = dict[tuple[int, ...], Fraction]
@@ -71,11 +72,11 @@ class SlowExecutor:
                 total = Fraction(node.bias.values[place[-1]])
                 for row, column, position in self._positions(node, place):
                     for channel in range(channels):
-                        weight = Fraction(node.weight.values[(row, column, channel, place[-1])])
+                        weight = self._weight(node, (row, column, channel, place[-1]))
                         total += weight * x.get((*position, channel), Fraction(0))
             case Dense():
                 total = Fraction(node.bias.values[place[0]])
-                total += sum(Fraction(node.weight.values[(i, place[0])]) * x[(i,)] for i in range(node.n_in))
+                total += sum(self._weight(node, (i, place[0])) * x[(i,)] for i in range(node.n_in))
             case Affine():
                 channel = place[-1]
                 total = Fraction(node.bias.values[channel]) + Fraction(node.weight.values[0, channel]) * x[place]
@@ -103,6 +104,16 @@ class SlowExecutor:
             case Rescale():
                 total = x[place] * Fraction(node.factor.values[place[-1] % len(node.factor.values)])
         return self._cast(total, node.resolved)
+
+    @staticmethod
+    def _weight(node: WeightLayer, place: tuple[int, ...]) -> Fraction:
+        """The weight in effect: what the memory holds and, of an outlier, the rest."""
+        shape = node.weight.values.shape
+        cell = int(np.ravel_multi_index((place[-1], *place[:-1]), (shape[-1], *shape[:-1])))
+        rest = 0.0
+        if node.outliers is not None and cell in node.outliers.index:
+            rest = node.outliers.rest.values[node.outliers.index.tolist().index(cell)]
+        return Fraction(node.weight.values[place]) + Fraction(rest)
 
     def _positions(self, node: Any, place: tuple[int, ...]) -> list[tuple[int, int, tuple[int, int]]]:
         top, _, left, _ = node.window.padding
@@ -215,6 +226,26 @@ def test_faults_change_the_weights_they_name_and_are_undone(seed: int, ber: floa
             )
         changed.append(node)
     np.testing.assert_array_equal(got, IntegerExecutor(Graph(tuple(changed), graph.name)).run(codes))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("seed", [2, 3, 5])
+def test_real_executors_add_the_rests(seed: int, dtype: type[np.floating[Any]]) -> None:
+    graph = random_graph(seed)
+    options = HardenOptions(ScalingOptions(outliers=0.3))
+    graph = harden(graph, random_images(seed, graph, 4), options).graph
+    assert any(layer.outliers for layer in graph.weight_layers)
+    plain = [
+        replace(node, outliers=None, weight=Constant(node.effective_codes * node.weight.type.lsb))
+        if isinstance(node, WeightLayer) and node.weight.type is not None
+        else node
+        for node in graph
+    ]
+    images = random_images(seed, graph, 3)
+    got = RealExecutor(graph, dtype).run(images)
+    np.testing.assert_array_equal(got, RealExecutor(Graph(tuple(plain)), dtype).run(images))
+    stored = [replace(node, outliers=None) if isinstance(node, WeightLayer) else node for node in graph]
+    assert (got != RealExecutor(Graph(tuple(stored)), dtype).run(images)).any()
 
 
 def test_a_fault_of_the_sign_bit_of_one_weight_moves_one_output_by_its_weight() -> None:

@@ -41,6 +41,10 @@ VARIANTS = [
     ("hwflow_rescale", {"LANES": 4, "CHANNELS": 4}),
     ("hwflow_rescale", {"LANES": 2, "CHANNELS": 6, "UNIFORM": 1}),
     ("hwflow_rescale", {"LANES": 2, "CHANNELS": 6, "IN_SIGNED": 0, "M": "48'h123456789abc"}),
+    ("hwflow_mvu", {"REST_ROWS": 3, "REST_SLOTS": 2, "REST_W": 10, "REST_FILE": '"rests.hex"'}),
+    ("hwflow_mvu", {"REST_ROWS": 1, "REST_SLOTS": 32, "REST_W": 2, "PE": 4, "SIMD": 8}),
+    ("hwflow_outliers", {"LANES": 1, "DEPTH": 1, "ROWS": 1}),
+    ("hwflow_outliers", {"REST_W": 3, "ROWS": 8, "SLOTS": 4, "REST_FILE": '"rests.hex"'}),
     ("hwflow_weight_mem", {"DEPTH": 1}),
     ("hwflow_weight_mem", {"MEM_FILE": '"weights.hex"'}),
     ("hwflow_source", {"WIDTH": 100, "DEPTH": 1, "DATA_FILE": '"beats.hex"'}),
@@ -64,6 +68,9 @@ BAD = [
     ("hwflow_affine", {"X_SIGNED": 2}, "X_SIGNED 0 or 1"),
     ("hwflow_rescale", {"LANES": 2, "CHANNELS": 3}, "must divide CHANNELS"),
     ("hwflow_rescale", {"UNIFORM": 2}, "UNIFORM 0 or 1"),
+    ("hwflow_outliers", {"REST_W": 0}, "must be positive"),
+    ("hwflow_outliers", {"ROWS": 9}, "1 to DEPTH"),
+    ("hwflow_outliers", {"SLOTS": 5}, "1 to LANES"),
     ("hwflow_weight_mem", {"DEPTH": 0}, "must be positive"),
 ]
 

@@ -13,14 +13,16 @@ from hypothesis import strategies as st
 
 from hwflow.doctor import find_program
 from hwflow.errors import HwflowError
-from hwflow.graph import Concatenate, Graph, Softmax, Window
+from hwflow.fixed import FixedType
+from hwflow.graph import Concatenate, Constant, Graph, Outliers, Softmax, Window
 from hwflow.hardening import HardenOptions, harden
 from hwflow.memory import stored_words
 from hwflow.reuse import choose_reuse, fold, valid_reuse_factors
 from hwflow.rtl import RtlExecutor, generate
 from hwflow.rtl.depth import FifoDepths, backlog, last_pixel
-from hwflow.rtl.memory_image import Packing, packing
+from hwflow.rtl.memory_image import Packing, packing, side_memory
 from hwflow.rtl.netlist import build_netlist
+from tests.exact.agreement import with_outliers
 from tests.networks import NetworkBuilder, random_graph, random_images, random_options, same
 
 
@@ -45,6 +47,56 @@ def test_packing_is_a_bijection_between_stored_bits_and_hardware_bits(seed: int,
         assert hardware[address[i]] >> int(position[i]) & 1 == words[word[i]] >> bit[i] & 1
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10**6), st.data())
+def test_the_side_memory_holds_every_rest_at_the_lane_and_address_of_its_cell(seed: int, data: st.DataObject) -> None:
+    graph = with_outliers(hardened(random_graph(seed), random_options(seed)), 0.2, seed)
+    layer = data.draw(st.sampled_from([layer for layer in graph.weight_layers if layer.outliers is not None]))
+    pe, simd = fold(layer, data.draw(st.sampled_from(valid_reuse_factors(layer))))
+    side = side_memory(layer, pe, simd)
+    assert side is not None
+    slot_bits = max(1, (pe * simd - 1).bit_length()) + side.rest_bits
+    assert side.width == side.layout.address_bits + side.slots * slot_bits
+    found, addresses, used = {}, [], []
+    for row in side.pack():
+        slots = [row >> (slot * slot_bits) & ((1 << slot_bits) - 1) for slot in range(side.slots)]
+        addresses.append(row >> (side.slots * slot_bits))
+        used.append(sum(slot != 0 for slot in slots))
+        for lane, rest in (divmod(slot, 1 << side.rest_bits) for slot in slots[: used[-1]]):
+            found[addresses[-1], lane] = rest - (rest >> (side.rest_bits - 1) << side.rest_bits)
+    assert addresses == sorted(set(addresses))
+    assert (len(addresses), max(used), sum(used)) == (side.rows, side.slots, len(found))
+    assert layer.outliers is not None
+    places = zip(*(part.tolist() for part in side.layout.locate(layer.outliers.index)), strict=True)
+    assert found == dict(zip(places, layer.outliers.rest.codes.tolist(), strict=True))
+
+
+def test_the_side_memory_follows_the_matrix_unit() -> None:
+    # Inputs 0 to 3 in words of SIMD 2, outputs in PE 2: o0 i1 is in lane 1, o0 i3 too, o1 i2 in lane 2.
+    net = NetworkBuilder(np.random.default_rng(0), (4,))
+    net.dense(net.nodes[0], 2)
+    layer = hardened(net.graph("dense")).weight_layers[0]
+    assert layer.weight.type is not None
+    rest = Constant.from_codes(np.array([5, -1, 7]), FixedType(4, 4 - layer.weight.type.fraction))
+    side = side_memory(replace(layer, outliers=Outliers(np.array([1, 3, 6]), rest)), 2, 2)
+    assert side is not None
+    # A row: the address in one bit, then two slots of a lane in two bits and a rest in four.
+    assert side.pack() == [0b0_000000_010101, 0b1_100111_011111]
+
+
+def test_only_layers_with_outliers_have_a_side_memory(tmp_path: Path) -> None:
+    net = NetworkBuilder(np.random.default_rng(3), (4, 4, 2))
+    first = net.conv(net.nodes[0], 3, same((4, 4), (3, 3), (1, 1)))
+    second = net.dense(net.flat(first, average=False), 2)
+    graph = hardened(net.graph("half"))
+    full = with_outliers(graph, 0.1, 0)
+    graph = Graph(tuple(full[node.name] if node.name == second.name else node for node in graph), "half")
+    metadata = generate(graph, tmp_path / "rtl", choose_reuse(graph))
+    assert [layer["rest_file"] for layer in metadata["layers"]] == [None, f"{second.name}_rest.mem"]
+    assert [path.name for path in (tmp_path / "rtl").glob("*_rest.mem")] == [f"{second.name}_rest.mem"]
+    assert (tmp_path / "rtl" / "hwflow_top.sv").read_text().count("REST_ROWS") == 1
+
+
 def test_packing_follows_the_matrix_unit() -> None:
     # 4 inputs, 2 outputs, PE 2, SIMD 2: word sf holds (o0 s0, o0 s1, o1 s0, o1 s1).
     layout = Packing(n_in=4, n_out=2, pe=2, simd=2, bits=8)
@@ -55,6 +107,8 @@ def test_packing_follows_the_matrix_unit() -> None:
 @pytest.mark.parametrize("seed", range(25))
 def test_random_designs_lint_clean(seed: int, tmp_path: Path) -> None:
     graph = hardened(random_graph(seed), random_options(seed))
+    if seed % 2:
+        graph = with_outliers(graph, 0.1, seed)
     rng = np.random.default_rng(seed)
     reuse = {layer.name: int(rng.choice(valid_reuse_factors(layer))) for layer in graph.weight_layers}
     generate(graph, tmp_path / "rtl", reuse)

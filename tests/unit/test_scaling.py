@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from hypothesis import strategies as st
 
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
-from hwflow.graph import Add, Constant, FloatArray, Graph, Node, Rescale, WeightLayer
+from hwflow.graph import Add, Constant, Dense, FloatArray, Graph, Input, Node, Rescale, WeightLayer
+from hwflow.outliers import without_largest
 from hwflow.reference import RealExecutor
 from hwflow.scaling import ScalingOptions, channel_constants, layer_constant, power_of_two_below, scale_graph
 from tests.networks import NetworkBuilder, random_graph, random_images, same
@@ -27,6 +30,7 @@ OPTIONS = st.builds(
     granularity=st.sampled_from(["layer", "channel"]),
     absorb=st.booleans(),
     renormalise=st.sampled_from([None, None, 2.0, 8.0]),
+    outliers=st.sampled_from([0.0, 0.05, 0.5]),
 )
 
 
@@ -190,6 +194,121 @@ def test_a_format_that_cannot_hold_the_weights_is_refused() -> None:
         ScalingOptions(t=-1)
     with pytest.raises(HwflowError, match="align='up' is not one of shift, multiply"):
         ScalingOptions(align="up")  # pyright: ignore
+
+
+def one_layer(codes: list[list[float]]) -> Graph:
+    """A dense layer with weights ``(in, out)``, and no bias."""
+    values = np.array(codes, dtype=np.float64)
+    bias = Constant(np.zeros(values.shape[1]))
+    layer = Dense(name="fc", inputs=("x",), shape=values.shape[1:], weight=Constant(values), bias=bias)
+    return Graph((Input(name="x", shape=values.shape[:1]), layer))
+
+
+@pytest.mark.parametrize("scale", ["exact", "pow2"])
+@pytest.mark.parametrize("granularity", ["layer", "channel"])
+def test_constants_grow_with_the_fraction_of_outliers(scale: Any, granularity: Any) -> None:
+    """c is t over the largest magnitude that is left; the rests' bits are counted by hand below."""
+    graph = residual()
+    rows = []
+    for fraction in (0.0, 0.02, 0.1, 0.4):
+        options = ScalingOptions(scale=scale, granularity=granularity, align="multiply", outliers=fraction)
+        _, plan = scale_graph(graph, options)
+        rows.append(plan.layers)
+        for row, layer in zip(plan.layers, graph.weight_layers, strict=True):
+            assert row.outliers <= int(fraction * row.weights)
+            magnitudes = np.sort(np.abs(layer.weight.values).reshape(-1))
+            left = magnitudes[-1 - int(fraction * magnitudes.size)]
+            if (scale, granularity) == ("exact", "layer"):
+                assert row.c == pytest.approx(3.94 / left, rel=1e-12)
+            if scale == "exact" and fraction > 0.1:
+                assert row.outliers > 0
+    for fewer, more in itertools.pairwise(rows):
+        for first, second in zip(fewer, more, strict=True):
+            assert second.c >= first.c
+    assert all(last.c > first.c for first, last in zip(rows[0], rows[-1], strict=True))
+
+
+def test_the_side_memory_is_counted() -> None:
+    """Of 12 weights, 3 do not count; scaled by 100 / 32, two exceed code 127: by 600 and by -201, so 11 bits each."""
+    weights = [[1, -2, 3, 4], [5, -6, 7, 8], [32.03, 727 / 3.125, -329 / 3.125, 32]]
+    graph = one_layer(weights)
+    options = ScalingOptions(FixedType(8, 8), t=100.0, outliers=0.25)
+    _, plan = scale_graph(graph, options)
+    (row,) = plan.layers
+    assert row.c == 100 / 32
+    assert (row.outliers, row.side_bits) == (2, 2 * (4 + 11))
+    assert (plan.outliers, plan.side_bits) == (2, 30)
+    assert row.bits_used == 8
+    steps = np.array(weights) * 3.125
+    error = np.sqrt(np.mean((steps - np.rint(steps)) ** 2) / np.mean(steps**2))
+    assert row.quantisation_error == pytest.approx(error, rel=1e-9)
+    _, plan = scale_graph(graph, replace(options, outliers=0.0))
+    assert (plan.layers[0].outliers, plan.side_bits) == (0, 0)
+
+
+def test_channels_leave_the_same_weights_out_as_the_layer() -> None:
+    """The two largest weights lie in one channel; the others' largest counts, whatever the channel's own are."""
+    weights = [[8.0, 1.0, 0.5]] + [[0.25, -0.5, 0.5]] * 3 + [[-4.0, 0.5, 0.0]]
+    options = ScalingOptions(t=2.0, granularity="channel", outliers=2 / 15)
+    scaled, plan = scale_graph(one_layer(weights), options)
+    layer = scaled.weight_layers[0]
+    np.testing.assert_array_equal(layer.c, [8, 2, 4])
+    assert plan.layers[0].outliers == 2
+    # The layer's constant counts 1.0 as the largest.
+    _, plan = scale_graph(one_layer(weights), replace(options, granularity="layer"))
+    assert plan.layers[0].c == 2.0
+
+
+@pytest.mark.parametrize(
+    ("weights", "count", "expected"),
+    [
+        ([3, -1, 2, 0.5], 0, [3, -1, 2, 0.5]),
+        ([3, -1, 2, 0.5], 1, [0, -1, 2, 0.5]),
+        ([3, -1, 2, 0.5], 3, [0, 0, 0, 0.5]),
+        ([3, -3, 2, 3], 2, [3, -3, 2, 3]),
+        ([3, -3, 2, 3], 3, [0, 0, 2, 0]),
+        ([0, 5, 0, 0], 1, [0, 5, 0, 0]),
+    ],
+)
+def test_the_largest_magnitudes_do_not_count(weights: list[float], count: int, expected: list[float]) -> None:
+    assert without_largest(np.array(weights, dtype=np.float64), count).tolist() == expected
+
+
+def test_affine_layers_have_no_outliers() -> None:
+    net = NetworkBuilder(np.random.default_rng(1), (4, 4, 3))
+    net.affine(net.conv(net.nodes[0], 20, same((4, 4), (1, 1), (1, 1))))
+    graph = net.graph("norm")
+    rows = scale_graph(graph, ScalingOptions(outliers=0.5))[1].layers
+    plain = scale_graph(graph, ScalingOptions())[1].layers
+    assert rows[0].c > plain[0].c
+    assert rows[0].outliers > 0
+    assert (rows[1].c, rows[1].outliers) == (plain[1].c, 0)
+
+
+def test_without_scaling_weights_outside_the_format_are_outliers_or_refused() -> None:
+    graph = one_layer([[1, -2, 3, 4], [-3, 9, -2, 1], [-5, 1, 2, 3]])
+    options = ScalingOptions(scale="none", outliers=0.2)
+    _, plan = scale_graph(graph, options)
+    assert (plan.layers[0].c, plan.layers[0].outliers) == (1.0, 2)
+    with pytest.raises(
+        HwflowError, match=r"fc: its weights reach 9, 2 of them, more than the 1 outliers, outside ap_fixed<8,3>"
+    ):
+        scale_graph(graph, replace(options, outliers=0.1))
+    with pytest.raises(HwflowError, match=r"fc: its weights reach 9, outside ap_fixed<8,3>"):
+        scale_graph(graph, replace(options, outliers=0.0))
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.0, 2.0, math.nan, math.inf])
+def test_a_fraction_of_outliers_lies_between_none_and_all(fraction: float) -> None:
+    with pytest.raises(HwflowError, match=f"outliers={fraction} must be a fraction of the weights"):
+        ScalingOptions(outliers=fraction)
+
+
+def test_a_rest_that_needs_too_many_bits_is_refused_by_layer() -> None:
+    graph = one_layer([[1e-9, 1e-9, 1.0, -1e-9]])
+    with pytest.raises(HwflowError, match=r"fc: what an outlier exceeds .* by needs more than 32 bits; lower"):
+        scale_graph(graph, ScalingOptions(outliers=0.25))
+    scale_graph(one_layer([[1e-6, 1e-6, 1.0, -1e-6]]), ScalingOptions(outliers=0.25))
 
 
 def test_a_constant_per_channel_fills_the_format_in_every_channel() -> None:

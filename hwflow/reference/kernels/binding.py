@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hwflow.fixed import FixedType
 from hwflow.graph import Window
 from hwflow.reference.kernels.epilogue import Epilogue, EpilogueStruct, Storage
 
 LANES = 16
-"""Output channels of a panel of packed weights; kLanes of kernels.cpp."""
+"""Output channels of a panel of packed weights; kLanes of vectors.h."""
 
 CHUNK = 256
 """Elements that an elementwise kernel finishes at a time."""
@@ -24,12 +25,12 @@ Array = npt.NDArray[Any]
 _GEOMETRY = (
     *("images", "height", "width", "channels", "rows", "columns", "outputs"),
     *("kernel_h", "kernel_w", "stride_h", "stride_w", "pad_top", "pad_left"),
-    *("pad_value", "k_block", "block_start", "wide"),
+    *("kind", "pad_value", "k_block", "block_start", "wide"),
 )
 
 
 class GeometryStruct(ctypes.Structure):
-    """``Geometry`` of kernels.cpp."""
+    """``Geometry`` of interface.h."""
 
     _fields_ = tuple((name, ctypes.c_int64) for name in _GEOMETRY)
 
@@ -68,7 +69,12 @@ def _pointer(array: Array) -> ctypes.c_void_p:
 
 
 class Kernels:
-    """The functions of a built library, on a number of threads."""
+    """The functions of a built library, on a number of threads.
+
+    Attributes:
+        bytes: whether they take uint8 inputs with int8 weights.
+        panels: panels of weights that a tile reads together.
+    """
 
     def __init__(self, library: ctypes.CDLL, threads: int) -> None:
         self._library, self.threads = library, threads
@@ -77,8 +83,8 @@ class Kernels:
         for name, arguments in {
             "hwflow_weight_layer": (geometry, pointer, pointer, pointer, epilogue, pointer, i32),
             "hwflow_winograd": (geometry, pointer, pointer, pointer, epilogue, pointer, i32),
-            "hwflow_affine": (pointer, i64, pointer, pointer, i64, i64, epilogue, pointer, i32),
-            "hwflow_add": (pointer, i64, i32, pointer, i64, i32, i64, epilogue, pointer, i32),
+            "hwflow_affine": (pointer, i32, i64, pointer, pointer, i64, i64, epilogue, pointer, i32),
+            "hwflow_add": (pointer, i32, i64, i32, pointer, i32, i64, i32, i64, epilogue, pointer, i32),
             "hwflow_map": (pointer, i32, i64, i64, i64, epilogue, pointer, i32),
             "hwflow_max_pool": (geometry, pointer, pointer, i32),
             "hwflow_average_pool": (geometry, pointer, i64, i32, epilogue, pointer, i32),
@@ -86,6 +92,18 @@ class Kernels:
             function = getattr(library, name)
             function.argtypes, function.restype = arguments, None
         library.hwflow_k_blocks.argtypes, library.hwflow_k_blocks.restype = (geometry,), i64
+        library.hwflow_store.argtypes = (pointer, i64, i64, i64, i64, i32, pointer, i32)
+        self.bytes, self.panels = bool(library.hwflow_bytes()), int(library.hwflow_panels())
+
+    def storage(self, type_: FixedType) -> Storage:
+        """How tensors of a type are held between these kernels."""
+        return Storage.of(type_, self.bytes)
+
+    def store(self, codes: Array, low: int, high: int, storage: Storage) -> Array | None:
+        """int64 codes as a narrow tensor, or None if one lies outside ``low`` to ``high``."""
+        result = np.empty(codes.shape, storage.dtype)
+        arguments = _pointer(codes), codes.size, low, high, storage.offset, storage.kind
+        return result if self._library.hwflow_store(*arguments, _pointer(result), self.threads) else None
 
     def k_blocks(self, geometry: GeometryStruct) -> int:
         """Blocks that the products of one output are summed in."""
@@ -107,28 +125,43 @@ class Kernels:
             geometry, _pointer(x), _pointer(weights), _pointer(bias), end.struct, _pointer(out), self.threads
         )
 
-    def affine(self, x: Array, offset: int, weights: Array, bias: Array, end: Epilogue, out: Array) -> None:
-        """``weights x (x + offset) + bias`` channel by channel."""
+    def affine(self, x: Array, source: Storage, weights: Array, bias: Array, end: Epilogue, out: Array) -> None:
+        """``weights x codes + bias`` channel by channel."""
         vectors, channels = x.size // x.shape[-1], x.shape[-1]
         pointers = _pointer(weights), _pointer(bias)
         self._library.hwflow_affine(
-            _pointer(x), offset, *pointers, vectors, channels, end.struct, _pointer(out), self.threads
+            _pointer(x),
+            source.kind,
+            source.offset,
+            *pointers,
+            vectors,
+            channels,
+            end.struct,
+            _pointer(out),
+            self.threads,
         )
 
     def add(
-        self, a: Array, a_from: tuple[int, int], b: Array, b_from: tuple[int, int], end: Epilogue, out: Array
+        self,
+        a: Array,
+        a_from: tuple[Storage, int],
+        b: Array,
+        b_from: tuple[Storage, int],
+        end: Epilogue,
+        out: Array,
     ) -> None:
-        """``(a + offset) << left`` plus the same of ``b``; ``a_from`` and ``b_from`` are (offset, left)."""
-        self._library.hwflow_add(
-            _pointer(a), *a_from, _pointer(b), *b_from, a.size, end.struct, _pointer(out), self.threads
+        """Codes of ``a`` << left plus the same of ``b``; ``a_from`` and ``b_from`` are (storage, left)."""
+        first, second = (
+            (_pointer(x), storage.kind, storage.offset, left) for x, (storage, left) in ((a, a_from), (b, b_from))
         )
+        self._library.hwflow_add(*first, *second, a.size, end.struct, _pointer(out), self.threads)
 
     def map(self, x: Array, storage: Storage, end: Epilogue, out: Array) -> None:
         """An epilogue alone, over ``(..., channels)``."""
         channels = x.shape[-1]
         self._library.hwflow_map(
             _pointer(x),
-            storage.wide,
+            storage.kind,
             storage.offset,
             x.size // channels,
             channels,

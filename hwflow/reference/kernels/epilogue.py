@@ -29,16 +29,20 @@ class Storage:
     """How a tensor is held between kernels.
 
     Attributes:
-        wide: int64 codes; else int16, code - ``offset``.
-        offset: 32768 for unsigned 16-bit types, which int16 holds only shifted.
+        wide: int64 codes; else code - ``offset``, in int16 or in bytes.
+        offset: 32768 for unsigned 16-bit types, which int16 holds only shifted; -128 for signed types in bytes.
+        bytes: uint8 instead of int16.
     """
 
     wide: bool
     offset: int = 0
+    bytes: bool = False
 
     @classmethod
-    def of(cls, type_: FixedType) -> Storage:
-        """The narrowest storage of a type."""
+    def of(cls, type_: FixedType, bytes: bool = False) -> Storage:
+        """The narrowest storage of a type; ``bytes`` says whether the kernels take uint8."""
+        if bytes and type_.width <= 8:
+            return cls(False, -(1 << 7) if type_.signed else 0, True)
         if type_.width + (not type_.signed) <= 16:
             return cls(False)
         return cls(False, 1 << 15) if type_.width == 16 else cls(True)
@@ -46,7 +50,12 @@ class Storage:
     @property
     def dtype(self) -> npt.DTypeLike:
         """Element type of the array."""
-        return np.int64 if self.wide else np.int16
+        return np.int64 if self.wide else np.uint8 if self.bytes else np.int16
+
+    @property
+    def kind(self) -> int:
+        """``Kind`` of interface.h."""
+        return 1 if self.wide else 2 if self.bytes else 0
 
 
 @dataclass(frozen=True)
@@ -157,7 +166,7 @@ def _collapse(steps: Sequence[Step]) -> _Fast | None:
 
 
 class StageStruct(ctypes.Structure):
-    """``Stage`` of kernels.cpp."""
+    """``Stage`` of interface.h."""
 
     _fields_ = (
         ("kind", ctypes.c_int32),
@@ -174,7 +183,7 @@ class StageStruct(ctypes.Structure):
 
 
 class EpilogueStruct(ctypes.Structure):
-    """``Epilogue`` of kernels.cpp."""
+    """``Epilogue`` of interface.h."""
 
     _fields_ = (
         ("path", ctypes.c_int32),
@@ -210,7 +219,7 @@ class Epilogue:
     ) -> None:
         fast = None if out.wide else _collapse(steps)
         self._keep: list[object] = []
-        self.struct = EpilogueStruct(out_kind=int(out.wide), out_offset=out.offset)
+        self.struct = EpilogueStruct(out_kind=out.kind, out_offset=out.offset)
         if fast is not None:
             product = magnitude * (1 if fast.factor is None else int(fast.factor.codes.max()))
             # int32: the sum and the rounding constant, at most 2^right, stay inside.

@@ -1,4 +1,7 @@
-"""Packed weights: where each weight lies, and how faults change it in place."""
+"""Packed weights: where each weight lies, and how faults change it in place.
+
+Four bytes hold the weights of one output for a group of inputs: two of int16, or four of int8.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,31 @@ import numpy.typing as npt
 from hwflow.reference.kernels.binding import LANES, aligned
 
 Int16 = npt.NDArray[np.int16]
+Weights = npt.NDArray[np.int16] | npt.NDArray[np.int8]
 Int64 = npt.NDArray[np.int64]
 
 
 class Packed:
-    """Weights ``(n_in, n_out)`` in panels of 16 outputs: ``[panel][input pair][output][2]``, zero-padded."""
+    """Weights ``(n_in, n_out)`` in panels of 16 outputs: ``[panel][group of inputs][output][2 or 4]``, zero-padded.
 
-    def __init__(self, codes: Int64) -> None:
+    Args:
+        codes: they fit int16, or int8 if ``bytes``.
+        bytes: int8 in groups of four, for uint8 inputs; else int16 in pairs.
+    """
+
+    def __init__(self, codes: Int64, bytes: bool = False) -> None:
         n_in, n_out = codes.shape
-        self.pairs, self.panels = -(-n_in // 2), -(-n_out // LANES)
-        padded = np.zeros((2 * self.pairs, LANES * self.panels), dtype=np.int16)
+        self.group, dtype = (4, np.int8) if bytes else (2, np.int16)
+        self.groups, self.panels = -(-n_in // self.group), -(-n_out // LANES)
+        padded = np.zeros((self.group * self.groups, LANES * self.panels), dtype)
         padded[:n_in, :n_out] = codes
-        self.array: Int16 = aligned((self.panels, self.pairs, LANES, 2), np.int16)
-        self.array[...] = padded.reshape(self.pairs, 2, self.panels, LANES).transpose(2, 0, 3, 1)
+        self.array: Weights = aligned((self.panels, self.groups, LANES, self.group), dtype)
+        self.array[...] = padded.reshape(self.groups, self.group, self.panels, LANES).transpose(2, 0, 3, 1)
 
     def places(self, inputs: Int64, outputs: Int64) -> Int64:
         """Positions in the flat array of the weights between ``inputs`` and ``outputs``."""
         panel, lane = np.divmod(outputs, LANES)
-        return ((panel * self.pairs + inputs // 2) * LANES + lane) * 2 + inputs % 2
+        return ((panel * self.groups + inputs // self.group) * LANES + lane) * self.group + inputs % self.group
 
 
 class PackedWinograd:

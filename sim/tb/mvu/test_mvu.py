@@ -1,4 +1,4 @@
-"""hwflow_mvu: results, R cycles a vector, the weight memory's second port, upsets, bad parameters."""
+"""hwflow_mvu: results, R cycles a vector, outliers, the weight memory's second port, upsets, bad parameters."""
 
 import random
 
@@ -13,6 +13,7 @@ from common import (
     pack_beats,
     parameters,
     random_codes,
+    rest_rows,
     rtl,
     run_tb,
     to_signed,
@@ -20,7 +21,7 @@ from common import (
 )
 
 P = parameters()
-SOURCES = rtl("mvu", "weight_mem", "cast")
+SOURCES = rtl("mvu", "weight_mem", "outliers", "cast")
 
 DEFAULTS = {
     "PE": 2, "SIMD": 3, "N_IN": 12, "N_OUT": 6, "X_W": 8, "X_SIGNED": 1, "W_W": 8, "ACC_W": 24, "ACC_FRAC": 10,
@@ -44,6 +45,9 @@ CONFIGS = {
         "X_SIGNED": 0, "X_W": 9, "N_IN": 16, "SIMD": 4, "ACC_W": 21, "B_W": 1, "B_SHIFT": 0, "OUT_W": 22,
     },
     "loaded_through_port_b": {"PE": 3, "SIMD": 2},
+    "outliers": {"REST_W": 10, "outliers": 9},
+    "outliers_serial": {"REST_W": 4, "outliers": 6, "PE": 1, "SIMD": 1, "N_IN": 5, "N_OUT": 3, "X_SIGNED": 0},
+    "outliers_one_fold": {"REST_W": 12, "outliers": 4, "PE": 3, "SIMD": 5, "N_IN": 5, "N_OUT": 3, "ACC_W": 26},
 }  # fmt: skip
 
 # --- the golden model
@@ -54,6 +58,14 @@ def random_network(p, rng, biases=True):
     weights = [random_codes(rng, p["N_IN"], p["W_W"], signed=True) for _ in range(p["N_OUT"])]
     weights[0] = [-(1 << (p["W_W"] - 1))] * p["N_IN"]
     return weights, [0, *random_codes(rng, p["N_OUT"] - 1, p["B_W"], signed=True)] if biases else [0] * p["N_OUT"]
+
+
+def random_rests(p, rng):
+    """What is added to each weight, N_OUT rows of N_IN: 0 but for some of them."""
+    rests = [[0] * p["N_IN"] for _ in range(p["N_OUT"])]
+    for place in rng.sample(range(p["N_OUT"] * p["N_IN"]), p.get("outliers", 0)):
+        rests[place // p["N_IN"]][place % p["N_IN"]] = rng.choice([-1, 1]) * rng.randint(1, (1 << p["REST_W"] - 1) - 1)
+    return rests
 
 
 def random_vectors(p, rng, count):
@@ -67,22 +79,24 @@ def golden(p, weights, biases, vector):
     """The N_OUT output codes."""
     acc = fixed(p, "ACC")
     sums = [
-        (bias << p["B_SHIFT"]) + sum(w * x for w, x in zip(row, vector, strict=True))
-        for row, bias in zip(weights, biases, strict=True)
+        (bias << p["B_SHIFT"]) + sum((w + rest) * x for w, rest, x in zip(row, rests, vector, strict=True))
+        for row, rests, bias in zip(weights, p["rests"], biases, strict=True)
     ]
     return [cast(total, acc, fixed(p, "OUT")) for total in sums]
 
 
-def weight_words(p, weights):
-    """The weight memory's words."""
+def memory_words(p, matrix):
+    """A matrix (N_OUT rows of N_IN) as the weight memory's words, each a list of lanes."""
     return [
-        pack(
-            [weights[nf * p["PE"] + pe][sf * p["SIMD"] + s] for pe in range(p["PE"]) for s in range(p["SIMD"])],
-            p["W_W"],
-        )
+        [matrix[nf * p["PE"] + pe][sf * p["SIMD"] + s] for pe in range(p["PE"]) for s in range(p["SIMD"])]
         for nf in range(p["N_OUT"] // p["PE"])
         for sf in range(p["N_IN"] // p["SIMD"])
     ]
+
+
+def weight_words(p, weights):
+    """The weight memory's words."""
+    return [pack(word, p["W_W"]) for word in memory_words(p, weights)]
 
 
 def flip(p, weights, address, bit):
@@ -261,17 +275,22 @@ async def reset_forgets_the_vector(dut):
 def run(tmp_path, name, simulator):
     p = {**DEFAULTS, **CONFIGS[name], "ACC_SIGNED": 1}
     files = name != "loaded_through_port_b"
-    weights, biases = random_network(p, random.Random(name), biases=files)
+    rng = random.Random(name)
+    weights, biases = random_network(p, rng, biases=files)
+    rests = random_rests(p, rng)
     texts = {
         "WEIGHT_FILE": weight_words(p, weights),
         "BIAS_FILE": pack_beats(biases, p["B_W"], p["PE"]),
     }
+    if p.pop("outliers", 0):
+        texts["REST_FILE"], p["REST_SLOTS"] = rest_rows(memory_words(p, rests), p["REST_W"])
+        p["REST_ROWS"] = len(texts["REST_FILE"])
     literals = {}
     for parameter, words in texts.items() if files else ():
         path = tmp_path / f"{parameter.lower()}.hex"
         path.write_text("".join(f"{word:x}\n" for word in words))
         literals[parameter] = f'"{path}"'
-    extra = {"ACC_SIGNED": p.pop("ACC_SIGNED"), "weights": weights, "biases": biases, "files": files}
+    extra = {"ACC_SIGNED": p.pop("ACC_SIGNED"), "weights": weights, "biases": biases, "rests": rests, "files": files}
     run_tb("hwflow_mvu", SOURCES, {**p, **literals}, __name__, simulator, tmp_path, extra=extra)
 
 
@@ -280,7 +299,7 @@ def test_mvu(tmp_path, name):
     run(tmp_path, name, "icarus")
 
 
-@pytest.mark.parametrize("name", ["folds"])
+@pytest.mark.parametrize("name", ["outliers"])
 def test_mvu_verilator(tmp_path, name):
     run(tmp_path, name, "verilator")
 

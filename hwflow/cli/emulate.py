@@ -1,0 +1,104 @@
+"""The command that runs networks in hls4ml's own types, emulate; and all that the command line has, with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from hwflow.cli import _options as options
+from hwflow.cli._console import check_json, display, print_line, print_table, save_json
+from hwflow.cli.studies import app
+from hwflow.errors import HwflowError
+
+if TYPE_CHECKING:
+    from hwflow.emulation.run import Emulation
+
+__all__ = ["app"]
+
+
+@app.command(epilog="Example: hwflow emulate model.h5 --random 100 --against-csim")
+def emulate(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="PROJECT_OR_MODEL",
+            help="Folder that hls4ml wrote, or a Keras or QKeras file (.h5, .keras, .json with its weights beside it).",
+        ),
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="DATA", help="'digits', an .npz with an array x, or a folder of images."),
+    ] = None,
+    images: options.Images = None,
+    random: Annotated[
+        int | None,
+        typer.Option("--random", metavar="N", min=1, help="Instead of data: N random inputs, extremes included."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="OUT.npz", help="Write inputs and outputs to this file.")
+    ] = None,
+    against_csim: Annotated[
+        bool,
+        typer.Option("--against-csim", help="Compile hls4ml's C simulation and compare every code of every layer."),
+    ] = False,
+    precision: Annotated[
+        str | None,
+        typer.Option("--precision", metavar="TYPE", help="hls4ml's default type of a model; fixed<16,6>."),
+    ] = None,
+    io_type: Annotated[
+        Literal["io_parallel", "io_stream"] | None,
+        typer.Option("--io-type", help="hls4ml's interface style of a model; io_parallel."),
+    ] = None,
+    granularity: Annotated[
+        Literal["model", "type", "name"] | None,
+        typer.Option("--granularity", help="hls4ml's configuration of a model: model (its default), type or name."),
+    ] = None,
+    hls_config: Annotated[
+        Path | None,
+        typer.Option("--hls-config", metavar="FILE", help="hls4ml's configuration of a model, YAML or JSON."),
+    ] = None,
+    seed: options.Seed = 0,
+    json: options.Json = None,
+) -> None:
+    """Run an hls4ml network in hls4ml's own types, bit for bit; exit status 1 if the C simulation differs."""
+    check_json(json)
+    if output is not None and (output.suffix != ".npz" or not output.resolve().parent.is_dir()):
+        raise HwflowError(f"-o {output}: name an .npz in a folder that exists")
+    from hwflow.emulation import run as stage
+    from hwflow.emulation.source import Options
+
+    with display() as shown:
+        result = stage.run(
+            source,
+            data=data,
+            images=images,
+            random=random,
+            seed=seed,
+            options=Options(precision, io_type, granularity, hls_config),
+            against_csim=against_csim,
+            step=shown.step,
+            advance=shown.advance,
+        )
+    _print(result)
+    if output is not None:
+        result.save(output)
+        print_line(f"values: {output}")
+    save_json(json, "emulate", seed, result.to_json())
+    if result.csim is not None:
+        result.csim.check()
+
+
+def _print(result: Emulation) -> None:
+    print_table(
+        f"{result.source} in hls4ml's types, {result.io_type}",
+        ("layer", "kind", "shape", "type", "accumulator"),
+        ((each.name, each.kind, "x".join(map(str, each.shape)), each.type, each.accum) for each in result.layers),
+    )
+    print_line(f"{result.images} images ({result.data}), {result.images_per_second:.0f} images/s")
+    if result.csim is not None:
+        print_line(
+            f"C simulation: {result.csim.differing_codes} of {result.csim.output_codes} output codes differ, "
+            f"{result.csim.layers} layers compared"
+        )

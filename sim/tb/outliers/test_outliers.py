@@ -1,0 +1,106 @@
+"""hwflow_outliers: the rests of every word under random stalls, at full rate, and after a reset."""
+
+import random
+
+import cocotb
+import pytest
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge, Timer
+from common import pack, parameters, random_codes, rest_rows, rtl, run_tb, unpack
+
+P = parameters()
+
+DEFAULTS = {"LANES": 4, "W_W": 8, "DEPTH": 12, "REST_W": 6}
+
+CONFIGS = {
+    "sparse": {"share": 0.1},
+    "several_in_a_word": {"share": 0.5},
+    "every_weight": {"share": 1.0, "DEPTH": 5},
+    "one_outlier": {"share": 0.0, "REST_W": 12},
+    "one_lane": {"LANES": 1, "share": 0.4, "REST_W": 9},
+    "one_word": {"DEPTH": 1, "share": 0.5},
+    "ends": {"share": 0.0, "ends": True, "REST_W": 3},
+}
+
+
+class Bench:
+    """The module behind a model of the weight memory, whose words differ with every read."""
+
+    def __init__(self, dut, seed):
+        self.dut = dut
+        self.rng = random.Random(seed)
+        self.address = 0
+        self.expected = None
+        Clock(dut.clk_i, 10, unit="ns").start(start_high=False)
+
+    async def cycle(self, en, next_, rst_n=1):
+        """One rising edge; then what the memory gives is checked with its rests."""
+        dut, read = self.dut, self.address
+        dut.rst_ni.value, dut.en_i.value, dut.next_i.value, dut.addr_i.value = rst_n, en, next_, read
+        await FallingEdge(dut.clk_i)
+        if not rst_n:
+            self.address = 0
+        elif next_:
+            self.address = (read + 1) % P["DEPTH"]
+        if en:
+            stored = random_codes(self.rng, P["LANES"], P["W_W"], signed=True)
+            dut.data_i.value = pack(stored, P["W_W"])
+            self.expected = [w + rest for w, rest in zip(stored, P["rests"][read], strict=True)]
+
+    async def check(self, cycles, stall):
+        """``cycles`` clock cycles; without a stall a word each."""
+        width = len(self.dut.data_o) // P["LANES"]
+        for _ in range(cycles):
+            en = self.rng.random() >= stall
+            await self.cycle(int(en), int(en and self.rng.random() >= stall))
+            # The falling edge is half a period before the next rising one: the sum has settled there.
+            await Timer(1, unit="ns")
+            assert int(self.dut.index_reg.value) < P["ROWS"]
+            if self.expected is not None:
+                assert unpack(int(self.dut.data_o.value), width, P["LANES"], signed=True) == self.expected
+
+
+async def start(dut):
+    bench = Bench(dut, cocotb.RANDOM_SEED)
+    await bench.cycle(0, 0, rst_n=0)  # up to the clock's first edge, which falls
+    await bench.cycle(0, 0, rst_n=0)
+    return bench
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.3, 0.7])
+async def every_word_gets_its_rests(dut, stall):
+    bench = await start(dut)
+    await bench.check(int(6 * P["DEPTH"] / (1 - stall) ** 2), stall)
+
+
+@cocotb.test()
+async def reset_returns_to_the_first_word(dut):
+    bench = await start(dut)
+    for _ in range(8):
+        await bench.check(bench.rng.randint(1, 2 * P["DEPTH"]), stall=0.2)
+        await bench.cycle(0, 0, rst_n=0)
+
+
+def random_rests(p, rng):
+    """DEPTH words of LANES rests; the one at (0, 0) is never zero, and none is where it is zero."""
+    values = [code for code in random_codes(rng, 4 * p["LANES"] * p["DEPTH"], p["REST_W"], signed=True) if code]
+    rests = [[values.pop() if rng.random() < p["share"] else 0 for _ in range(p["LANES"])] for _ in range(p["DEPTH"])]
+    if p.get("ends"):
+        rests[0], rests[-1] = [values.pop() for _ in rests[0]], [values.pop() for _ in rests[-1]]
+    rests[p["DEPTH"] // 3][-1] = -(1 << (p["REST_W"] - 1))
+    return rests
+
+
+@pytest.mark.parametrize(
+    ("name", "simulator"),
+    [*((name, "icarus") for name in CONFIGS), ("several_in_a_word", "verilator")],
+)
+def test_outliers(tmp_path, name, simulator):
+    p = DEFAULTS | CONFIGS[name]
+    rests = random_rests(p, random.Random(name))
+    rows, slots = rest_rows(rests, p["REST_W"])
+    (tmp_path / "rests.hex").write_text("".join(f"{row:x}\n" for row in rows))
+    overrides = {key: p[key] for key in DEFAULTS}
+    overrides |= {"ROWS": len(rows), "SLOTS": slots, "REST_FILE": f'"{tmp_path / "rests.hex"}"'}
+    run_tb("hwflow_outliers", rtl("outliers"), overrides, __name__, simulator, tmp_path, extra={"rests": rests})
