@@ -61,7 +61,7 @@ def canonical(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def read_with_faults(layer: WeightLayer, kind: str, faults: FaultList) -> tuple[IntArray, IntArray]:
-    """What reading the words that ``faults`` touches gives.
+    """What reading the words that ``faults`` touches gives; costs as much as there are faults.
 
     Returns:
         Indices ``(m,)`` of weights in storage order and their codes ``(m,)``.
@@ -72,9 +72,10 @@ def read_with_faults(layer: WeightLayer, kind: str, faults: FaultList) -> tuple[
         return words, words
     per_word = code.weights_per_word
     index = (words[:, None] * per_word + np.arange(per_word)).reshape(-1)
-    values = canonical(layer.weight.values) if kind == "weight" else layer.bias.values
-    type_ = _type(layer, layer.weight if kind == "weight" else layer.bias)
-    stored = code.encode(type_.encode(values[index]))
+    constant = layer.weight if kind == "weight" else layer.bias
+    ordered = np.moveaxis(constant.values, -1, 0)  # a view: only what is touched is copied
+    values = ordered[np.unravel_index(index, ordered.shape)]
+    stored = code.encode(_type(layer, constant).encode(values))
     return index, code.decode(stored ^ masks.astype(np.int64))
 
 

@@ -174,12 +174,7 @@ def restrict(faults: FaultList, layers: Sequence[str] | None = None, bits: Seque
     """
     keep = np.ones(len(faults), dtype=bool)
     if layers is not None:
-        names = [memory.name.rpartition(".")[0] for memory in faults.memories]
-        for pattern in layers:
-            if not any(fnmatchcase(name, pattern) for name in names):
-                raise HwflowError(f"no layer matches {pattern!r}; there are {', '.join(names)}")
-        wanted = np.array([any(fnmatchcase(name, pattern) for pattern in layers) for name in names])
-        keep &= wanted[faults.memory]
+        keep &= np.array(in_layers(faults.memories, layers))[faults.memory]
     if bits is not None:
         widest = max((memory.bits for memory in faults.memories), default=0)
         for bit in bits:
@@ -192,6 +187,19 @@ def restrict(faults: FaultList, layers: Sequence[str] | None = None, bits: Seque
     if bits is not None:
         source["bits"] = [int(bit) for bit in bits]
     return _kept(faults, keep, faults.seed, source)
+
+
+def in_layers(memories: Sequence[Memory], layers: Sequence[str]) -> list[bool]:
+    """Whether each memory is that of a layer whose name matches one of the patterns.
+
+    Raises:
+        HwflowError: a pattern matches no layer.
+    """
+    names = [memory.name.rpartition(".")[0] for memory in memories]
+    for pattern in layers:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise HwflowError(f"no layer matches {pattern!r}; there are {', '.join(dict.fromkeys(names))}")
+    return [any(fnmatchcase(name, pattern) for pattern in layers) for name in names]
 
 
 def _stored_bits(faults: FaultList, contents: Contents) -> npt.NDArray[np.bool_]:

@@ -8,20 +8,26 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import numpy as np
 import pyarrow.parquet
 import pytest
 
-from hwflow.campaign import Store, run_campaign, status
+from hwflow.campaign import Store, cluster, run_campaign, status
 from hwflow.campaign.export import COLUMNS, comparisons, read_results, rows, write_parquet
 from hwflow.campaign.plan import cells, seed_of
 from hwflow.campaign.run import plan_of
 from hwflow.campaign.spec import parse_spec
 from hwflow.campaign.statistics import Stopping
 from hwflow.campaign.store import Trial
-from hwflow.campaign.trials import Runner, prepare
+from hwflow.campaign.trials import ReferenceNetwork, Runner, prepare
 from hwflow.errors import HwflowError
+from hwflow.faults import sample_ber
+from hwflow.faults.models import restrict
+from hwflow.hardening import harden
+from hwflow.reference import IntegerExecutor
 from tests.campaign.conftest import SPEC, csv_of, toml
 
 
@@ -130,6 +136,23 @@ def test_a_killed_dask_worker_loses_nothing(tmp_path, finished):
     assert csv_of(results) == csv_of(shutil.copy(finished, tmp_path / "once.sqlite"))
 
 
+def test_a_worker_with_two_threads_runs_one_trial_at_a_time(monkeypatch):
+    class Alone:
+        running = 0
+
+        def run(self, number):
+            self.running += 1
+            time.sleep(0.02)
+            assert self.running == 1
+            self.running -= 1
+            return number
+
+    monkeypatch.setitem(cluster._runners, "key", Alone())
+    with ThreadPoolExecutor(2) as pool:
+        done = pool.map(lambda number: cluster._run(None, "key", [(number,)]), range(4))
+        assert [trials for trials, _ in done] == [[0], [1], [2], [3]]
+
+
 def test_rounds_are_added_until_the_interval_is_narrow(tmp_path):
     spec = parse_spec({**SPEC, "formats": ["ap_fixed<8,3>"], "rounds": 3, "until_ci": 4.0, "max_rounds": 12})
     run_campaign(spec, tmp_path / "r.sqlite")
@@ -181,6 +204,40 @@ def test_the_exact_reference_executor(tmp_path):
     assert means["none", 0.0] > 95
     assert means["optimal", 0.0] > 95
     assert means["optimal", 1e-2] > means["none", 1e-2] + 20
+
+
+def test_activations_kept_from_trial_to_trial_change_nothing(tmp_path, monkeypatch):
+    spec = parse_spec(
+        {
+            **SPEC,
+            "formats": "ap_fixed<8,3>",
+            "t": "optimal",
+            "ber": [3e-4, 1e-2],
+            "rounds": 2,
+            "where": ["all", "layers"],
+            "executor": "reference",
+        }
+    )
+    run_campaign(spec, tmp_path / "kept.sqlite")
+    with Store(tmp_path / "kept.sqlite") as store:
+        plan, stored = plan_of(store.meta()), store.trials()
+    assert len(plan) == 1 + 2 * (1 + 7)
+    monkeypatch.setattr("hwflow.executors.MAX_BATCH", 16)
+    for kept in (0, 20_000):
+        monkeypatch.setattr("hwflow.campaign.trials.KEPT_BYTES", kept)
+        runner = Runner(prepare(spec), threads=1)
+        for index in reversed(range(len(plan))):
+            for trial in stored[index]:
+                assert runner.run(index, plan[index], trial.round) == trial
+    network = runner.bundle.networks["digits_cnn"]
+    subject = ReferenceNetwork(harden(network.graph, network.calibration).graph)
+    faults = sample_ber(subject.memories, 3e-2, 1)
+    late = restrict(faults, ["block2_*", "logits"])
+    plain = IntegerExecutor(subject.graph)
+    codes = plain.encode(network.images)
+    for upsets in (late, faults, None, late):
+        expected = np.count_nonzero(plain.run(codes, upsets).argmax(-1) == network.labels)
+        assert subject.evaluate(network.images, network.labels, upsets).correct == expected
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,16 @@
 """hwflow evaluate: accuracies, fault lists, and bad input."""
 
 import json
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from hwflow.data import load_digits
 from hwflow.faults import FaultList
+from hwflow.faults.models import restrict
+from hwflow.reference import IntegerExecutor
 from tests.cli.conftest import hwflow, left_in
 
 
@@ -56,6 +60,38 @@ def test_saved_fault_lists_are_replayed(design, tmp_path):
     assert any(memory.name.endswith(".bias") for memory in FaultList.load(lists / "round-1.json").memories)
 
 
+@pytest.mark.parametrize("layers", [["*"], ["block2_*", "logits"]], ids=["all", "late"])
+def test_kept_activations_change_no_byte(design, tmp_path, monkeypatch, layers):
+    lists = tmp_path / "lists"
+    evaluate(design, tmp_path, "--ber", "2e-2", "--rounds", "1", "--images", "1", "--save-faults", lists)
+    restrict(FaultList.load(lists / "round-0.json"), layers).save(tmp_path / "few.json")
+    options = ("--faults", tmp_path / "few.json", "--images", "70")
+    kept = evaluate(design, tmp_path, *options)
+    text = (tmp_path / "result.json").read_bytes()
+    assert kept["faulted"] != kept["clean"]
+    monkeypatch.setattr("hwflow.executors.MAX_BATCH", 32)
+    monkeypatch.setattr(
+        IntegerExecutor,
+        "clean_prefix",
+        lambda executor, codes, *_: SimpleNamespace(run=partial(executor.run, codes)),
+    )
+    assert evaluate(design, tmp_path, *options) == kept
+    assert (tmp_path / "result.json").read_bytes() == text
+
+
+def test_faults_in_some_layers(design, tmp_path):
+    options = ("--ber", "2e-2", "--rounds", "2", "--images", "60")
+    everywhere = evaluate(design, tmp_path, *options)
+    parts = [evaluate(design, tmp_path, *options, "--layers", "block*", "--layers", "conv1")]
+    parts.append(evaluate(design, tmp_path, *options, "--layers", "logits"))
+    assert parts[0]["layers"] == ["block*", "conv1"]
+    assert everywhere["layers"] is None
+    assert sum(part["stored_bits"] for part in parts) == everywhere["stored_bits"]
+    for index, draw in enumerate(everywhere["draws"]):
+        assert sum(part["draws"][index]["flips"] for part in parts) == draw["flips"]
+        assert {part["draws"][index]["seed"] for part in parts} == {draw["seed"]}
+
+
 def test_the_keras_network(design, tmp_path):
     result = evaluate(design, tmp_path, "--executor", "keras")
     assert result["clean"]["mean"] > 97
@@ -91,6 +127,8 @@ def test_data_that_do_not_fit(design, tmp_path, arrays, words):
         (["--data", "digits", "--images", "501"], ["501", "500"]),
         (["--data", "digits", "--ber", "0.1", "--faults", "f.json"], ["not both"]),
         (["--data", "digits", "--faults", "f.json"], ["f.json"]),
+        (["--data", "digits", "--layers", "conv1"], ["bit error rate"]),
+        (["--data", "digits", "--ber", "0.1", "--layers", "conv9"], ["conv9", "block1_conv1"]),
         (["--data", "digits", "--save-faults", "lists"], ["bit error rate"]),
         (["--data", "digits", "--executor", "csim", "--project", "nowhere"], ["nowhere", "hwflow generate"]),
         (["--data", "digits", "--json", "nowhere/result.json"], ["nowhere", "does not exist"]),

@@ -109,7 +109,7 @@ def test_images_are_streamed_and_counted(port, pictures, tmp_path, monkeypatch):
     assert whole["clean"]["images"] == whole["faulted"]["images"] == 2 * CLASSES
     assert whole["clean_top5"]["mean"] >= whole["clean"]["mean"]
     assert [draw["top5"] >= draw["accuracy"] for draw in whole["draws"]] == [True, True]
-    monkeypatch.setattr("hwflow.evaluation.MAX_BATCH", 5)
+    monkeypatch.setattr("hwflow.executors.MAX_BATCH", 5)
     assert evaluated(port, pictures, tmp_path, "--ber", "1e-3", "--rounds", "2") == whole
 
 

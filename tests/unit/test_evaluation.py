@@ -7,7 +7,9 @@ import pytest
 
 from hwflow.data import Dataset
 from hwflow.errors import HwflowError
-from hwflow.evaluation import Accuracy, batch_size, draw_rounds, images_at_once, run_batches, stored_bits
+from hwflow.evaluation import Accuracy, draw_rounds, stored_bits
+from hwflow.executors import images_at_once, open_network, run_batches
+from hwflow.faults.models import restrict
 from hwflow.hardening import harden
 from hwflow.inputs import labelled
 from hwflow.memory import memories
@@ -36,7 +38,7 @@ def test_a_single_round_has_no_deviation():
 
 
 def test_batches_change_nothing(graph, monkeypatch):
-    monkeypatch.setattr("hwflow.evaluation.MAX_BATCH", 3)
+    monkeypatch.setattr("hwflow.executors.MAX_BATCH", 3)
     executor = IntegerExecutor(graph)
     codes = executor.encode(random_images(SEED, graph, 10))
     done = []
@@ -47,16 +49,81 @@ def test_batches_change_nothing(graph, monkeypatch):
 
 
 def test_a_batch_fits_into_memory(graph, monkeypatch):
-    assert 1 <= batch_size(graph) <= 256
-    monkeypatch.setattr("hwflow.evaluation._BATCH_ELEMENTS", 1)
-    assert batch_size(graph) == 1
+    compiled, numpy = IntegerExecutor(graph), IntegerExecutor(graph, engine="numpy")
+    assert 1 < images_at_once(compiled, graph) <= 256
+    monkeypatch.setattr("hwflow.executors._BATCH_BYTES", 1 << 17)
+    assert 1 <= images_at_once(numpy, graph) < images_at_once(compiled, graph)
+    monkeypatch.setattr("hwflow.executors._BATCH_BYTES", 1)
+    assert images_at_once(compiled, graph) == 1
+
+
+def rounds_of(graph):
+    """No faults, faults anywhere, in the last weight layers only, a single fault, none drawn."""
+    design = SimpleNamespace(graph=graph)
+    everywhere = draw_rounds(design, 0.02, 1, 3, faulty_biases=True)[0]
+    names = [layer.name for layer in graph.weight_layers]
+    late = restrict(everywhere, names[-len(names) // 3 :])
+    single = restrict(everywhere, names[-1:], [0])
+    return [None, everywhere, late, single, *draw_rounds(design, 0.0, 1, 0)]
+
+
+@pytest.mark.parametrize("engine", ["auto", "numpy"])
+@pytest.mark.parametrize("kept", [0, 2000, 1 << 28])
+@pytest.mark.parametrize("known", [True, False])
+def test_rounds_that_start_late_change_nothing(graph, engine, kept, known):
+    executor = IntegerExecutor(graph, engine=engine)
+    codes = executor.encode(random_images(SEED, graph, 5))
+    rounds = rounds_of(graph)
+    expected = [executor.run(codes, faults) for faults in rounds]
+    assert not np.array_equal(expected[0], expected[2])
+    orders = (range(len(rounds)), reversed(range(len(rounds))))
+    for order in orders:
+        prefix = executor.clean_prefix(codes, kept, rounds if known else ())
+        for index in order:
+            np.testing.assert_array_equal(prefix.run(rounds[index]), expected[index])
+
+
+def test_a_late_round_runs_the_late_layers_only(graph, monkeypatch):
+    executor = IntegerExecutor(graph, engine="numpy")
+    rounds = rounds_of(graph)
+    first = next(index for index, node in enumerate(graph.nodes) if rounds[2].counts().get(f"{node.name}.weight"))
+    prefix = executor.clean_prefix(executor.encode(random_images(SEED, graph, 5)), rounds=rounds)
+    evaluated = []
+    plain = executor.engine._evaluate
+    monkeypatch.setattr(executor.engine, "_evaluate", lambda node, x: evaluated.append(node.name) or plain(node, x))
+    names = [node.name for node in graph.nodes[1:]]
+    prefix.run()
+    assert evaluated == names
+    evaluated.clear()
+    prefix.run(rounds[2])
+    assert evaluated == names[first - 1 :]
+    assert 1 < first < len(names)
+
+
+def test_a_network_runs_its_rounds_as_the_executor_does(graph):
+    rounds = rounds_of(graph)
+    images = random_images(SEED, graph, 5)
+    executor = IntegerExecutor(graph)
+    with open_network(SimpleNamespace(graph=graph), "reference", None, 1, rounds) as network:
+        logits = network.start(images)
+        for faults in rounds:
+            np.testing.assert_array_equal(logits(faults), executor.run(executor.encode(images), faults))
+
+
+def test_faults_of_another_design_are_refused(graph):
+    other = random_graph(SEED + 1)
+    other = harden(other, random_images(SEED + 1, other, 8), random_options(SEED + 1)).graph
+    foreign = draw_rounds(SimpleNamespace(graph=other), 0.01, 1, 0)
+    executor = IntegerExecutor(graph)
+    prefix = executor.clean_prefix(executor.encode(random_images(SEED, graph, 2)), rounds=foreign)
+    with pytest.raises(HwflowError, match=r"another design|not in this design"):
+        prefix.run(foreign[0])
 
 
 def test_a_process_a_run_is_given_many_images(graph, monkeypatch):
     pixels = np.prod(graph.input.shape)
-    monkeypatch.setattr("hwflow.evaluation._RUN_ELEMENTS", 1000 * pixels)
+    monkeypatch.setattr("hwflow.executors._RUN_ELEMENTS", 1000 * pixels)
     assert images_at_once(SimpleNamespace(), graph) == 1000
-    assert images_at_once(IntegerExecutor(graph), graph) == batch_size(graph)
 
 
 def test_draws_are_reproducible_and_independent(graph):

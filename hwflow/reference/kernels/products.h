@@ -57,6 +57,8 @@ void multiply_tile(const In* const* rows, int64_t stride, const Block& block, co
             }
 #pragma GCC unroll 16
             for (int r = 0; r < Rows; ++r) {
+                // more pointers than registers: these stay in memory, not in the products' vector registers
+                if (r >= 9) asm("" : "+m"(x[r]));
                 const Unit input = unit(x[r] + 4 * j);
 #pragma GCC unroll 16
                 for (int p = 0; p < parts; ++p) acc[r][p] = dot<In>(acc[r][p], input, w[p]);
