@@ -1,0 +1,147 @@
+"""Dense layers and convolutions: im2col, the header's order, sums of products, one cast to the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from hwflow.emulation.exact import Exact, limited
+from hwflow.emulation.node import Node, Weights
+from hwflow.emulation.products import Order, Products
+from hwflow.fixed import Codes, FixedType, Overflow
+
+Function = Callable[..., Codes]
+
+_SIGN = FixedType(2, 2)
+_PATCHES = 1 << 20
+"""Elements of the patches that are expanded at a time."""
+
+
+def dense(node: Node) -> Function:
+    """``nnet::dense``."""
+    return _matrix(node, node.int("n_in"), node.int("n_out"))
+
+
+def convolution(node: Node) -> Function:
+    """``nnet::conv_1d_cl``, ``nnet::conv_2d_cl`` and their pointwise kin."""
+    if max(node.int("dilation", 1), node.int("dilation_height", 1), node.int("dilation_width", 1)) != 1:
+        raise node.refusal("hls4ml computes dilated convolutions wrongly; they are not emulated")
+    patches = Patches(node)
+    return patches.through(_matrix(node, patches.size, node.int("n_filt")))
+
+
+def depthwise(node: Node) -> Function:
+    """``nnet::depthwise_conv_1d_cl`` and ``nnet::depthwise_conv_2d_cl``."""
+    channels = node.int("n_chan")
+    if node.int("n_filt") != channels:
+        raise node.refusal("hls4ml computes a depth multiplier other than 1 wrongly; it is not emulated")
+    if node.text("strategy") != "latency" and not node.stream:
+        raise node.refusal("hls4ml has no depthwise convolution with the Resource strategy in io_parallel")
+    patches = Patches(node)
+    weights, data, accum = node.weights("weight"), node.inputs[0].type, node.type("accum_t")
+    if node.is_binary("weight") or node.takes_bits:
+        raise node.refusal("one-bit depthwise convolutions are not emulated")
+    if weights.codes.size != patches.size:
+        raise node.refusal(f"has {weights.codes.size} weights instead of {patches.size}")
+    if node.text("strategy") != "latency" and accum.overflow is not Overflow.WRAP:
+        raise node.refusal(f"a saturating accumulator ({accum}) is emulated with the Latency strategy only")
+    grid = Weights(weights.codes.reshape(-1, channels), weights.type)
+    bias = node.weights("bias").values.to(accum)
+
+    def sums(rows: Codes) -> Codes:
+        total = np.broadcast_to(bias, (len(rows), channels))
+        products = (Exact.of(rows.reshape(-1, *grid.codes.shape), data) * grid.values).to(accum)
+        for index in range(len(grid.codes)):
+            total = limited(total + products[:, index], accum)
+        return Exact.of(total, accum).to(node.output.type)
+
+    return patches.through(sums)
+
+
+def _matrix(node: Node, inputs: int, outputs: int) -> Function:
+    """Rows ``(n, inputs)`` to rows ``(n, outputs)`` of the result's type."""
+    strategy = node.text("strategy")
+    if strategy not in ("latency", "resource"):
+        raise node.refusal(f"the strategy {strategy!r} is not emulated, only Latency and Resource are")
+    weights, data, accum = node.weights("weight"), node.inputs[0].type, node.type("accum_t")
+    if weights.codes.size != inputs * outputs:
+        raise node.refusal(f"has {weights.codes.size} weights where {inputs} x {outputs} were expected (groups?)")
+    shape = (inputs, outputs) if strategy == "latency" else (outputs, inputs)
+    grid = weights.codes.reshape(shape)
+    grid, kind = (grid if strategy == "latency" else np.ascontiguousarray(grid.T)), weights.type
+    binary = node.is_binary("weight")
+    if binary and node.takes_bits:
+        raise node.refusal("one-bit data with one-bit weights are not emulated")
+    if binary:
+        grid, kind = 2 * grid - 1, _SIGN
+    elif node.is_ternary("weight") and not node.takes_bits:
+        grid, kind = np.where(grid == -2, 1, grid), _SIGN
+    if node.takes_bits:
+        data = _SIGN
+    order = np.arange(inputs) if strategy == "latency" else _resource_order(node, inputs, outputs)
+    bias = node.weights("bias").values.to(accum)
+    sums = Products(data, grid, kind, bias, accum, order).sums()
+    result = node.output.type
+
+    def rows(codes: Codes) -> Codes:
+        return Exact.of(sums(2 * codes - 1 if data is _SIGN else codes), accum).to(result)
+
+    return rows
+
+
+def _resource_order(node: Node, inputs: int, outputs: int) -> Order:
+    """The order in which the Resource strategy's loops visit the inputs of an output."""
+    reuse = node.int("reuse_factor")
+    if reuse <= inputs and inputs % reuse == 0:
+        return np.arange(inputs).reshape(-1, reuse).T.reshape(-1)
+    whole = reuse % inputs == 0 and (inputs * outputs) % reuse == 0
+    if whole and (node.stream or node.function == "dense"):
+        return np.arange(inputs)
+    raise node.refusal(
+        f"with a reuse factor of {reuse} the C simulation reads past the end of an array; choose one that divides "
+        f"{inputs}"
+    )
+
+
+class Patches:
+    """The windows that a convolution multiplies.
+
+    Args:
+        node: a layer with hls4ml's convolution attributes.
+    """
+
+    def __init__(self, node: Node) -> None:
+        def pair(key: str, default: int | None = None) -> tuple[int, int]:
+            height = node.int(f"{key}_height", 1) if two else 1
+            return height, node.int(f"{key}_width", default)
+
+        two = node.attribute("in_height") is not None
+        sides = ("top", "bottom", "left", "right")
+        self.padding = tuple(node.int(f"pad_{side}", 0) for side in sides)
+        if node.stream and any(self.padding):
+            raise node.refusal("the C simulation of a padded convolution in io_stream stops")
+        self.image, self.kernel = (*pair("in"), node.int("n_chan")), pair("filt")
+        self.strides, self.out = pair("stride"), pair("out")
+        self.size = self.kernel[0] * self.kernel[1] * self.image[2]
+        for axis in (0, 1):
+            space = self.image[axis] + self.padding[2 * axis] + self.padding[2 * axis + 1] - self.kernel[axis]
+            if space // self.strides[axis] + 1 < self.out[axis]:
+                raise node.refusal(f"an output of {self.out} does not fit its input of {self.image[:2]}")
+
+    def through(self, rows: Function) -> Function:
+        """A function of whole images from one of rows: a row is a window, in the order height, width, channel."""
+
+        def images(codes: Codes) -> Codes:
+            step = max(1, _PATCHES // (self.out[0] * self.out[1] * self.size))
+            parts = [rows(self._expand(codes[start : start + step])) for start in range(0, len(codes), step)]
+            return np.concatenate(parts).reshape(len(codes), -1)
+
+        return images
+
+    def _expand(self, codes: Codes) -> Codes:
+        top, bottom, left, right = self.padding
+        padded = np.pad(codes.reshape(-1, *self.image), ((0, 0), (top, bottom), (left, right), (0, 0)))
+        view = np.lib.stride_tricks.sliding_window_view(padded, self.kernel, axis=(1, 2))  # type: ignore[call-overload]
+        strided = view[:, :: self.strides[0], :: self.strides[1]][:, : self.out[0], : self.out[1]]
+        return strided.transpose(0, 1, 2, 4, 5, 3).reshape(-1, self.size)

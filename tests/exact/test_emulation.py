@@ -1,0 +1,263 @@
+"""The emulator in hls4ml's own types against hls4ml's C simulation, layer by layer, and its refusals by name."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hwflow.emulation import emulate
+from hwflow.emulation.compare import compare
+from hwflow.emulation.run import random_codes
+from hwflow.errors import HwflowError
+from hwflow.models._tf import tensorflow
+from tests.exact.emulated import (
+    against_csim,
+    agree,
+    chain,
+    convert,
+    elementwise,
+    filled,
+    images2d,
+    moves,
+    quantised,
+    series1d,
+    unusual,
+)
+
+SOFTMAXES = {name: {"Implementation": name} for name in ("stable", "latency", "legacy", "argmax")}
+ODD_SOFTMAX = {
+    "Precision": {
+        "accum": "fixed<12,5,RND,SAT>",
+        "exp_table": "ufixed<9,2>",
+        "inv_table": "fixed<11,4>",
+        "inv_inp": "ufixed<12,6,RND,SAT>",
+        "table": "fixed<13,5>",
+        "result": "ufixed<9,1>",
+    },
+    "TableSize": 256,
+}
+SATURATING = {"Precision": {"accum": "fixed<16,6,RND,SAT>"}, "Strategy": "Resource", "ReuseFactor": 4}
+ODD_CONVOLUTION = {
+    "conv": {"Precision": {"weight": "fixed<9,3,RND,SAT>", "bias": "int<7>", "accum": "fixed<15,6,RND_CONV>"}},
+    "strided": {"Precision": {"weight": "int<4>", "accum": "fixed<14,7,TRN,SAT_SYM>", "result": "int<6>"}},
+    "mean": {"Precision": {"accum": "fixed<12,5,RND,SAT>", "result": "ufixed<10,4,RND,SAT>"}},
+    "mean_all": {"Precision": {"accum": "fixed<18,8>", "result": "fixed<11,5,RND>"}},
+    "depth": {"Precision": {"accum": "fixed<13,5,TRN,SAT>"}},
+}
+
+
+def test_activations_merges_and_softmaxes(tmp_path: Path) -> None:
+    graph = convert(elementwise(), layers=SOFTMAXES)
+    emulator, csim, found = against_csim(graph, tmp_path)
+    found.check()
+    assert found.layers == 25
+    assert found.output_codes == 48 * (24 * 8 + 8 + 1)
+
+    def wrong(codes: Any) -> Any:
+        return np.where(codes > 0, codes - 1, 0)
+
+    emulator.steps = tuple(replace(s, function=wrong) if s.name == "relu_act" else s for s in emulator.steps)
+    broken = compare(emulator, csim, random_codes(emulator, 8, 1))
+    assert broken.first_layer == "relu_act"
+    assert broken.differing_codes > 0
+    with pytest.raises(HwflowError, match="relu_act"):
+        broken.check()
+
+
+@pytest.mark.parametrize(("io_type", "padding"), [("io_parallel", "same"), ("io_stream", "valid")])
+def test_convolutions(tmp_path: Path, io_type: str, padding: str) -> None:
+    odd = ODD_CONVOLUTION if io_type == "io_parallel" else {"fully": SATURATING}
+    agree(convert(images2d(padding), io_type, odd), tmp_path, layers=14)
+
+
+@pytest.mark.slow
+def test_qkeras(tmp_path: Path) -> None:
+    agree(convert(quantised("ternary(alpha=1)"), "io_stream", granularity="name"), tmp_path, layers=8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("granularity", ["model", "name"])
+@pytest.mark.parametrize("activation", ["quantized_relu(4,2)", "quantized_bits(5,1,alpha=1)", "binary(alpha=1)"])
+def test_qkeras_activations(tmp_path: Path, activation: str, granularity: str) -> None:
+    agree(convert(quantised(activation), granularity=granularity), tmp_path, layers=8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("io_type", "padding"), [("io_parallel", "same"), ("io_stream", "valid")])
+@pytest.mark.parametrize("strategy", ["Latency", "Resource"])
+def test_one_dimension(tmp_path: Path, io_type: str, padding: str, strategy: str) -> None:
+    layers = {name: {"Strategy": strategy} for name in ("conv", "point", "strided", "fully")}
+    agree(convert(series1d(padding), io_type, layers), tmp_path, layers=11)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("granularity", ["model", "name"])
+def test_convolutions_of_other_kinds(tmp_path: Path, granularity: str) -> None:
+    layers: dict[str, Any] = {name: {"Strategy": "Resource", "ReuseFactor": 3} for name in ("conv", "point", "fully")}
+    # The types that hls4ml infers grow from one linear layer to the next, beyond 63 bits.
+    layers |= {name: {"Precision": {"result": "fixed<16,6>"}} for name in ("depth", "point", "separable")}
+    agree(convert(images2d("valid"), "io_stream", layers, granularity=granularity), tmp_path, layers=14)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["Latency", "Resource"])
+def test_vivado_in_parallel(tmp_path: Path, strategy: str) -> None:
+    layers = {name: {"Strategy": strategy, "ReuseFactor": 3} for name in ("conv", "point", "fully")}
+    agree(convert(images2d("same"), layers=layers, backend="Vivado"), tmp_path, layers=14)
+
+
+@pytest.mark.slow
+def test_moves_of_elements(tmp_path: Path) -> None:
+    agree(convert(moves()), tmp_path, layers=6)
+
+
+@pytest.mark.slow
+def test_activations_in_a_stream(tmp_path: Path) -> None:
+    agree(convert(chain(), "io_stream"), tmp_path, layers=25)
+
+
+@pytest.mark.slow
+def test_softmaxes_with_odd_types(tmp_path: Path) -> None:
+    layers = {name: {**each, **ODD_SOFTMAX} for name, each in SOFTMAXES.items()}
+    agree(convert(elementwise(), layers={**layers, "x": {"Precision": {"result": "fixed<10,4>"}}}), tmp_path, layers=25)
+
+
+@pytest.mark.slow
+def test_predict_and_trace_are_those_of_hls4ml(tmp_path: Path) -> None:
+    """Shapes and types too, of one image and of several, in float32 and float64."""
+    keras = tensorflow().keras
+    x = keras.layers.Input((4,), name="x")
+    y = keras.layers.Dense(3, name="dense", activation="relu")(x)
+    graph = convert(filled(keras.Model(x, y)), layers={"dense": {"Trace": True}, "dense_relu": {"Trace": True}})
+    emulator = emulate(graph)
+    graph.config.config["OutputDir"] = str(tmp_path)
+    graph.compile()
+    for dtype in (np.float32, np.float64):
+        for count in (1, 5):
+            inputs = np.random.default_rng(count).normal(scale=20, size=(count, 4)).astype(dtype)
+            theirs, ours = graph.predict(inputs), emulator.predict(inputs)
+            assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
+            assert np.array_equal(ours, theirs)
+    theirs, their_layers = graph.trace(inputs)
+    ours, our_layers = emulator.trace(inputs)
+    assert np.array_equal(ours, theirs)
+    assert set(their_layers) == set(our_layers) == {"dense", "dense_relu"}
+    for name, values in their_layers.items():
+        assert np.array_equal(our_layers[name], values)
+        assert our_layers[name].shape == values.shape
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
+def test_activations_that_keras_lacks(tmp_path: Path, io_type: str) -> None:
+    agree(unusual(io_type), tmp_path, layers=5)
+
+
+def one_layer(shape: tuple[int, ...], make: Any) -> Any:
+    keras = tensorflow().keras
+    x = keras.layers.Input(shape, name="x")
+    return keras.Model(x, make(keras.layers)(x))
+
+
+REFUSED: dict[str, tuple[tuple[int, ...], Any, str, dict[str, Any], list[str]]] = {
+    "recurrent": ((3, 2), lambda k: k.LSTM(2, name="odd"), "io_parallel", {}, ["LSTM"]),
+    "grouped": ((6, 6, 2), lambda k: k.Conv2D(2, 2, groups=2, name="odd"), "io_parallel", {}, ["8 weights", "groups"]),
+    "overlapping": (
+        (6, 6, 2),
+        lambda k: k.MaxPooling2D(3, 2, name="odd"),
+        "io_stream",
+        {},
+        ["stops", "stride"],
+    ),
+    "padded pool": ((5, 5, 2), lambda k: k.MaxPooling2D(2, padding="same", name="odd"), "io_stream", {}, ["valid"]),
+    "unrolled": (
+        (4,),
+        lambda k: k.Dense(2, name="odd"),
+        "io_stream",
+        {"Strategy": "resource_unrolled", "ReuseFactor": 2},
+        ["resource_unrolled"],
+    ),
+    "overrun": (
+        (4, 4, 3),
+        lambda k: k.Conv2D(2, 2, name="odd"),
+        "io_parallel",
+        {"Strategy": "Resource", "ReuseFactor": 24},
+        ["reuse factor of 24", "past the end"],
+    ),
+    "wide": (
+        (4,),
+        lambda k: k.Dense(2, name="odd"),
+        "io_parallel",
+        {"Precision": {"weight": "fixed<50,6>"}},
+        ["66 bits"],
+    ),
+    "float": (
+        (4,),
+        lambda k: k.Dense(2, name="odd"),
+        "io_parallel",
+        {"Precision": {"accum": "float"}},
+        ["float", "fixed-point"],
+    ),
+    "saturated wrap": (
+        (4,),
+        lambda k: k.Dense(2, name="odd"),
+        "io_parallel",
+        {"Precision": {"accum": "fixed<16,6,TRN,WRAP,1>"}},
+        ["wrap bits"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_exact_is_refused_by_name(case: str) -> None:
+    shape, make, io_type, changes, words = REFUSED[case]
+    graph = convert(one_layer(shape, make), io_type, {"odd": changes})
+    with pytest.raises(HwflowError) as caught:
+        emulate(graph)
+    text = str(caught.value)
+    assert text.startswith("odd: ")
+    assert "\n" not in text
+    for word in words:
+        assert word in text
+
+
+@pytest.mark.parametrize(("backend", "io_type"), [("Vivado", "io_stream"), ("Quartus", "io_parallel")])
+def test_another_backend_is_refused(backend: str, io_type: str) -> None:
+    graph = convert(one_layer((4,), lambda k: k.Dense(2)), io_type, backend=backend)
+    with pytest.raises(HwflowError, match=backend):
+        emulate(graph)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "word"),
+    [
+        (np.zeros((2, 5)), "takes"),
+        (np.zeros((0, 4)), "takes"),
+        (np.zeros((2, 4), dtype=np.int64), "int64"),
+        (np.full((2, 4), np.nan), "NaN"),
+    ],
+)
+def test_bad_inputs(inputs: Any, word: str) -> None:
+    emulator = emulate(convert(one_layer((4,), lambda k: k.Dense(2))))
+    with pytest.raises(HwflowError, match=word):
+        emulator.predict(inputs)
+
+
+def test_the_reference_offers_it() -> None:
+    from hwflow import reference
+
+    assert reference.emulate is emulate
+    with pytest.raises(AttributeError):
+        _ = reference.nothing
+
+
+def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    emulator = emulate(convert(images2d("same")))
+    codes = random_codes(emulator, 9, 3)
+    whole = emulator.run(codes)
+    monkeypatch.setattr("hwflow.emulation.emulator._AT_ONCE", 1)
+    monkeypatch.setattr("hwflow.emulation.matrix._PATCHES", 1)
+    for one, other in zip(whole, emulator.run(codes), strict=True):
+        assert np.array_equal(one, other)
