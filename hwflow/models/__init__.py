@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hwflow.errors import HwflowError
 from hwflow.models._load import load_file
-from hwflow.models._state_dict import read_state_dict
+from hwflow.models._state_dict import StateDict, read_state_dict
 from hwflow.models._weights import check_finite, load_weights
 from hwflow.models.alexnet import alexnet
 from hwflow.models.densenet import densenet121, densenet169
@@ -44,11 +44,13 @@ __all__ = [
     "squeezenet1_1",
 ]
 
+COLOURS = 3
 WEIGHTS = Path(__file__).parent / "weights"
 
 _BUILDERS: dict[str, Callable[[], KerasModel]] = {"digits_cnn": digits_cnn, "digits_qcnn": digits_qcnn}
 EMBEDDED = tuple(_BUILDERS)
 
+_CIFAR_FAMILY = ("resnet20", "resnet32", "resnet44", "resnet56")
 resnet20, resnet32, resnet44, resnet56 = (partial(cifar_resnet, depth) for depth in (20, 32, 44, 56))
 
 NETWORKS: dict[str, Callable[..., KerasModel]] = {
@@ -81,7 +83,7 @@ def embedded(name: str) -> KerasModel:
 
 
 def port(name: str, weights: str | Path, classes: int | None = None, image_size: int | None = None) -> KerasModel:
-    """Return the port `name`, one of `NETWORKS`, with the weights of a state dict.
+    """Return the port `name`, one of `NETWORKS`, with the weights of a state dict, as narrow as they are.
 
     A SqueezeNet's file may use the original Caffe model's names.
 
@@ -98,13 +100,21 @@ def port(name: str, weights: str | Path, classes: int | None = None, image_size:
         raise HwflowError(f"no port {name!r}: choose one of {', '.join(NETWORKS)}")
     path = Path(weights)
     # Read first: building takes seconds, and most mistakes are in the file.
-    modules = {key.rpartition(".")[0] for key in read_state_dict(path)}
+    tensors = read_state_dict(path)
+    modules = {key.rpartition(".")[0] for key in tensors}
     options = {} if classes is None else {"classes": classes}
     shape = {} if image_size is None else {"input_shape": (image_size, image_size, 3)}
-    model = NETWORKS[name](**options, **shape)
+    model = NETWORKS[name](**options, **shape, width=_width(name, tensors))
     caffe = model.name == "squeezenet1_1" and not modules.isdisjoint(CAFFE_NAMES)
     load_torchvision(model, path, CAFFE_NAMES if caffe else None)
     return model
+
+
+def _width(name: str, tensors: StateDict) -> float:
+    """Return the `width` at which a port's first convolution has as many channels as the file's; at most 1."""
+    full = 16 if name in _CIFAR_FAMILY else 64
+    found = [len(tensor) for tensor in tensors.values() if tensor.ndim == 4 and tensor.shape[1] == COLOURS]
+    return found[0] / full if len(found) == 1 and 0 < found[0] < full else 1.0
 
 
 def load_model(

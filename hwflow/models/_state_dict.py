@@ -5,7 +5,6 @@ import math
 import pickle
 import struct
 import warnings
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.errors import HwflowError
-from hwflow.models._weights import READ_ERRORS, first_line
+from hwflow.models._weights import READ_ERRORS, first_line, read_npz
 
 StateDict = dict[str, npt.NDArray[np.float32]]
 
@@ -42,7 +41,7 @@ def read_state_dict(path: Path) -> StateDict:
         ".pth": _read_torch,
         ".pt": _read_torch,
         ".th": _read_torch,
-        ".npz": _read_npz,
+        ".npz": read_npz,
         ".safetensors": _read_safetensors,
     }
     if not path.is_file():
@@ -107,20 +106,6 @@ def _torch(path: Path) -> ModuleType:
         ) from error
     module: ModuleType = torch
     return module
-
-
-def _read_npz(path: Path) -> dict[str, Any]:
-    try:
-        # Opened here, because NumPy leaves a damaged archive open.
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise HwflowError(f"{path}: a single array, not an .npz")
-            return dict(archive)
-    except HwflowError:
-        raise
-    except (*READ_ERRORS, zipfile.BadZipFile) as error:
-        raise HwflowError(f"{path}: not a readable .npz ({first_line(error)})") from error
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hwflow.errors import HwflowError
 
@@ -20,6 +21,25 @@ def variables(model: Any) -> Iterator[tuple[str, Any]]:
             yield f"{layer.name}/{variable.name.split('/')[-1].split(':')[0]}", variable
 
 
+def read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of `path` by name.
+
+    Raises:
+        HwflowError: the file is missing, damaged, or no ``.npz``.
+    """
+    try:
+        # Opened here, because NumPy leaves a damaged archive open.
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise HwflowError(f"{path}: a single array, not an .npz")
+            return dict(archive)
+    except HwflowError:
+        raise
+    except READ_ERRORS as error:
+        raise HwflowError(f"{path}: not a readable .npz ({first_line(error)})") from error
+
+
 def save_weights(model: Any, path: Path) -> None:
     """Write every variable of `model` to `path`; equal weights give equal bytes."""
     np.savez_compressed(path, **{key: variable.numpy() for key, variable in variables(model)})
@@ -31,11 +51,7 @@ def load_weights(model: Any, path: Path) -> None:
     Raises:
         HwflowError: the file is missing or corrupt, or does not hold exactly the variables of `model`.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = dict(archive)
-    except READ_ERRORS as error:
-        raise HwflowError(f"{path}: cannot read the weights ({first_line(error)})") from error
+    arrays = read_npz(path)
     targets = dict(variables(model))
     if wrong := sorted(targets.keys() ^ arrays.keys()):
         raise HwflowError(f"{path}: not the weights of {model.name}, {wrong[0]!r} is only in one of them")

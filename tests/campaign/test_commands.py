@@ -146,6 +146,21 @@ class TestPaper:
         assert len(rows) == 2 * 4 + 2 * 3
         assert all(row["accuracy"] > 90 and row["bad_images"] == 0 for row in rows)
         assert all((row["log2_scale"] != 0) == (row["compensation"] == "logits") for row in rows)
+        assert {(row["ber"], row["rounds"], row["std"]) for row in rows} == {(0.0, 1, 0.0)}
+
+    def test_logits_under_faults(self, tmp_path):
+        out = tmp_path / "out.json"
+        faults = ("--ber", 1e-4, "--ber", 1e-3, "--rounds", 3, "--seed", 1)
+        formats = ("--format", "fp16", "--format", "ap_fixed<8,3>")
+        hwflow("paper", "logits", "--images", 40, "--json", out, *faults, *formats).succeeds()
+        rows = json.loads(out.read_text())["rows"]
+        assert [row["ber"] for row in rows] == [0.0, 1e-4, 1e-3] * (4 + 3)
+        assert all(row["rounds"] == (3 if row["ber"] else 1) for row in rows)
+        assert all(row["low"] <= row["accuracy"] <= row["high"] for row in rows)
+        worst = {(row["format"], row["compensation"]): row["accuracy"] for row in rows if row["ber"] == 1e-3}
+        for name in ("fp16", "ap_fixed<8,3>"):
+            assert worst[name, "none"] < min(worst[name, "layer"], worst[name, "logits"])
+        hwflow("paper", "logits", "--ber", 2).fails_with("--ber", status=2)
 
     def test_settings_are_the_papers(self):
         (spec,) = fig3(Subject(), ("fp32", "fp16", "ap_fixed<8,2>"))

@@ -1,5 +1,7 @@
+import gc
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +193,7 @@ def test_weights_that_are_no_numbers(tmp_path: Path, value: float) -> None:
 def test_weight_file(tmp_path: Path) -> None:
     path = tmp_path / "twin.npz"
     model = digits_qcnn()
-    with pytest.raises(HwflowError, match="cannot read the weights"):
+    with pytest.raises(HwflowError, match=r"twin\.npz: not a readable \.npz"):
         load_weights(model, path)
     save_weights(model, path)
     first = path.read_bytes()
@@ -205,6 +207,23 @@ def test_weight_file(tmp_path: Path) -> None:
     np.savez(path, **{**arrays, "conv1/bias": np.zeros(3, np.float32)})
     with pytest.raises(HwflowError, match=r"'conv1/bias' has shape \(3,\), not \(8,\)"):
         load_weights(model, path)
+
+
+def test_damaged_weight_file_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "twin.npz"
+    np.savez(path, x=np.zeros(100))
+    content = path.read_bytes()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        for damaged in (content[:-40], b"PK\x03\x04", b"hello", b""):
+            path.write_bytes(damaged)
+            with pytest.raises(HwflowError, match=r"twin\.npz: not a readable \.npz"):
+                load_weights(digits_qcnn(), path)
+        gc.collect()
+    assert not [warning for warning in caught if issubclass(warning.category, ResourceWarning)]
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    with pytest.raises(HwflowError, match="a single array"):
+        load_weights(digits_qcnn(), tmp_path / "array.npy")
 
 
 def _refuses(path: Path, message: str) -> None:
