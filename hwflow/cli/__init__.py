@@ -9,8 +9,9 @@ from types import FrameType
 
 from typer.exceptions import TyperException
 
+from hwflow.cli import emulate, studies  # noqa: F401  (they add their commands to the app)
 from hwflow.cli._console import print_error
-from hwflow.cli.emulate import app
+from hwflow.cli.commands import app
 from hwflow.errors import HwflowError
 
 INTERRUPTED = 130

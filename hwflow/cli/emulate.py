@@ -1,4 +1,4 @@
-"""The command that runs networks in hls4ml's own types, emulate; and all that the command line has, with it."""
+"""The command that runs networks in hls4ml's own types: emulate."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ import typer
 
 from hwflow.cli import _options as options
 from hwflow.cli._console import check_json, display, print_line, print_table, save_json
-from hwflow.cli.studies import app
+from hwflow.cli.commands import app
 from hwflow.errors import HwflowError
 
 if TYPE_CHECKING:
     from hwflow.emulation.run import Emulation
-
-__all__ = ["app"]
 
 
 @app.command(epilog="Example: hwflow emulate model.h5 --random 100 --against-csim")

@@ -1,4 +1,4 @@
-"""The commands of campaigns: campaign, report; and all that the command line has, with those of `paper`."""
+"""The commands of campaigns: campaign, report; and with them those of `paper`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from hwflow.cli.paper import paper, print_accuracies
 
 if TYPE_CHECKING:
     from hwflow.campaign import CampaignSpec, Status
-
-__all__ = ["app"]
 
 app.add_typer(paper, name="paper")
 

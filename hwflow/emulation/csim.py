@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from hls4ml.model.graph import ModelGraph
 
 from hwflow.errors import HwflowError
-from hwflow.firmware.csim import FLAGS, first_reason
+from hwflow.firmware.csim import FLAGS, first_reason, run_worker
 from hwflow.firmware.quiet import quiet
 
 WORKER = Path(__file__).with_name("_csim_worker.py")
@@ -56,16 +55,7 @@ class Simulation:
             sizes=np.array([self.layers[name] for name in names], dtype=np.int64),
             **arrays,
         )
-        done = subprocess.run(
-            [sys.executable, str(WORKER), str(self.library), self.project, str(request), str(result)],
-            cwd=folder / "firmware",
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode or "ERROR" in done.stderr:
-            ended = f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
-            raise HwflowError(f"{folder}: hls4ml's C simulation stopped ({ended}): {first_reason(done.stderr)}")
+        run_worker(WORKER, folder, self.library, self.project, request, result)
         with np.load(result) as arrays_back:
             outputs = [arrays_back[f"output:{index}"] for index in range(len(self.outputs))]
             return outputs, {name: arrays_back[f"layer:{name}"] for name in names}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import hls4ml
+import numpy as np
 import yaml
 from hls4ml.model.graph import ModelGraph
 
@@ -59,10 +60,20 @@ def open_graph(source: str | Path, options: Options | None = None) -> ModelGraph
         return _project(path)
     if options.hls_config is not None and (options.precision or options.granularity):
         raise HwflowError(f"{options.hls_config}: says the precisions itself; leave out --precision and --granularity")
-    model = load_model(str(source))
+    model = _load(str(source))
     with quiet(f"{source}: hls4ml cannot convert it"):
         config = _read_config(options.hls_config) if options.hls_config else _default_config(model, options)
         return _convert(model, config, options.io_type or "io_parallel")
+
+
+def _load(source: str) -> Any:
+    """A Keras model without dilated convolutions, from which hls4ml would silently take their dilation."""
+    model = load_model(source)
+    for layer in model.submodules:
+        rates = np.atleast_1d(getattr(layer, "dilation_rate", 1))
+        if (rates != 1).any():
+            raise HwflowError(f"{layer.name}: hls4ml drops its dilation_rate={layer.dilation_rate}; replace the layer")
+    return model
 
 
 def _given(options: Options) -> list[str]:
@@ -119,7 +130,7 @@ def _project(path: Path) -> ModelGraph:
             f"{path}: keeps no Keras model; give the model file itself, with --hls-config {path / CONFIG}"
         )
     file = path / Path(saved).name
-    model = load_model(str(file if file.is_file() else saved))
+    model = _load(str(file if file.is_file() else saved))
     with quiet(f"{path}: hls4ml cannot convert its model"):
         settings = {"project_name": str(config.get("ProjectName", "myproject")), "backend": backend}
         graph = _convert(model, config["HLSConfig"], str(config.get("IOType", "io_parallel")), **settings)

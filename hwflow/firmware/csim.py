@@ -65,7 +65,7 @@ class CsimExecutor:
             arguments = Path(folder) / "request.npz"
             result = Path(folder) / "result.npy"
             np.savez(arguments, **request)
-            self._simulate(library, arguments, result)
+            run_worker(WORKER, self.project.path, library, arguments, result)
             outputs: IntArray = np.load(result)
         return outputs.reshape(len(codes), *shape)
 
@@ -112,19 +112,6 @@ class CsimExecutor:
                 patches[f"codes:{symbol}"] = codes
         return patches
 
-    def _simulate(self, library: Path, request: Path, result: Path) -> None:
-        done = subprocess.run(
-            [sys.executable, str(WORKER), str(library), str(request), str(result)],
-            cwd=self.project.path / "firmware",
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        # hls4ml reports a weight file of the wrong length and carries on
-        if done.returncode or "ERROR" in done.stderr:
-            ended = f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
-            raise HwflowError(f"{self.project.path}: C simulation stopped ({ended}): {first_reason(done.stderr)}")
-
     def _source_hash(self) -> str:
         """A hash of every source and flag; the weights' headers only matter to synthesis."""
         root = self.project.path
@@ -137,6 +124,30 @@ class CsimExecutor:
                 raise HwflowError(f"{source}: missing; generate the project again")
             sha.update(source.name.encode() + source.read_bytes())
         return sha.hexdigest()[:16]
+
+
+def run_worker(script: Path, project: Path, *arguments: str | Path) -> None:
+    """Run a script that loads a C simulation in a process of its own, which hls4ml's assertions may abort.
+
+    Args:
+        script: path of the script.
+        project: the project's folder; the script runs in its ``firmware``, where the library finds its weights.
+        arguments: of the script.
+
+    Raises:
+        HwflowError: the simulation stopped.
+    """
+    done = subprocess.run(
+        [sys.executable, str(script), *map(str, arguments)],
+        cwd=project / "firmware",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # hls4ml reports a weight file of the wrong length and carries on
+    if done.returncode or "ERROR" in done.stderr:
+        ended = f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
+        raise HwflowError(f"{project}: C simulation stopped ({ended}): {first_reason(done.stderr)}")
 
 
 def first_reason(text: str) -> str:

@@ -99,6 +99,19 @@ class Outcome:
     bad_weights: int = 0
     bad_images: int = 0
 
+    @classmethod
+    def of(
+        cls, logits: Float32, labels: npt.NDArray[np.int64], faults: FaultList | None, bad_weights: int = 0
+    ) -> Outcome:
+        """The outcome of `logits` ``(n, classes)`` under `faults`, for the classes `labels` ``(n,)``."""
+        return cls(
+            correct=int(np.count_nonzero(top1(logits) == labels)),
+            images=len(labels),
+            flips=0 if faults is None else len(faults),
+            bad_weights=bad_weights,
+            bad_images=int(np.count_nonzero(~np.isfinite(logits).all(axis=-1))),
+        )
+
     @property
     def accuracy(self) -> float:
         """Top-1, percent."""
@@ -161,13 +174,7 @@ class FaultyNetwork:
     ) -> Outcome:
         """Top-1 hits under `faults`."""
         logits, bad = self.logits(images, faults)
-        return Outcome(
-            correct=int(np.count_nonzero(top1(logits) == labels)),
-            images=len(labels),
-            flips=0 if faults is None else len(faults),
-            bad_weights=bad,
-            bad_images=int(np.count_nonzero(~np.isfinite(logits).all(axis=-1))),
-        )
+        return Outcome.of(logits, labels, faults, bad)
 
 
 def top1(logits: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from hwflow.faults import FaultList, Memory
 from hwflow.formats import Outcome
-from hwflow.formats.network import top1
 from hwflow.formats.words import FloatFormat
 from hwflow.graph import Constant, Graph, Node, WeightLayer
 from hwflow.memory import canonical
@@ -56,13 +55,7 @@ class FloatNetwork:
     ) -> Outcome:
         """Top-1 hits under `faults`."""
         logits, bad = self.logits(images, faults)
-        return Outcome(
-            correct=int(np.count_nonzero(top1(logits) == labels)),
-            images=len(labels),
-            flips=0 if faults is None else len(faults),
-            bad_weights=bad,
-            bad_images=int(np.count_nonzero(~np.isfinite(logits).all(axis=-1))),
-        )
+        return Outcome.of(logits, labels, faults, bad)
 
     def _stored(self, node: Node) -> Node:
         """A layer with its weights in the format; biases are FP32, multipliers stay."""

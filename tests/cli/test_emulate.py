@@ -130,6 +130,12 @@ def test_bad_options(model: Path, options: list[str], words: list[str]) -> None:
     hwflow("emulate", model, *options).fails_with(*words)
 
 
+def test_a_dilated_convolution_is_refused(keras: Any, tmp_path: Path) -> None:
+    x = keras.Input((6, 6, 1))
+    keras.Model(x, keras.layers.Conv2D(1, 2, dilation_rate=2, name="sparse")(x)).save(tmp_path / "model.keras")
+    hwflow("emulate", tmp_path / "model.keras", "--random", "3").fails_with("sparse", "dilation_rate")
+
+
 @pytest.mark.parametrize("text", ["a: [", "[1]", "LayerName: {}", "!!python/object/apply:os.getcwd []"])
 def test_bad_configurations(model: Path, tmp_path: Path, text: str) -> None:
     (tmp_path / "config.yml").write_text(text)
