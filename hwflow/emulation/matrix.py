@@ -10,6 +10,8 @@ from hwflow.emulation.exact import Exact, limited
 from hwflow.emulation.node import Node, Weights
 from hwflow.emulation.products import Order, Products
 from hwflow.fixed import Codes, FixedType, Overflow
+from hwflow.graph import Window
+from hwflow.windows import windows
 
 Function = Callable[..., Codes]
 
@@ -118,7 +120,8 @@ class Patches:
 
         two = node.attribute("in_height") is not None
         sides = ("top", "bottom", "left", "right")
-        self.padding = tuple(node.int(f"pad_{side}", 0) for side in sides)
+        top, bottom, left, right = (node.int(f"pad_{side}", 0) for side in sides)
+        self.padding = (top, bottom, left, right)
         if node.stream and any(self.padding):
             raise node.refusal("the C simulation of a padded convolution in io_stream stops")
         self.image, self.kernel = (*pair("in"), node.int("n_chan")), pair("filt")
@@ -140,8 +143,6 @@ class Patches:
         return images
 
     def _expand(self, codes: Codes) -> Codes:
-        top, bottom, left, right = self.padding
-        padded = np.pad(codes.reshape(-1, *self.image), ((0, 0), (top, bottom), (left, right), (0, 0)))
-        view = np.lib.stride_tricks.sliding_window_view(padded, self.kernel, axis=(1, 2))  # type: ignore[call-overload]
-        strided = view[:, :: self.strides[0], :: self.strides[1]][:, : self.out[0], : self.out[1]]
-        return strided.transpose(0, 1, 2, 4, 5, 3).reshape(-1, self.size)
+        window = Window(kernel=self.kernel, strides=self.strides, padding=self.padding)
+        view = windows(codes.reshape(-1, *self.image), window)[:, : self.out[0], : self.out[1]]
+        return view.reshape(-1, self.size)

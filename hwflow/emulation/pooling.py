@@ -9,6 +9,8 @@ import numpy as np
 from hwflow.emulation.exact import Exact, limited, tree_sum
 from hwflow.emulation.node import Node
 from hwflow.fixed import Codes, FixedType
+from hwflow.graph import Window
+from hwflow.windows import windows
 
 Function = Callable[..., Codes]
 
@@ -125,7 +127,6 @@ def _lowest_bit_pattern(type: FixedType) -> int:
 def _expand(images: Codes, kernel: tuple[int, int], strides: tuple[int, int], padding: list[int], filler: int) -> Codes:
     """Windows ``(n, rows, columns, channels, kernel elements)`` of images ``(n, height, width, channels)``."""
     top, bottom, left, right = padding
-    padded = np.pad(images, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=filler)
-    view = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(1, 2))  # type: ignore[call-overload]
-    strided = view[:, :: strides[0], :: strides[1]]
-    return strided.reshape(*strided.shape[:4], -1)
+    window = Window(kernel=kernel, strides=strides, padding=(top, bottom, left, right))
+    view = np.moveaxis(windows(images, window, filler), 5, 3)
+    return view.reshape(*view.shape[:4], -1)

@@ -33,10 +33,10 @@ from hwflow.graph import (
     Window,
 )
 from hwflow.memory import layer_bias_type, memory_of, read_with_faults
-from hwflow.reference._windows import patches, windows
 from hwflow.reference.engine import Engine, EngineName, check_input
 from hwflow.reference.engine_prefix import CleanPrefix
 from hwflow.reference.softmax import SoftmaxKernel
+from hwflow.windows import patches, windows
 
 FLOAT64_EXACT_BITS = 53
 """Sums of integers are exact in float64 while every partial sum stays below 2^53."""

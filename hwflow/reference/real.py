@@ -28,7 +28,7 @@ from hwflow.graph import (
     Softmax,
     WeightLayer,
 )
-from hwflow.reference._windows import patches, windows
+from hwflow.windows import patches, windows
 
 Observer = Callable[[Node, FloatArray], None]
 
