@@ -28,6 +28,7 @@ from hwflow.faults import FaultList, sample_ber
 from hwflow.faults.models import in_layers, restrict
 from hwflow.files import FAULT_LISTS, check_output, new_folder
 from hwflow.graph import Graph
+from hwflow.input_range import InputRange, calibrated_range, input_range
 from hwflow.inputs import check_images, labelled, open_for
 from hwflow.memory import memories
 
@@ -103,6 +104,7 @@ class Evaluation:
         preprocessing: of the images of a folder, the name in :data:`hwflow.data.PRESETS`.
         unreadable: images that could not be decoded and so do not count.
         engine: one line on how the reference computed and why; ``None`` for other executors.
+        inputs: input values that saturate, and those outside the calibrated range.
     """
 
     data: str
@@ -116,11 +118,13 @@ class Evaluation:
     preprocessing: str | None = None
     unreadable: tuple[Unreadable, ...] = ()
     engine: str | None = None
+    inputs: InputRange | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON data."""
         unreadable = [{"path": str(each.path), "reason": each.reason} for each in self.unreadable]
-        return {**asdict(self), "unreadable": unreadable}
+        inputs = None if self.inputs is None else self.inputs.to_json()
+        return {**asdict(self), "unreadable": unreadable, "inputs": inputs}
 
 
 def evaluate(
@@ -185,7 +189,8 @@ def evaluate(
     if save_faults is not None:
         _save(lists, Path(save_faults))
     with open_network(design, executor, project, threads, lists) as network:
-        clean, *faulted = tallies = _tally(network, design.graph, source, [None, *lists], advance)
+        tallies, inputs = _tally(network, design, source, [None, *lists], advance)
+    clean, *faulted = tallies
     top5 = design.graph.output.shape[-1] > TOP5_CLASSES
     return Evaluation(
         data=source.name,
@@ -202,18 +207,25 @@ def evaluate(
         preprocessing=preset_name(source.preprocessing) if isinstance(source, ImageSet) else None,
         unreadable=tallies[0].unreadable,
         engine=network.engine,
+        inputs=inputs,
     )
 
 
 def _tally(
-    network: Network, graph: Graph, source: Data, conditions: Sequence[FaultList | None], advance: Advance
-) -> list[Tally]:
-    """Hits under every condition. Batches go outside, so that an image is decoded once and then forgotten."""
+    network: Network, design: Design, source: Data, conditions: Sequence[FaultList | None], advance: Advance
+) -> tuple[list[Tally], InputRange]:
+    """Hits under every condition, and the range of the images.
+
+    Batches go outside, so that an image is decoded once and then forgotten.
+    """
+    graph, calibrated = design.graph, calibrated_range(design)
     tallies = [Tally()] * len(conditions)
+    seen = input_range(graph, np.zeros(0), calibrated)
     done, total = 0, len(source) * len(conditions)
     for batch in batches(source, network.size):
         if len(batch):
             check_images(source.name, batch.images, graph)
+            seen += input_range(graph, batch.images, calibrated)
             logits = network.start(batch.images)
         for index, faults in enumerate(conditions):
             name = "fault-free" if faults is None else f"fault list {index} of {len(conditions) - 1}"
@@ -225,7 +237,7 @@ def _tally(
             advance(done, total, name)
     if not tallies[0].images:
         raise HwflowError(f"{source.name}: {unreadable_text(tallies[0].unreadable, len(source))}")
-    return tallies
+    return tallies, seen
 
 
 def _over_rounds(tallies: Sequence[Tally], top: Literal[1, 5] = 1) -> Accuracy:

@@ -20,6 +20,7 @@ from hwflow.executors import encode, run_batches
 from hwflow.faults import FaultList
 from hwflow.generation import Project, generate, load_project
 from hwflow.graph import Graph, IntArray
+from hwflow.input_range import InputRange, calibrated_range, input_range
 from hwflow.inputs import fitting, open_for
 from hwflow.reference import IntegerExecutor
 
@@ -61,10 +62,12 @@ class Simulation:
     Attributes:
         data: name of the data set.
         comparisons: one for every executor.
+        inputs: input values that saturate, and those outside the calibrated range.
     """
 
     data: str
     comparisons: tuple[Comparison, ...]
+    inputs: InputRange
 
     @property
     def differing_codes(self) -> int:
@@ -77,6 +80,7 @@ class Simulation:
             "data": self.data,
             "differing_codes": self.differing_codes,
             "comparisons": [asdict(each) for each in self.comparisons],
+            "inputs": self.inputs.to_json(),
         }
 
     def check(self) -> None:
@@ -151,7 +155,8 @@ def simulate(
         comparisons = [compare_rtl(design, made, simulator, codes, name, fault_list, upset_cycle, step)]
         if csim:
             comparisons.append(compare_csim(design, made, codes, name, fault_list, step))
-    return Simulation(dataset.name, tuple(comparisons))
+    inputs = input_range(design.graph, dataset.images, calibrated_range(design))
+    return Simulation(dataset.name, tuple(comparisons), inputs)
 
 
 def compare_rtl(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hwflow.doctor import Finding
     from hwflow.evaluation import Evaluation
     from hwflow.generation import LayerCost
+    from hwflow.input_range import InputRange
     from hwflow.simulation import Comparison
 
 
@@ -123,6 +124,14 @@ def print_evaluation(title: str, result: Evaluation, faults: str) -> None:
         print_line(f"reference: {result.engine}")
     unreadable = [(str(each.path), each.reason) for each in result.unreadable]
     _print_unreadable(unreadable, result.clean.images + len(unreadable))
+    print_inputs(result.inputs)
+
+
+def print_inputs(inputs: InputRange | None) -> None:
+    """Warn of images that are not like those of the calibration."""
+    warning = None if inputs is None else inputs.warning()
+    if warning is not None:
+        print_line(f"warning: {warning}")
 
 
 def print_comparisons(title: str, comparisons: Iterable[Comparison]) -> None:

@@ -13,6 +13,7 @@ from hwflow.cli._tables import (
     print_comparisons,
     print_demo,
     print_evaluation,
+    print_inputs,
     print_layers,
     print_plan,
     print_tools,
@@ -335,6 +336,7 @@ def simulate(
             step=shown.step,
         )
     print_comparisons(f"{opened.graph.name} on {result.data}, against the reference", result.comparisons)
+    print_inputs(result.inputs)
     about = {"design": str(design), "design_sha256": opened.sha256, "ber": ber}
     save_json(json, "simulate", seed, {**about, **result.to_json()})
     result.check()

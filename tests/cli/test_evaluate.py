@@ -28,6 +28,23 @@ def test_clean_accuracy(design, tmp_path):
     assert result["draws"] == []
 
 
+def test_images_with_another_preprocessing_are_told_of(design, tmp_path):
+    digits = load_digits()
+    path = tmp_path / "bytes.npz"
+    np.savez(path, x=255 * digits.images, y=digits.labels)
+    result = evaluate(design, tmp_path)
+    assert (result["inputs"]["saturated"], result["inputs"]["calibrated"]) == (0, [0, 1])
+    for command in (("evaluate",), ("simulate", "--simulator", "icarus")):
+        json_path = tmp_path / "result.json"
+        options = ("--data", path, "--images", "2", "--json", json_path)
+        out = hwflow(command[0], design, *options, *command[1:]).succeeds()
+        (line,) = (line for line in out.splitlines() if line.startswith("warning: "))
+        assert "of the input values saturate: they span 0 to 255" in line
+        assert "the same preprocessing as in calibration" in line
+        inputs = json.loads(json_path.read_text())["inputs"]
+        assert inputs["saturated"] > 0.3 * inputs["values"]
+
+
 def test_accuracy_under_faults(design, tmp_path):
     result = evaluate(design, tmp_path, "--ber", "1e-2", "--rounds", "4", "--images", "100", "--seed", "5")
     accuracies = [draw["accuracy"] for draw in result["draws"]]
