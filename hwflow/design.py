@@ -270,7 +270,7 @@ def _named(path: Path) -> dict[str, str]:
 def _calibration_data(
     source: str, calibration: str | Path | Data | None, preprocessing: str | Preprocessing | None
 ) -> Data:
-    from hwflow.data import DIGITS, open_data
+    from hwflow.data import DIGITS, open_images
     from hwflow.models import EMBEDDED
 
     if calibration is None:
@@ -280,7 +280,7 @@ def _calibration_data(
             )
         calibration = DIGITS
     if isinstance(calibration, str | Path):
-        return open_data(calibration, "train", preprocessing=preprocessing)
+        return open_images(calibration, "train", preprocessing)
     if preprocessing is not None:
         raise HwflowError(f"{calibration.name}: preprocessing is for a folder that is opened here")
     return calibration

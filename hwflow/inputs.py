@@ -17,6 +17,7 @@ from hwflow.data import (
     check_shape,
     open_data,
     preset,
+    require_labels,
     some,
     suited,
     unreadable_text,
@@ -59,13 +60,9 @@ def labelled(data: str | Path | Data, images: int | None, graph: Graph) -> Data:
     data = open_data(data) if isinstance(data, str | Path) else data
     if isinstance(data, Dataset):
         check_images(data.name, data.images, graph)
-    if data.labels is None:
-        arrays = isinstance(data, Dataset)
-        hint = "add an array 'y' to the .npz" if arrays else "give a list, or put each class into a folder of its own"
-        raise HwflowError(f"{data.name}: accuracy needs labels; {hint}")
-    classes = graph.output.shape[-1]
-    if data.labels.max() >= classes:
-        raise HwflowError(f"{data.name}: has class {data.labels.max()}, but the network knows 0 to {classes - 1}")
+    largest, classes = require_labels(data).max(), graph.output.shape[-1]
+    if largest >= classes:
+        raise HwflowError(f"{data.name}: has class {largest}, but the network knows 0 to {classes - 1}")
     if isinstance(data, ImageSet):
         if data.classes and len(data.classes) != classes:
             raise HwflowError(

@@ -10,7 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.campaign.spec import ModelSpec
-from hwflow.data import DIGITS, Data, Dataset, ImageSet, check_shape, open_data, preset, some, suited
+from hwflow.data import (
+    DIGITS,
+    Data,
+    Dataset,
+    ImageSet,
+    check_shape,
+    open_data,
+    open_images,
+    preset,
+    require_labels,
+    some,
+    suited,
+)
 from hwflow.errors import HwflowError
 
 CALIBRATION_IMAGES = 256
@@ -39,8 +51,7 @@ def open_model(
     from hwflow.models import load_model
 
     found = some(open_data(data, labels=labels, preprocessing=preprocessing), images)  # before the slow part
-    if found.labels is None:
-        raise HwflowError(f"{found.name}: accuracy needs labels: an array 'y', folders of classes, or 'labels'")
+    require_labels(found)
     model = load_model(spec.model, spec.weights, spec.classes, spec.image_size)
     shape, classes = tuple(model.input_shape[1:]), int(model.output_shape[-1])
     dataset = _loaded(found if preprocessing is not None else suited(found, shape))
@@ -58,7 +69,7 @@ def calibration_images(
 
     Args:
         spec: the network.
-        calibration: see `hwflow.data.open_data`; None for the training digits.
+        calibration: see `hwflow.data.open_images`; None for the training digits.
         shape: (height, width, channels) of an image.
         preprocessing: of a folder's images, as in `open_model`.
 
@@ -71,7 +82,7 @@ def calibration_images(
         if spec.model not in EMBEDDED:
             raise HwflowError(f"{spec.name}: activations in fixed point need images; name them as 'calibration'")
         calibration = DIGITS
-    found = suited(open_data(calibration, "train"), tuple(shape))
+    found = suited(open_images(calibration, "train"), tuple(shape))
     if preprocessing is not None and isinstance(found, ImageSet):
         found = replace(found, preprocessing=preset(preprocessing))
     dataset = _loaded(some(found, min(CALIBRATION_IMAGES, len(found))))

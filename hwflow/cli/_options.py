@@ -11,8 +11,8 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="DATA",
-        help="'digits' (its 500 test images), an .npz with arrays x and y, or a folder of images: one folder a class, "
-        "or flat with --labels.",
+        help="'digits' (its 500 test images), an .npz with arrays x and y (class numbers or one-hot), or a folder "
+        "of images: one folder a class, or flat with --labels.",
     ),
 ]
 Labels = Annotated[

@@ -4,9 +4,10 @@ Nothing here imports Pillow, SciPy or scikit-learn before it is used.
 """
 
 from hwflow.data.accuracy import Accuracy, accuracy, measure, ranks
-from hwflow.data.arrays import DIGITS, DIGITS_TEST, SPLITS, Dataset, Float32, Int64, check_shape, load_data, load_digits
+from hwflow.data.arrays import DIGITS, DIGITS_TEST, SPLITS, Dataset, Float32, check_shape, load_data, load_digits
 from hwflow.data.folders import Batch, ImageSet, Unreadable, image_folder, unreadable_text
 from hwflow.data.imagenet import imagenet, labelled_folder
+from hwflow.data.labels import Int64, class_numbers
 from hwflow.data.preprocessing import CAFFE, CIFAR, IMAGENET, UNCHANGED, UNIT, Preprocessing
 from hwflow.data.sources import (
     PRESETS,
@@ -14,8 +15,10 @@ from hwflow.data.sources import (
     batches,
     drawn,
     open_data,
+    open_images,
     preset,
     preset_name,
+    require_labels,
     some,
     suited,
     usual_preset,
@@ -43,6 +46,7 @@ __all__ = [
     "accuracy",
     "batches",
     "check_shape",
+    "class_numbers",
     "drawn",
     "image_folder",
     "imagenet",
@@ -51,9 +55,11 @@ __all__ = [
     "load_digits",
     "measure",
     "open_data",
+    "open_images",
     "preset",
     "preset_name",
     "ranks",
+    "require_labels",
     "some",
     "suited",
     "unreadable_text",

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwflow.data.arrays import Float32, Int64
+from hwflow.data.arrays import Float32
 from hwflow.data.folders import Batch, Unreadable
+from hwflow.data.labels import Int64
 from hwflow.errors import HwflowError
 
 

@@ -3,12 +3,13 @@
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from hwflow.data.labels import Int64, class_numbers
 from hwflow.errors import HwflowError
 
 DIGITS = "digits"
@@ -17,7 +18,6 @@ DIGITS_TEST = 500
 _DIGITS_SEED = 2024
 
 Float32 = npt.NDArray[np.float32]
-Int64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,12 +27,24 @@ class Dataset:
     Attributes:
         name: what to call it in a report.
         images: float32, (N, H, W, C), or (N, features) for a dense network.
-        labels: int64, (N,), or None.
+        labels: int64, (N,), or None. What `class_numbers` understands may be given; what it does not is None here,
+            for only accuracy needs labels, and `unlabelled` says why.
+        unlabelled: why there are no labels.
     """
 
     name: str
     images: Float32
     labels: Int64 | None
+    unlabelled: str = "it has none; add an array 'y' to the .npz"
+
+    def __post_init__(self) -> None:
+        """Bring labels of another form into (N,)."""
+        if self.labels is None:
+            return
+        found = class_numbers(self.labels, len(self.images))
+        object.__setattr__(self, "labels", found if isinstance(found, np.ndarray) else None)
+        if isinstance(found, str):
+            object.__setattr__(self, "unlabelled", found)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -43,7 +55,7 @@ class Dataset:
         if not 0 < count <= len(self):
             raise HwflowError(f"{self.name} has {len(self)} images: cannot take the first {count}")
         labels = None if self.labels is None else self.labels[:count]
-        return Dataset(self.name, self.images[:count], labels)
+        return Dataset(self.name, self.images[:count], labels, self.unlabelled)
 
 
 def load_digits(split: str = "test") -> Dataset:
@@ -72,19 +84,22 @@ def load_digits(split: str = "test") -> Dataset:
     return Dataset(DIGITS, images, labels[chosen].astype(np.int64))
 
 
-def load_data(spec: str, split: str = "test") -> Dataset:
+def load_data(spec: str, split: str = "test", labels: bool = True) -> Dataset:
     """Return the embedded digits or the arrays of an ``.npz`` file.
 
     Args:
         spec: ``digits``, or the path of an ``.npz`` with an array ``x`` (N, ...) of numbers and, if labels
-            are known, an array ``y`` (N,) of whole numbers.
+            are known, an array ``y`` as `class_numbers` takes it.
         split: which part of ``digits``; an ``.npz`` is one part and is returned whole.
+        labels: whether labels are looked at; calibration does not.
 
     Raises:
-        HwflowError: no such file or split, not an ``.npz``, an array is missing, empty, not numeric, holds
-            NaN or infinity, or the two lengths differ.
+        HwflowError: no such file or split, not an ``.npz``, or ``x`` is missing, empty, not numeric, or holds
+            NaN or infinity. Labels that cannot be used are no error here, see `Dataset.unlabelled`.
     """
-    return load_digits(split) if spec == DIGITS else _load_npz(Path(spec))
+    if spec != DIGITS:
+        return _load_npz(Path(spec), labels)
+    return load_digits(split) if labels else replace(load_digits(split), labels=None)
 
 
 def check_shape(images: npt.NDArray[np.generic], expected: Sequence[int]) -> None:
@@ -95,7 +110,7 @@ def check_shape(images: npt.NDArray[np.generic], expected: Sequence[int]) -> Non
         )
 
 
-def _load_npz(path: Path) -> Dataset:
+def _load_npz(path: Path, with_labels: bool) -> Dataset:
     if not path.is_file():
         raise HwflowError(f"{path}: no such data file; give {DIGITS!r} or the path of an .npz")
     try:
@@ -104,8 +119,9 @@ def _load_npz(path: Path) -> Dataset:
             archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise HwflowError(f"{path}: a single array, not an .npz; save it with numpy.savez")
-            x, y = (archive[key] if key in archive.files else None for key in "xy")
+            x = archive["x"] if "x" in archive.files else None
             found = ", ".join(archive.files) or "none"
+            labels = _labels(archive, len(x)) if with_labels and x is not None and x.ndim else None
     except HwflowError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -113,7 +129,19 @@ def _load_npz(path: Path) -> Dataset:
     if x is None:
         raise HwflowError(f"{path}: no array 'x'; the arrays in it: {found}")
     images = _checked_images(path, x)
-    return Dataset(path.stem, images, None if y is None else _checked_labels(path, y, len(images)))
+    if isinstance(labels, str):
+        return Dataset(path.stem, images, None, f"{path}: {labels}")
+    return Dataset(path.stem, images, labels)
+
+
+def _labels(archive: np.lib.npyio.NpzFile, count: int) -> Int64 | str | None:
+    """Return the labels in the array ``y`` of an archive, None if there is none, or why it cannot be used."""
+    if "y" not in archive.files:
+        return None
+    try:
+        return class_numbers(archive["y"], count)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        return "'y' cannot be read: it is damaged, or holds Python objects; save whole numbers"
 
 
 def _checked_images(path: Path, x: npt.NDArray[np.generic]) -> Float32:
@@ -126,18 +154,6 @@ def _checked_images(path: Path, x: npt.NDArray[np.generic]) -> Float32:
     if not np.isfinite(images).all():
         raise HwflowError(f"{path}: 'x' holds NaN or infinite values, or values too large for float32")
     return images
-
-
-def _checked_labels(path: Path, y: npt.NDArray[np.generic], count: int) -> Int64:
-    if y.shape != (count,):
-        shape = _shape_text(y.shape)
-        raise HwflowError(f"{path}: 'y' must hold one label an image, ({count},); its shape is {shape}")
-    if y.dtype.kind not in "iu":
-        raise HwflowError(f"{path}: 'y' must hold class numbers (integers), not {y.dtype}")
-    labels = y.astype(np.int64)
-    if (labels < 0).any():
-        raise HwflowError(f"{path}: 'y' holds a negative class number")
-    return labels
 
 
 def _shape_text(shape: Sequence[object]) -> str:

@@ -4,10 +4,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from hwflow.data.arrays import Dataset, Float32, Int64
+from hwflow.data.arrays import Dataset, Float32
+from hwflow.data.labels import Int64
 from hwflow.data.preprocessing import IMAGENET, Preprocessing
 from hwflow.errors import HwflowError
 
@@ -65,6 +67,8 @@ class ImageSet:
     labels: Int64 | None
     classes: tuple[str, ...] = ()
     preprocessing: Preprocessing = IMAGENET
+
+    unlabelled: ClassVar[str] = "give a list, or put each class into a folder of its own"
 
     def __len__(self) -> int:
         """Return the number of files."""
@@ -165,7 +169,7 @@ def image_folder(path: str | Path, preprocessing: Preprocessing = IMAGENET) -> I
         HwflowError: no such folder, no class folders in it, or one without images.
     """
     path = _checked_folder(path)
-    classes = sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    classes = subfolders(path)
     if not classes:
         raise HwflowError(f"{path}: no folders in it; put the images of each class into a folder of its own")
     files: list[Path] = []
@@ -186,11 +190,34 @@ def flat_folder(path: str | Path) -> tuple[Path, ...]:
     Raises:
         HwflowError: no such folder, or no images in it.
     """
-    path = _checked_folder(path)
-    files = tuple(sorted(entry for entry in path.iterdir() if _is_image(entry)))
+    files = _flat(_checked_folder(path))
     if not files:
         raise HwflowError(f"{path}: no images in this folder ({', '.join(SUFFIXES)})")
     return files
+
+
+def any_folder(path: str | Path, prefer_flat: bool) -> tuple[Path, ...]:
+    """Return the images of the folders in a folder, sorted by path, or those that lie in it.
+
+    Args:
+        path: of the folder.
+        prefer_flat: those that lie in it, where there are both.
+
+    Raises:
+        HwflowError: no such folder, or no images in it.
+    """
+    path = _checked_folder(path)
+    below = tuple(entry for folder in subfolders(path) for entry in sorted(folder.rglob("*")) if _is_image(entry))
+    return (_flat(path) or below if prefer_flat else below) or flat_folder(path)
+
+
+def subfolders(path: Path) -> list[Path]:
+    """Return the folders in a folder, sorted by name; hidden ones do not count."""
+    return sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _flat(path: Path) -> tuple[Path, ...]:
+    return tuple(sorted(entry for entry in path.iterdir() if _is_image(entry)))
 
 
 def _checked_folder(path: str | Path) -> Path:

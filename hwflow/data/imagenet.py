@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from hwflow.data.arrays import Int64
 from hwflow.data.folders import ImageSet, flat_folder, image_folder
+from hwflow.data.labels import Int64
 from hwflow.data.preprocessing import IMAGENET, Preprocessing
 from hwflow.errors import HwflowError
 

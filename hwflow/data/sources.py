@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from hwflow.data.arrays import DIGITS, Dataset, load_data
-from hwflow.data.folders import Batch, ImageSet, flat_folder, image_folder
+from hwflow.data.folders import Batch, ImageSet, any_folder, flat_folder, image_folder, subfolders
 from hwflow.data.imagenet import imagenet, labelled_folder
+from hwflow.data.labels import Int64
 from hwflow.data.preprocessing import CAFFE, CIFAR, IMAGENET, UNCHANGED, UNIT, Preprocessing
 from hwflow.errors import HwflowError
 
@@ -51,9 +52,7 @@ def open_data(
     if spec == DIGITS or not path.is_dir():
         if labels is not None or preprocessing is not None:
             raise HwflowError(f"{spec}: labels and preprocessing are for a folder of images, which this is not")
-        if spec != DIGITS and not path.exists():
-            raise HwflowError(f"{spec}: no such data; give {DIGITS!r}, an .npz, or a folder of images")
-        return load_data(str(spec), split)
+        return _arrays(spec, split, labels=True)
     if labels is not None:
         if not Path(labels).exists():
             raise HwflowError(f"{labels}: no such list of labels, and no devkit")
@@ -61,9 +60,43 @@ def open_data(
         return open_labelled(path, labels, preprocessing=chosen)
     if (path / LABELS).is_file():
         return labelled_folder(path, path / LABELS, preprocessing=chosen)
-    if any(entry.is_dir() and not entry.name.startswith(".") for entry in path.iterdir()):
+    if subfolders(path):
         return image_folder(path, chosen)
     return ImageSet(path.name, flat_folder(path), None, preprocessing=chosen)
+
+
+def open_images(spec: str | Path, split: str = "test", preprocessing: str | Preprocessing | None = None) -> Data:
+    """Return the images of the data that `spec` names; labels, and whatever is wrong with them, are not looked at.
+
+    Args:
+        spec: as in `open_data`; a list of labels selects no images here.
+        split: which part of ``digits``.
+        preprocessing: of a folder's images, a name in `PRESETS` or one's own; by default ``imagenet``.
+
+    Raises:
+        HwflowError: no such data or preprocessing, or no images in it, or as in `load_data`.
+    """
+    chosen = preset(preprocessing) if preprocessing is not None else IMAGENET
+    path = Path(spec)
+    if spec == DIGITS or not path.is_dir():
+        if preprocessing is not None:
+            raise HwflowError(f"{spec}: preprocessing is for a folder of images, which this is not")
+        return _arrays(spec, split, labels=False)
+    files = any_folder(path, prefer_flat=(path / LABELS).is_file())
+    return ImageSet(path.name, files, None, preprocessing=chosen)
+
+
+def require_labels(data: Data) -> Int64:
+    """Return the labels of `data`, (N,); HwflowError that says why there are none, if so."""
+    if data.labels is None:
+        raise HwflowError(f"{data.name}: accuracy needs labels: {data.unlabelled}")
+    return data.labels
+
+
+def _arrays(spec: str | Path, split: str, labels: bool) -> Dataset:
+    if spec != DIGITS and not Path(spec).exists():
+        raise HwflowError(f"{spec}: no such data; give {DIGITS!r}, an .npz, or a folder of images")
+    return load_data(str(spec), split, labels)
 
 
 def preset(preprocessing: str | Preprocessing) -> Preprocessing:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hwflow.data import Data, ImageSet, check_shape, open_data, some
+from hwflow.data import Data, ImageSet, check_shape, open_images, some
 from hwflow.emulation.compare import Advance, Comparison, compare
 from hwflow.emulation.csim import simulation
 from hwflow.emulation.emulator import Emulator, emulate
@@ -114,7 +114,7 @@ def run(
 
     Args:
         source: as for :func:`hwflow.emulation.source.open_graph`.
-        data: as for :func:`hwflow.data.open_data`; for networks with one input.
+        data: as for :func:`hwflow.data.open_images`; for networks with one input.
         images: only so many of them.
         random: instead of data, so many random inputs, see :func:`random_codes`.
         seed: of the random inputs.
@@ -188,7 +188,7 @@ def _random(type: FixedType, shape: tuple[int, int], rng: np.random.Generator) -
 
 
 def _some(data: str | Path, images: int | None) -> Data:
-    return some(open_data(data), images)
+    return some(open_images(data), images)
 
 
 def _codes(emulator: Emulator, data: Data | None) -> Sequence[Codes]:

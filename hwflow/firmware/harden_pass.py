@@ -151,7 +151,7 @@ def _images(source: Any) -> npt.NDArray[Any]:
     if Path(source).suffix != ".npy":
         from hwflow.data import load_data
 
-        return load_data(str(source), "train").images
+        return load_data(str(source), "train", labels=False).images
     try:
         images = np.load(source, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

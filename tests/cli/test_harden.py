@@ -139,6 +139,25 @@ def test_calibration_images_of_another_shape(images, tmp_path):
     assert left_in(tmp_path) == set()
 
 
+def test_calibration_does_not_look_at_labels(saved_cnn, images, tmp_path):
+    model, x = saved_cnn(), np.load(images)["x"]
+    for name, y in {"none": {}, "strange": {"y": np.array(["cat", None], object)}}.items():
+        np.savez(tmp_path / f"{name}.npz", x=x, **y)
+        hwflow("harden", model, "-o", tmp_path / name, "--calibration", tmp_path / f"{name}.npz").succeeds()
+        hwflow("evaluate", tmp_path / name, "--data", tmp_path / f"{name}.npz").fails_with("accuracy needs labels", "y")
+    assert load_design(tmp_path / "none").graph.digest == load_design(tmp_path / "strange").graph.digest
+
+
+def test_keras_labels_are_understood(saved_cnn, images, tmp_path):
+    x, y = (np.load(images)[key] for key in "xy")
+    hwflow("harden", saved_cnn(), "-o", tmp_path / "d", "--calibration", images).succeeds()
+    outputs = set()
+    for form in (y, y[:, None].astype(np.uint8), np.eye(3, dtype=np.float32)[y]):
+        np.savez(tmp_path / "data.npz", x=x, y=form)
+        outputs.add(hwflow("evaluate", tmp_path / "d", "--data", tmp_path / "data.npz").succeeds())
+    assert len(outputs) == 1
+
+
 def test_a_user_model_needs_calibration_images(saved_cnn, tmp_path):
     hwflow("harden", saved_cnn(), "-o", tmp_path / "d").fails_with("--calibration")
 

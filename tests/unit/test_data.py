@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hwflow.data import check_shape, load_data, load_digits
+from hwflow.data import Dataset, check_shape, load_data, load_digits, open_images, require_labels
 from hwflow.errors import HwflowError
 
 IMAGES = np.zeros((3, 8, 8, 1), np.float32)
@@ -84,16 +84,81 @@ def test_npz(tmp_path: Path) -> None:
         ({"x": np.array([[None]])}, "not a readable .npz"),
         ({"x": np.float32(1)}, "not empty; its shape is ()"),
         ({"x": IMAGES[:0]}, "not empty"),
-        ({"x": IMAGES, "y": np.zeros(2, int)}, "one label an image, (3,); its shape is (2,)"),
-        ({"x": IMAGES, "y": np.zeros((3, 10), int)}, "its shape is (3, 10)"),
-        ({"x": IMAGES, "y": np.zeros(3)}, "integers"),
-        ({"x": IMAGES, "y": np.array([0, -1, 2])}, "negative"),
     ],
 )
 def test_bad_npz(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
     path = tmp_path / "bad.npz"
     np.savez(path, **arrays)
     _refuses(path, message)
+
+
+CLASSES = np.array([2, 0, 1])
+ONE_HOT = np.eye(3)[CLASSES]
+
+
+@pytest.mark.parametrize(
+    "dtype", ["bool", "uint8", "int8", "uint16", "int32", "uint64", "int64", "float16", "float32", "float64"]
+)
+@pytest.mark.parametrize("form", ["flat", "column", "one-hot"])
+def test_labels_as_people_have_them(tmp_path: Path, dtype: str, form: str) -> None:
+    classes = CLASSES % 2 if dtype == "bool" else CLASSES
+    y = {"flat": classes, "column": classes[:, None], "one-hot": np.eye(3)[classes]}[form].astype(dtype)
+    path = tmp_path / "mine.npz"
+    np.savez(path, x=IMAGES, y=y)
+    for data in (load_data(str(path)), Dataset("mine", IMAGES, y)):
+        assert require_labels(data).dtype == np.int64
+        assert require_labels(data).tolist() == classes.tolist()
+        assert require_labels(data.head(2)).tolist() == classes[:2].tolist()
+
+
+def test_a_single_one_hot_label() -> None:
+    assert require_labels(Dataset("one", IMAGES[:1], ONE_HOT[:1].astype(np.int64))).tolist() == [2]
+
+
+STRANGE_LABELS = [
+    (np.zeros(2, int), "one label an image: (3,), (3, 1), or one-hot (3, classes); its shape is (2,)"),
+    (np.zeros((2, 3), int), "its shape is (2, 3)"),
+    (np.zeros((3, 2, 2), int), "its shape is (3, 2, 2)"),
+    (np.zeros((3, 0), int), "one-hot"),
+    (np.int64(1), "its shape is ()"),
+    (np.zeros((3, 10), int), "row 0 is not"),
+    (ONE_HOT * 2, "row 0 is not"),
+    (ONE_HOT + np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]]), "row 1 is not"),
+    (ONE_HOT - np.array([[0, 0, 0], [0, 0, 0], [0, 0, 1]]), "row 2 is not"),
+    (ONE_HOT * 0.9 + 0.03, "row 0 is not"),
+    (ONE_HOT * np.nan, "row 0 is not"),
+    (np.array([0, 0.5, 1]), "not all of its values are whole numbers"),
+    (np.array([0, np.nan, 1]), "not all of its values are whole numbers"),
+    (np.array([0, -1, 2]), "negative"),
+    (np.array([0, 1, 2**63], np.uint64), "9223372036854775808, too large"),
+    (np.array(["cat", "dog", "cat"]), "not <U3"),
+    (np.array(["cat", None, 3], object), "Python objects"),
+]
+
+
+@pytest.mark.parametrize(("y", "message"), STRANGE_LABELS)
+def test_strange_labels_matter_only_where_they_are_needed(tmp_path: Path, y: Any, message: str) -> None:
+    path = tmp_path / "strange.npz"
+    np.savez(path, x=IMAGES, y=y)
+    assert load_data(str(path), labels=False).labels is None
+    assert open_images(path).labels is None
+    data = load_data(str(path))
+    assert (len(data), data.labels) == (3, None)
+    with pytest.raises(HwflowError, match="strange: accuracy needs labels: ") as caught:
+        require_labels(data.head(2))
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_labels_matter_only_where_they_are_needed(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.npz"
+    np.savez(path, x=IMAGES, y=np.arange(3) + 7)
+    content = path.read_bytes()
+    path.write_bytes(content.replace((7).to_bytes(8, "little") + (8).to_bytes(8, "little"), bytes(16)))
+    assert load_data(str(path), labels=False).labels is None
+    with pytest.raises(HwflowError, match="damaged"):
+        require_labels(load_data(str(path)))
 
 
 def test_not_an_npz(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hwflow.data import (
     CAFFE,
     IMAGENET,
     UNCHANGED,
+    UNIT,
     Accuracy,
     Batch,
     ImageSet,
@@ -22,7 +23,10 @@ from hwflow.data import (
     imagenet,
     labelled_folder,
     measure,
+    open_data,
+    open_images,
     ranks,
+    require_labels,
 )
 from hwflow.errors import HwflowError
 
@@ -53,6 +57,12 @@ def classes(tmp_path: Path) -> Path:
     (root / ".cache").mkdir()
     (root / "labels.txt").write_text("")
     return root
+
+
+def image_names(folder: Path) -> list[str]:
+    found = open_images(folder)
+    assert isinstance(found, ImageSet)
+    return [file.name for file in found.files]
 
 
 def one_line(function: Callable[[], Any]) -> str:
@@ -140,6 +150,29 @@ def test_image_folder(classes: Path) -> None:
     assert batches[1].labels is not None
     assert batches[1].labels.tolist() == [1, 1]
     assert batches[1].paths == found.files[4:]
+
+
+def test_images_alone_do_not_look_at_labels(classes: Path) -> None:
+    expected = image_folder(classes).files
+    (classes / "c_empty").mkdir()
+    one_line(lambda: image_folder(classes))
+    chosen = open_images(classes)
+    assert isinstance(chosen, ImageSet)
+    assert chosen.files == expected
+    write_images(classes, ["overview.png"])
+    assert image_names(classes) == ["overview.png"]  # beside a list of labels
+    (classes / "labels.txt").write_text("nonsense")
+    one_line(lambda: open_data(classes))
+    assert image_names(classes) == ["overview.png"]
+    (classes / "labels.txt").unlink()
+    found = open_images(classes, preprocessing="unit")
+    assert isinstance(found, ImageSet)
+    assert (found.files, found.labels, found.preprocessing) == (expected, None, UNIT)
+    with pytest.raises(HwflowError, match="images: accuracy needs labels: give a list"):
+        require_labels(found)
+    assert "no images" in one_line(lambda: open_images(classes / "c_empty"))
+    assert "for a folder" in one_line(lambda: open_images("digits", preprocessing="unit"))
+    assert open_images("digits").labels is None
 
 
 def test_part_of_a_set(classes: Path) -> None:
