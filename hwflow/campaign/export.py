@@ -38,6 +38,10 @@ COLUMNS = (
 )
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a formula begins with (OWASP, "CSV Injection"), full-width forms too."""
+
+
 @dataclass(frozen=True)
 class CellResult:
     """A cell and the rounds that count.
@@ -123,13 +127,15 @@ def rows(results: Results) -> Iterator[tuple[Any, ...]]:
 def write_csv(results: Results, path: str | Path) -> None:
     """Write every trial as CSV, completely or not at all.
 
+    A text that a spreadsheet would take for a formula gets an apostrophe in front.
+
     Raises:
         HwflowError: the file cannot be written.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(rows(results))
+    writer.writerows([_inert(value) for value in row] for row in rows(results))
     _write(Path(path), text.getvalue().encode())
 
 
@@ -176,6 +182,14 @@ def comparisons(results: Results) -> list[Comparison]:
         first = baselines[key]
         found.append(Comparison(first.cell, cell, compare(_accuracies(first.trials), _accuracies(each.trials))))
     return found
+
+
+def _inert(value: Any) -> Any:
+    """A cell that no spreadsheet computes; numbers stay numbers."""
+    if not isinstance(value, str):
+        return value
+    # The writer does not quote a lone carriage return, which would end the row.
+    return ("'" if value.startswith(_FORMULA) else "") + value.replace("\r", " ")
 
 
 def _accuracies(trials: Sequence[Trial]) -> list[float]:

@@ -93,9 +93,9 @@ class CampaignSpec:
         protections: storage codes of the weight memories.
         where: faults in ``all`` places; or also in each of the ``layers`` alone; or at each of the ``bits`` alone.
         rounds: fault lists a cell.
-        until_ci: add rounds until the confidence interval of the mean is at most +- this many points.
+        until_ci: add rounds until half the width of the mean's confidence interval is at most so many points.
         max_rounds: cap of that.
-        interval: ``student`` or ``bootstrap``, 95 %.
+        interval: ``wilson`` or ``bootstrap``, 95 %, see `hwflow.campaign.statistics.summarise`.
         seed: of all fault lists.
         data: ``digits``, an ``.npz``, or a folder of images.
         labels: of a flat folder of images, see `hwflow.data.open_data`.
@@ -118,7 +118,7 @@ class CampaignSpec:
     rounds: int = 10
     until_ci: float | None = None
     max_rounds: int = 100
-    interval: Interval = "student"
+    interval: Interval = "wilson"
     seed: int = 0
     data: str = "digits"
     labels: str | None = None

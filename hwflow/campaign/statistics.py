@@ -9,8 +9,15 @@ from typing import Literal
 
 import numpy as np
 
-Interval = Literal["student", "bootstrap"]
+Interval = Literal["wilson", "bootstrap"]
 CONFIDENCE = 0.95
+INTERVALS: dict[Interval, str] = {
+    "wilson": "Wilson's score interval of a proportion, its variance taken from the spread of the rounds",
+    "bootstrap": "percentile bootstrap of the rounds' mean, 10,000 resamples",
+}
+"""What the intervals of a mean accuracy are; all lie within 0 to 100 %."""
+
+PAIRED_INTERVAL = "Student's interval of the mean difference, cut at -100 and 100 points"
 _RESAMPLES = 10_000
 
 
@@ -21,7 +28,7 @@ class Summary:
     Attributes:
         mean: over the rounds.
         std: sample standard deviation (n - 1); 0 for a single round.
-        low, high: 95 % confidence interval of the mean; the mean itself for a single round.
+        low, high: 95 % confidence interval of the mean, within 0 to 100; the mean itself for a single round.
         rounds: how many.
     """
 
@@ -43,7 +50,7 @@ class Paired:
 
     Attributes:
         difference: mean of second - first, points.
-        low, high: its 95 % Student interval.
+        low, high: its 95 % Student interval, cut where no difference can be: at -100 and 100 points.
         p: of the two-sided paired t test; None where it has no meaning (fewer than 2 rounds).
         rounds: pairs.
     """
@@ -62,7 +69,11 @@ class Stopping:
     rounds: int
     until_ci: float | None = None
     max_rounds: int = 100
-    interval: Interval = "student"
+    interval: Interval = "wilson"
+
+    def reached(self, summary: Summary) -> bool | None:
+        """Whether the interval is as narrow as it should be; None where no width is asked for."""
+        return None if self.until_ci is None else summary.half_width <= self.until_ci
 
     def enough(self, accuracies: Sequence[float]) -> int | None:
         """How many of the rounds, in order, count; None if more are needed.
@@ -73,25 +84,27 @@ class Stopping:
             return self.rounds if len(accuracies) >= self.rounds else None
         cap = max(self.rounds, self.max_rounds)
         for count in range(self.rounds, min(len(accuracies), cap) + 1):
-            if count == cap or summarise(accuracies[:count], self.interval).half_width <= self.until_ci:
+            if count == cap or self.reached(summarise(accuracies[:count], self.interval)):
                 return count
         return None
 
 
-def summarise(accuracies: Sequence[float], interval: Interval = "student") -> Summary:
-    """Mean, deviation and 95 % interval.
+def summarise(accuracies: Sequence[float], interval: Interval = "wilson") -> Summary:
+    """Mean, deviation and 95 % interval of accuracies in percent.
 
-    ``student`` takes the mean as t-distributed; ``bootstrap`` resamples the rounds 10,000 times, always
-    with the same random numbers.
+    ``wilson`` is the score interval of the pooled proportion m for clustered samples (Korn and Graubard 1998): all
+    p with (m - p)^2 <= t^2 s^2 p (1 - p) / (n m (1 - m)), where s is the deviation over the n rounds and t Student's
+    quantile with n - 1 degrees of freedom. It holds m and stays within 0 to 100 %; far from both it is m -+ t s /
+    sqrt(n). ``bootstrap`` resamples the rounds 10,000 times, always with the same random numbers.
     """
     values = np.asarray(accuracies, dtype=np.float64)
     mean = float(values.mean())
     if len(values) < 2:
         return Summary(mean, 0.0, mean, mean, len(values))
     std = float(values.std(ddof=1))
-    if interval == "student":
-        half = _student(len(values)) * std / math.sqrt(len(values))
-        low, high = mean - half, mean + half
+    if interval == "wilson":
+        low, high = _wilson(mean / 100, _student(len(values)) * std / 100 / math.sqrt(len(values)))
+        low, high = min(100 * low, mean), max(100 * high, mean)
     else:
         picks = np.random.default_rng(0).integers(0, len(values), (_RESAMPLES, len(values)))
         tail = (1 - CONFIDENCE) / 2
@@ -105,14 +118,26 @@ def compare(first: Sequence[float], second: Sequence[float]) -> Paired:
 
     count = min(len(first), len(second))
     difference = np.asarray(second[:count], np.float64) - np.asarray(first[:count], np.float64)
-    summary = summarise(difference.tolist())
+    mean = float(difference.mean())
     if count < 2:
-        p = None
-    elif summary.std == 0.0:
-        p = 1.0 if summary.mean == 0.0 else 0.0
-    else:
-        p = float(2 * stats.t.sf(abs(summary.mean) / (summary.std / math.sqrt(count)), count - 1))
-    return Paired(summary.mean, summary.low, summary.high, p, count)
+        return Paired(mean, mean, mean, None, count)
+    error = float(difference.std(ddof=1)) / math.sqrt(count)
+    half = _student(count) * error
+    if error == 0.0:
+        return Paired(mean, mean, mean, 1.0 if mean == 0.0 else 0.0, count)
+    p = float(2 * stats.t.sf(abs(mean) / error, count - 1))
+    return Paired(mean, max(mean - half, -100.0), min(mean + half, 100.0), p, count)
+
+
+def _wilson(mean: float, half: float) -> tuple[float, float]:
+    """The score interval of a proportion whose symmetric interval has this half width."""
+    if half == 0.0:
+        return mean, mean
+    variance = mean * (1 - mean)
+    shrink = half**2 / variance  # t^2 over the effective number of images
+    centre = (mean + shrink / 2) / (1 + shrink)
+    reach = math.sqrt(shrink * variance + shrink**2 / 4) / (1 + shrink)
+    return max(centre - reach, 0.0), min(centre + reach, 1.0)
 
 
 def _student(count: int) -> float:

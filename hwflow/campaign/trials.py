@@ -147,7 +147,7 @@ class Runner:
 
     def _draw(self, subject: Any, cell: Cell, seed: int) -> FaultList:
         spec = self.bundle.spec
-        faults = spec.faults.at(cell.ber).draw(subject.memories, subject.contents, seed)
+        faults = spec.faults.at(cell.ber).draw(subject.memories, subject.contents, seed, subject.digest)
         faults = restrict(faults, spec.faults.layers, spec.faults.bits)
         if cell.layer is None and cell.bit is None:
             return faults
@@ -202,6 +202,11 @@ class ReferenceNetwork:
         self.memories = memories(graph)
         self._images: npt.NDArray[Any] | None = None
         self._batches: list[CleanPrefix] = []
+
+    @property
+    def digest(self) -> str:
+        """The model hash that fault lists of this network carry."""
+        return self.graph.digest
 
     def contents(self, name: str) -> npt.NDArray[Any]:
         """The words that a memory holds, fault-free."""

@@ -142,6 +142,11 @@ class FaultyNetwork:
         return tuple(layer.memory for layer in self.layers)
 
     @property
+    def digest(self) -> str:
+        """The model hash that fault lists of this network carry: that of the weights before they are stored."""
+        return self.network.digest
+
+    @property
     def side_bits(self) -> int:
         """Bits of the side memory that ``msb = "sparse"`` needs."""
         return sum(layer.side_bits for layer in self.layers)
@@ -154,12 +159,12 @@ class FaultyNetwork:
         """Outputs under `faults`, and how many weights were read as NaN or infinity.
 
         Raises:
-            HwflowError: the faults are another network's.
+            HwflowError: the faults are another network's, by their memories or their model hash.
         """
         kernels = dict(self._clean)
         bad = 0
         if faults is not None:
-            faults.check(self.memories, faults.model_hash)
+            faults.check(self.memories, self.digest)
             for layer in self.layers:
                 positions, values = layer.upset(faults)
                 if len(positions):

@@ -44,8 +44,17 @@ class FloatNetwork:
             for layer in self.graph.weight_layers
         )
 
+    @property
+    def digest(self) -> str:
+        """The model hash that fault lists of this network carry: that of the scaled graph."""
+        return self.graph.digest
+
     def logits(self, images: npt.NDArray[Any], faults: FaultList | None = None) -> tuple[Float32, int]:
-        """Outputs ``(n, classes)`` under `faults`, and how many weights were read as NaN or infinity."""
+        """Outputs ``(n, classes)`` under `faults`, and how many weights were read as NaN or infinity.
+
+        Raises:
+            HwflowError: the faults are another network's, by their memories or their model hash.
+        """
         nodes, bad = self._upset(faults)
         batches = [self._run(nodes, images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
         return np.concatenate(batches), bad
@@ -70,7 +79,7 @@ class FloatNetwork:
         nodes, bad = dict(self._clean), 0
         if faults is None:
             return nodes, bad
-        faults.check(self.memories, faults.model_hash)
+        faults.check(self.memories, self.digest)
         for layer in self.graph.weight_layers:
             words, masks = faults.masks(f"{layer.name}.weight")
             if not len(words):

@@ -151,7 +151,9 @@ def _rounds(
         return (network.evaluate(images, labels),)
     seeds = (np.random.SeedSequence(subject.seed, spawn_key=(each,)) for each in range(subject.rounds))
     drawn = [int(seed.generate_state(1, np.uint64)[0]) for seed in seeds]
-    return tuple(network.evaluate(images, labels, sample_ber(network.memories, ber, seed)) for seed in drawn)
+    return tuple(
+        network.evaluate(images, labels, sample_ber(network.memories, ber, seed, network.digest)) for seed in drawn
+    )
 
 
 def _build(

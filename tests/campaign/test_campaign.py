@@ -1,5 +1,6 @@
 """Campaigns: trials that can be replayed, stores that survive, rules that stop."""
 
+import csv
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ import pyarrow.parquet
 import pytest
 
 from hwflow.campaign import Store, cluster, run_campaign, status
-from hwflow.campaign.export import COLUMNS, comparisons, read_results, rows, write_parquet
+from hwflow.campaign.export import COLUMNS, comparisons, read_results, rows, write_csv, write_parquet
 from hwflow.campaign.plan import cells, seed_of
 from hwflow.campaign.run import plan_of
 from hwflow.campaign.spec import parse_spec
@@ -278,6 +279,21 @@ def test_parquet_and_csv_hold_the_same(finished, tmp_path):
     table = pyarrow.parquet.read_table(tmp_path / "r.parquet")
     assert tuple(table.column_names) == COLUMNS
     assert [tuple(row.values()) for row in table.to_pylist()] == list(rows(results))
+
+
+def test_no_cell_of_the_csv_is_a_formula(finished, tmp_path):
+    results = read_results(finished)
+    first = results.cells[0]
+    names = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "'x", "plain-1"]
+    hostile = [replace(first, cell=replace(first.cell, model=name, layer=name)) for name in names]
+    write_csv(replace(results, cells=tuple(hostile)), tmp_path / "r.csv")
+    with (tmp_path / "r.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [row["model"] for row in found] == [row["layer"] for row in found]
+    assert [row["model"] for row in found] == [*(f"'{name}" for name in names[:5]), "' x", *names[6:]]
+    assert [row["correct"] for row in found] == [str(first.trials[0].correct)] * len(names)
+    write_parquet(replace(results, cells=tuple(hostile)), tmp_path / "r.parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "r.parquet")["model"].to_pylist() == names
 
 
 class TestRefusal:

@@ -53,7 +53,7 @@ def test_until_ci(spec_file, tmp_path):
     path = spec_file(rounds=3)
     hwflow("campaign", path, "-o", tmp_path / "r", "--until-ci", "30", "--max-rounds", "6", "--json", out).succeeds()
     reached = json.loads(out.read_text())
-    assert reached["stopping"] == {"rounds": 3, "until_ci": 30.0, "max_rounds": 6, "interval": "student"}
+    assert reached["stopping"] == {"rounds": 3, "until_ci": 30.0, "max_rounds": 6, "interval": "wilson"}
     assert 2 + 4 * 3 <= reached["trials"] <= 2 + 4 * 6
 
 

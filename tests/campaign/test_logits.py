@@ -10,7 +10,7 @@ from hwflow.campaign import ModelSpec
 from hwflow.campaign.sources import calibration_images
 from hwflow.data import CIFAR, load_digits
 from hwflow.errors import HwflowError
-from hwflow.faults import chosen
+from hwflow.faults import chosen, sample_ber
 from hwflow.firmware.convert import read_keras
 from hwflow.formats import weight_format
 from hwflow.graph import Constant
@@ -86,8 +86,10 @@ def test_infinite_weight_is_counted(graph):
 def test_foreign_faults_are_refused(graph):
     network = FloatNetwork(graph, weight_format("fp16"))
     faults = chosen(FloatNetwork(graph, weight_format("fp32")).memories, [])
-    with pytest.raises(HwflowError):
+    with pytest.raises(HwflowError, match="16 bits"):
         network.logits(IMAGES, faults)
+    with pytest.raises(HwflowError, match="another design: model hash 0000"):
+        network.logits(IMAGES, sample_ber(network.memories, 1e-3, 1, "0" * 64))
 
 
 def test_compensation_does_not_change_what_a_fault_does_in_fp32():

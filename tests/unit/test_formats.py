@@ -184,6 +184,16 @@ def test_accuracy_is_that_of_the_formula_on_every_kernel(network, digits):
     assert (outcome.images, outcome.flips) == (100, len(faults))
 
 
+def test_faults_of_another_network_are_refused(network, digits):
+    faulty = FaultyNetwork(network, weight_format("fp16"))
+    memories = faulty.memories
+    faulty.logits(digits.images[:1], sample_ber(memories, 1e-3, 1, network.digest))
+    with pytest.raises(HwflowError, match="another design: model hash 0000"):
+        faulty.logits(digits.images[:1], sample_ber(memories, 1e-3, 1, "0" * 64))
+    with pytest.raises(HwflowError, match="another design"):
+        faulty.logits(digits.images[:1], sample_ber(memories[1:], 1e-3, 1, network.digest))
+
+
 def test_nan_and_infinity_are_counted(network, digits):
     faulty = FaultyNetwork(network, weight_format("fp32"), StudyOptions(msb="none"))
     name = faulty.memories[0].name
