@@ -10,8 +10,9 @@ It holds
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -69,6 +70,7 @@ class Project:
         layers: a row for every weight layer.
         sizes: bytes on disk of ``firmware`` and ``rtl``, whichever were generated.
         notes: what was chosen differently from what was asked.
+        refused: ``rtl``, if it was asked for and the RTL lacks something that the design needs, and the reason.
     """
 
     path: Path
@@ -78,13 +80,16 @@ class Project:
     layers: tuple[LayerCost, ...]
     sizes: Mapping[str, int]
     notes: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def part(self, name: str) -> Path:
         """The folder ``firmware`` or ``rtl``.
 
         Raises:
-            HwflowError: the project was generated without it.
+            HwflowError: the project was generated without it; why, if it could not be made.
         """
+        if name in self.refused:
+            raise HwflowError(f"{self.path}: has no {name}, which cannot be made of this design: {self.refused[name]}")
         if name not in self.sizes:
             raise HwflowError(f"{self.path}: generated without {name}; generate the project again with it")
         return self.path / name
@@ -98,6 +103,7 @@ class Project:
             "layers": [asdict(cost) for cost in self.layers],
             "bytes": dict(self.sizes),
             "notes": list(self.notes),
+            "refused": dict(self.refused),
         }
 
 
@@ -117,6 +123,9 @@ def generate(
 ) -> Project:
     """Write the HLS project and the RTL of a design.
 
+    The RTL of a network that ends in a softmax ends at its logits. If there can be no RTL of the design, the
+    firmware is written all the same, and a note says why.
+
     Args:
         design: a design or its folder.
         output: the project folder to write.
@@ -131,7 +140,8 @@ def generate(
         step: called with the name of each step.
 
     Raises:
-        HwflowError: an option, a layer or a folder that stands in the way.
+        HwflowError: an option, a layer or a folder that stands in the way; or an operation that the RTL lacks,
+            unless there is firmware.
     """
     if not (firmware or rtl):
         raise HwflowError("nothing to generate: leave out --no-firmware or --no-rtl")
@@ -143,12 +153,17 @@ def generate(
     factors = choose_reuse(design.graph, reuse, target_cycles)
     costs = layer_costs(design.graph, factors)
     notes = _missed(costs, target_cycles)
+    refused: dict[str, str] = {}
     with new_folder(output, PROJECT, force) as folder:
         if rtl:
             step("writing the RTL")
-            from hwflow import rtl as rtl_backend
-
-            rtl_backend.generate(design.graph, folder / "rtl", factors)
+            try:
+                notes += _write_rtl(design.graph, folder / "rtl", factors)
+            except HwflowError as error:
+                if not firmware:
+                    raise
+                refused["rtl"] = str(error)
+                notes.append(f"there is no RTL: {error}; the firmware is complete, and --no-rtl asks for it alone")
         if firmware:
             step("writing the firmware with hls4ml")
             from hwflow import firmware as firmware_backend
@@ -173,6 +188,7 @@ def generate(
             "layers": [asdict(cost) for cost in costs],
             "bytes": {name: folder_bytes(folder / name) for name in ("firmware", "rtl") if (folder / name).exists()},
             "notes": notes,
+            "refused": refused,
         }
         (folder / PROJECT.manifest).write_text(json_text(manifest), encoding="utf-8")
     return load_project(output, design)
@@ -197,9 +213,24 @@ def load_project(path: str | Path, design: Design) -> Project:
         layers = tuple(LayerCost(**row) for row in manifest["layers"])
         reuse = {cost.name: cost.reuse_factor for cost in layers}
         notes = tuple(manifest["notes"])
-        return Project(path, design.sha256, manifest["io_type"], reuse, layers, dict(manifest["bytes"]), notes)
+        sizes, refused = dict(manifest["bytes"]), dict(manifest["refused"])
+        return Project(path, design.sha256, manifest["io_type"], reuse, layers, sizes, notes, refused)
     except (KeyError, TypeError, ValueError) as error:
         raise HwflowError(f"{path / PROJECT.manifest}: damaged; generate the project again with --force") from error
+
+
+def _write_rtl(graph: Graph, folder: Path, reuse: Mapping[str, int]) -> list[str]:
+    """Write the RTL, completely or not at all; a note if it ends before the network does."""
+    from hwflow import rtl as rtl_backend
+
+    try:
+        rtl_backend.generate(graph, folder, reuse)
+    except HwflowError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    if graph.logits is graph:
+        return []
+    return [f"{graph.output.name}: the RTL ends at the logits before it; it has no softmax, the firmware has"]
 
 
 def layer_costs(graph: Graph, reuse: Mapping[str, int]) -> tuple[LayerCost, ...]:

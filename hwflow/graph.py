@@ -422,6 +422,11 @@ class Graph:
         """The output node."""
         return self.nodes[-1]
 
+    @cached_property
+    def logits(self) -> Graph:
+        """The graph without a final softmax, which is where the RTL ends; the graph itself if it has none."""
+        return Graph(self.nodes[:-1], self.name) if isinstance(self.output, Softmax) else self
+
     def inputs_of(self, node: Node) -> tuple[Node, ...]:
         """The nodes that ``node`` reads."""
         return tuple(self._index[name] for name in node.inputs)

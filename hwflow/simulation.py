@@ -16,10 +16,10 @@ from hwflow.data import Data, Preprocessing
 from hwflow.design import Design, Step, open_design, silent
 from hwflow.errors import HwflowError
 from hwflow.evaluation import draw_rounds, open_faults
-from hwflow.executors import encode, run_batches
+from hwflow.executors import encode, images_at_once, run_batches
 from hwflow.faults import FaultList
 from hwflow.generation import Project, generate, load_project
-from hwflow.graph import Graph, IntArray
+from hwflow.graph import Graph, IntArray, Node
 from hwflow.input_range import InputRange, calibrated_range, input_range
 from hwflow.inputs import fitting, open_for
 from hwflow.reference import IntegerExecutor
@@ -169,13 +169,13 @@ def compare_rtl(
     upset_cycle: int | None = None,
     step: Step = silent,
 ) -> Comparison:
-    """Run input codes ``(n, *input shape)`` through the RTL and compare with the reference."""
+    """Run input codes ``(n, *input shape)`` through the RTL and compare with the reference, at the logits."""
     from hwflow.rtl import RtlExecutor
+    from hwflow.rtl.executor import upset_sides
 
     graph = design.graph
     step(f"reference ({name})")
-    reference = IntegerExecutor(graph)
-    expected = run_batches(reference, graph, codes, faults)
+    expected = logit_codes(graph, codes, faults)
     rtl = RtlExecutor(project.part("rtl"), graph, simulator)
     step(f"building the {simulator} simulation")
     rtl.build()
@@ -184,10 +184,15 @@ def compare_rtl(
     assert rtl.statistics is not None
     compared = np.ones(len(codes), dtype=bool)
     if upset_cycle is not None:
-        before, after = split_at_upset(rtl.statistics.finished, upset_cycle, graph)
-        clean = run_batches(reference, graph, codes, None)
-        expected[:before] = clean[:before]
-        compared[before:after] = False
+        begun, finished = np.array(rtl.statistics.begun), np.array(rtl.statistics.finished)
+        before, after = upset_sides(begun, finished, upset_cycle)
+        if not after.any():
+            raise HwflowError(
+                f"--upset-cycle {upset_cycle}: of {len(codes)} images, {before.sum()} had left the design by then and "
+                f"{len(codes) - before.sum()} were inside; choose an earlier cycle or more --images"
+            )
+        expected[before] = logit_codes(graph, codes[before], None)
+        compared = before | after
         name = f"{name} at cycle {upset_cycle}"
     return Comparison(
         executor=simulator,
@@ -225,30 +230,21 @@ def compare_csim(
     )
 
 
-def split_at_upset(finished: tuple[int, ...], upset_cycle: int, graph: Graph) -> tuple[int, int]:
-    """Which images an upset in mid-run leaves clean, and which it finds not yet begun.
+def logit_codes(graph: Graph, codes: IntArray, faults: FaultList | None) -> IntArray:
+    """Output codes of the reference at the logits, before a softmax if there is one."""
+    reference = IntegerExecutor(graph)
+    if graph.logits is graph:
+        return run_batches(reference, graph, codes, faults)
+    size = images_at_once(reference, graph)
+    logits = [np.zeros((0, *graph.logits.output.shape), dtype=np.int64)]
 
-    Args:
-        finished: cycle in which each image's last beat came out.
-        upset_cycle: the cycle of the upset.
-        graph: the design's graph.
+    def keep(node: Node, outputs: IntArray) -> None:
+        if node.name == graph.logits.output.name:
+            logits.append(outputs)
 
-    Returns:
-        ``(before, after)``: images below ``before`` were finished, images from ``after`` on had not begun.
-
-    Raises:
-        HwflowError: no image is left on one of the sides.
-    """
-    before = sum(cycle < upset_cycle for cycle in finished)
-    # A module works on one image and holds back at most one finished pixel of it, so there are never more
-    # images inside than modules.
-    after = before + len(graph.nodes)
-    if before == len(finished) or after >= len(finished):
-        raise HwflowError(
-            f"--upset-cycle {upset_cycle}: of {len(finished)} images, {before} were finished by then and "
-            f"{len(graph.nodes)} may be inside; choose another cycle or more --images"
-        )
-    return before, after
+    for start in range(0, len(codes), size):
+        reference.run(codes[start : start + size], faults, keep)
+    return np.concatenate(logits)
 
 
 @contextmanager

@@ -1,12 +1,17 @@
 // Simulation only: a whole design between a source that streams images in and a sink that captures what
-// comes out. cocotb sets the inputs, upsets words of the design's memories, and waits for done_o; it does
-// not wake while images stream.
+// comes out. cocotb sets the inputs, upsets words of the design's memories, and waits for upset_o and done_o;
+// it does not wake while images stream.
+//
+// Cycles are numbered by their rising edges: edge 0 takes the first beat in. upset_o rises after edge
+// upset_cycle_i - 1 and falls after edge upset_cycle_i; what strikes while it is high and clk_i low is later
+// than everything that edge upset_cycle_i - 1 read or took, and earlier than everything of edge upset_cycle_i.
 
 `default_nettype none
 
 module hwflow_bench #(
     parameter int IN_BITS   = 8,
     parameter int IN_DEPTH  = 64,
+    parameter int IN_BEATS  = 64,
     parameter int OUT_BITS  = 16,
     parameter int OUT_DEPTH = 10,
     parameter int OUT_BEATS = 10
@@ -16,8 +21,10 @@ module hwflow_bench #(
     input  wire         start_i         /* verilator public_flat_rw */,
     input  wire  [31:0] in_count_i      /* verilator public_flat_rw */,
     input  wire  [31:0] out_count_i     /* verilator public_flat_rw */,
+    input  wire  [31:0] upset_cycle_i   /* verilator public_flat_rw */,
     input  wire  [6:0]  stall_percent_i /* verilator public_flat_rw */,
     input  wire  [31:0] seed_i          /* verilator public_flat_rw */,
+    output logic        upset_o         /* verilator public_flat_rw */,
     output logic        done_o          /* verilator public_flat_rw */,
     output logic        wrong_last_o    /* verilator public_flat_rw */
 );
@@ -25,15 +32,17 @@ module hwflow_bench #(
     logic [IN_BITS-1:0]  s_tdata;
     logic [OUT_BITS-1:0] m_tdata;
     logic s_tvalid, s_tready, m_tvalid, m_tlast, m_tready, started;
-    logic [31:0] cycle_reg;  // since the first beat went in
+    logic [31:0] cycle_reg;  // number of the next edge
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) cycle_reg <= '0;
         else if (started) cycle_reg <= cycle_reg + 1;
     end
 
-    hwflow_source #(.WIDTH(IN_BITS), .DEPTH(IN_DEPTH)) source (
-        .clk_i(clk_i), .rst_ni(rst_ni), .start_i(start_i), .count_i(in_count_i),
+    assign upset_o = rst_ni && cycle_reg == upset_cycle_i;
+
+    hwflow_source #(.WIDTH(IN_BITS), .DEPTH(IN_DEPTH), .IMAGE_BEATS(IN_BEATS)) source (
+        .clk_i(clk_i), .rst_ni(rst_ni), .start_i(start_i), .count_i(in_count_i), .cycle_i(cycle_reg),
         .stall_percent_i(stall_percent_i), .seed_i(seed_i), .started_o(started),
         .m_tdata(s_tdata), .m_tvalid(s_tvalid), .m_tready(s_tready)
     );

@@ -1,22 +1,29 @@
 // Simulation only: streams the beats of a file, with random pauses if asked, without waking anything else.
 //
 //   WIDTH, DEPTH  bits of a beat, beats that the memory holds
+//   IMAGE_BEATS   beats an image
 //   DATA_FILE     $readmemh file, read at time 0
+//   CYCLE_FILE    $writememh file of the cycles in which each image's first beat was taken; cycle_i counts
+//                 them. It is written in the cycle after the last of these, in which no result of that image
+//                 can have been taken yet.
 //
-// From start_i on, count_i beats leave in order. In stall_percent_i percent of the cycles in which a beat
-// could be offered it is not; seed_i picks the cycles. started_o: the first beat has been taken.
+// From start_i on, count_i beats leave in order, whole images. In stall_percent_i percent of the cycles in
+// which a beat could be offered it is not; seed_i picks the cycles. started_o: the first beat has been taken.
 
 `default_nettype none
 
 module hwflow_source #(
-    parameter int WIDTH = 8,
-    parameter int DEPTH = 64,
-    parameter DATA_FILE = "input.mem"
+    parameter int WIDTH       = 8,
+    parameter int DEPTH       = 64,
+    parameter int IMAGE_BEATS = 1,
+    parameter DATA_FILE       = "input.mem",
+    parameter CYCLE_FILE      = "begun.mem"
 ) (
     input  wire              clk_i,
     input  wire              rst_ni,
     input  wire              start_i,
     input  wire  [31:0]      count_i,
+    input  wire  [31:0]      cycle_i,
     input  wire  [6:0]       stall_percent_i,
     input  wire  [31:0]      seed_i,
     output logic             started_o,
@@ -26,10 +33,13 @@ module hwflow_source #(
 );
 
     localparam int INDEX_W = (DEPTH > 1) ? $clog2(DEPTH) : 1;
+    localparam int IMAGES  = (DEPTH + IMAGE_BEATS - 1) / IMAGE_BEATS;
+    localparam int IMAGE_W = (IMAGES > 1) ? $clog2(IMAGES) : 1;
 
-    logic [WIDTH-1:0] mem [0:DEPTH-1];
-    logic [31:0]      index_reg;
-    logic             pause;
+    logic [WIDTH-1:0] mem    [0:DEPTH-1];
+    logic [31:0]      cycles [0:IMAGES-1];
+    logic [31:0]      index_reg, image_reg, beat_reg;
+    logic             pause, taken, written_reg;
 
     initial $readmemh(DATA_FILE, mem);
 
@@ -37,10 +47,11 @@ module hwflow_source #(
         .clk_i(clk_i), .rst_ni(rst_ni), .percent_i(stall_percent_i), .seed_i(seed_i), .pause_o(pause)
     );
 
-    assign started_o = (index_reg != 0) || (m_tvalid && m_tready);
+    assign taken = m_tvalid && m_tready;
+    assign started_o = (index_reg != 0) || taken;
 
     logic [31:0] next;
-    assign next = index_reg + ((m_tvalid && m_tready) ? 32'd1 : 32'd0);
+    assign next = index_reg + (taken ? 32'd1 : 32'd0);
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) begin
@@ -54,6 +65,29 @@ module hwflow_source #(
                 m_tdata  <= mem[next[INDEX_W-1:0]];
             end
         end
+    end
+
+    wire complete = rst_ni && start_i && !written_reg && (image_reg == count_i / IMAGE_BEATS);
+
+    always_ff @(posedge clk_i) begin
+        if (!rst_ni) begin
+            image_reg   <= '0;
+            beat_reg    <= '0;
+            written_reg <= 1'b0;
+        end else begin
+            if (taken) begin
+                beat_reg <= (beat_reg == IMAGE_BEATS - 1) ? 32'd0 : beat_reg + 1;
+                if (beat_reg == 0) begin
+                    cycles[image_reg[IMAGE_W-1:0]] <= cycle_i;
+                    image_reg <= image_reg + 1;
+                end
+            end
+            if (complete) written_reg <= 1'b1;
+        end
+    end
+
+    always @(posedge clk_i) begin
+        if (complete) $writememh(CYCLE_FILE, cycles, 0, image_reg - 1);
     end
 
 endmodule

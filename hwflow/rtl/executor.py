@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from hwflow import resources
 from hwflow.errors import HwflowError
@@ -20,6 +22,7 @@ from hwflow.rtl.memory_image import packing, read_hex, write_hex
 from hwflow.rtl.project import METADATA
 from hwflow.rtl.simulator import build, run
 
+BoolArray = npt.NDArray[np.bool_]
 Simulator = Literal["verilator", "icarus"]
 
 BENCH = "hwflow_bench"
@@ -28,16 +31,56 @@ CAPACITY_BEATS = 1 << 20
 
 
 @dataclass(frozen=True)
+class Expectation:
+    """What the bench holds the outputs against.
+
+    Attributes:
+        codes: what the RTL must give under the faults of the run, ``(n, *output shape)``.
+        clean: the same without faults, where an upset strikes in mid-run.
+        labels: ``(n,)``, if they are known.
+        keras: ``(n,)``, the largest class of the float network, if the network classifies.
+        max_loss: percentage points of top-1 that may be lost against the float network; without labels, percent
+            of the images whose largest class may differ.
+        min_accuracy: top-1 in percent that there must be; only with labels.
+    """
+
+    codes: IntArray
+    clean: IntArray | None = None
+    labels: IntArray | None = None
+    keras: IntArray | None = None
+    max_loss: float | None = None
+    min_accuracy: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """What the bench reads."""
+        return {
+            "expected": self.codes.reshape(len(self.codes), -1).tolist(),
+            "expected_clean": None if self.clean is None else self.clean.reshape(len(self.clean), -1).tolist(),
+            "labels": None if self.labels is None else self.labels.tolist(),
+            "keras": None if self.keras is None else self.keras.tolist(),
+            "limits": {"max_loss": self.max_loss, "min_accuracy": self.min_accuracy},
+        }
+
+
+@dataclass(frozen=True)
 class RunStatistics:
     """What a simulation measured.
 
+    Cycles are numbered by their rising clock edges; edge 0 takes the first beat of the first image in.
+
     Attributes:
         images: images run.
-        finished: cycle in which each image's last beat came out, counted from the first input beat.
+        begun: edge that took each image's first beat in.
+        finished: edge at which each image's last beat came out.
+        xunit: cocotb's report, XML.
+        failures: what the bench's tests of the outputs say, by name of the test; empty if there were none.
     """
 
     images: int
+    begun: tuple[int, ...]
     finished: tuple[int, ...]
+    xunit: str = ""
+    failures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cycles_per_image(self) -> float:
@@ -47,10 +90,32 @@ class RunStatistics:
         return (self.finished[-1] - self.finished[0]) / (self.images - 1)
 
 
+def upset_sides(begun: IntArray, finished: IntArray, upset_cycle: int) -> tuple[BoolArray, BoolArray]:
+    """Which images an upset in mid-run leaves clean, and which it faults wholly; the others it finds inside.
+
+    The upset strikes while the clock is low between the edges ``upset_cycle - 1`` and ``upset_cycle``, and all of
+    its words change in no simulated time. An image is clean if its last beat came out at an earlier edge. It is
+    faulted if its first beat was taken in at edge ``upset_cycle`` or later: a memory is read at the edge at which
+    the unit takes the beat that meets the word, never ahead of it (a window emits nothing, padding neither, before
+    it has a pixel of that image), so that even a read at that very edge sees the flipped word. An image whose first
+    beat went in at edge ``upset_cycle - 1`` may have read the old word at that edge, so it was inside.
+
+    Args:
+        begun: ``(n,)``, as in :class:`RunStatistics`.
+        finished: ``(n,)``.
+        upset_cycle: the cycle of the upset.
+
+    Returns:
+        Two masks ``(n,)``: clean, and faulted.
+    """
+    return np.asarray(finished) < upset_cycle, np.asarray(begun) >= upset_cycle
+
+
 class RtlExecutor:
     """Simulates an RTL project that :func:`hwflow.rtl.generate` wrote.
 
-    The simulation is built on first use and kept in the project's folder ``build``.
+    Its outputs are those of ``graph.logits``. The simulation is built on first use and kept in the project's
+    folder ``build``.
 
     Args:
         project: the project folder.
@@ -98,6 +163,7 @@ class RtlExecutor:
         sources = [*sorted(self.project.glob("*.sv")), *bench]
         parameters = {
             "IN_BITS": self.metadata["input"]["bus_bits"],
+            "IN_BEATS": self.metadata["input"]["beats"],
             "IN_DEPTH": self.metadata["input"]["beats"] * self.capacity,
             "OUT_BITS": self.metadata["output"]["bus_bits"],
             "OUT_BEATS": self.metadata["output"]["beats"],
@@ -117,16 +183,19 @@ class RtlExecutor:
         upset_cycle: int | None = None,
         stall_percent: int = 0,
         seed: int = 1,
+        expected: Expectation | None = None,
     ) -> IntArray:
-        """Output codes ``(n, *output shape)`` of input codes ``(n, *input shape)``.
+        """Output codes ``(n, *output shape)`` of input codes ``(n, *input shape)``; before a softmax, the logits.
 
         Args:
             codes: codes of the input type.
             faults: upsets of stored words.
-            upset_cycle: clock cycle, counted from the start of the stream, at which the faults strike;
-                by default they are there before it.
+            upset_cycle: the faults strike just before this clock edge, where edge 0 takes the first beat in; by
+                default they are there before the run. See :func:`upset_sides`.
             stall_percent: how often source and sink pause, in percent of the cycles.
             seed: seed of these pauses.
+            expected: what the bench is to judge the outputs by; its verdicts are in ``statistics`` and raise
+                nothing.
 
         Raises:
             HwflowError: codes of another shape, faults of another design, or a simulation that fails.
@@ -150,13 +219,21 @@ class RtlExecutor:
                 "stall_percent": stall_percent,
                 "seed": seed,
                 "timeout_cycles": self._timeout(len(codes), stall_percent),
+                "output": self._output_port(),
+                "check": None if expected is None else expected.to_json(),
             }
             (work / "job.json").write_text(json.dumps(job))
-            run(self.simulator, BENCH, self._build_dir, work)
-            finished = read_hex(work / "cycles.mem")
+            report = run(self.simulator, BENCH, self._build_dir, work)
+            begun, finished = read_hex(work / "begun.mem"), read_hex(work / "cycles.mem")
             outputs = self._outputs(read_hex(work / "output.mem"), len(codes))
-        self.statistics = RunStatistics(len(codes), tuple(finished))
+        self.statistics = RunStatistics(len(codes), tuple(begun), tuple(finished), report.xunit, report.failures)
         return outputs
+
+    def _output_port(self) -> dict[str, Any]:
+        """How the bench takes beats apart."""
+        port = self.metadata["output"]
+        type_ = FixedType.parse(port["type"])
+        return {"width": type_.width, "signed": type_.signed, "lanes": port["lanes"], "beats": port["beats"]}
 
     def _flips(self, faults: FaultList) -> list[tuple[str, int, str]]:
         """Faults as (path of the memory, address, XOR mask in hexadecimal)."""
@@ -191,7 +268,7 @@ class RtlExecutor:
         flat = np.array([(word >> (lane * type_.width)) & mask for word in words for lane in range(port["lanes"])])
         if type_.signed:
             flat = np.where(flat > type_.max_code, flat - mask - 1, flat)
-        return flat.astype(np.int64).reshape(images, *self.graph.output.shape)
+        return flat.astype(np.int64).reshape(images, *self.graph.logits.output.shape)
 
     def _timeout(self, images: int, stall_percent: int) -> int:
         """Cycles after which a simulation is stuck: many times what every layer takes one after the other."""

@@ -114,7 +114,7 @@ class Netlist:
 
 
 def build_netlist(graph: Graph, reuse: Mapping[str, int]) -> Netlist:
-    """The dataflow design of a typed graph.
+    """The dataflow design of a typed graph; that of a graph which ends in a softmax ends at its logits.
 
     Args:
         graph: a typed graph.
@@ -125,7 +125,7 @@ def build_netlist(graph: Graph, reuse: Mapping[str, int]) -> Netlist:
     """
     if not graph.is_typed:
         raise HwflowError("RTL is made from hardened graphs only; harden the network first")
-    return _Builder(graph, reuse).build()
+    return _Builder(graph.logits, reuse).build()
 
 
 def identifier(name: str) -> str:
@@ -187,7 +187,7 @@ class _Builder:
             case GlobalAveragePool2D():
                 source = self.graph.inputs_of(node)[0]
                 return self._reduce(node, sources[0], math.prod(source.shape[:-1]), node.accum)
-        raise HwflowError(f"{node.name}: the RTL has no {node.op}; end the network at its logits")
+        raise HwflowError(f"{node.name}: the RTL has no {node.op}")
 
     def _weight_layer(self, node: WeightLayer, source: Stream) -> Stream:
         pe, simd = fold(node, self.reuse[node.name])

@@ -26,7 +26,8 @@ INNER_MODULES = {"hwflow_cast", "hwflow_outliers", "hwflow_weight_mem"}
 def generate(graph: Graph, output: Path, reuse: Mapping[str, int]) -> dict[str, Any]:
     """Write the RTL of a typed graph into the new folder ``output``.
 
-    The folder holds every leaf module, ``hwflow_top.sv``, ``*.mem`` and ``rtl.json``.
+    The folder holds every leaf module, ``hwflow_top.sv``, ``*.mem`` and ``rtl.json``. The RTL has no softmax:
+    it ends at the logits.
 
     Args:
         graph: a typed graph.

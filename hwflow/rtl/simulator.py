@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
-from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import Icarus, Runner, Verilator
 
 from hwflow import resources
@@ -18,6 +20,8 @@ from hwflow.errors import HwflowError
 TIMESCALE = ("1ns", "1ps")
 BUILD_LOG = "build.log"
 RUN_LOG = "simulation.log"
+STREAM_TEST = "stream_images"
+"""The test of the bench without which there are no outputs to judge."""
 
 
 class _Bench(Runner):
@@ -72,16 +76,34 @@ def build(simulator: str, sources: Sequence[Path], top: str, parameters: Mapping
         raise HwflowError(f"{simulator} could not build {top}: {_reason(log)}") from error
 
 
-def run(simulator: str, top: str, build_dir: Path, work: Path) -> None:
+@dataclass(frozen=True)
+class Report:
+    """What the cocotb tests of the bench said.
+
+    Attributes:
+        xunit: the report that cocotb wrote, XML.
+        failures: messages of the failed tests, by the name of the test.
+    """
+
+    xunit: str
+    failures: Mapping[str, str]
+
+
+def run(simulator: str, top: str, build_dir: Path, work: Path) -> Report:
     """Run the cocotb bench on a build, in the folder ``work``.
 
+    Returns:
+        What its tests said. A test that judges the outputs may have failed.
+
     Raises:
-        HwflowError: the simulation fails; the last line of its log that tells why is quoted.
+        HwflowError: the simulation itself fails; the test's message or the last line of the log that tells why
+            is quoted.
     """
     require_simulator(simulator)
     runner = _runner(simulator)
     results = work / "results.xml"
-    try:
+    # Where it finds itself in a pytest run, the runner exits if any test failed; the report tells which.
+    with suppress(RuntimeError, SystemExit, OSError):
         runner.test(
             test_module="network_bench",
             hdl_toplevel=top,
@@ -94,13 +116,25 @@ def run(simulator: str, top: str, build_dir: Path, work: Path) -> None:
             extra_env={
                 # cocotb rewrites the assertions of every module imported after it, numpy's too, unless told.
                 "COCOTB_REWRITE_ASSERTION_FILES": "network_bench.py",
+                # The log is gone when the report is read.
+                "COCOTB_RESULTS_ATTACHMENTS": "",
             },
         )
-        tests, failed = get_results(results)
-    except (RuntimeError, SystemExit, OSError) as error:
+    try:
+        xunit = results.read_text(encoding="utf-8")
+        cases = {case.get("name", ""): case for case in ElementTree.fromstring(xunit).iter("testcase")}
+    except (OSError, ElementTree.ParseError) as error:
         raise HwflowError(f"{simulator} failed: {_reason(work / RUN_LOG)}") from error
-    if failed or not tests:
-        raise HwflowError(f"{simulator} failed: {_reason(work / RUN_LOG)}")
+    failures = {name: message for name, case in cases.items() if (message := _failure(case)) is not None}
+    if STREAM_TEST not in cases or STREAM_TEST in failures:
+        raise HwflowError(f"{simulator} failed: {failures.get(STREAM_TEST) or _reason(work / RUN_LOG)}")
+    return Report(xunit, failures)
+
+
+def _failure(case: ElementTree.Element) -> str | None:
+    """What a test case of an xunit report failed of."""
+    cause = next((cause for kind in ("failure", "error") if (cause := case.find(kind)) is not None), None)
+    return None if cause is None else cause.get("message", "").partition("\n")[0]
 
 
 def _runner(simulator: str) -> Runner:

@@ -14,7 +14,6 @@ from hwflow.hardening import harden
 from hwflow.inputs import labelled
 from hwflow.memory import memories
 from hwflow.reference import IntegerExecutor
-from hwflow.simulation import split_at_upset
 from tests.networks import random_graph, random_images, random_options
 
 SEED = 4
@@ -150,13 +149,3 @@ def test_labels_must_fit(graph):
         labelled(Dataset("d", images, np.full(3, classes)), None, graph)
     with pytest.raises(HwflowError, match="d: the data has shape"):
         labelled(Dataset("d", images[..., None], np.zeros(3, np.int64)), None, graph)
-
-
-def test_an_upset_splits_the_images(graph):
-    inside = len(graph.nodes)
-    finished = tuple(range(100, 100 * (inside + 6), 100))
-    assert split_at_upset(finished, 250, graph) == (2, 2 + inside)
-    with pytest.raises(HwflowError, match="upset-cycle"):
-        split_at_upset(finished, 10_000_000, graph)
-    with pytest.raises(HwflowError, match="more --images"):
-        split_at_upset(finished[:inside], 50, graph)

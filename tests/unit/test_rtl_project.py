@@ -173,13 +173,20 @@ def test_a_concatenation_waits_like_an_add() -> None:
     assert first >= 6 + 1 + 2 > second
 
 
-def test_softmax_and_colliding_names_are_refused() -> None:
+def test_the_rtl_ends_before_a_softmax(tmp_path: Path) -> None:
     net = NetworkBuilder(np.random.default_rng(0), (4,))
     dense = net.dense(net.nodes[0], 3)
-    with_softmax = Graph((*net.nodes, Softmax(name="soft", inputs=(dense.name,), shape=(3,))))
-    graph = hardened(with_softmax)
-    with pytest.raises(HwflowError, match="soft: the RTL has no Softmax; end the network at its logits"):
-        build_netlist(graph, choose_reuse(graph))
+    graph = hardened(Graph((*net.nodes, Softmax(name="soft", inputs=(dense.name,), shape=(3,)))))
+    assert [node.name for node in graph.logits] == [node.name for node in graph][:-1]
+    assert graph.logits.logits is graph.logits
+    netlist = build_netlist(graph, choose_reuse(graph))
+    assert netlist.output.type == graph.logits.output.resolved != graph.output.resolved
+    assert generate(graph, tmp_path / "rtl", choose_reuse(graph))["graph"] == graph.digest
+
+
+def test_colliding_names_are_refused() -> None:
+    net = NetworkBuilder(np.random.default_rng(0), (4,))
+    dense = net.dense(net.nodes[0], 3)
     first = net.dense(dense, 3)
     nodes = (*net.nodes[:-2], replace(dense, name="a-b"), replace(first, name="a_b", inputs=("a-b",)))
     graph = hardened(Graph(nodes))
