@@ -24,7 +24,7 @@ from hwflow.design import Design, Step, harden, silent
 from hwflow.evaluation import Accuracy, draw_rounds, evaluate, stored_bits
 from hwflow.executors import encode
 from hwflow.faults import FaultList
-from hwflow.files import DEMO, check_output, json_text, new_folder
+from hwflow.files import DEMO, FILES, check_output, files_in, json_text, new_folder
 from hwflow.generation import LayerCost, Project, generate
 from hwflow.hardening import HardenOptions
 from hwflow.models import load_model
@@ -170,7 +170,13 @@ def run(
             stored_bits=stored_bits(design.graph),
             seconds=time.monotonic() - start,
         )
-        manifest = {"format": DEMO.format, "hwflow": __version__, "seed": seed, **result.to_json()}
+        manifest = {
+            "format": DEMO.format,
+            "hwflow": __version__,
+            "seed": seed,
+            **result.to_json(),
+            FILES: files_in(folder),
+        }
         (folder / DEMO.manifest).write_text(json_text(manifest), encoding="utf-8")
     return result
 

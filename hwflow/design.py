@@ -24,10 +24,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.errors import HwflowError
-from hwflow.files import DESIGN, check_output, json_text, new_folder, sha256_file
+from hwflow.files import DESIGN, check_output, json_text, new_folder, read_json, sha256_file
 from hwflow.graph import Graph
 from hwflow.hardening import HardenOptions, summary
 from hwflow.hardening import harden as harden_graph
+from hwflow.npz import npz_bytes
+from hwflow.outputs import check_outputs, data_path, model_paths
 from hwflow.version import __version__
 
 if TYPE_CHECKING:
@@ -141,6 +143,8 @@ def harden(
     """
     output = Path(output)
     options = options or HardenOptions()
+    reads = {**model_paths(model), "state dict": torch_weights, "calibration data": data_path(calibration)}
+    check_outputs(reads, folders={"output": output})
     check_output(output, DESIGN, force)
     source = str(model) if isinstance(model, str | Path) else str(getattr(model, "name", "model"))
     if calibration_images < 1:
@@ -199,7 +203,7 @@ def write_graph(folder: Path, graph: Graph) -> None:
     data, arrays = graph.to_dict()
     (folder / "graph.json").write_text(json_text(data), encoding="utf-8")
     # A narrow type halves the time of a large network: zlib would find the zeros, but one byte at a time.
-    np.savez_compressed(folder / "arrays.npz", **{name: _narrow(array) for name, array in arrays.items()})
+    (folder / "arrays.npz").write_bytes(npz_bytes({name: _narrow(array) for name, array in arrays.items()}))
 
 
 def _narrow(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -316,24 +320,28 @@ def _draw(data: Data, count: int, seed: int, shape: tuple[int, ...]) -> tuple[Fl
 def _save_keras(model: KerasModel, path: Path) -> None:
     import warnings
 
-    with warnings.catch_warnings():
+    import h5py
+
+    # In memory first: where a disk is full, HDF5 ends the process.
+    with h5py.File(path.name, "w", driver="core", backing_store=False) as file, warnings.catch_warnings():
         # Keras calls HDF5 legacy; QKeras reads nothing else back reliably.
         warnings.simplefilter("ignore", UserWarning)
-        model.save(str(path), include_optimizer=False)
+        model.save(file, include_optimizer=False)
+        file.flush()
+        content = file.id.get_file_image()
+    path.write_bytes(content)
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     file = path / DESIGN.manifest
     if not path.exists():
         raise HwflowError(f"{path}: no such design folder; make one with 'hwflow harden MODEL -o {path}'")
+    if not file.is_file():
+        raise HwflowError(f"{path}: not a design folder, it has no {DESIGN.manifest}; make one with 'hwflow harden'")
     try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise HwflowError(
-            f"{path}: not a design folder, {DESIGN.manifest} cannot be read ({error.strerror})"
-        ) from error
-    except ValueError as error:
-        raise HwflowError(f"{file}: damaged, it is not JSON; harden the model again") from error
+        manifest = read_json(file)
+    except HwflowError as error:
+        raise HwflowError(f"{error}; harden the model again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != DESIGN.format:
         raise HwflowError(f"{file}: not the manifest of a design; make one with 'hwflow harden'")
     ours = (FORMAT_VERSION, __version__)
@@ -350,7 +358,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 def _read_graph(path: Path) -> Graph:
     try:
-        data = json.loads((path / "graph.json").read_text(encoding="utf-8"))
+        data = read_json(path / "graph.json")
         with np.load(path / "arrays.npz", allow_pickle=False) as archive:
             return Graph.from_dict(data, dict(archive))
     except (OSError, ValueError, zipfile.BadZipFile) as error:

@@ -31,6 +31,7 @@ from hwflow.graph import Graph
 from hwflow.input_range import InputRange, calibrated_range, input_range
 from hwflow.inputs import check_images, labelled, open_for
 from hwflow.memory import memories
+from hwflow.outputs import check_outputs, data_path
 
 ExecutorName = Literal["reference", "csim", "keras"]
 TOP5_CLASSES = 10
@@ -178,6 +179,8 @@ def evaluate(
     if save_faults is not None:
         if ber is None:
             raise HwflowError("there are no fault lists to save without a bit error rate")
+        reads = {"design": design, "data": data_path(data), "labels": labels, "project": project}
+        check_outputs(reads, folders={"save_faults": save_faults})
         check_output(Path(save_faults), FAULT_LISTS, force=False)
     design = open_design(design)
     source = open_for(design, data, labels, preprocessing)

@@ -1,24 +1,30 @@
-"""Output files and folders that are either complete or not there.
+"""Output folders that are either complete or not there, and the JSON files in them.
 
-Everything is written beside its final place under a hidden name and renamed at the end, so that a
-failure or an interruption leaves nothing behind and never damages what was there before.
+A folder is written beside its final place under a hidden name and renamed at the end, so that a failure or an
+interruption leaves nothing behind and never damages what was there before.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-import secrets
-import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from hwflow.errors import HwflowError
+from hwflow.leftovers import hidden, is_leftover, locked, partial_folder, remove_leftovers, remove_tree
+from hwflow.outputs import write_file
+
+FILES = "files"
+"""Key of a manifest: the files of its folder, a list of their paths in it or an object with these as keys."""
+_NAMED = 3  # files that a message names
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 @dataclass(frozen=True)
@@ -27,44 +33,69 @@ class FolderKind:
 
     Attributes:
         name: what to call it in messages.
-        manifest: the JSON file in it whose key ``format`` tells the kind.
+        manifest: the JSON file in it whose key ``format`` tells the kind and ``files`` lists the other files.
         format: the value of that key.
+        built: patterns of files that hwflow adds later, such as compiled simulations.
     """
 
     name: str
     manifest: str
     format: str
+    built: tuple[str, ...] = ()
 
     def describes(self, path: Path) -> bool:
         """Whether ``path`` is a folder of this kind, of any version."""
-        try:
-            data = json.loads((path / self.manifest).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return False
-        return isinstance(data, dict) and data.get("format") == self.format
+        return self._manifest(path) is not None
 
+    def foreign(self, path: Path) -> list[str]:
+        """The files in a folder of this kind that hwflow did not write, sorted."""
+        manifest = self._manifest(path) or {}
+        listed = manifest.get(FILES, ())
+        ours = {self.manifest, *(name for name in listed if isinstance(name, str))}
+        return sorted(
+            name
+            for name in files_in(path)
+            if name not in ours
+            and not is_leftover(Path(name).name)
+            and not any(fnmatchcase(name, pattern) for pattern in self.built)
+        )
+
+    def _manifest(self, path: Path) -> dict[str, Any] | None:
+        try:
+            data = read_json(path / self.manifest)
+        except HwflowError:
+            return None
+        return data if isinstance(data, dict) and data.get("format") == self.format else None
+
+
+_BUILDS = ("rtl/build/*", "firmware/csim/*")
 
 DESIGN = FolderKind("design", "design.json", "hwflow-design")
-PROJECT = FolderKind("project", "project.json", "hwflow-project")
+PROJECT = FolderKind("project", "project.json", "hwflow-project", _BUILDS)
 FAULT_LISTS = FolderKind("fault lists", "round-0.json", "hwflow fault list")
-DEMO = FolderKind("demo", "demo.json", "hwflow-demo")
-
-_REMOVE_TRIES = 20
-_REMOVE_PAUSE = 0.1  # seconds
+DEMO = FolderKind("demo", "demo.json", "hwflow-demo", tuple(f"project/{each}" for each in _BUILDS))
 
 
 def check_output(path: Path, kind: FolderKind, force: bool) -> None:
     """Refuse an output folder that must not be replaced; called before any long work.
 
     Raises:
-        HwflowError: something is there and ``force`` is off, or it is not a folder of this kind.
+        HwflowError: something is there and ``force`` is off, or it is not a folder of this kind, or holds files
+            that hwflow did not write.
     """
+    remove_leftovers(_real(path))
     if not os.path.lexists(path):
         return
     if not force:
         raise HwflowError(f"{path} exists; choose another output folder, or replace it with --force")
     if not kind.describes(path):
         raise HwflowError(f"{path} is not a {kind.name} folder of hwflow, so --force does not replace it; remove it")
+    if foreign := kind.foreign(path):
+        more = f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else ""
+        raise HwflowError(
+            f"{path}: --force would delete files that hwflow did not write, {', '.join(foreign[:_NAMED])}{more}; "
+            "move them away, or choose another output folder"
+        )
 
 
 @contextmanager
@@ -75,41 +106,46 @@ def new_folder(path: Path, kind: FolderKind, force: bool = False) -> Iterator[Pa
         The folder's temporary path, on the same file system.
 
     Raises:
-        HwflowError: see :func:`check_output`; or the parent folder cannot be written.
+        HwflowError: see :func:`check_output`; or the parent folder cannot be written, or the disk is full.
     """
     check_output(path, kind, force)
-    final = path.resolve()
+    final = _real(path)
     created = _make_parents(final.parent)
-    work = _hidden(final, "partial")
+    work: Path | None = None
     try:
-        try:
-            work.mkdir()
-        except OSError as error:
-            raise HwflowError(f"{path}: cannot be created ({error.strerror}); choose another output folder") from error
-        yield work
-        _put(work, final)
-    except BaseException:
-        remove_tree(work)
+        with partial_folder(final) as work:
+            yield work
+            check_output(path, kind, force)  # again: hours may have passed
+            _put(work, final)
+    except BaseException as error:
+        if work is not None:
+            remove_tree(work)
         for parent in reversed(created):
             _remove_if_empty(parent)
+        if isinstance(error, OSError) and (work is None or _is_about(error, work)):
+            raise HwflowError(f"{path}: cannot be written ({error.strerror or error})") from error
         raise
 
 
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write ``data`` as indented JSON, completely or not at all.
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
 
     Raises:
-        HwflowError: the file cannot be written.
+        HwflowError: it cannot be read, is no JSON, or is nested too deeply.
     """
-    work = _hidden(path, "partial")
     try:
-        try:
-            work.write_text(json_text(data), encoding="utf-8")
-            os.replace(work, path)
-        finally:
-            work.unlink(missing_ok=True)
+        return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise HwflowError(f"{path}: cannot be written ({error.strerror})") from error
+        raise HwflowError(f"{path}: cannot be read ({error.strerror})") from error
+    except RecursionError as error:
+        raise HwflowError(f"{path}: nested too deeply to be a file of hwflow's") from error
+    except ValueError as error:
+        raise HwflowError(f"{path}: damaged, it is not JSON ({' '.join(str(error).split())})") from error
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write ``data`` as indented JSON, completely or not at all; errors as :func:`hwflow.outputs.write_file`."""
+    write_file(path, json_text(data).encode())
 
 
 def json_text(data: Mapping[str, Any]) -> str:
@@ -123,39 +159,45 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def files_in(folder: Path) -> list[str]:
+    """Paths in ``folder`` of all files under it, sorted, with slashes."""
+    return sorted(
+        each.relative_to(folder).as_posix() for each in folder.rglob("*") if not each.is_dir() or each.is_symlink()
+    )
+
+
 def folder_bytes(path: Path) -> int:
     """Sizes of all files under ``path``, added up."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
-def remove_tree(path: Path) -> None:
-    """Remove a folder; patient with compilers that an interruption has not quite stopped yet."""
-    for _ in range(_REMOVE_TRIES):
-        shutil.rmtree(path, ignore_errors=True)
-        if not path.exists():
-            return
-        time.sleep(_REMOVE_PAUSE)
+def _is_about(error: OSError, work: Path) -> bool:
+    """Whether it was the folder that could not be written; errors of a full disk name no file."""
+    return str(error.filename or "").startswith(str(work)) or (error.filename is None and error.errno in _FULL)
 
 
-def _hidden(path: Path, suffix: str) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.{suffix}")
+def _real(path: Path) -> Path:
+    """The path without symbolic links; unlike `Path.resolve`, of a ring of links too."""
+    return Path(os.path.realpath(path))
 
 
 def _put(work: Path, final: Path) -> None:
     """Rename ``work`` to ``final``; what is there comes back if that fails."""
     if not final.exists():
-        os.replace(work, final)
+        os.rename(work, final)
         return
-    old = _hidden(final, "old")
-    try:
-        os.replace(final, old)
-        os.replace(work, final)
-    except BaseException:
-        if not final.exists():
-            os.replace(old, final)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+    old = hidden(final, "old")
+    with locked(final):
+        try:
+            os.rename(final, old)
+            os.rename(work, final)
+        except BaseException:
+            if not final.exists():
+                os.rename(old, final)
+            raise
+        finally:
+            if old.exists():
+                remove_tree(old)
 
 
 def _make_parents(parent: Path) -> list[Path]:
@@ -173,5 +215,5 @@ def _make_parents(parent: Path) -> list[Path]:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    if not any(folder.iterdir()):
+    if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

@@ -9,7 +9,6 @@ It holds
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,9 +17,10 @@ from typing import Any, Literal, get_args
 
 from hwflow.design import Design, Step, open_design, silent
 from hwflow.errors import HwflowError
-from hwflow.files import PROJECT, check_output, folder_bytes, json_text, new_folder
+from hwflow.files import FILES, PROJECT, check_output, files_in, folder_bytes, json_text, new_folder, read_json
 from hwflow.graph import Graph, WeightLayer
 from hwflow.memory import layer_storage
+from hwflow.outputs import check_outputs
 from hwflow.reuse import choose_reuse, fold
 from hwflow.version import __version__
 
@@ -148,6 +148,7 @@ def generate(
     if io_type not in get_args(IOType):
         raise HwflowError(f"io_type {io_type!r} is unknown; choose one of {', '.join(get_args(IOType))}")
     output = Path(output)
+    check_outputs({"design": design}, folders={"output": output})
     check_output(output, PROJECT, force)
     design = open_design(design)
     factors = choose_reuse(design.graph, reuse, target_cycles)
@@ -189,6 +190,7 @@ def generate(
             "bytes": {name: folder_bytes(folder / name) for name in ("firmware", "rtl") if (folder / name).exists()},
             "notes": notes,
             "refused": refused,
+            FILES: files_in(folder),
         }
         (folder / PROJECT.manifest).write_text(json_text(manifest), encoding="utf-8")
     return load_project(output, design)
@@ -203,7 +205,7 @@ def load_project(path: str | Path, design: Design) -> Project:
     path = Path(path)
     if not PROJECT.describes(path):
         raise HwflowError(f"{path}: not a project folder; make one with 'hwflow generate {design.path} -o {path}'")
-    manifest = json.loads((path / PROJECT.manifest).read_text(encoding="utf-8"))
+    manifest = read_json(path / PROJECT.manifest)
     if (manifest.get("hwflow"), manifest.get("design_sha256")) != (__version__, design.sha256):
         raise HwflowError(
             f"{path}: generated from another design or by another version; "

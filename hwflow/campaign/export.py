@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,7 @@ from hwflow.campaign.plan import Cell
 from hwflow.campaign.run import plan_of, prefix
 from hwflow.campaign.statistics import Paired, Stopping, Summary, compare, summarise
 from hwflow.campaign.store import Store, Trial
-from hwflow.errors import HwflowError
+from hwflow.outputs import write_file
 
 COLUMNS = (
     "model",
@@ -136,7 +134,7 @@ def write_csv(results: Results, path: str | Path) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows([_inert(value) for value in row] for row in rows(results))
-    _write(Path(path), text.getvalue().encode())
+    write_file(Path(path), text.getvalue().encode())
 
 
 def write_parquet(results: Results, path: str | Path) -> None:
@@ -155,7 +153,7 @@ def write_parquet(results: Results, path: str | Path) -> None:
     )
     buffer = io.BytesIO()
     parquet.write_table(table, buffer)
-    _write(Path(path), buffer.getvalue())
+    write_file(Path(path), buffer.getvalue())
 
 
 @dataclass(frozen=True)
@@ -200,15 +198,3 @@ def _arrow(kind: str) -> Any:
     import pyarrow
 
     return pyarrow.float64() if kind == "f8" else pyarrow.int64()
-
-
-def _write(path: Path, content: bytes) -> None:
-    work = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        try:
-            work.write_bytes(content)
-            os.replace(work, path)
-        finally:
-            work.unlink(missing_ok=True)
-    except OSError as error:
-        raise HwflowError(f"{path}: cannot be written ({error.strerror})") from error

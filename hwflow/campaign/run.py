@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from hwflow.campaign.plan import Cell, cells
+from hwflow.campaign.sources import inputs_of
 from hwflow.campaign.spec import STOPPING, CampaignSpec
 from hwflow.campaign.statistics import Stopping
 from hwflow.campaign.store import Store, Trial
 from hwflow.campaign.trials import Bundle, Runner, prepare
 from hwflow.errors import HwflowError
 from hwflow.evaluation import Advance, no_progress
+from hwflow.outputs import check_outputs
 from hwflow.version import __version__
 
 Task = tuple[int, Cell, int]
@@ -63,6 +65,7 @@ def run_campaign(
         HwflowError: the file is another campaign's or cannot be written, a network or data set does not fit,
             or the scheduler cannot be reached.
     """
+    check_outputs(inputs_of(spec), folders={"results": results})
     with Store(results, create=True) as store:
         if not store.is_new:
             check_same(spec, store)  # before anything is loaded

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwflow.campaign.spec import ModelSpec
+from hwflow.campaign.spec import CampaignSpec, ModelSpec
 from hwflow.data import (
     DIGITS,
     Data,
@@ -24,8 +24,22 @@ from hwflow.data import (
     suited,
 )
 from hwflow.errors import HwflowError
+from hwflow.outputs import data_path, model_paths
 
 CALIBRATION_IMAGES = 256
+
+
+def inputs_of(spec: CampaignSpec) -> dict[str, object]:
+    """The files and folders that a campaign reads, by what they are."""
+    found: dict[str, object] = {
+        "data": data_path(spec.data),
+        "labels": spec.labels,
+        "calibration data": data_path(spec.calibration),
+    }
+    for model in spec.models:
+        found |= {f"{what} of {model.name}": path for what, path in model_paths(model.model).items()}
+        found[f"state dict of {model.name}"] = model.weights
+    return found
 
 
 def open_model(

@@ -1,21 +1,16 @@
-"""The command line: one command a stage."""
+"""The command line: one command a stage.
+
+Nothing is imported here that takes time, so that a signal finds its handler from the beginning.
+"""
 
 from __future__ import annotations
 
-import signal
-import sys
 from collections.abc import Sequence
-from types import FrameType
 
-from typer.exceptions import TyperException
-
-from hwflow.cli import emulate, studies  # noqa: F401  (they add their commands to the app)
-from hwflow.cli._console import print_error
-from hwflow.cli.commands import app
+from hwflow.cli._signals import Stopped, stoppable
 from hwflow.errors import HwflowError
 
 INTERRUPTED = 130
-TERMINATED = 143
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,10 +20,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wrongly; 130 and 143: it was interrupted or terminated.
 
     Args:
-        arguments: words after ``hwflow``; by default those of the process.
+        arguments: words after ``hwflow``; by default those of the process, which the command then has to itself.
     """
-    previous = signal.signal(signal.SIGTERM, _terminate)
+    process = arguments is None
     try:
+        with stoppable(process):
+            from hwflow.cli._console import lost_output, open_streams, print_error
+
+            open_streams(process)
+            status = _run(arguments)
+            if (reason := lost_output()) is not None:
+                print_error(f"standard output: {reason}; what was to be printed there is lost")
+                status = status or 1
+            return status
+    except Stopped as stopped:
+        from hwflow.cli._console import print_error
+
+        print_error(f"{stopped.word}; what was half-written is removed")
+        return stopped.status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    from typer.exceptions import TyperException
+
+    from hwflow.cli import emulate, studies  # noqa: F401  (they add their commands to the app)
+    from hwflow.cli._console import print_error, working_folder
+    from hwflow.cli.commands import app
+
+    try:
+        working_folder()
         status = app(args=arguments, prog_name="hwflow", standalone_mode=False)
     except TyperException as error:
         _print_usage_error(error)
@@ -37,24 +57,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_error(str(error))
         return 1
     except OSError as error:
-        print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        print_error(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
         return 1
-    except KeyboardInterrupt:
+    except MemoryError as error:
+        print_error(f"there is not enough memory for this ({error})" if str(error) else "there is not enough memory")
+        return 1
+    except KeyboardInterrupt:  # what a library raises of its own accord
         status = INTERRUPTED
-    finally:
-        signal.signal(signal.SIGTERM, previous)
     if status == INTERRUPTED:
-        print_error("interrupted; what was half-written is removed")
+        raise Stopped(INTERRUPTED - 128)
     return status or 0
 
 
-def _print_usage_error(error: TyperException) -> None:
+def _print_usage_error(error: Exception) -> None:
+    from hwflow.cli._console import print_error
+
     context = getattr(error, "ctx", None)
     help_text = "" if context is None else f" (see '{context.command_path} --help')"
-    if error.format_message():  # else it was called without any argument and has printed its help
-        print_error(error.format_message().removesuffix(".") + help_text)
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    # An exception, so that temporary folders are removed on the way out.
-    sys.exit(TERMINATED)
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    if message:  # else it was called without any argument and has printed its help
+        print_error(message.removesuffix(".") + help_text)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from hwflow.errors import HwflowError
 from hwflow.files import write_json
 from hwflow.version import __version__
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 # A pipe has no width; wide enough that no table is cut.
 _PIPE_WIDTH = 140
+_SPELLED = {"±": "+-"}
+
+_lost: list[str] = []
+"""Why standard output could not be written; a result in a file is still worth having, so the command goes on."""
 
 
 @cache
@@ -28,9 +34,80 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
 
 
+def open_streams(process: bool) -> None:
+    """Make standard output and error usable, also where they are closed or know few characters.
+
+    Args:
+        process: whether they belong to this command alone.
+    """
+    _lost.clear()
+    if not process:
+        return
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # Else the next file to be opened became standard output, and was printed to.
+            os.open(os.devnull, os.O_RDWR)
+            if descriptor == 1:
+                _lost.append("is closed")
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
+
+
+def lost_output() -> str | None:
+    """Why standard output could not be written, if it could not."""
+    return _lost[0] if _lost else None
+
+
+def working_folder() -> None:
+    """Refuse to work in a folder that was removed, where relative paths lead nowhere.
+
+    Raises:
+        HwflowError: the current folder is gone.
+    """
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise HwflowError("the current folder no longer exists; change to another one") from error
+
+
+def plain(text: str) -> str:
+    """Text that moves no cursor: control characters, which a name in a file may hold, are spelled out."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def print_error(message: str) -> None:
     """Print ``hwflow: error: ...`` on standard error, in one line."""
-    print(f"hwflow: error: {' '.join(message.split())}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # there is nowhere else to say it
+        print(f"hwflow: error: {plain(' '.join(message.split()))}", file=sys.stderr, flush=True)
+
+
+def _print(content: RenderableType, **options: Any) -> None:
+    """Print on standard output; if that fails, the command goes on without."""
+    with console().capture() as captured:
+        console().print(content, **options)
+    text = captured.get()
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        for character, spelling in _SPELLED.items():
+            text = text.replace(character, spelling)
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
+    if _lost:
+        return
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        _lost.append(error.strerror or str(error))
+        # What is left in the buffer would fail once more when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -39,19 +116,21 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=escape(plain(title)), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     cells = [list(row) for row in rows]
     for index, column in enumerate(columns):
         numeric = all(_is_number(row[index]) for row in cells)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
-        table.add_row(*(escape(_text(cell)) for cell in row))
-    console().print(table)
+        table.add_row(*(escape(plain(_text(cell))) for cell in row))
+    _print(table)
 
 
 def print_line(text: str) -> None:
     """Print one line of plain text; paths are not wrapped."""
-    console().print(text, markup=False, soft_wrap=True)
+    _print(plain(text), markup=False, soft_wrap=True)
 
 
 def _is_number(cell: object) -> bool:
@@ -72,11 +151,11 @@ class Display:
 
     def step(self, name: str) -> None:
         """Show what happens now, of unknown length."""
-        self._progress.update(self._task, description=name, total=None)
+        self._progress.update(self._task, description=plain(name), total=None)
 
     def advance(self, done: int, total: int, name: str) -> None:
         """Show that ``done`` of ``total`` are finished."""
-        self._progress.update(self._task, description=name, completed=done, total=total)
+        self._progress.update(self._task, description=plain(name), completed=done, total=total)
 
 
 @contextmanager
@@ -86,23 +165,9 @@ def display() -> Iterator[Display]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     stderr = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         yield Display(progress, progress.add_task("starting", total=None))
-
-
-def check_json(path: Path | None) -> None:
-    """Refuse a ``--json`` file that could not be written, before any long work.
-
-    Raises:
-        HwflowError: its folder is missing, or it is a folder itself.
-    """
-    if path is None:
-        return
-    if path.is_dir():
-        raise HwflowError(f"--json {path}: is a folder; name a file")
-    if not path.resolve().parent.is_dir():
-        raise HwflowError(f"--json {path}: the folder {path.resolve().parent} does not exist; make it first")
 
 
 def save_json(path: Path | None, command: str, seed: int | None, data: Mapping[str, Any]) -> None:

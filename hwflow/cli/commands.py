@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from hwflow.cli import _options as options
-from hwflow.cli._console import check_json, display, print_line, save_json
+from hwflow.cli._console import display, print_line, save_json
 from hwflow.cli._tables import (
     print_comparisons,
     print_demo,
@@ -18,6 +18,7 @@ from hwflow.cli._tables import (
     print_plan,
     print_tools,
 )
+from hwflow.outputs import check_outputs, data_path, model_paths
 from hwflow.version import __version__
 
 app = typer.Typer(
@@ -142,7 +143,11 @@ def harden(
     json: options.Json = None,
 ) -> None:
     """Scale, quantise and calibrate a network; write a design folder."""
-    check_json(json)
+    check_outputs(
+        {**model_paths(model), "state dict": torch_weights, "calibration data": data_path(calibration)},
+        files={"--json": json},
+        folders={"-o": output},
+    )
     from hwflow.design import harden as run
     from hwflow.fixed import FixedType
     from hwflow.hardening import HardenOptions
@@ -207,7 +212,7 @@ def generate(
     json: options.Json = None,
 ) -> None:
     """Write the HLS project (hls4ml) and the RTL of a design."""
-    check_json(json)
+    check_outputs({"design": design}, files={"--json": json}, folders={"-o": output})
     from hwflow import generation
 
     with display() as shown:
@@ -261,7 +266,11 @@ def evaluate(
     json: options.Json = None,
 ) -> None:
     """Accuracy of a design, clean and under faults: top-1, and top-5 of more than 10 classes."""
-    check_json(json)
+    check_outputs(
+        {"design": design, "data": data_path(data), "labels": labels, "fault list": faults, "project": project},
+        files={"--json": json},
+        folders={"--save-faults": save_faults},
+    )
     from hwflow import evaluation
     from hwflow.design import load_design
 
@@ -313,7 +322,10 @@ def simulate(
     json: options.Json = None,
 ) -> None:
     """Simulate the RTL and compare every output code with the reference; exit status 1 if any differs."""
-    check_json(json)
+    check_outputs(
+        {"design": design, "data": data_path(data), "labels": labels, "fault list": faults, "project": project},
+        files={"--json": json},
+    )
     from hwflow import simulation
     from hwflow.design import load_design
 
@@ -352,7 +364,7 @@ def demo(
     json: options.Json = None,
 ) -> None:
     """Run the whole path on the embedded network and digits, in less than 10 minutes."""
-    check_json(json)
+    check_outputs({}, files={"--json": json}, folders={"-o": output})
     from hwflow import demo as stage
 
     with display() as shown:
@@ -365,7 +377,7 @@ def demo(
 @app.command(epilog="Example: hwflow doctor")
 def doctor(seed: options.UnusedSeed = 0, json: options.Json = None) -> None:
     """Show which tools are here, their versions, and how to get what is missing."""
-    check_json(json)
+    check_outputs({}, files={"--json": json})
     from hwflow import doctor as stage
 
     findings = stage.examine()

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hwflow.cli import _options as options
-from hwflow.cli._console import check_json, display, print_line, print_table, save_json
+from hwflow.cli._console import display, print_line, print_table, save_json
 from hwflow.cli.commands import app
 from hwflow.errors import HwflowError
+from hwflow.outputs import check_outputs, data_path, model_paths
 
 if TYPE_CHECKING:
     from hwflow.emulation.run import Emulation
@@ -61,9 +62,12 @@ def emulate(
     json: options.Json = None,
 ) -> None:
     """Run an hls4ml network in hls4ml's own types, bit for bit; exit status 1 if the C simulation differs."""
-    check_json(json)
-    if output is not None and (output.suffix != ".npz" or not output.resolve().parent.is_dir()):
-        raise HwflowError(f"-o {output}: name an .npz in a folder that exists")
+    check_outputs(
+        {**model_paths(source), "data": data_path(data), "configuration": hls_config},
+        files={"-o": output, "--json": json},
+    )
+    if output is not None and output.suffix != ".npz":
+        raise HwflowError(f"-o {output}: must end in .npz")
     from hwflow.emulation import run as stage
     from hwflow.emulation.source import Options
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwflow.cli import _options as options
-from hwflow.cli._console import check_json, display, print_table, save_json
+from hwflow.cli._console import display, print_table, save_json
 from hwflow.errors import HwflowError
+from hwflow.outputs import check_outputs, data_path, model_paths
 
 if TYPE_CHECKING:
     from hwflow.formats import Msb
@@ -33,8 +34,7 @@ def fig2(
     json: options.Json = None,
 ) -> None:
     """Absolute error against weight value, by Monte Carlo and over all masks (figure 2)."""
-    check_json(json)
-    check_figure(figure)
+    check_paths(None, figure=figure, json=json)
     from hwflow.formats.words import PAPER_FORMATS
     from hwflow.paper import fig2 as study
     from hwflow.paper.plots import fig2_plot, save
@@ -159,11 +159,11 @@ def logits(
     json: options.Json = None,
 ) -> None:
     """Divide only the logits, in FP32, FP16 and fixed point (section V.C)."""
-    check_json(json)
     from hwflow.paper import logits as study
 
     network = (model, weights, classes, image_size)
     subject = _subject(network, data, labels, preprocessing, images, rounds, seed, msb)
+    check_outputs({**study_inputs(subject), "calibration data": data_path(calibration)}, files={"--json": json})
     with display() as shown:
         found = study.run_logits(subject, formats or study.FORMATS, ber or (), calibration, shown.advance)
     rows = [each.row(subject) for each in found]
@@ -190,18 +190,37 @@ def logits(
     save_json(json, "paper logits", seed, {"rows": rows})
 
 
-def check_figure(path: Path | None) -> None:
-    """Refuse a ``--figure`` file that could not be written, before any long work.
+STORED = tuple(f"{study}-{number}.sqlite" for study in ("fig3", "table1", "table2") for number in (1, 2))
+"""Names of the results files of the studies."""
+
+
+def check_paths(subject: Subject | None, results: Path | None = None, **files: Path | None) -> None:
+    """Refuse outputs of a study that would cost an input or each other, or cannot be written, before any long work.
+
+    Args:
+        subject: what the study reads.
+        results: folder of its results files.
+        files: output files by option, without dashes.
 
     Raises:
-        HwflowError: its name has another ending, or its folder is missing.
+        HwflowError: see :func:`hwflow.outputs.check_outputs`; or a figure's name has another ending.
     """
-    if path is None:
-        return
-    if path.suffix not in (".svg", ".png"):
-        raise HwflowError(f"--figure {path}: must end in .svg or .png")
-    if not path.resolve().parent.is_dir():
-        raise HwflowError(f"--figure {path}: the folder {path.resolve().parent} does not exist; make it first")
+    reads = {} if subject is None else study_inputs(subject)
+    stored = {} if results is None else {f"--results {name}": results / name for name in STORED}
+    check_outputs(reads, files={f"--{name}": path for name, path in files.items()}, folders=stored)
+    figure = files.get("figure")
+    if figure is not None and figure.suffix not in (".svg", ".png"):
+        raise HwflowError(f"--figure {figure}: must end in .svg or .png")
+
+
+def study_inputs(subject: Subject) -> dict[str, object]:
+    """The files that a study reads, by what they are."""
+    return {
+        **model_paths(subject.model),
+        "state dict": subject.weights,
+        "data": data_path(subject.data),
+        "labels": subject.labels,
+    }
 
 
 def _subject(
@@ -227,8 +246,7 @@ def _study(
     figure: Path | None,
     json: Path | None,
 ) -> None:
-    check_json(json)
-    check_figure(figure)
+    check_paths(subject, results, figure=figure, json=json)
     from hwflow.formats.words import PAPER_FORMATS
     from hwflow.paper.plots import fig3_plot, save
     from hwflow.paper.studies import row, run_study

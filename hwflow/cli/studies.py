@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwflow.cli import _options as options
-from hwflow.cli._console import check_json, display, print_line, save_json
+from hwflow.cli._console import display, print_line, save_json
 from hwflow.cli.commands import app
 from hwflow.cli.paper import paper, print_accuracies
+from hwflow.outputs import check_outputs
 
 if TYPE_CHECKING:
     from hwflow.campaign import CampaignSpec, Status
@@ -50,7 +51,9 @@ def campaign(
     json: options.Json = None,
 ) -> None:
     """Run a sweep of fault injections; the same command resumes it, on any number of processes."""
-    check_json(json)
+    # SQLite keeps what is not yet in the file beside it.
+    journals = {f"-o's {ending}": Path(f"{results}{ending}") for ending in ("-wal", "-shm", "-journal")}
+    check_outputs({"specification": spec}, files={"-o": results, "--json": json}, folders=journals)
     from hwflow import campaign as stage
     from hwflow.campaign.run import stopping_of
 
@@ -62,6 +65,7 @@ def campaign(
     chosen = stage.load_spec(spec) if spec is not None else _stored_spec(results)
     given: dict[str, Any] = {"rounds": rounds, "until_ci": until_ci, "max_rounds": max_rounds, "seed": seed}
     chosen = replace(chosen, **{name: value for name, value in given.items() if value is not None})
+    check_outputs(stage.inputs_of(chosen), files={"-o": results, "--json": json})
     with display() as shown:
         reached = stage.run_campaign(chosen, results, dask=dask, advance=shown.advance, step=shown.step)
     _print_status(results, reached)
@@ -85,7 +89,12 @@ def report(
     json: options.Json = None,
 ) -> None:
     """Tables and figures of a campaign, finished or not: one self-contained HTML page, CSV, Parquet."""
-    check_json(json)
+    page = output or (Path("report") if csv is None and parquet is None else None)
+    check_outputs(
+        {"results file": results},
+        files={"--csv": csv, "--parquet": parquet, "--json": json},
+        folders={"-o": page},
+    )
     from hwflow.campaign.export import read_results, write_csv, write_parquet
     from hwflow.report import to_json, write_report
 
@@ -98,8 +107,8 @@ def report(
         print_line(f"Parquet: {parquet}")
     content = to_json(found)
     print_accuracies(f"Top-1 accuracy, {results}", (row for row in content["cells"] if _whole(row)))
-    if output is not None or (csv is None and parquet is None):
-        print_line(f"page: {write_report(found, output or Path('report'), force)}")
+    if page is not None:
+        print_line(f"page: {write_report(found, page, force)}")
     save_json(json, "report", seed, {"results": str(results), **content})
 
 

@@ -18,6 +18,8 @@ from hwflow.emulation.emulator import Emulator, emulate
 from hwflow.emulation.source import Options, open_graph
 from hwflow.errors import HwflowError
 from hwflow.fixed import Codes, FixedType, Overflow
+from hwflow.npz import npz_bytes
+from hwflow.outputs import check_outputs, write_file
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,10 @@ class Emulation:
         """Write the values as ``.npz``: ``x`` and ``y``, or of several inputs or outputs their names.
 
         Raises:
-            OSError: the file cannot be written.
+            HwflowError: the file cannot be written, or is the source.
         """
-        arrays = {**_renamed(self.inputs, "x"), **_renamed(self.outputs, "y")}
-        partial = path.with_name(f".{path.name}.part.npz")
-        try:
-            np.savez(partial, **arrays)
-            partial.rename(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        check_outputs({"source": self.source}, files={"path": path})
+        write_file(path, npz_bytes({**_renamed(self.inputs, "x"), **_renamed(self.outputs, "y")}, compressed=False))
 
 
 def run(

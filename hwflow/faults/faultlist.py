@@ -21,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.errors import HwflowError
+from hwflow.files import read_json
+from hwflow.outputs import write_file
 
 Words = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.int16]
@@ -197,17 +199,7 @@ class FaultList:
         Raises:
             HwflowError: the file cannot be written.
         """
-        target = Path(path)
-        text = json.dumps(self._document(), separators=(",", ":")) + "\n"
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            try:
-                temporary.write_text(text, encoding="utf-8")
-                temporary.replace(target)
-            finally:
-                temporary.unlink(missing_ok=True)
-        except OSError as error:
-            raise HwflowError(f"cannot write the fault list {target}: {error.strerror}") from error
+        write_file(Path(path), json.dumps(self._document(), separators=(",", ":")).encode() + b"\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FaultList:
@@ -218,11 +210,9 @@ class FaultList:
         """
         target = Path(path)
         try:
-            document = json.loads(target.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise HwflowError(f"cannot read the fault list {target}: {error.strerror}") from error
-        except ValueError as error:
-            raise HwflowError(f"{target} is not a fault list, or is truncated: {error}") from error
+            document = read_json(target)
+        except HwflowError as error:
+            raise HwflowError(f"fault list {error}") from error
         try:
             return cls._from_document(document)
         except HwflowError as error:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from hwflow.campaign.export import CellResult
-from hwflow.errors import HwflowError
 from hwflow.formats import weight_format
+from hwflow.outputs import write_file
 from hwflow.paper.fig2 import WEIGHTS, Curve
 from hwflow.report.figures import COLOURS, DPI, MARKERS
 
@@ -79,10 +79,7 @@ def save(canvas: Any, path: Path) -> None:
     """
     buffer = io.BytesIO()
     canvas.savefig(buffer, format=path.suffix[1:], dpi=DPI)
-    try:
-        path.write_bytes(buffer.getvalue())
-    except OSError as error:
-        raise HwflowError(f"{path}: cannot be written ({error.strerror})") from error
+    write_file(path, buffer.getvalue())
 
 
 def _legend(canvas: Any, panel: Any) -> None:

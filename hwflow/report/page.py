@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hwflow.campaign.export import Results
-from hwflow.files import FolderKind, json_text, new_folder
+from hwflow.files import FILES, FolderKind, files_in, json_text, new_folder
 from hwflow.report.figures import Figure, report_figures
 from hwflow.report.tables import to_json
 from hwflow.version import __version__
@@ -31,13 +31,12 @@ def write_report(results: Results, output: str | Path, force: bool = False) -> P
     figures = report_figures(results)
     with new_folder(output, REPORT, force) as folder:
         (folder / PAGE).write_text(render(data, figures), encoding="utf-8")
-        (folder / REPORT.manifest).write_text(
-            json_text({"format": REPORT.format, "hwflow": __version__, **data}), encoding="utf-8"
-        )
         (folder / "figures").mkdir()
         for figure in figures:
             (folder / "figures" / f"{figure.name}.svg").write_text(figure.svg, encoding="utf-8")
             (folder / "figures" / f"{figure.name}.png").write_bytes(figure.png)
+        manifest = {"format": REPORT.format, "hwflow": __version__, **data, FILES: files_in(folder)}
+        (folder / REPORT.manifest).write_text(json_text(manifest), encoding="utf-8")
     return output / PAGE
 
 
