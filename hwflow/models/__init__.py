@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from hwflow.errors import HwflowError
-from hwflow.models._load import load_file
+from hwflow.frontends.keras_file import read_keras_file
 from hwflow.models._state_dict import StateDict, read_state_dict
 from hwflow.models._weights import check_finite, load_weights
 from hwflow.models.alexnet import alexnet
@@ -151,6 +151,6 @@ def load_model(
         raise HwflowError(
             f"{spec}: neither a file nor an embedded network ({', '.join(EMBEDDED)}) nor a port ({', '.join(NETWORKS)})"
         )
-    model = load_file(path)
+    model = read_keras_file(path)
     check_finite(model, str(path))
     return model

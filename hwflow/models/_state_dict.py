@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hwflow.arrays import READ_ERRORS, first_line, read_npz
 from hwflow.errors import HwflowError
-from hwflow.models._weights import READ_ERRORS, first_line, read_npz
 
 StateDict = dict[str, npt.NDArray[np.float32]]
 

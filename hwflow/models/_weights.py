@@ -1,17 +1,13 @@
 """Weights in an ``.npz``, one array a variable, named ``layer/variable``; and their sanity."""
 
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hwflow.arrays import read_npz
 from hwflow.errors import HwflowError
-
-READ_ERRORS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def variables(model: Any) -> Iterator[tuple[str, Any]]:
@@ -19,25 +15,6 @@ def variables(model: Any) -> Iterator[tuple[str, Any]]:
     for layer in model.layers:
         for variable in layer.weights:
             yield f"{layer.name}/{variable.name.split('/')[-1].split(':')[0]}", variable
-
-
-def read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays of `path` by name.
-
-    Raises:
-        HwflowError: the file is missing, damaged, or no ``.npz``.
-    """
-    try:
-        # Opened here, because NumPy leaves a damaged archive open.
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise HwflowError(f"{path}: a single array, not an .npz")
-            return dict(archive)
-    except HwflowError:
-        raise
-    except READ_ERRORS as error:
-        raise HwflowError(f"{path}: not a readable .npz ({first_line(error)})") from error
 
 
 def save_weights(model: Any, path: Path) -> None:
@@ -68,8 +45,3 @@ def check_finite(model: Any, source: str) -> None:
             values = variable.numpy()
             if values.dtype.kind == "f" and not np.isfinite(values).all():
                 raise HwflowError(f"{source}: layer {layer.name!r} has NaN or infinite weights")
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, for a one-line message."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
