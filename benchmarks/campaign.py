@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hwflow.campaign import CampaignSpec, Store, cluster
+from hwflow.campaign import CampaignSpec, cluster
 from hwflow.campaign.cluster import Workers
 from hwflow.campaign.plan import cells
-from hwflow.campaign.run import _run
+from hwflow.campaign.run import execute
 from hwflow.campaign.trials import Bundle, Runner, prepare
 
 TURNS = 3
@@ -86,9 +86,8 @@ class Cluster:
         self.timed.alone.append(max(self.workers.client.run(alone, self.bundle, count).values()))
 
     def _campaign(self, spec: CampaignSpec, name: str) -> None:
-        with Store(self.folder / f"{self.count}-{name}", create=True) as store:
-            bundle = replace(self.bundle, spec=spec)
-            _run(store, bundle, lambda tasks: self.workers.run(self.bundle, tasks), lambda *_: None)
+        path, bundle = self.folder / f"{self.count}-{name}", replace(self.bundle, spec=spec)
+        execute(path, bundle, lambda tasks, claim: self.workers.run(self.bundle, tasks, claim), lambda *_: None)
 
     def _cpu(self) -> float:
         return sum(self.workers.client.run(time.process_time).values())

@@ -99,6 +99,17 @@ def harden(graph: Graph, images: npt.NDArray[Any], options: HardenOptions | None
     return Hardened(_Typer(scaled, calibration, options).typed(), plan, calibration)
 
 
+def input_type(images: npt.NDArray[Any], options: HardenOptions | None = None) -> FixedType:
+    """The type that :func:`harden` gives a network's input, from real calibration images ``(n, *input shape)``."""
+    ranges = {"": (float(images.min()), float(images.max()))}
+    return _calibrated(Calibration(len(images), ranges), "", True, options or HardenOptions())
+
+
+def _calibrated(calibration: Calibration, name: str, signed: bool, options: HardenOptions) -> FixedType:
+    integer = calibration.integer_bits(name, signed, options.guard_bits)
+    return FixedType(options.activation_bits, integer, signed, options.rounding, Overflow.SAT)
+
+
 class _Typer:
     """Resolves types in graph order; a tensor's type depends on its inputs and its sole consumer."""
 
@@ -234,9 +245,7 @@ class _Typer:
         return True
 
     def _calibrated(self, node: Node, signed: bool = True) -> FixedType:
-        width = self.options.activation_bits
-        integer = self.calibration.integer_bits(node.name, signed, self.options.guard_bits)
-        return FixedType(width, integer, signed, self.options.rounding, Overflow.SAT)
+        return _calibrated(self.calibration, node.name, signed, self.options)
 
     def _requested(self, node: Node) -> FixedType | None:
         """The quantiser that the network itself asks for, moved by the scale of the tensor, the largest of several."""

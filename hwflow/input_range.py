@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,6 +93,14 @@ class InputRange:
     def to_json(self) -> dict[str, Any]:
         """The counts as JSON data, with both shares."""
         return {**asdict(self), "fraction": self.fraction, "outside_fraction": self.outside_fraction}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> InputRange:
+        """The counts that :meth:`to_json` gave."""
+        values = {each.name: data[each.name] for each in fields(cls)}
+        calibrated = values["calibrated"]
+        spans = {"type_range": tuple(values["type_range"]), "calibrated": calibrated and tuple(calibrated)}
+        return cls(**{**values, **spans})
 
     def _narrow(self) -> bool:
         if not self.values or self.calibrated is None:

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from hwflow.campaign.store import Trial
+from hwflow.campaign.records import Trial
 from hwflow.errors import HwflowError
 
 if TYPE_CHECKING:
-    from hwflow.campaign.run import Task
+    from hwflow.campaign.run import Claim, Task
     from hwflow.campaign.trials import Bundle, Runner
 
 _CONNECT_SECONDS = 10
@@ -41,11 +41,12 @@ class Workers:
         self._key = ""
         self._bundle: Any = None
 
-    def run(self, bundle: Bundle, tasks: Sequence[Task]) -> Iterator[Trial]:
+    def run(self, bundle: Bundle, tasks: Sequence[Task], claim: Claim) -> Iterator[Trial]:
         """Run trials on all workers; yields them as they are finished.
 
-        Short trials are sent several at a time, of about half a second, and fewer towards the end, so that all
-        workers end together. Those whose worker has died go to another one.
+        A trial is claimed when it is sent; the claim of one that another process has fails. Short trials are sent
+        several at a time, of about half a second, and fewer towards the end, so that all workers end together.
+        Those whose worker has died go to another one.
 
         Raises:
             HwflowError: what a trial raised, or no worker survives a trial.
@@ -61,7 +62,14 @@ class Workers:
         def submit() -> None:
             places = _AHEAD * max(1, len(self.client.nthreads()))
             while waiting and len(running) < places:
-                batch = [waiting.popleft() for _ in range(max(1, min(size, len(waiting) // places)))]
+                batch: list[Task] = []
+                wanted = max(1, min(size, len(waiting) // places))
+                while waiting and len(batch) < wanted:
+                    task = waiting.popleft()
+                    if claim(task[0], task[2]):
+                        batch.append(task)
+                if not batch:
+                    return
                 self._send(bundle)
                 future = self.client.submit(_run, self._bundle, self._key, batch, pure=False)
                 running[future] = batch

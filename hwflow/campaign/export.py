@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hwflow.campaign.plan import Cell
+from hwflow.campaign.records import Damage, Trial
 from hwflow.campaign.run import plan_of, prefix
 from hwflow.campaign.statistics import Paired, Stopping, Summary, compare, summarise
-from hwflow.campaign.store import Store, Trial
+from hwflow.campaign.store import Store
 from hwflow.outputs import write_file
 
 COLUMNS = (
@@ -49,12 +51,15 @@ class CellResult:
         trials: in the order of the rounds; cut where the stopping rule was met.
         summary: of their accuracies.
         complete: whether there are enough.
+        reached: whether the interval is as narrow as ``until_ci`` asks for; None where it asks for nothing, and
+            without faults.
     """
 
     cell: Cell
     trials: tuple[Trial, ...]
     summary: Summary
     complete: bool
+    reached: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,14 @@ class Results:
     Attributes:
         head: spec, hashes, versions.
         cells: those that have any trial, in the order of the plan.
+        damaged: stored trials that cannot be trusted and are left out.
+        engines: what computed the trials that count, and how many of them.
     """
 
     head: Mapping[str, Any]
     cells: tuple[CellResult, ...]
+    damaged: tuple[Damage, ...] = ()
+    engines: Mapping[str, int] = field(default_factory=dict)
 
     def find(self, **coordinates: Any) -> list[CellResult]:
         """The cells with these coordinates."""
@@ -77,13 +86,14 @@ class Results:
 
 
 def read_results(path: str | Path) -> Results:
-    """Read a results file, finished or not.
+    """Read a results file, finished or not. Every value is held against its checksum.
 
     Raises:
-        HwflowError: missing, or not a results file.
+        HwflowError: missing, not a results file, or one whose head is damaged.
     """
     with Store(path) as store:
-        head, stored = store.meta(), store.trials()
+        head, all_stored = store.meta(), store.load()
+    stored = all_stored.trials
     rule = Stopping(**head["stopping"])
     found = []
     for index, cell in enumerate(plan_of(head)):
@@ -92,8 +102,10 @@ def read_results(path: str | Path) -> Results:
         count = len(accuracies) if enough is None else enough
         if count:
             summary = summarise(accuracies[:count], rule.interval)
-            found.append(CellResult(cell, tuple(stored[index][:count]), summary, bool(enough)))
-    return Results(head, tuple(found))
+            reached = rule.reached(summary) if cell.ber else None
+            found.append(CellResult(cell, tuple(stored[index][:count]), summary, bool(enough), reached))
+    engines = Counter(trial.engine for each in found for trial in each.trials)
+    return Results(head, tuple(found), all_stored.damaged, dict(sorted(engines.items())))
 
 
 def rows(results: Results) -> Iterator[tuple[Any, ...]]:

@@ -5,24 +5,32 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from hwflow.campaign.place import check_place, is_new
 from hwflow.campaign.plan import Cell, cells
+from hwflow.campaign.records import Damage, Trial
 from hwflow.campaign.sources import inputs_of
 from hwflow.campaign.spec import STOPPING, CampaignSpec
-from hwflow.campaign.statistics import Stopping
-from hwflow.campaign.store import Store, Trial
+from hwflow.campaign.statistics import Stopping, summarise
+from hwflow.campaign.store import Store
 from hwflow.campaign.trials import Bundle, Runner, prepare
 from hwflow.errors import HwflowError
 from hwflow.evaluation import Advance, no_progress
+from hwflow.input_range import InputRange
 from hwflow.outputs import check_outputs
 from hwflow.version import __version__
 
 Task = tuple[int, Cell, int]
 """Place of a cell in the plan, the cell, and a round."""
+
+Claim = Callable[[int, int], bool]
+"""Whether this process may begin the trial of a cell and a round."""
+
+Run = Callable[[Sequence[Task], Claim], Iterable[Trial]]
 
 RECORDED_VERSIONS = ("numpy", "tensorflow-cpu", "keras", "hls4ml")
 
@@ -34,14 +42,22 @@ class Status:
     Attributes:
         cells: in the plan.
         finished: cells that have enough rounds.
-        trials: stored.
+        trials: stored, and sound.
         missing: trials that are known to be needed; more may follow where rounds depend on an interval.
+        not_reached: finished cells that stopped at ``max_rounds`` with a wider interval than ``until_ci`` asks for.
+        widest: half of the widest of their intervals, points; None if there are none.
+        damaged: stored trials that cannot be trusted; after a run, those that it found and computed again.
+        inputs: of every network, its images' values against the reference's input type; None in the float executor.
     """
 
     cells: int
     finished: int
     trials: int
     missing: int
+    not_reached: int = 0
+    widest: float | None = None
+    damaged: tuple[Damage, ...] = ()
+    inputs: Mapping[str, InputRange | None] = field(default_factory=dict)
 
 
 def run_campaign(
@@ -54,44 +70,50 @@ def run_campaign(
 ) -> Status:
     """Run what is missing of a campaign, and store every trial as it is finished.
 
+    A new results file appears when networks and data are loaded and checked, with its head complete; it is removed
+    again if the campaign fails before its first trial.
+
     Args:
         spec: the campaign.
-        results: the SQLite file, new or of the same campaign. Several processes may work on one file.
+        results: the SQLite file, new or of the same campaign. Several processes may work on one file: each trial is
+            computed by one of them, and taken over if its process dies.
         dask: ``local``, ``local:N`` or a scheduler's ``tcp://...``; None runs in this process.
         advance: progress display.
         step: called with the name of each step before the first trial.
 
     Raises:
-        HwflowError: the file is another campaign's or cannot be written, a network or data set does not fit,
-            or the scheduler cannot be reached.
+        HwflowError: the file is another campaign's or no results file, is damaged beyond its rows or cannot be
+            written, a network or data set does not fit, or the scheduler cannot be reached.
     """
+    path = Path(results)
     check_outputs(inputs_of(spec), folders={"results": results})
-    with Store(results, create=True) as store:
-        if not store.is_new:
-            check_same(spec, store)  # before anything is loaded
-        if dask is not None:
-            from hwflow.campaign import cluster
+    check_place(path)
+    if not is_new(path):
+        with Store(path) as store:  # before anything is loaded
+            check_same(spec, store)
+    if dask is not None:
+        from hwflow.campaign import cluster
 
-            with cluster.connect(dask) as workers:
-                bundle = prepare(spec, step)
-                return _run(store, bundle, lambda tasks: workers.run(bundle, tasks), advance)
-        bundle = prepare(spec, step)
-        runner = Runner(bundle)
+        with cluster.connect(dask) as workers:
+            bundle = prepare(spec, step)
+            return execute(path, bundle, lambda tasks, claim: workers.run(bundle, tasks, claim), advance)
+    bundle = prepare(spec, step)
+    runner = Runner(bundle)
 
-        def here(tasks: Sequence[Task]) -> Iterator[Trial]:
-            unclaimed = [task for task in tasks if store.claim(task[0], task[2])]
-            # What another process has begun may never be finished: it is done here in the end.
-            for task in unclaimed or tasks:
+    def here(tasks: Sequence[Task], claim: Claim) -> Iterator[Trial]:
+        for task in tasks:
+            if claim(task[0], task[2]):
                 yield runner.run(*task)
 
-        return _run(store, bundle, here, advance)
+    return execute(path, bundle, here, advance)
 
 
 def status(results: str | Path) -> Status:
     """How far the campaign in a results file is."""
     with Store(results) as store:
         head = store.meta()
-        return _status(store, plan_of(head), Stopping(**head["stopping"]))
+        found = _status(store, plan_of(head), Stopping(**head["stopping"]))
+        return replace(found, inputs=input_ranges(head))
 
 
 def plan_of(head: Mapping[str, Any]) -> tuple[Cell, ...]:
@@ -121,42 +143,71 @@ def check_same(spec: CampaignSpec, store: Store) -> None:
             )
 
 
-def _run(
-    store: Store, bundle: Bundle, execute: Callable[[Sequence[Task]], Iterable[Trial]], advance: Advance
-) -> Status:
+def execute(path: Path, bundle: Bundle, run: Run, advance: Advance) -> Status:
+    """Make or open the results file, and run what is missing of its campaign.
+
+    Args:
+        path: of the results file.
+        bundle: the campaign's specification, networks and images.
+        run: runs the tasks that it can claim, and yields their trials.
+        advance: progress display.
+    """
     spec = bundle.spec
     plan = cells(spec, {name: tuple(network.layers) for name, network in bundle.networks.items()})
-    _begin(store, bundle, plan)
     rule = Stopping(**stopping_of(spec))
-    while tasks := _missing(store, plan, rule):
-        now = _status(store, plan, rule)
-        for number, trial in enumerate(execute(tasks), 1):
-            store.add(trial)
-            done = now.trials + number
-            advance(done, max(done, now.trials + now.missing), plan[trial.cell].format)
-    return _status(store, plan, rule)
+    with Store.create(path, _head(bundle, plan)) as store:
+        _check_head(store, bundle)
+        store.share()
+        damaged = store.repair()
+        try:
+            with store.joined():
+                while tasks := _missing(store.trials(), plan, rule):
+                    now, number = _status(store, plan, rule), 0
+                    for number, trial in enumerate(run(tasks, store.claim), 1):
+                        store.add(trial)
+                        done = now.trials + number
+                        advance(done, max(done, now.trials + now.missing), plan[trial.cell].format)
+                    if not number:  # other processes are at all that is left
+                        store.wait()
+        except BaseException:
+            store.discard()
+            raise
+        inputs = {name: network.inputs for name, network in bundle.networks.items()}
+        return replace(_status(store, plan, rule), damaged=damaged, inputs=inputs)
 
 
-def _begin(store: Store, bundle: Bundle, plan: Sequence[Cell]) -> None:
-    """Write the head of a new file, or compare that of an old one."""
-    hashes = {name: {"model": network.digest, "data": network.data_digest} for name, network in bundle.networks.items()}
-    store.begin(
-        {
-            "hwflow": __version__,
-            "versions": {"python": platform.python_version(), **{name: _version(name) for name in RECORDED_VERSIONS}},
-            "spec": _stored_form(bundle.spec),
-            "stopping": stopping_of(bundle.spec),
-            "plan": [cell.to_json() for cell in plan],
-            "hashes": hashes,
-            "layers": [
-                {"model": name, "layer": layer, "weights": size, "max_abs": largest}
-                for name, network in bundle.networks.items()
-                for layer, (size, largest) in network.layers.items()
-            ],
-        }
-    )
+def input_ranges(head: Mapping[str, Any]) -> dict[str, InputRange | None]:
+    """The images' values of every network, from the head of a results file."""
+    return {name: None if each is None else InputRange.from_json(each) for name, each in head["inputs"].items()}
+
+
+def _head(bundle: Bundle, plan: Sequence[Cell]) -> dict[str, Any]:
+    """The head of a new results file."""
+    networks = bundle.networks
+    return {
+        "hwflow": __version__,
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in RECORDED_VERSIONS}},
+        "spec": _stored_form(bundle.spec),
+        "stopping": stopping_of(bundle.spec),
+        "plan": [cell.to_json() for cell in plan],
+        "hashes": _hashes(bundle),
+        "inputs": {name: each.inputs and each.inputs.to_json() for name, each in networks.items()},
+        "layers": [
+            {"model": name, "layer": layer, "weights": size, "max_abs": largest}
+            for name, network in networks.items()
+            for layer, (size, largest) in network.layers.items()
+        ],
+    }
+
+
+def _hashes(bundle: Bundle) -> dict[str, dict[str, str]]:
+    return {name: {"model": each.digest, "data": each.data_digest} for name, each in bundle.networks.items()}
+
+
+def _check_head(store: Store, bundle: Bundle) -> None:
+    """Refuse a file of another campaign; take over how many rounds count."""
     check_same(bundle.spec, store)
-    head = store.meta()
+    hashes, head = _hashes(bundle), store.meta()
     for name, expected in head["hashes"].items():
         for what in ("model", "data"):
             if hashes[name][what] != expected[what]:
@@ -164,12 +215,12 @@ def _begin(store: Store, bundle: Bundle, plan: Sequence[Cell]) -> None:
                     f"{store.path}: was made with another {what} ({name}, SHA-256 {expected[what][:12]}, "
                     f"not {hashes[name][what][:12]}); restore it, or choose another results file"
                 )
-    store.put("stopping", stopping_of(bundle.spec))
+    if head["stopping"] != stopping_of(bundle.spec):
+        store.put("stopping", stopping_of(bundle.spec))
 
 
-def _missing(store: Store, plan: Sequence[Cell], rule: Stopping) -> list[Task]:
+def _missing(stored: Mapping[int, Sequence[Trial]], plan: Sequence[Cell], rule: Stopping) -> list[Task]:
     """The trials that are needed next, in the order of the plan."""
-    stored = store.trials()
     tasks: list[Task] = []
     for index, cell in enumerate(plan):
         trials = stored.get(index, [])
@@ -185,10 +236,19 @@ def _missing(store: Store, plan: Sequence[Cell], rule: Stopping) -> list[Task]:
 
 
 def _status(store: Store, plan: Sequence[Cell], rule: Stopping) -> Status:
-    missing = _missing(store, plan, rule)
+    stored = store.load()
+    missing = _missing(stored.trials, plan, rule)
     open_cells = {index for index, _, _ in missing}
-    trials = sum(len(each) for each in store.trials().values())
-    return Status(len(plan), len(plan) - len(open_cells), trials, len(missing))
+    trials = sum(len(each) for each in stored.trials.values())
+    wide = []
+    for index, cell in enumerate(plan):
+        if rule.until_ci is not None and cell.ber and index not in open_cells:
+            accuracies = prefix(stored.trials[index])
+            summary = summarise(accuracies[: rule.enough(accuracies)], rule.interval)
+            if not rule.reached(summary):
+                wide.append(summary.half_width)
+    finished = len(plan) - len(open_cells)
+    return Status(len(plan), finished, trials, len(missing), len(wide), max(wide, default=None), stored.damaged)
 
 
 def _stored_form(spec: CampaignSpec) -> dict[str, Any]:

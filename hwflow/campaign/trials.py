@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hwflow.campaign.plan import Cell, seed_of
+from hwflow.campaign.records import Trial
 from hwflow.campaign.sources import calibration_images, open_model
 from hwflow.campaign.spec import CampaignSpec
-from hwflow.campaign.store import Trial
 from hwflow.faults import FaultList
 from hwflow.faults.models import restrict
 from hwflow.formats import FaultyNetwork, KerasNetwork, Outcome, StudyOptions, weight_format
 from hwflow.formats.network import top1
 from hwflow.formats.words import FixedFormat
 from hwflow.graph import Graph
-from hwflow.hardening import HardenOptions, harden
+from hwflow.hardening import HardenOptions, harden, input_type
+from hwflow.input_range import InputRange, input_range
 from hwflow.scaling import ScalingOptions
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Network:
         labels: of them.
         layers: number of weights and max|W| of every weight layer.
         digest: SHA-256 of the weights.
+        inputs: values of the images against the reference's input type; None in the float executor, which has none.
     """
 
     architecture: str
@@ -53,6 +55,7 @@ class Network:
     labels: npt.NDArray[np.int64]
     layers: Mapping[str, tuple[int, float]]
     digest: str
+    inputs: InputRange | None = None
 
     @property
     def data_digest(self) -> str:
@@ -86,7 +89,7 @@ def prepare(spec: CampaignSpec, step: Callable[[str], None] = lambda _: None) ->
     for each in spec.models:
         step(f"loading {each.name}")
         model, dataset = open_model(each, spec.data, spec.images, spec.labels, spec.preprocessing)
-        graph = calibration = None
+        graph = calibration = inputs = None
         if spec.executor == "reference":
             from hwflow.firmware.convert import read_keras
 
@@ -94,6 +97,7 @@ def prepare(spec: CampaignSpec, step: Callable[[str], None] = lambda _: None) ->
             calibration = calibration_images(each, spec.calibration, graph.input.shape, spec.preprocessing)
             kernels: Mapping[str, npt.NDArray[Any]] = {layer.name: layer.weight.values for layer in graph.weight_layers}
             digest = graph.digest
+            inputs = _input_range(graph, calibration, dataset.images)
         else:
             keras = KerasNetwork(model)
             kernels, digest = keras.kernels, keras.digest
@@ -107,6 +111,7 @@ def prepare(spec: CampaignSpec, step: Callable[[str], None] = lambda _: None) ->
             labels=dataset.labels,
             layers={name: (kernel.size, float(np.abs(kernel).max())) for name, kernel in kernels.items()},
             digest=digest,
+            inputs=inputs,
         )
     return Bundle(spec, networks)
 
@@ -143,6 +148,7 @@ class Runner:
             outcome.correct,
             outcome.images,
             subject.side_bits,
+            subject.engine,
         )
 
     def _draw(self, subject: Any, cell: Cell, seed: int) -> FaultList:
@@ -200,6 +206,7 @@ class ReferenceNetwork:
         self.graph = graph
         self.executor = IntegerExecutor(graph, threads)
         self.memories = memories(graph)
+        self.engine = self.executor.engine.note
         self._images: npt.NDArray[Any] | None = None
         self._batches: list[CleanPrefix] = []
 
@@ -230,6 +237,11 @@ class ReferenceNetwork:
         size = images_at_once(self.executor, self.graph)
         parts = [images[start : start + size] for start in range(0, len(images), size)]
         return [self.executor.clean_prefix(encode(self.graph, part), KEPT_BYTES // len(parts)) for part in parts]
+
+
+def _input_range(graph: Graph, calibration: npt.NDArray[Any], images: npt.NDArray[Any]) -> InputRange:
+    typed = Graph((replace(graph.input, type=input_type(calibration)),), graph.name)
+    return input_range(typed, images, (float(calibration.min()), float(calibration.max())))
 
 
 def one_thread() -> None:

@@ -60,7 +60,8 @@ def campaign(
     if show_status:
         reached = stage.status(results)
         _print_status(results, reached)
-        save_json(json, "campaign", None, {"results": str(results), **asdict(reached)})
+        content = {"results": str(results), **_as_json(reached), "stopping": _head(results)["stopping"]}
+        save_json(json, "campaign", None, content)
         return
     chosen = stage.load_spec(spec) if spec is not None else _stored_spec(results)
     given: dict[str, Any] = {"rounds": rounds, "until_ci": until_ci, "max_rounds": max_rounds, "seed": seed}
@@ -69,7 +70,7 @@ def campaign(
     with display() as shown:
         reached = stage.run_campaign(chosen, results, dask=dask, advance=shown.advance, step=shown.step)
     _print_status(results, reached)
-    content = {"results": str(results), **asdict(reached), "stopping": stopping_of(chosen)}
+    content = {"results": str(results), **_as_json(reached), "stopping": stopping_of(chosen)}
     save_json(json, "campaign", chosen.seed, content)
 
 
@@ -107,22 +108,46 @@ def report(
         print_line(f"Parquet: {parquet}")
     content = to_json(found)
     print_accuracies(f"Top-1 accuracy, {results}", (row for row in content["cells"] if _whole(row)))
+    for engine in content["engines"]:
+        print_line(f"computed by {engine['engine']}: {engine['trials']} trials")
+    for warning in content["warnings"]:
+        print_line(f"warning: {warning}")
     if page is not None:
         print_line(f"page: {write_report(found, page, force)}")
     save_json(json, "report", seed, {"results": str(results), **content})
 
 
 def _print_status(results: Path, reached: Status) -> None:
+    from hwflow.report.tables import damage_text, not_reached_text
+
     left = f", {reached.missing} trials missing" if reached.missing else ""
     print_line(f"{results}: {reached.finished} of {reached.cells} conditions finished, {reached.trials} trials{left}")
+    if reached.widest is not None:
+        print_line(f"warning: {not_reached_text(reached.not_reached, reached.widest, _head(results)['stopping'])}")
+    for damage in reached.damaged:
+        outcome = "and computed again" if not reached.missing else "and does not count"
+        print_line(f"warning: {damage_text(damage, _head(results))}, {outcome}")
+    for name, inputs in reached.inputs.items():
+        if inputs is not None and (warning := inputs.warning()):
+            print_line(f"warning: {name}: {warning}")
+
+
+def _as_json(reached: Status) -> dict[str, Any]:
+    inputs = {name: each and each.to_json() for name, each in reached.inputs.items()}
+    return {**asdict(reached), "inputs": inputs}
+
+
+def _head(results: Path) -> dict[str, Any]:
+    from hwflow.campaign import Store
+
+    with Store(results) as store:
+        return store.meta()
 
 
 def _stored_spec(results: Path) -> CampaignSpec:
-    from hwflow.campaign import Store
     from hwflow.campaign.spec import parse_spec
 
-    with Store(results) as store:
-        head = store.meta()
+    head = _head(results)
     return parse_spec({**head["spec"], **head["stopping"]})
 
 

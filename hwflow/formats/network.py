@@ -15,6 +15,7 @@ from hwflow.faults import FaultList, Memory
 from hwflow.formats.storage import Float32, Msb, PerWhat, StoredLayer, store
 from hwflow.formats.words import WeightFormat, Words
 from hwflow.models.resnet import SUBSAMPLE
+from hwflow.reference.kernels.library import machine_class
 
 _KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 _BATCH_ELEMENTS = 1 << 22  # float32 elements of the input images
@@ -32,6 +33,7 @@ class KerasNetwork:
         input_shape: of an image.
         classes: logits.
         digest: SHA-256 of the kernels and every other weight, in hexadecimal.
+        engine: what computes it, one line: sums of float32 may differ in their last bit from processor to processor.
 
     Raises:
         HwflowError: a QKeras layer, which would quantise a faulted weight again; or no weights at all.
@@ -51,6 +53,7 @@ class KerasNetwork:
         signature = [tf.TensorSpec((None, *self.input_shape), tf.float32)]
         self._forward = tf.function(lambda x: model(x, training=False), input_signature=signature)
         self.digest = _digest(model)
+        self.engine = f"TensorFlow {tf.__version__} in float32, processor with {machine_class()}"
 
     def logits(self, images: npt.NDArray[Any], kernels: dict[str, Float32] | None = None) -> Float32:
         """Outputs ``(n, classes)`` of images ``(n, *input_shape)`` with these kernels, by default its own."""
@@ -145,6 +148,11 @@ class FaultyNetwork:
     def digest(self) -> str:
         """The model hash that fault lists of this network carry: that of the weights before they are stored."""
         return self.network.digest
+
+    @property
+    def engine(self) -> str:
+        """What computes it, one line."""
+        return self.network.engine
 
     @property
     def side_bits(self) -> int:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from hwflow.campaign.export import CellResult, Results, comparisons
+from hwflow.campaign.plan import Cell
+from hwflow.campaign.records import Damage
+from hwflow.campaign.run import input_ranges
+from hwflow.campaign.statistics import CONFIDENCE, INTERVALS, PAIRED_INTERVAL
 from hwflow.formats import weight_format
 
 
@@ -16,8 +21,18 @@ def to_json(results: Results) -> dict[str, Any]:
         "made_with": {"hwflow": head["hwflow"], "versions": head["versions"]},
         "spec": head["spec"],
         "stopping": head["stopping"],
+        "interval": {
+            "confidence": CONFIDENCE,
+            "accuracy": INTERVALS[head["stopping"]["interval"]],
+            "comparison": PAIRED_INTERVAL,
+        },
         "hashes": head["hashes"],
+        "engines": [{"engine": engine, "trials": trials} for engine, trials in results.engines.items()],
+        "inputs": head["inputs"],
+        "warnings": warnings(results),
+        "damaged": [asdict(each) for each in results.damaged],
         "complete": len(results.cells) == len(head["plan"]) and all(each.complete for each in results.cells),
+        "not_reached": sum(each.reached is False for each in results.cells if each.complete),
         "cells": [cell_row(each) for each in results.cells],
         "comparisons": [
             {
@@ -61,7 +76,45 @@ def cell_row(each: CellResult) -> dict[str, Any]:
         "bad_images": sum(trial.bad_images for trial in each.trials),
         "side_bits": each.trials[0].side_bits,
         "complete": each.complete,
+        "half_width": summary.half_width if summary.rounds > 1 else None,
+        "reached": each.reached,
     }
+
+
+def warnings(results: Results) -> list[str]:
+    """What a reader must know before the figures, a line each."""
+    found = [f"{damage_text(each, results.head)}; it is left out" for each in results.damaged]
+    wide = [each for each in results.cells if each.complete and each.reached is False]
+    if wide:
+        stopping, widest = results.head["stopping"], max(each.summary.half_width for each in wide)
+        found.append(not_reached_text(len(wide), widest, stopping))
+    for name, inputs in input_ranges(results.head).items():
+        if inputs is not None and (warning := inputs.warning()):
+            found.append(f"{name}: {warning}")
+    if len(results.engines) > 1:
+        found.append("the trials were not all computed in the same way; how each was is in the results file")
+    return found
+
+
+def not_reached_text(count: int, widest: float, stopping: Mapping[str, Any]) -> str:
+    """That conditions stopped at the cap of rounds, without the interval that was asked for."""
+    cap, conditions = max(stopping["rounds"], stopping["max_rounds"]), "condition" if count == 1 else "conditions"
+    return (
+        f"{count} {conditions} stopped at {cap} rounds with intervals wider than ± {stopping['until_ci']:g} points, "
+        f"up to ± {widest:.2g}; more rounds (max_rounds) narrow them"
+    )
+
+
+def damage_text(damage: Damage, head: Mapping[str, Any]) -> str:
+    """Which stored trial is damaged, and how."""
+    plan = head["plan"]
+    if damage.cell is None or not 0 <= damage.cell < len(plan):
+        where = "a stored trial"
+    else:
+        cell = Cell(**plan[damage.cell])
+        place = "".join(f", {name} {value}" for name in ("layer", "bit") if (value := getattr(cell, name)) is not None)
+        where = f"the trial of {cell.model}, {cell.format}, {cell.label}, BER {cell.ber:g}{place}"
+    return f"{where}{'' if damage.round is None else f', round {damage.round}'}, is damaged: {damage.reason}"
 
 
 def scale_rows(head: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -19,10 +19,10 @@ import pytest
 from hwflow.campaign import Store, cluster, run_campaign, status
 from hwflow.campaign.export import COLUMNS, comparisons, read_results, rows, write_csv, write_parquet
 from hwflow.campaign.plan import cells, seed_of
+from hwflow.campaign.records import Trial
 from hwflow.campaign.run import plan_of
 from hwflow.campaign.spec import parse_spec
 from hwflow.campaign.statistics import Stopping
-from hwflow.campaign.store import Trial
 from hwflow.campaign.trials import ReferenceNetwork, Runner, prepare
 from hwflow.errors import HwflowError
 from hwflow.faults import sample_ber
@@ -229,7 +229,9 @@ def test_activations_kept_from_trial_to_trial_change_nothing(tmp_path, monkeypat
         runner = Runner(prepare(spec), threads=1)
         for index in reversed(range(len(plan))):
             for trial in stored[index]:
-                assert runner.run(index, plan[index], trial.round) == trial
+                again = runner.run(index, plan[index], trial.round)
+                assert "1 thread," in again.engine
+                assert replace(again, engine=trial.engine) == trial
     network = runner.bundle.networks["digits_cnn"]
     subject = ReferenceNetwork(harden(network.graph, network.calibration).graph)
     faults = sample_ber(subject.memories, 3e-2, 1)
@@ -318,24 +320,19 @@ class TestRefusal:
             store.add(Trial(0, round_, 1, 0, 0, 0, 1, 1))
 
     def test_a_full_disk_loses_nothing(self, tmp_path):
-        with Store(tmp_path / "r.sqlite", create=True) as store:
-            store.begin({})
+        with Store.create(tmp_path / "r.sqlite", {}) as store:
             store._connection.execute("PRAGMA max_page_count = 8")
             with pytest.raises(HwflowError, match="full; what is stored is intact"):
                 self.fill(store)
             assert len(store.trials()[0]) > 10
 
     def test_files_that_are_no_results(self, tmp_path):
-        (tmp_path / "text").write_text("not a database, but long enough to look at. " * 50)
-        with pytest.raises(HwflowError, match="not a database"):
-            Store(tmp_path / "text")
-        sqlite3.connect(tmp_path / "other").execute("CREATE TABLE x (y)").connection.close()
-        with pytest.raises(HwflowError, match="not a results file"):
-            Store(tmp_path / "other")
         with pytest.raises(HwflowError, match="no such results file"):
             Store(tmp_path / "missing")
         with pytest.raises(HwflowError, match="does not exist"):
-            Store(tmp_path / "no" / "folder", create=True)
+            Store.create(tmp_path / "no" / "folder", {})
+        with pytest.raises(HwflowError, match="is not a file"):
+            Store.create(tmp_path, {})
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root writes read-only files")
     def test_a_read_only_file(self, finished, spec, tmp_path):

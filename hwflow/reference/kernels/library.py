@@ -103,6 +103,11 @@ def cpu_features() -> frozenset[str]:
     return frozenset(features)
 
 
+def machine_class() -> str:
+    """What of ``PATHS`` this processor could run: the fastest one's name for notes."""
+    return next(path.kind for path in PATHS if not path.missing)
+
+
 def build() -> Build:
     """Load the fastest kernels that this processor runs and that pass the self-check.
 
