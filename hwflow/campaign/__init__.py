@@ -2,7 +2,8 @@
 
 from hwflow.campaign.run import Status, run_campaign, status
 from hwflow.campaign.sources import inputs_of
-from hwflow.campaign.spec import CampaignSpec, FaultSpec, ModelSpec, load_spec
+from hwflow.campaign.spec import CampaignSpec, FaultSpec, ModelSpec
+from hwflow.campaign.spec_file import load_spec
 from hwflow.campaign.store import Store
 
 __all__ = [

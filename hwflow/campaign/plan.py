@@ -8,8 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hwflow.campaign.spec import CampaignSpec
+from hwflow.campaign.spec import MAX_BITS, CampaignSpec
+from hwflow.errors import HwflowError
 from hwflow.formats import weight_format
+
+MAX_TRIALS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,11 @@ def cells(spec: CampaignSpec, layers: Mapping[str, Sequence[str]]) -> tuple[Cell
     Args:
         spec: the campaign.
         layers: names of the weight layers of every model.
+
+    Raises:
+        HwflowError: more trials than any run could finish.
     """
+    _check_size(spec, layers)
     found: list[Cell] = []
     for model in spec.models:
         for name in spec.formats:
@@ -80,6 +87,16 @@ def seed_of(spec: CampaignSpec, cell: Cell, round_: int) -> int:
     coordinates = [spec.seed, cell.model, cell.ber, spec.faults.model, round_]
     digest = hashlib.sha256(json.dumps(coordinates).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+def _check_size(spec: CampaignSpec, layers: Mapping[str, Sequence[str]]) -> None:
+    places = sum({"all": 1, "layers": max(map(len, layers.values())), "bits": MAX_BITS}[where] for where in spec.where)
+    settings = len(spec.models) * len(spec.formats) * len(spec.t) * len(spec.protections)
+    trials = settings * (1 + len(spec.ber) * places * spec.rounds)
+    if trials > MAX_TRIALS:
+        raise HwflowError(
+            f"the specification asks for {trials} trials, more than {MAX_TRIALS}; split it, or lower rounds"
+        )
 
 
 def _places(

@@ -1,19 +1,17 @@
-"""What a campaign sweeps: a TOML file, checked before anything runs."""
+"""What a campaign sweeps, checked before anything runs; `hwflow.campaign.spec_file` reads it from TOML."""
 
 from __future__ import annotations
 
-import difflib
 import math
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
-from typing import Any, Literal, get_args
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, Literal, get_args
 
+from pydantic import BeforeValidator, ConfigDict
+
+from hwflow.campaign.kinds import Real, Reals, Text, Texts, Whole, check_range, listed, nearest
 from hwflow.campaign.statistics import Interval
 from hwflow.errors import HwflowError
 from hwflow.faults.models import MODELS, Asymmetric, Clustered, FaultModel, Independent, StuckAt
-from hwflow.faults.physics import ber_from_rate, rate_from_cross_section, rate_from_fit
 from hwflow.formats import MSB_MODES, Msb, weight_format
 from hwflow.formats.storage import PerWhat
 from hwflow.protect import STORAGE_CODES
@@ -21,6 +19,29 @@ from hwflow.protect import STORAGE_CODES
 ExecutorName = Literal["float", "reference"]
 Where = Literal["all", "layers", "bits"]
 T = float | Literal["none", "optimal"]
+
+MAX_ROUNDS = 1_000_000
+MAX_CLASSES = 1_000_000
+MAX_PIXELS = 8192
+MAX_INTERLEAVE = 1 << 30
+MAX_SEED = (1 << 64) - 1
+MAX_BITS = 64
+"""Of a stored word."""
+
+
+def _table(value: Any) -> Any:
+    return {"model": value} if isinstance(value, str) else value
+
+
+def _one_t(value: Any) -> T:
+    if value == "none" or value == "optimal":
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    raise HwflowError("is not a number, 'none' or 'optimal'")
+
+
+Ts = Annotated[tuple[Annotated[T, BeforeValidator(_one_t)], ...], BeforeValidator(listed)]
 
 
 @dataclass(frozen=True)
@@ -35,15 +56,23 @@ class ModelSpec:
         image_size: a port's image, pixels; None for the original's.
     """
 
-    model: str
-    weights: str | None = None
-    name: str = ""
-    classes: int | None = None
-    image_size: int | None = None
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    model: Text
+    weights: Text | None = None
+    name: Text = ""
+    classes: Whole | None = None
+    image_size: Whole | None = None
 
     def __post_init__(self) -> None:
+        if not self.model:
+            raise HwflowError("model: is empty; name a network")
         if not self.name:
             object.__setattr__(self, "name", self.model)
+        if not self.name.isprintable():
+            raise HwflowError(f"name: {self.name!r} has characters that cannot be printed")
+        check_range("classes", self.classes, 1, MAX_CLASSES)
+        check_range("image_size", self.image_size, 1, MAX_PIXELS)
 
 
 @dataclass(frozen=True)
@@ -58,14 +87,31 @@ class FaultSpec:
         layers, bits: faults in layers of these names, at these bit positions, only; None for all.
     """
 
-    model: str = "ber"
-    up: float = 1.0
-    down: float = 1.0
-    ones: float = 0.5
-    sizes: tuple[float, ...] = (0.7, 0.2, 0.07, 0.03)
-    interleave: int = 1
-    layers: tuple[str, ...] | None = None
-    bits: tuple[int, ...] | None = None
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    model: Text = "ber"
+    up: Real = 1.0
+    down: Real = 1.0
+    ones: Real = 0.5
+    sizes: tuple[Real, ...] = (0.7, 0.2, 0.07, 0.03)
+    interleave: Whole = 1
+    layers: tuple[Text, ...] | None = None
+    bits: tuple[Whole, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.model not in MODELS:
+            raise HwflowError(f"model: {self.model!r} is unknown; {nearest(self.model, tuple(MODELS))}")
+        for model, names in _FAULT_KEYS.items():
+            for name in names:
+                if model != self.model and getattr(self, name) != getattr(FaultSpec, name):
+                    raise HwflowError(f"{name}: is of model = {model!r}, but the model is {self.model!r}; leave it out")
+        check_range("interleave", self.interleave, 1, MAX_INTERLEAVE)
+        for name in ("layers", "bits"):
+            if getattr(self, name) == ():
+                raise HwflowError(f"{name}: is empty, so that no fault would be left; give at least one")
+        for bit in self.bits or ():
+            check_range("bits", bit, 0, MAX_BITS - 1)
+        self.at(0.0)
 
     def at(self, ber: float) -> FaultModel:
         """The fault model at a bit error rate."""
@@ -78,7 +124,12 @@ class FaultSpec:
                 return StuckAt(ber, self.ones)
             case "clustered":
                 return Clustered(ber, self.sizes, self.interleave)
-        raise HwflowError(f"faults.model {self.model!r} is not one of {', '.join(MODELS)}")
+        raise AssertionError(self.model)
+
+
+_FAULT_KEYS = {"asymmetric": ("up", "down"), "stuck-at": ("ones",), "clustered": ("sizes", "interleave")}
+
+Models = Annotated[tuple[Annotated[ModelSpec, BeforeValidator(_table)], ...], BeforeValidator(listed)]
 
 
 @dataclass(frozen=True)
@@ -109,22 +160,24 @@ class CampaignSpec:
         faults: how memories fail.
     """
 
-    models: tuple[ModelSpec, ...] = (ModelSpec("digits_cnn"),)
-    formats: tuple[str, ...] = ("ap_fixed<8,3>",)
-    t: tuple[T, ...] = ("none", "optimal")
-    ber: tuple[float, ...] = (1e-4, 1e-3)
-    protections: tuple[str, ...] = ("plain",)
-    where: tuple[Where, ...] = ("all",)
-    rounds: int = 10
-    until_ci: float | None = None
-    max_rounds: int = 100
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    models: Models = (ModelSpec("digits_cnn"),)
+    formats: Texts = ("ap_fixed<8,3>",)
+    t: Ts = ("none", "optimal")
+    ber: Reals = (1e-4, 1e-3)
+    protections: Texts = ("plain",)
+    where: Annotated[tuple[Where, ...], BeforeValidator(listed)] = ("all",)
+    rounds: Whole = 10
+    until_ci: Real | None = None
+    max_rounds: Whole = 100
     interval: Interval = "wilson"
-    seed: int = 0
-    data: str = "digits"
-    labels: str | None = None
-    preprocessing: str | None = None
-    images: int | None = None
-    calibration: str | None = None
+    seed: Whole = 0
+    data: Text = "digits"
+    labels: Text | None = None
+    preprocessing: Text | None = None
+    images: Whole | None = None
+    calibration: Text | None = None
     executor: ExecutorName = "float"
     msb: Msb = "assume"
     scale: PerWhat = "layer"
@@ -142,12 +195,21 @@ class CampaignSpec:
         for ber in self.ber:
             if not 0.0 <= ber <= 1.0:
                 raise HwflowError(f"ber: {ber} is not a bit error rate, which is 0 to 1")
-            self.faults.at(ber)
+            try:
+                self.faults.at(ber)
+            except HwflowError as error:
+                raise HwflowError(f"faults: at ber = {ber:g}: {error}") from error
         for t in self.t:
-            if isinstance(t, float) and not (math.isfinite(t) and t > 0):
+            if not isinstance(t, str) and not (math.isfinite(t) and t > 0):
                 raise HwflowError(f"t: {t} must be a positive number, 'none' or 'optimal'")
         for name in self.formats:
-            format_ = weight_format(name)
+            try:
+                format_ = weight_format(name)
+            except HwflowError as error:
+                raise HwflowError(f"formats: {error}") from error
+            for bit in self.faults.bits or ():
+                if bit >= format_.bits:
+                    raise HwflowError(f"faults.bits: {bit} is beyond the bits of {name}, 0 to {format_.bits - 1}")
             if format_.exponent_msb is not None and (self.executor, self.protections) != ("float", ("plain",)):
                 raise HwflowError(f"formats: {name} runs in the float executor only, with protections = ['plain']")
         if self.executor == "float" and self.protections != ("plain",):
@@ -155,12 +217,12 @@ class CampaignSpec:
         if self.executor == "reference" and self.scale != "layer":
             raise HwflowError("scale: 'channel' needs executor = 'float'")
         _check_choices(self)
-        for name in ("rounds", "max_rounds", "images"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise HwflowError(f"{name}: {value} must be at least 1")
-        if self.seed < 0:
-            raise HwflowError(f"seed: {self.seed} must not be negative")
+        if self.executor == "float" and self.calibration is not None:
+            raise HwflowError("calibration: is for the activations of executor = 'reference'; leave it out")
+        check_range("rounds", self.rounds, 1, MAX_ROUNDS)
+        check_range("max_rounds", self.max_rounds, 1, MAX_ROUNDS)
+        check_range("images", self.images, 1, None)
+        check_range("seed", self.seed, 0, MAX_SEED)
         if self.until_ci is not None and not (math.isfinite(self.until_ci) and self.until_ci > 0):
             raise HwflowError(f"until_ci: {self.until_ci} must be a positive number of points")
         if self.until_ci is not None and self.rounds < 2:
@@ -173,67 +235,6 @@ class CampaignSpec:
 
 STOPPING = ("rounds", "until_ci", "max_rounds", "interval")
 """What may change when a campaign is taken up again: only how many rounds count."""
-
-
-def load_spec(path: str | Path) -> CampaignSpec:
-    """Read a spec.
-
-    Raises:
-        HwflowError: not a TOML file, an unknown key (the nearest is suggested), or a value out of range.
-    """
-    path = Path(path)
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise HwflowError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise HwflowError(f"{path}: not TOML ({error})") from error
-    try:
-        return parse_spec(data)
-    except HwflowError as error:
-        raise HwflowError(f"{path}: {error}") from error
-
-
-def parse_spec(data: Mapping[str, Any]) -> CampaignSpec:
-    """A spec from TOML or JSON data; see `load_spec`."""
-    data = dict(data)
-    physics = data.pop("physics", None)
-    check_keys(data, [*(item.name for item in fields(CampaignSpec)), "physics"], "")
-    if physics is not None:
-        if "ber" in data:
-            raise HwflowError("ber: leave it out, [physics] gives it")
-        data["ber"] = _physical_bers(physics)
-    if "models" in data:
-        data["models"] = [_model(entry) for entry in _listed("models", data["models"])]
-    if "faults" in data:
-        data["faults"] = _faults(data["faults"])
-    for name in ("t", "ber"):
-        if name in data:
-            data[name] = [_number(name, value) for value in _listed(name, data[name])]
-    for name in ("models", "formats", "t", "ber", "protections", "where"):
-        if name in data:
-            data[name] = tuple(_listed(name, data[name]))
-    for name in ("rounds", "max_rounds", "seed", "images"):
-        _check_type(data, name, int)
-    for name in ("formats", "protections", "where"):
-        for value in data.get(name, ()):
-            _check_type({name: value}, name, str)
-    for name in ("data", "labels", "preprocessing", "executor", "msb", "scale", "interval", "calibration"):
-        _check_type(data, name, str)
-    if data.get("until_ci") is not None:
-        data["until_ci"] = _number("until_ci", data["until_ci"])
-        _check_type(data, "until_ci", float)
-    return CampaignSpec(**data)
-
-
-def check_keys(data: Mapping[str, Any], known: Iterable[str], table: str) -> None:
-    """Refuse a key that is not known, and suggest the nearest one."""
-    known = list(known)
-    for key in data:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-            raise HwflowError(f"unknown key {table + key!r}; {hint}")
 
 
 def _check_choices(spec: CampaignSpec) -> None:
@@ -249,78 +250,4 @@ def _check_choices(spec: CampaignSpec) -> None:
         value = getattr(spec, name)
         for each in value if isinstance(value, tuple) else (value,):
             if each not in known:
-                near = difflib.get_close_matches(str(each), known, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}"
-                raise HwflowError(f"{name}: {each!r} is unknown; {hint}")
-
-
-def _model(entry: Any) -> ModelSpec:
-    if isinstance(entry, str):
-        return ModelSpec(entry)
-    if not isinstance(entry, Mapping) or "model" not in entry:
-        raise HwflowError("models: write a name, or a table with 'model' and perhaps 'weights' and 'name'")
-    check_keys(entry, [item.name for item in fields(ModelSpec)], "models.")
-    for name in entry:
-        _check_type(entry, name, int if name in ("classes", "image_size") else str)
-    return ModelSpec(**entry)
-
-
-def _faults(entry: Any) -> FaultSpec:
-    if not isinstance(entry, Mapping):
-        raise HwflowError("faults: write a table, [faults]")
-    check_keys(entry, [item.name for item in fields(FaultSpec)], "faults.")
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
-    _check_type(values, "model", str)
-    _check_type(values, "interleave", int)
-    for name in ("up", "down", "ones"):
-        if name in values:
-            values[name] = _number(f"faults.{name}", values[name])
-    for name in ("sizes", "layers", "bits"):
-        if values.get(name) is not None and not isinstance(values[name], tuple):
-            raise HwflowError(f"faults.{name}: write a list")
-    return FaultSpec(**values)
-
-
-def _physical_bers(physics: Any) -> list[float]:
-    known = ["fit_per_mbit", "cross_section", "flux", "scrub_interval", "when"]
-    if not isinstance(physics, Mapping):
-        raise HwflowError("physics: write a table, [physics]")
-    check_keys(physics, known, "physics.")
-    given = {name: _number(f"physics.{name}", physics[name]) for name in known[:3] if name in physics}
-    if given.keys() == {"fit_per_mbit"}:
-        rate = rate_from_fit(given["fit_per_mbit"])
-    elif given.keys() == {"cross_section", "flux"}:
-        rate = rate_from_cross_section(given["cross_section"], given["flux"])
-    else:
-        raise HwflowError("physics: give fit_per_mbit, or cross_section and flux")
-    if "scrub_interval" not in physics:
-        raise HwflowError("physics: scrub_interval is missing, in seconds")
-    when = physics.get("when", "end")
-    if when not in ("end", "mean"):
-        raise HwflowError(f"physics.when: {when!r} is not 'end' or 'mean'")
-    intervals = _listed("physics.scrub_interval", physics["scrub_interval"])
-    return [ber_from_rate(rate, _number("physics.scrub_interval", each), when) for each in intervals]
-
-
-def _listed(name: str, value: Any) -> list[Any]:
-    """A list, also where a single value was written."""
-    if isinstance(value, list | tuple):
-        return list(value)
-    if isinstance(value, Mapping) and name != "models":
-        raise HwflowError(f"{name}: write a list")
-    return [value]
-
-
-def _number(name: str, value: Any) -> Any:
-    if name == "t" and value in ("none", "optimal"):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise HwflowError(f"{name}: {value!r} is not a number")
-    return float(value)
-
-
-def _check_type(data: Mapping[str, Any], name: str, kind: type) -> None:
-    value = data.get(name)
-    if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-        words = {int: "a whole number", str: "text", float: "a number"}[kind]
-        raise HwflowError(f"{name}: {value!r} is not {words}")
+                raise HwflowError(f"{name}: {each!r} is unknown; {nearest(each, known)}")

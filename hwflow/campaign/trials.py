@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hwflow.campaign.plan import Cell, seed_of
 from hwflow.campaign.records import Trial
 from hwflow.campaign.sources import calibration_images, open_model
 from hwflow.campaign.spec import CampaignSpec
+from hwflow.errors import HwflowError
 from hwflow.faults import FaultList
 from hwflow.faults.models import restrict
 from hwflow.formats import FaultyNetwork, KerasNetwork, Outcome, StudyOptions, weight_format
@@ -101,6 +103,7 @@ def prepare(spec: CampaignSpec, step: Callable[[str], None] = lambda _: None) ->
         else:
             keras = KerasNetwork(model)
             kernels, digest = keras.kernels, keras.digest
+        _check_patterns(spec.faults.layers, each.name, tuple(kernels))
         assert dataset.labels is not None
         networks[each.name] = Network(
             architecture=model.to_json(),
@@ -237,6 +240,13 @@ class ReferenceNetwork:
         size = images_at_once(self.executor, self.graph)
         parts = [images[start : start + size] for start in range(0, len(images), size)]
         return [self.executor.clean_prefix(encode(self.graph, part), KEPT_BYTES // len(parts)) for part in parts]
+
+
+def _check_patterns(patterns: tuple[str, ...] | None, model: str, layers: tuple[str, ...]) -> None:
+    """Refuse a pattern that would keep no fault, before the first trial does."""
+    for pattern in patterns or ():
+        if not any(fnmatchcase(name, pattern) for name in layers):
+            raise HwflowError(f"faults.layers: no layer of {model} matches {pattern!r}; there are {', '.join(layers)}")
 
 
 def _input_range(graph: Graph, calibration: npt.NDArray[Any], images: npt.NDArray[Any]) -> InputRange:

@@ -12,6 +12,7 @@ from hwflow.cli import _options as options
 from hwflow.cli._console import display, print_line, save_json
 from hwflow.cli.commands import app
 from hwflow.cli.paper import paper, print_accuracies
+from hwflow.errors import HwflowError
 from hwflow.outputs import check_outputs
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def campaign(
         save_json(json, "campaign", None, content)
         return
     chosen = stage.load_spec(spec) if spec is not None else _stored_spec(results)
+    if max_rounds is not None and until_ci is None and chosen.until_ci is None:
+        raise HwflowError("--max-rounds: is the cap of --until-ci, which is not given")
     given: dict[str, Any] = {"rounds": rounds, "until_ci": until_ci, "max_rounds": max_rounds, "seed": seed}
     chosen = replace(chosen, **{name: value for name, value in given.items() if value is not None})
     check_outputs(stage.inputs_of(chosen), files={"-o": results, "--json": json})
@@ -145,7 +148,7 @@ def _head(results: Path) -> dict[str, Any]:
 
 
 def _stored_spec(results: Path) -> CampaignSpec:
-    from hwflow.campaign.spec import parse_spec
+    from hwflow.campaign.spec_file import parse_spec
 
     head = _head(results)
     return parse_spec({**head["spec"], **head["stopping"]})

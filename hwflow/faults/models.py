@@ -122,7 +122,7 @@ class Clustered:
     def __post_init__(self) -> None:
         _check_probability("ber", self.ber)
         sizes = np.asarray(self.sizes, dtype=np.float64)
-        if not len(sizes) or (sizes < 0).any() or abs(sizes.sum() - 1.0) > 1e-9:
+        if not len(sizes) or (sizes < 0).any() or not abs(sizes.sum() - 1.0) <= 1e-9:
             raise HwflowError(f"cluster sizes {self.sizes} must be probabilities that add up to 1")
         if self.interleave < 1:
             raise HwflowError(f"interleave={self.interleave} must be at least 1")

@@ -7,7 +7,7 @@ import pytest
 
 from hwflow.campaign import CampaignSpec, run_campaign
 from hwflow.campaign.export import read_results, write_csv
-from hwflow.campaign.spec import parse_spec
+from hwflow.campaign.spec_file import parse_spec
 
 SPEC: dict[str, Any] = {
     "models": ["digits_cnn"],

@@ -21,15 +21,19 @@ from hwflow.campaign.export import COLUMNS, comparisons, read_results, rows, wri
 from hwflow.campaign.plan import cells, seed_of
 from hwflow.campaign.records import Trial
 from hwflow.campaign.run import plan_of
-from hwflow.campaign.spec import parse_spec
+from hwflow.campaign.spec_file import parse_spec
 from hwflow.campaign.statistics import Stopping
 from hwflow.campaign.trials import ReferenceNetwork, Runner, prepare
+from hwflow.data import load_digits
 from hwflow.errors import HwflowError
 from hwflow.faults import sample_ber
 from hwflow.faults.models import restrict
 from hwflow.hardening import harden
+from hwflow.input_range import input_range
 from hwflow.reference import IntegerExecutor
+from hwflow.report import to_json
 from tests.campaign.conftest import SPEC, csv_of, toml
+from tests.cli.conftest import hwflow
 
 
 def command(folder, results, **changes):
@@ -205,6 +209,27 @@ def test_the_exact_reference_executor(tmp_path):
     assert means["none", 0.0] > 95
     assert means["optimal", 0.0] > 95
     assert means["optimal", 1e-2] > means["none", 1e-2] + 20
+
+
+def test_images_outside_the_calibrated_range_are_counted(tmp_path):
+    digits = load_digits().head(30)
+    spec = parse_spec({**SPEC, "formats": "ap_fixed<8,3>", "ber": 1e-2, "rounds": 1, "executor": "reference"})
+    for name, factor in (("usual", 1), ("bytes", 255)):
+        np.savez(tmp_path / f"{name}.npz", x=factor * digits.images, y=digits.labels)
+        run = replace(spec, data=str(tmp_path / f"{name}.npz"), images=None)
+        reached = run_campaign(run, tmp_path / f"{name}.sqlite")
+        results = read_results(tmp_path / f"{name}.sqlite")
+        inputs = reached.inputs["digits_cnn"]
+        bundle = prepare(run).networks["digits_cnn"]
+        typed = harden(bundle.graph, bundle.calibration).graph
+        assert inputs == input_range(typed, factor * digits.images, inputs.calibrated)
+        assert results.head["inputs"] == {"digits_cnn": json.loads(json.dumps(inputs.to_json()))}
+        assert status(tmp_path / f"{name}.sqlite").inputs == reached.inputs
+        warned = [line for line in to_json(results)["warnings"] if "of the input values saturate" in line]
+        assert len(warned) == (name == "bytes")
+        text = hwflow("report", tmp_path / f"{name}.sqlite", "-o", tmp_path / name).succeeds()
+        assert ("digits_cnn: " in text) == ("input values saturate" in text) == (name == "bytes")
+        assert ("input values saturate" in (tmp_path / name / "report.html").read_text()) == (name == "bytes")
 
 
 def test_activations_kept_from_trial_to_trial_change_nothing(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 
 from hwflow.campaign import run_campaign
 from hwflow.campaign.export import read_results
-from hwflow.campaign.spec import parse_spec
+from hwflow.campaign.spec_file import parse_spec
 from hwflow.report import write_report
 from tests.campaign.conftest import SPEC
 

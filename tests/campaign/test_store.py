@@ -20,7 +20,7 @@ from hwflow.campaign import Store, claims, run_campaign, status
 from hwflow.campaign.claims import Claims, Process
 from hwflow.campaign.export import read_results
 from hwflow.campaign.records import READ, Trial
-from hwflow.campaign.spec import parse_spec
+from hwflow.campaign.spec_file import parse_spec
 from hwflow.errors import HwflowError
 from hwflow.report import to_json
 from hwflow.report.page import render
@@ -287,7 +287,7 @@ class TestNothingIsLeft:
 WORKER = """
     import sys, time
     from hwflow.campaign import run_campaign
-    from hwflow.campaign.spec import load_spec
+    from hwflow.campaign.spec_file import load_spec
     from hwflow.campaign.trials import Runner
 
     run = Runner.run
