@@ -19,17 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from hwflow import doctor
+from hwflow.comparison import Compared, Comparison, Condition, Simulator, compare
 from hwflow.data import DIGITS, Dataset, load_data
 from hwflow.design import Design, Step, harden, silent
 from hwflow.evaluation import Accuracy, draw_rounds, evaluate, stored_bits
-from hwflow.executors import encode
 from hwflow.faults import FaultList
 from hwflow.files import DEMO, FILES, check_output, files_in, json_text, new_folder
-from hwflow.generation import LayerCost, Project, generate
+from hwflow.generation import LayerCost, generate
 from hwflow.hardening import HardenOptions
 from hwflow.models import load_model
 from hwflow.scaling import ScalingOptions
-from hwflow.simulation import Comparison, Simulator, check_exact, compare_csim, compare_rtl
 from hwflow.version import __version__
 
 NETWORK = "digits_cnn"
@@ -64,7 +63,7 @@ class DemoResult:
         float_accuracy: of the Keras network.
         clean: accuracy without faults of the quantised network, ``scaled`` and ``unscaled``.
         faulted: the same under faults, by bit error rate.
-        comparisons: csim and RTL against the reference.
+        compared: csim and RTL against the reference, and the accuracy of all executors on the same images.
         layers: cost of every weight layer.
         sizes: bytes on disk, by what was generated.
         stored_bits: bits of the weight memories.
@@ -75,11 +74,16 @@ class DemoResult:
     float_accuracy: Accuracy
     clean: Mapping[str, Accuracy]
     faulted: Mapping[float, Mapping[str, Accuracy]]
-    comparisons: tuple[Comparison, ...]
+    compared: Compared
     layers: tuple[LayerCost, ...]
     sizes: Mapping[str, int]
     stored_bits: int
     seconds: float
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Of csim and RTL with the reference, fault-free and under every fault list."""
+        return self.compared.comparisons
 
     @property
     def cycles_per_image(self) -> float:
@@ -98,8 +102,7 @@ class DemoResult:
                 {"ber": ber, **{name: asdict(accuracy) for name, accuracy in row.items()}}
                 for ber, row in self.faulted.items()
             ],
-            "differing_codes": sum(each.differing_codes for each in self.comparisons),
-            "comparisons": [asdict(each) for each in self.comparisons],
+            **self.compared.to_json(),
             "layers": [asdict(cost) for cost in self.layers],
             "bytes": dict(self.sizes),
             "stored_bits": self.stored_bits,
@@ -113,7 +116,7 @@ class DemoResult:
         Raises:
             HwflowError: codes differ.
         """
-        check_exact(self.comparisons)
+        self.compared.check()
 
 
 def run(
@@ -155,7 +158,10 @@ def run(
         project = generate(design, folder / "project", step=step)
         lists = {f"BER {ber:g}": draw_rounds(design, ber, 1, seed)[0] for ber in BIT_ERROR_RATES}
         _save(lists, folder / "faults")
-        comparisons = _compare(design, project, data.head(effort.compared), lists, simulator, step)
+        conditions = [Condition(), *(Condition(name, faults) for name, faults in lists.items())]
+        compared = compare(
+            design, project, data.head(effort.compared), conditions, simulator=simulator, csim=True, step=step
+        )
         # Builds hold absolute paths, which the folder's final name makes stale.
         for build in (folder / "project" / "rtl" / "build", folder / "project" / "firmware" / "csim"):
             shutil.rmtree(build, ignore_errors=True)
@@ -164,7 +170,7 @@ def run(
             float_accuracy=float_accuracy,
             clean=clean,
             faulted=faulted,
-            comparisons=comparisons,
+            compared=compared,
             layers=project.layers,
             sizes={"design": sum(file["bytes"] for file in design.manifest["files"].values()), **project.sizes},
             stored_bits=stored_bits(design.graph),
@@ -211,15 +217,3 @@ def _save(lists: Mapping[str, FaultList], folder: Path) -> None:
     folder.mkdir()
     for name, fault_list in lists.items():
         fault_list.save(folder / f"{name.lower().replace(' ', '-')}.json")
-
-
-def _compare(
-    design: Design, project: Project, data: Dataset, lists: Mapping[str, FaultList], simulator: Simulator, step: Step
-) -> tuple[Comparison, ...]:
-    codes = encode(design.graph, data.images)
-    conditions: dict[str, FaultList | None] = {"none": None, **lists}
-    csim = [compare_csim(design, project, codes, name, faults, step) for name, faults in conditions.items()]
-    rtl = [
-        compare_rtl(design, project, simulator, codes, name, faults, step=step) for name, faults in conditions.items()
-    ]
-    return (*csim, *rtl)

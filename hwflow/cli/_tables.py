@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from hwflow.cli._console import print_line, print_table
 
 if TYPE_CHECKING:
+    from hwflow.comparison import Compared
     from hwflow.demo import DemoResult
     from hwflow.design import Design
     from hwflow.doctor import Finding
     from hwflow.evaluation import Evaluation
     from hwflow.generation import LayerCost
     from hwflow.input_range import InputRange
-    from hwflow.simulation import Comparison
 
 
 MANY = 12
@@ -134,13 +134,65 @@ def print_inputs(inputs: InputRange | None) -> None:
         print_line(f"warning: {warning}")
 
 
-def print_comparisons(title: str, comparisons: Iterable[Comparison]) -> None:
-    """Print executors against the reference."""
+def print_compared(title: str, compared: Compared) -> None:
+    """Print, condition by condition, how every executor classifies and which codes differ from the reference."""
+    cycles = {(each.executor, each.faults): each.cycles_per_image for each in compared.comparisons}
+    rtl = next(each.executor for each in compared.comparisons if each.cycles_per_image is not None)
+    if not compared.accuracy:
+        print_table(
+            title,
+            ("executor", "faults", "flips", "images", "output codes", "differing codes", "cycles an image"),
+            (
+                (each.executor, each.faults, each.flips, each.images, each.output_codes, each.differing_codes,
+                 _rounded(each.cycles_per_image))
+                for each in compared.comparisons
+            ),
+        )  # fmt: skip
+        return
+    shown = {"keras": "Keras, float", "rtl": f"RTL, {rtl}"}
+    rows = [
+        (index, shown.get(name, name), score, cycles.get((rtl if name == "rtl" else name, score.faults)))
+        for name, accuracy in compared.accuracy.items()
+        for index, score in enumerate(accuracy.conditions)
+    ]
     print_table(
         title,
-        ("executor", "faults", "flips", "images", "output codes", "differing codes", "cycles an image"),
-        (each.row() for each in comparisons),
+        ("faults", "flips", "executor", "images", "top-1 %", "Keras' class %", "differing codes", "cycles an image"),
+        (
+            (
+                score.faults,
+                score.flips,
+                name,
+                score.images,
+                None if score.top1 is None else f"{score.top1:.2f}",
+                f"{score.agreement:.2f}",
+                score.differing_codes,
+                _rounded(each_cycles),
+            )
+            for _, name, score, each_cycles in sorted(rows, key=lambda row: row[0])
+        ),
     )
+    faulted = {shown.get(name, name): each.faulted for name, each in compared.accuracy.items()}
+    means = [f"{name} {each}" for name, each in faulted.items() if each is not None and each.rounds > 1]
+    if means:
+        rounds = len(compared.accuracy["rtl"].conditions) - 1
+        print_line(f"top-1 over {rounds} fault lists: {'; '.join(means)}")
+
+
+def print_upset(compared: Compared) -> None:
+    """Say which images an upset in mid-run left to be compared, and with what."""
+    for each in compared.comparisons:
+        if each.images_inside is not None:
+            print_line(
+                f"{each.faults}: {each.images_before} images had left the design and are compared with the "
+                f"fault-free reference, {each.images_after} began later and are compared with the faulted one; "
+                f"{each.images_inside} were inside and are not compared"
+            )
+            return
+
+
+def _rounded(value: float | None) -> int | None:
+    return None if value is None else round(value)
 
 
 def print_tools(findings: Sequence[Finding]) -> None:
@@ -170,7 +222,10 @@ def print_demo(result: DemoResult) -> None:
             ),
         ],
     )
-    print_comparisons("Against the reference, bit for bit", result.comparisons)
+    print_compared(
+        "The executors on the same images: top-1, the same largest class as Keras, codes that differ",
+        result.compared,
+    )
     print_layers(result.layers)
     print_table(
         "Generated",

@@ -10,15 +10,16 @@ import typer
 from hwflow.cli import _options as options
 from hwflow.cli._console import display, print_line, save_json
 from hwflow.cli._tables import (
-    print_comparisons,
+    print_compared,
     print_demo,
     print_evaluation,
     print_inputs,
     print_layers,
     print_plan,
     print_tools,
+    print_upset,
 )
-from hwflow.outputs import check_outputs, data_path, model_paths
+from hwflow.outputs import check_outputs, data_path, model_paths, write_file
 from hwflow.version import __version__
 
 app = typer.Typer(
@@ -309,22 +310,58 @@ def simulate(
     preprocessing: options.Preprocessing = None,
     images: options.Images = 50,
     ber: options.Ber = None,
+    rounds: Annotated[
+        int | None,
+        typer.Option("--rounds", metavar="N", min=1, help="Fault lists drawn for --ber, those of evaluate; default 1."),
+    ] = None,
     faults: options.Faults = None,
     faulty_biases: options.FaultyBiases = False,
     simulator: options.Simulator = "verilator",
     csim: Annotated[bool, typer.Option("--csim", help="Compare the C++ firmware too.")] = False,
     upset_cycle: Annotated[
         int | None,
-        typer.Option("--upset-cycle", metavar="N", min=0, help="Flip the bits at this clock cycle, not beforehand."),
+        typer.Option(
+            "--upset-cycle",
+            metavar="N",
+            min=0,
+            help="Flip the bits just before this clock edge, not beforehand; edge 0 takes the first image's first "
+            "beat. Images inside the design at that moment are not compared.",
+        ),
+    ] = None,
+    max_loss: Annotated[
+        float | None,
+        typer.Option(
+            "--max-loss",
+            metavar="POINTS",
+            help="Exit status 1 if reference, RTL or firmware loses more percentage points of top-1 against Keras in "
+            "float, fault-free or under any fault list. Without labels: percent of images with another largest class.",
+        ),
+    ] = None,
+    min_accuracy: Annotated[
+        float | None,
+        typer.Option(
+            "--min-accuracy",
+            metavar="PERCENT",
+            help="Exit status 1 if the top-1 of any of them is below this, fault-free or under any fault list.",
+        ),
+    ] = None,
+    xunit: Annotated[
+        Path | None,
+        typer.Option(
+            "--xunit", metavar="FILE", help="Write what cocotb's tests said to FILE, a test suite for every fault list."
+        ),
     ] = None,
     project: options.ProjectFolder = None,
     seed: options.Seed = 0,
     json: options.Json = None,
 ) -> None:
-    """Simulate the RTL and compare every output code with the reference; exit status 1 if any differs."""
+    """Simulate the RTL fault-free and under fault lists: codes against the reference, top-1 against Keras.
+
+    Exit status 1 if a code differs from the reference, or an accuracy misses a limit.
+    """
     check_outputs(
         {"design": design, "data": data_path(data), "labels": labels, "fault list": faults, "project": project},
-        files={"--json": json},
+        files={"--json": json, "--xunit": xunit},
     )
     from hwflow import simulation
     from hwflow.design import load_design
@@ -338,19 +375,28 @@ def simulate(
             preprocessing=preprocessing,
             images=images,
             ber=ber,
+            rounds=rounds,
             faults=faults,
             faulty_biases=faulty_biases,
             simulator=simulator,
             csim=csim,
             upset_cycle=upset_cycle,
+            max_loss=max_loss,
+            min_accuracy=min_accuracy,
             project=project,
             seed=seed,
             step=shown.step,
         )
-    print_comparisons(f"{opened.graph.name} on {result.data}, against the reference", result.comparisons)
+    title = f"{opened.graph.name} on {result.data}: top-1, the same largest class as Keras, codes that differ"
+    print_compared(title, result.compared)
+    print_upset(result.compared)
+    for note in result.notes:
+        print_line(f"note: {note}")
     print_inputs(result.inputs)
     about = {"design": str(design), "design_sha256": opened.sha256, "ber": ber}
     save_json(json, "simulate", seed, {**about, **result.to_json()})
+    if xunit is not None:
+        write_file(xunit, result.xunit())
     result.check()
 
 

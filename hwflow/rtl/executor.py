@@ -82,33 +82,28 @@ class RunStatistics:
     xunit: str = ""
     failures: Mapping[str, str] = field(default_factory=dict)
 
+    def sides(self, upset_cycle: int) -> tuple[BoolArray, BoolArray]:
+        """Which images an upset in mid-run leaves clean, and which it faults wholly; the others it finds inside.
+
+        The upset strikes while the clock is low between the edges ``upset_cycle - 1`` and ``upset_cycle``, and all
+        of its words change in no simulated time. An image is clean if its last beat came out at an earlier edge. It
+        is faulted if its first beat was taken in at edge ``upset_cycle`` or later: a memory is read at the edge at
+        which the unit takes the beat that meets the word, never ahead of it (a window emits nothing, padding
+        neither, before it has a pixel of that image), so that even a read at that very edge sees the flipped word.
+        An image whose first beat went in at edge ``upset_cycle - 1`` may have read the old word at that edge, so it
+        was inside.
+
+        Returns:
+            Two masks ``(images,)``: clean, and faulted.
+        """
+        return np.array(self.finished) < upset_cycle, np.array(self.begun) >= upset_cycle
+
     @property
     def cycles_per_image(self) -> float:
         """Cycles from one image's end to the next one's; for a single image, from its start."""
         if self.images < 2:
             return float(self.finished[-1])
         return (self.finished[-1] - self.finished[0]) / (self.images - 1)
-
-
-def upset_sides(begun: IntArray, finished: IntArray, upset_cycle: int) -> tuple[BoolArray, BoolArray]:
-    """Which images an upset in mid-run leaves clean, and which it faults wholly; the others it finds inside.
-
-    The upset strikes while the clock is low between the edges ``upset_cycle - 1`` and ``upset_cycle``, and all of
-    its words change in no simulated time. An image is clean if its last beat came out at an earlier edge. It is
-    faulted if its first beat was taken in at edge ``upset_cycle`` or later: a memory is read at the edge at which
-    the unit takes the beat that meets the word, never ahead of it (a window emits nothing, padding neither, before
-    it has a pixel of that image), so that even a read at that very edge sees the flipped word. An image whose first
-    beat went in at edge ``upset_cycle - 1`` may have read the old word at that edge, so it was inside.
-
-    Args:
-        begun: ``(n,)``, as in :class:`RunStatistics`.
-        finished: ``(n,)``.
-        upset_cycle: the cycle of the upset.
-
-    Returns:
-        Two masks ``(n,)``: clean, and faulted.
-    """
-    return np.asarray(finished) < upset_cycle, np.asarray(begun) >= upset_cycle
 
 
 class RtlExecutor:
@@ -191,7 +186,7 @@ class RtlExecutor:
             codes: codes of the input type.
             faults: upsets of stored words.
             upset_cycle: the faults strike just before this clock edge, where edge 0 takes the first beat in; by
-                default they are there before the run. See :func:`upset_sides`.
+                default they are there before the run. See :meth:`RunStatistics.sides`.
             stall_percent: how often source and sink pause, in percent of the cycles.
             seed: seed of these pauses.
             expected: what the bench is to judge the outputs by; its verdicts are in ``statistics`` and raise

@@ -131,6 +131,21 @@ def run(simulator: str, top: str, build_dir: Path, work: Path) -> Report:
     return Report(xunit, failures)
 
 
+def merged_reports(reports: Mapping[str, str]) -> bytes:
+    """Reports of several runs as one, XML in UTF-8; the test suite of each run has the run's name.
+
+    Args:
+        reports: xunit reports by name of the run.
+    """
+    merged = ElementTree.Element("testsuites", name="hwflow simulate")
+    for name, report in reports.items():
+        for suite in ElementTree.fromstring(report).iter("testsuite"):
+            # XML has no control characters, which the name of a file may hold.
+            suite.set("name", name.encode("unicode_escape").decode("ascii"))
+            merged.append(suite)
+    return ElementTree.tostring(merged, encoding="utf-8", xml_declaration=True)
+
+
 def _failure(case: ElementTree.Element) -> str | None:
     """What a test case of an xunit report failed of."""
     cause = next((cause for kind in ("failure", "error") if (cause := case.find(kind)) is not None), None)

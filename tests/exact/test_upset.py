@@ -14,7 +14,7 @@ from hwflow.memory import memories
 from hwflow.reference import IntegerExecutor
 from hwflow.reuse import choose_reuse
 from hwflow.rtl import RtlExecutor, generate
-from hwflow.rtl.executor import Expectation, upset_sides
+from hwflow.rtl.executor import Expectation
 from tests.networks import NetworkBuilder, random_images
 
 IMAGES = 60
@@ -62,7 +62,7 @@ def run(mlp: Mlp, faults: FaultList, cycle: int, stall: int = 0) -> tuple[IntArr
     outputs = mlp.rtl.run(mlp.codes, faults, cycle, stall, expected=expected)
     statistics = mlp.rtl.statistics
     assert statistics is not None
-    before, after = upset_sides(np.array(statistics.begun), np.array(statistics.finished), cycle)
+    before, after = statistics.sides(cycle)
     assert not (before & after).any()
     np.testing.assert_array_equal(outputs[before], mlp.clean[before])
     np.testing.assert_array_equal(outputs[after], expected.codes[after])
