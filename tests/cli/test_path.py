@@ -75,11 +75,15 @@ def test_rtl_and_csim_equal_the_reference(design, project, tmp_path, faults):
     ).succeeds()  # fmt: skip
     result = json.loads(path.read_text())
     assert result["differing_codes"] == 0
-    assert [row["executor"] for row in result["comparisons"]] == ["icarus", "csim"]
-    for row in result["comparisons"]:
+    conditions = 2 if faults else 1
+    assert [row["executor"] for row in result["comparisons"]] == ["icarus", "csim"] * conditions
+    for index, row in enumerate(result["comparisons"]):
         assert row["output_codes"] == 10 * int(IMAGES)
-        assert (row["flips"] > 0) == bool(faults)
+        assert (row["flips"] > 0) == (index > 1)
     assert result["comparisons"][0]["cycles_per_image"] > 0
+    figures = [[row["top1"] for row in result["accuracy"][name]["conditions"]] for name in ("reference", "rtl", "csim")]
+    assert figures[0] == figures[1] == figures[2]
+    assert len(figures[0]) == conditions
 
 
 def test_csim_gives_the_accuracy_of_the_reference(design, project, tmp_path):
@@ -110,11 +114,19 @@ def test_codes_that_differ_are_an_error(design, project, tmp_path):
 
 def test_an_upset_in_mid_run(design, project, tmp_path):
     path = tmp_path / "result.json"
-    hwflow(
+    out = hwflow(
         "simulate", design, "--data", "digits", "--images", "30", "--simulator", "icarus", "--ber", "1e-2",
         "--upset-cycle", "3000", "--project", project, "--json", path,
     ).succeeds()  # fmt: skip
-    assert json.loads(path.read_text())["differing_codes"] == 0
+    result = json.loads(path.read_text())
+    assert result["differing_codes"] == 0
+    clean, upset = result["comparisons"]
+    assert clean["images_inside"] is None
+    before, after, inside = (upset[f"images_{where}"] for where in ("before", "after", "inside"))
+    assert min(before, after, inside) > 0
+    assert before + after + inside == 30
+    assert upset["images"] == before + after
+    assert f"{before} images had left the design" in out
 
 
 def test_an_upset_needs_faults(design):
