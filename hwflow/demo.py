@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from hwflow import doctor
-from hwflow.comparison import Compared, Comparison, Condition, Simulator, compare
+from hwflow.comparator import compare
+from hwflow.comparison import Compared, Comparison, Condition
 from hwflow.data import DIGITS, Dataset, load_data
 from hwflow.design import Design, Step, harden, silent
 from hwflow.evaluation import Accuracy, draw_rounds, evaluate, stored_bits
@@ -28,6 +29,7 @@ from hwflow.files import DEMO, FILES, check_output, files_in, json_text, new_fol
 from hwflow.generation import LayerCost, generate
 from hwflow.hardening import HardenOptions
 from hwflow.models import load_model
+from hwflow.rtl.executor import Simulator
 from hwflow.scaling import ScalingOptions
 from hwflow.version import __version__
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from hwflow import doctor
 from hwflow.classification import ExecutorAccuracy, Limits
-from hwflow.comparison import Compared, Comparison, Condition, Simulator, compare
+from hwflow.comparator import compare
+from hwflow.comparison import Compared, Comparison, Condition
 from hwflow.data import Data, Dataset, Preprocessing
 from hwflow.design import Design, Step, open_design, silent
 from hwflow.errors import HwflowError
@@ -20,6 +21,7 @@ from hwflow.faults import FaultList
 from hwflow.generation import Project, generate, load_project
 from hwflow.input_range import InputRange, calibrated_range, input_range
 from hwflow.inputs import fitting, labelled, open_for
+from hwflow.rtl.executor import Simulator
 from hwflow.rtl.simulator import merged_reports
 
 
