@@ -146,7 +146,7 @@ def write_csv(results: Results, path: str | Path) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows([_inert(value) for value in row] for row in rows(results))
-    write_file(Path(path), text.getvalue().encode())
+    write_file(Path(path), text.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def write_parquet(results: Results, path: str | Path) -> None:

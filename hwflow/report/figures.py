@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hwflow.campaign.export import CellResult, Results
+from hwflow.naming import file_stems
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
 SIZE = (4.4, 3.3)  # inches
 DPI = 160
 _BAR = 0.09  # inches of a horizontal bar
+_LONGEST = 40  # characters of a label
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 """Told apart by colour-blind readers (Okabe and Ito)."""
 
@@ -24,6 +29,7 @@ MARKERS = "osD^vPX*"
 _STYLE: Any = {
     "svg.fonttype": "path",
     "svg.hashsalt": "hwflow",  # equal figures, equal bytes
+    "text.parse_math": False,  # a layer's name is no formula
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -57,10 +63,12 @@ def draw(name: str, caption: str, paint: Callable[[Axes], None], height: float =
     import matplotlib
     from matplotlib.figure import Figure as Canvas
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         canvas: Canvas = Canvas(figsize=(SIZE[0], height), layout="constrained")
         paint(canvas.add_subplot())
         svg, png = io.BytesIO(), io.BytesIO()
+        # A name in letters that the font lacks is drawn as boxes; the tables have it.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         canvas.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         canvas.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
     text = svg.getvalue().decode()
@@ -68,8 +76,10 @@ def draw(name: str, caption: str, paint: Callable[[Axes], None], height: float =
 
 
 def report_figures(results: Results) -> list[Figure]:
-    """All figures that the cells of a campaign give."""
-    return [*_against_ber(results), *_against_t(results), *_by_place(results)]
+    """All figures that the cells of a campaign give, each with a file name of its own."""
+    figures = [*_against_ber(results), *_against_t(results), *_by_place(results)]
+    names = _file_names([figure.name for figure in figures])
+    return [replace(figure, name=name) for figure, name in zip(figures, names, strict=True)]
 
 
 def _against_ber(results: Results) -> Iterator[Figure]:
@@ -144,7 +154,7 @@ def _bars(axes: Axes, cells: Sequence[CellResult], kind: str) -> None:
         axes.barh(
             where, means, height, xerr=errors, color=_colour(index), label=str(label), error_kw={"linewidth": 0.8}
         )
-    axes.set_yticks(range(len(places)), [str(place) for place in places], fontsize=8)
+    axes.set_yticks(range(len(places)), [_label(place) for place in places], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
     axes.set_xlabel("top-1 accuracy, %")
@@ -191,7 +201,22 @@ def _colour(index: int) -> str:
     return COLOURS[index % len(COLOURS)]
 
 
+def _label(place: object) -> str:
+    """What stands at an axis: short, and printable."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in str(place))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
 def _name(*parts: str) -> str:
-    """A file name: letters, digits, dots and dashes."""
-    letters = "".join(each if each.isalnum() or each == "." else "-" for each in "-".join(parts))
-    return "-".join(word for word in letters.split("-") if word)
+    """What a figure's file name is made from."""
+    return "\0".join(parts)
+
+
+def _file_names(names: Sequence[str]) -> list[str]:
+    """Letters, digits, dots and dashes of the names, where that tells them apart; else with a hash."""
+    words = [[word for word in re.split(r"[^A-Za-z0-9.]+", name) if word] for name in names]
+    readable = ["-".join(each) for each in words]
+    count = Counter(each.lower() for each in readable)
+    chosen = [short if count[short.lower()] == 1 else name for short, name in zip(readable, names, strict=True)]
+    stems = file_stems(chosen)
+    return [stems[each] for each in chosen]

@@ -4,8 +4,10 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -24,8 +26,11 @@ class References(HTMLParser):
     def __init__(self):
         super().__init__()
         self.loaded, self.ids, self.open = [], [], []
+        self.tags, self.attributes = set(), set()
 
     def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes |= {key for key, _ in attrs}
         for key, value in attrs:
             if key in ("src", "href", "xlink:href", "data") and not value.startswith("#"):
                 self.loaded.append(value)
@@ -95,6 +100,53 @@ def test_the_same_results_give_the_same_bytes(report, tmp_path):
     write_report(read_results(report.parent.parent / "r.sqlite"), tmp_path / "again")
     for path in report.parent.rglob("*.*"):
         assert path.read_bytes() == (tmp_path / "again" / path.relative_to(report.parent)).read_bytes(), path
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "--><b>x</b>",
+    "]]><b>",
+    "{{ 7 * 7 }}",
+    "$x^{$",
+    "a$\\frac{1}$",
+    "\x1b[31mred\x01",
+    "\u65e5\u672c",
+    "_hidden",
+    "x" * 500,
+    "a b",
+    "a-b",
+    "A-b",
+)
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_are_text_and_nothing_else(report, tmp_path):
+    """Names of networks and layers come from files of others: no markup, no formula, no file of another name."""
+    results = read_results(report.parent.parent / "r.sqlite")
+    cells = [each for each in results.cells if each.cell.layer is not None][:4]
+    whole = [each for each in results.cells if each.cell.layer is None and each.cell.bit is None]
+    named = [replace(each, cell=replace(each.cell, model=name)) for name in HOSTILE for each in whole]
+    placed = [replace(cells[0], cell=replace(cells[0].cell, layer=name)) for name in HOSTILE]
+    spec = {**results.head["spec"], "models": [{"name": name} for name in HOSTILE], "data": HOSTILE[0]}
+    head = {**results.head, "spec": spec, "plan": [each.cell.to_json() for each in (*named, *placed)]}
+    write_report(replace(results, head=head, cells=(*named, *placed), engines={HOSTILE[0]: 1}), tmp_path / "hostile")
+    text = (tmp_path / "hostile" / "report.html").read_text()
+    page, before = References(), References()
+    page.feed(text)
+    before.feed(report.read_text())
+    assert page.open == []
+    assert page.loaded == []
+    assert page.tags - before.tags == set()
+    assert page.attributes - before.attributes == set()
+    assert len(page.ids) == len(set(page.ids))
+    assert "7 * 7" in text
+    assert "49" not in re.findall(r"<title>(.*?)</title>", text, re.DOTALL)[0]
+    names = {path.name for path in (tmp_path / "hostile" / "figures").iterdir()}
+    assert len({name.lower() for name in names}) == len(names) == 2 * (2 * len(HOSTILE) + 1)
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]{1,80}", name) for name in names)
+    for path in (tmp_path / "hostile" / "figures").glob("*.svg"):
+        ElementTree.fromstring(path.read_bytes())
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
