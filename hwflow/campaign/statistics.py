@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,12 @@ INTERVALS: dict[Interval, str] = {
     "bootstrap": "percentile bootstrap of the rounds' mean, 10,000 resamples",
 }
 """What the intervals of a mean accuracy are; all lie within 0 to 100 %."""
+
+
+def described(interval: Interval) -> dict[str, Any]:
+    """What an accuracy's ``low`` and ``high`` are, as JSON data."""
+    return {"confidence": CONFIDENCE, "accuracy": INTERVALS[interval]}
+
 
 PAIRED_INTERVAL = "Student's interval of the mean difference, cut at -100 and 100 points"
 _RESAMPLES = 10_000

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwflow.cli import _options as options
-from hwflow.cli._console import display, print_table, save_json
+from hwflow.cli._console import display, print_line, print_table, save_json
 from hwflow.errors import HwflowError
 from hwflow.outputs import check_outputs, data_path, model_paths
 
@@ -159,6 +159,7 @@ def logits(
     json: options.Json = None,
 ) -> None:
     """Divide only the logits, in FP32, FP16 and fixed point (section V.C)."""
+    from hwflow.campaign.statistics import described
     from hwflow.paper import logits as study
 
     network = (model, weights, classes, image_size)
@@ -187,7 +188,7 @@ def logits(
             for row in rows
         ),
     )
-    save_json(json, "paper logits", seed, {"rows": rows})
+    save_json(json, "paper logits", seed, {"rows": rows, "interval": described("wilson")})
 
 
 STORED = tuple(f"{study}-{number}.sqlite" for study in ("fig3", "table1", "table2") for number in (1, 2))
@@ -247,19 +248,22 @@ def _study(
     json: Path | None,
 ) -> None:
     check_paths(subject, results, figure=figure, json=json)
+    from hwflow.campaign.statistics import described
     from hwflow.formats.words import PAPER_FORMATS
     from hwflow.paper.plots import fig3_plot, save
     from hwflow.paper.studies import row, run_study
 
     with display() as shown:
-        found = run_study(
+        found, damaged = run_study(
             name, subject, formats or PAPER_FORMATS, results=results, advance=shown.advance, step=shown.step
         )
+    for line in damaged:
+        print_line(f"warning: {line}, and computed again")
     rows = [row(name, subject, each) for each in found]
     print_accuracies(f"Top-1 accuracy of {subject.model} on {subject.data}", rows, published=subject.is_papers)
     if figure is not None:
         save(fig3_plot(found), figure)
-    save_json(json, f"paper {name}", subject.seed, {"rows": rows})
+    save_json(json, f"paper {name}", subject.seed, {"rows": rows, "interval": described("wilson")})
 
 
 def print_accuracies(title: str, rows: Iterable[dict[str, Any]], published: bool = False) -> None:

@@ -16,6 +16,7 @@ from hwflow.errors import HwflowError
 from hwflow.evaluation import Advance, no_progress
 from hwflow.formats import Msb, weight_format
 from hwflow.formats.words import PAPER_FORMATS
+from hwflow.report.tables import damage_text
 
 ROUNDS = 10
 PAPER_T: tuple[T, ...] = (0.5, 1.0, 1.5, "optimal", 2.5, 3.0, 3.5, 4.0)
@@ -171,27 +172,34 @@ def run_study(
     results: str | Path | None = None,
     advance: Advance = no_progress,
     step: Callable[[str], None] = lambda _: None,
-) -> list[CellResult]:
+) -> tuple[list[CellResult], list[str]]:
     """Run a study, or what is missing of it.
 
     Args:
         name: ``fig3``, ``table1`` or ``table2``.
         subject: network and data.
         formats: weight formats.
-        results: folder that keeps every trial, to take the study up again; by default nothing is kept.
+        results: folder that keeps every trial, to take the study up again; by default nothing is kept. It is made
+            when the first trial is stored.
         advance: progress display.
         step: called with the name of each step.
+
+    Returns:
+        The accuracies, and what was damaged of the trials that were kept, a line each; it was computed again.
 
     Raises:
         HwflowError: see `hwflow.campaign.run_campaign`.
     """
     found: list[CellResult] = []
+    damaged: list[str] = []
     with _folder(results) as folder:
         for number, spec in enumerate(STUDIES[name](subject, formats), 1):
             path = folder / f"{name}-{number}.sqlite"
-            run_campaign(spec, path, advance=advance, step=step)
-            found.extend(read_results(path).cells)
-    return [each for each in found if name == "table1" or each.cell.ber > 0]
+            reached = run_campaign(spec, path, advance=advance, step=step)
+            stored = read_results(path)
+            found.extend(stored.cells)
+            damaged += [f"{path}: {damage_text(each, stored.head)}" for each in reached.damaged]
+    return [each for each in found if name == "table1" or each.cell.ber > 0], damaged
 
 
 def row(name: str, subject: Subject, result: CellResult) -> dict[str, Any]:
@@ -238,9 +246,13 @@ def _folder(results: str | Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="hwflow-") as folder:
             yield Path(folder)
         return
-    path = Path(results)
+    path, made = Path(results), not Path(results).exists()
     try:
         path.mkdir(exist_ok=True)
     except OSError as error:
         raise HwflowError(f"{path}: cannot be created ({error.strerror})") from error
-    yield path
+    try:
+        yield path
+    finally:
+        if made and not any(path.iterdir()):  # the study failed before its first trial
+            path.rmdir()

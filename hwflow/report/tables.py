@@ -10,7 +10,7 @@ from hwflow.campaign.export import CellResult, Results, comparisons
 from hwflow.campaign.plan import Cell
 from hwflow.campaign.records import Damage
 from hwflow.campaign.run import input_ranges
-from hwflow.campaign.statistics import CONFIDENCE, INTERVALS, PAIRED_INTERVAL
+from hwflow.campaign.statistics import PAIRED_INTERVAL, described
 from hwflow.formats import weight_format
 
 
@@ -21,11 +21,7 @@ def to_json(results: Results) -> dict[str, Any]:
         "made_with": {"hwflow": head["hwflow"], "versions": head["versions"]},
         "spec": head["spec"],
         "stopping": head["stopping"],
-        "interval": {
-            "confidence": CONFIDENCE,
-            "accuracy": INTERVALS[head["stopping"]["interval"]],
-            "comparison": PAIRED_INTERVAL,
-        },
+        "interval": {**described(head["stopping"]["interval"]), "comparison": PAIRED_INTERVAL},
         "hashes": head["hashes"],
         "engines": [{"engine": engine, "trials": trials} for engine, trials in results.engines.items()],
         "inputs": head["inputs"],

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,32 @@ def test_until_ci(spec_file, tmp_path):
     reached = json.loads(out.read_text())
     assert reached["stopping"] == {"rounds": 3, "until_ci": 30.0, "max_rounds": 6, "interval": "wilson"}
     assert 2 + 4 * 3 <= reached["trials"] <= 2 + 4 * 6
+
+
+def test_a_width_that_is_not_reached_is_said(spec_file, tmp_path):
+    results, out = tmp_path / "r", tmp_path / "out.json"
+    command = ("campaign", spec_file(rounds=3), "-o", results, "--until-ci", "0.01", "--max-rounds", "4", "--json", out)
+    for arguments in (command, ("campaign", "-o", results, "--status", "--json", out)):
+        text = hwflow(*arguments).succeeds()
+        reached = json.loads(out.read_text())
+        assert reached["finished"] == reached["cells"] == 6
+        assert 1 <= reached["not_reached"] <= 4
+        assert reached["widest"] > 0.01
+        said = f"{reached['not_reached']} conditions stopped at 4 rounds with intervals wider than ± 0.01 points"
+        assert f"warning: {said}, up to ± {reached['widest']:.2g}" in text
+    text = hwflow("report", results, "-o", tmp_path / "report", "--json", out).succeeds()
+    page, data = (tmp_path / "report" / "report.html").read_text(), json.loads(out.read_text())
+    assert said in text
+    assert said in page
+    assert "<td>no, ± " in page.replace(' class="text"', "")
+    assert (data["complete"], data["not_reached"]) == (True, reached["not_reached"])
+    for row in data["cells"]:
+        wide = row["ber"] and row["half_width"] > 0.01
+        assert row["reached"] is (None if not row["ber"] else not wide)
+    hwflow("campaign", spec_file(rounds=3), "-o", results).succeeds()
+    hwflow("report", results, "--csv", tmp_path / "r.csv", "--json", out).succeeds()
+    assert all(row["reached"] is None for row in json.loads(out.read_text())["cells"])
+    assert json.loads(out.read_text())["warnings"] == []
 
 
 @pytest.mark.parametrize(
@@ -111,6 +138,21 @@ def test_examples_are_specifications(path):
 
 
 class TestPaper:
+    def damage(self, path):
+        connection = sqlite3.connect(path)
+        with connection:
+            connection.execute("UPDATE trials SET correct = correct + 1 WHERE cell = 0")
+        connection.close()
+
+    def test_a_study_that_fails_leaves_nothing(self, tmp_path):
+        kept = tmp_path / "kept"
+        hwflow("paper", "table1", "--images", 501, "--results", kept).fails_with("501")
+        assert not kept.exists()
+        kept.mkdir()
+        (kept / "table1-1.sqlite").write_text("a poem")
+        hwflow("paper", "table1", "--images", 5, "--results", kept).fails_with("table1-1.sqlite", "not a results file")
+        assert (kept / "table1-1.sqlite").read_text() == "a poem"
+
     def test_fig2(self, tmp_path):
         out, figure = tmp_path / "out.json", tmp_path / "fig2.svg"
         arguments = ("--rounds", 2000, "--json", out, "--figure", figure)
@@ -135,6 +177,12 @@ class TestPaper:
         assert {(row["format"], row["ber"]) for row in rows} == {("fp16", 1e-3), ("ap_fixed<8,2>", 1e-4)}
         assert [row["t"] for row in rows[:3]] == [None, 1.0, 1.9999]
         assert left_in(tmp_path / "kept") == {"table2-1.sqlite", "table2-2.sqlite"}
+        self.damage(tmp_path / "kept" / "table2-1.sqlite")
+        text = hwflow("paper", "table2", *few, "--rounds", 2, "--results", tmp_path / "kept").succeeds()
+        assert "table2-1.sqlite: the trial of digits_cnn, fp16, unscaled, BER 0, round 0, is damaged" in text
+        again = json.loads(out.read_text())
+        assert again["rows"] == rows
+        assert again["interval"]["accuracy"].startswith("Wilson")
         hwflow("paper", "fig3", *few, "--rounds", 1, "--figure", tmp_path / "fig3.png").succeeds()
         assert len(json.loads(out.read_text())["rows"]) == 2 * 8 * 3
         assert (tmp_path / "fig3.png").read_bytes().startswith(b"\x89PNG")
