@@ -65,26 +65,26 @@ _TAKEN = CPP_KEYWORDS | VERILOG_KEYWORDS | _OTHERS
 _TAKEN_FORM = re.compile(
     r"""
       (?: [abdepstwz] | br | wr | th | tl ) \d+                         # hls4ml's arrays
-    | \w* config \d+ \w*                                               # hls4ml's structs
+    | (?: [a-z]{2,} _ )* config \d+ (?: _ \w+ )?                           # hls4ml's structs
     | layer \d+ (?: _ (?: out | cpy\d* | [cht] ) )?                    # hls4ml's variables
     | \w+ _ (?: t | hls )                                              # types, and top functions
     | (?: ap | clone | hls | hwflow | nnet | repack | zp[12]d ) _ \w+   # what hls4ml and hwflow write before names
-    | [mnsu] _ \w+                                                     # streams and instances, and mangled names
+    | [msu] _ \w+                                                      # ports, streams and instances
     | [A-Z0-9_]+ | [A-Z] _ \w+                                          # macros
     """,
     re.VERBOSE,
 )
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*")
 _FILE_STEM = re.compile(r"[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*")
-_DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d|n-)(?:\..*)?", re.IGNORECASE)  # no file names on Windows
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)  # no file names on Windows
 
 
 def identifiers(names: Iterable[str]) -> dict[str, str]:
     """Identifiers that are legal and free in C++ and SystemVerilog, one a name.
 
     No two are equal, not even when case is ignored; no keyword, macro, or name that hls4ml, its headers or hwflow's
-    modules use is among them. What a name becomes does not depend on the others, unless they differ from it in case
-    only, and never on their order.
+    modules use is among them. What a name becomes does not depend on their order, nor on the others, unless one of
+    them differs from it in case only or is just what it would become. An identifier becomes itself.
 
     Args:
         names: any texts; repetitions count once.

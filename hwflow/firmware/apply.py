@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -31,6 +30,7 @@ from hwflow.graph import (
     WeightLayer,
     Window,
 )
+from hwflow.naming import identifier
 from hwflow.reuse import valid_reuse_factors
 
 Layer = Any
@@ -97,14 +97,11 @@ def firmware_reuse(graph: Graph, reuse: Mapping[str, int], io_type: str) -> tupl
         Factors by layer name, and a line for each that was lowered.
 
     Raises:
-        HwflowError: a layer has no factor or an invalid one, or two names differ in case only.
+        HwflowError: a layer has no factor or an invalid one.
     """
     chosen: dict[str, int] = {}
     notes = []
-    names = {layer.name.lower(): layer.name for layer in graph.weight_layers}
     for layer in graph.weight_layers:
-        if names[layer.name.lower()] != layer.name:
-            raise HwflowError(f"{layer.name}: hls4ml cannot tell it from {names[layer.name.lower()]}; rename one")
         factor = reuse.get(layer.name)
         valid = valid_reuse_factors(layer)
         if factor not in valid:
@@ -193,14 +190,10 @@ def _set_output_type(layer: Layer, node: Node) -> None:
     variable.type.precision = precision(node.resolved)
     if isinstance(node, Input):
         variable.name = identifier(node.name)
-    for type_ in layer.types.values():
-        type_.name = identifier(type_.name)
-
-
-def identifier(name: str) -> str:
-    """A C++ identifier: hls4ml makes some from layer names, in which Keras allows more."""
-    name = re.sub(r"\W", "_", name, flags=re.ASCII)
-    return name if name[0].isalpha() else f"x{name}"
+    for key, type_ in layer.types.items():
+        # hls4ml names some types after the layer, so that those of two layers may have the same name.
+        if type_.name.startswith(f"{layer.name.lower()}_"):
+            type_.name = f"layer{layer.index}_{key}"
 
 
 def _set_parameters(graph: Graph, node: Node, layer: Layer) -> None:

@@ -11,14 +11,16 @@ from hls4ml.model.graph import ModelGraph
 
 from hwflow.errors import HwflowError
 from hwflow.files import new_folder
-from hwflow.firmware.apply import apply_graph, firmware_reuse, identifier
+from hwflow.firmware.apply import apply_graph, firmware_reuse
 from hwflow.firmware.build import layer_list
+from hwflow.firmware.legal import legal
 from hwflow.firmware.passes import fast_passes
 from hwflow.firmware.project import FIRMWARE, Project, open_project
 from hwflow.firmware.quiet import quiet
 from hwflow.firmware.read import check_keras, read_graph
 from hwflow.firmware.writer import HwflowWriter, mark_bram_ports, memory_symbols, write_csim
 from hwflow.graph import Graph
+from hwflow.naming import identifier
 from hwflow.version import __version__
 
 IOType = Literal["io_stream", "io_parallel"]
@@ -107,16 +109,17 @@ def generate(
     if io_type not in get_args(IOType):
         raise HwflowError(f"io_type={io_type!r} is not one of {', '.join(get_args(IOType))}")
     factors, notes = firmware_reuse(graph, reuse, io_type)
+    given, names = legal(graph)
     output = Path(output)
     with (
         new_folder(output, FIRMWARE, force) as folder,
         fast_passes(),
-        quiet(f"{output}: hls4ml cannot write the project"),
+        quiet(f"{output}: hls4ml cannot write the project", names),
     ):
         model = model_graph(
-            graph,
+            given,
             keras_model,
-            reuse=factors,
+            reuse={names[layer]: factor for layer, factor in factors.items()},
             output=folder,
             io_type=io_type,
             part=part,
@@ -124,10 +127,10 @@ def generate(
         )
         model.apply_flow("vitis:ip")
         if bram_ports:
-            mark_bram_ports(graph, model)
+            mark_bram_ports(given, model)
         model.config.config["Stamp"] = graph.digest[:8]
         HwflowWriter().write_hls(model)
-        write_csim(graph, model, folder)
+        write_csim(given, model, folder)
         Project(
             path=output,
             name=model.config.get_project_name(),
@@ -138,7 +141,7 @@ def generate(
             clock_period=clock_period,
             bram_ports=bram_ports,
             reuse=factors,
-            memories=memory_symbols(graph, model),
+            memories=memory_symbols(graph, model, names),
             notes=tuple(notes),
         ).write(folder)
     return open_project(output)
@@ -146,7 +149,7 @@ def generate(
 
 def project_name(graph: Graph) -> str:
     """A C++ identifier made from the graph's name, which no variable of the project has."""
-    return identifier(f"{graph.name}_hls")
+    return f"{identifier(graph.name)}_hls"
 
 
 def _convert_keras(model: Any, io_type: str, output: Path, name: str, **settings: Any) -> ModelGraph:

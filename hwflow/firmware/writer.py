@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
@@ -93,16 +94,21 @@ def mark_bram_ports(graph: Graph, model: Any) -> None:
         model.graph[layer.name].get_weights("weight").storage = "bram"
 
 
-def memory_symbols(graph: Graph, model: Any) -> dict[str, ProjectMemory]:
-    """The arrays of every weight and bias memory.
+def memory_symbols(graph: Graph, model: Any, names: Mapping[str, str]) -> dict[str, ProjectMemory]:
+    """The arrays of every weight and bias memory, by the memory's name.
 
     The Resource strategy transposes the weights so that outputs come first, which is the storage order of
     :mod:`hwflow.memory`.
+
+    Args:
+        graph: a typed graph.
+        model: what was made of it.
+        names: of the layers in ``model``, by those in ``graph``.
     """
     memories = {}
     for layer in graph.weight_layers:
         for kind, constant in (("weight", layer.weight), ("bias", layer.bias)):
-            variable = model.graph[layer.name].get_weights(kind)
+            variable = model.graph[names[layer.name]].get_weights(kind)
             memories[f"{layer.name}.{kind}"] = ProjectMemory(
                 symbol=variable.name,
                 type=str(constant.type),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -27,6 +26,7 @@ from hwflow.graph import (
     Window,
 )
 from hwflow.memory import layer_bias_type
+from hwflow.naming import Unique, identifier, identifiers
 from hwflow.reuse import fold
 from hwflow.rtl.depth import FifoDepths
 from hwflow.rtl.memory_image import side_memory
@@ -85,7 +85,7 @@ class MatrixUnit:
     """Where a weight layer's memories are in the hardware.
 
     Attributes:
-        layer: the layer's name.
+        layer: the layer's name, as the user gave it.
         instance: name of its matrix-vector unit.
         pe, simd: its fold.
         weight_file, bias_file: memory images.
@@ -128,11 +128,6 @@ def build_netlist(graph: Graph, reuse: Mapping[str, int]) -> Netlist:
     return _Builder(graph.logits, reuse).build()
 
 
-def identifier(name: str) -> str:
-    """``name`` as part of a SystemVerilog identifier."""
-    return re.sub(r"\W", "_", name)
-
-
 class _Builder:
     def __init__(self, graph: Graph, reuse: Mapping[str, int]) -> None:
         self.graph = graph
@@ -142,7 +137,8 @@ class _Builder:
         self.instances: list[Instance] = []
         self.units: list[MatrixUnit] = []
         self.available: dict[str, list[Stream]] = {}
-        self.names: set[str] = set()
+        self.names = identifiers(node.name for node in graph)
+        self.unique = Unique(["s_axis"])
 
     def build(self) -> Netlist:
         for node in self.graph:
@@ -158,7 +154,7 @@ class _Builder:
         if readers < 2:
             self.available[node.name] = [stream]
             return
-        copies = [self._stream(f"{node.name}_copy{i}", stream) for i in range(readers)]
+        copies = [self._stream(node, stream, f"copy{i}") for i in range(readers)]
         self._instance("fork", node, {"WIDTH": stream.width, "N": readers}, {"s": stream}, *copies, suffix="fork")
         self.available[node.name] = copies
 
@@ -167,7 +163,7 @@ class _Builder:
             case Input():
                 channels = node.shape[-1]
                 lanes = channels if channels <= INPUT_LANES else 1
-                return self._tensor(node, node.name, node.resolved, lanes)
+                return self._tensor(node, node.resolved, lanes)
             case Affine():
                 return self._affine(node, sources[0])
             case WeightLayer():
@@ -208,18 +204,9 @@ class _Builder:
         """An instance with a weight memory and biases."""
         assert node.weight.type is not None and node.accum is not None
         bias = layer_bias_type(node)
-        name = identifier(node.name)
+        name = self.names[node.name]
         side = side_memory(node, pe, simd)
-        unit = MatrixUnit(
-            node.name,
-            f"u_{name}",
-            pe,
-            simd,
-            weight_file=f"{name}_weight.mem",
-            bias_file=f"{name}_bias.mem",
-            rest_file=None if side is None else f"{name}_rest.mem",
-        )
-        self.units.append(unit)
+        files = {kind: f"{name}_{kind}.mem" for kind in ("weight", "bias", "rest")}
         x = stream.type
         parameters: dict[str, Parameter] = {
             **sizes,
@@ -231,22 +218,24 @@ class _Builder:
             "B_W": bias.width,
             "B_SHIFT": node.accum.fraction - bias.fraction,
             **_output(node.resolved),
-            "WEIGHT_FILE": f'"{unit.weight_file}"',
-            "BIAS_FILE": f'"{unit.bias_file}"',
+            "WEIGHT_FILE": f'"{files["weight"]}"',
+            "BIAS_FILE": f'"{files["bias"]}"',
         }
         if side is not None:
             parameters |= {
                 "REST_ROWS": side.rows,
                 "REST_SLOTS": side.slots,
                 "REST_W": side.rest_bits,
-                "REST_FILE": f'"{unit.rest_file}"',
+                "REST_FILE": f'"{files["rest"]}"',
             }
-        out = self._tensor(node, node.name, node.resolved, pe)
-        self._instance(module, node, parameters, {"s": stream}, out)
+        out = self._tensor(node, node.resolved, pe)
+        instance = self._instance(module, node, parameters, {"s": stream}, out)
+        rests = None if side is None else files["rest"]
+        self.units.append(MatrixUnit(node.name, instance, pe, simd, files["weight"], files["bias"], rests))
         return out
 
     def _elementwise(self, module: str, node: Node, source: Stream, extra: Mapping[str, Parameter]) -> Stream:
-        out = self._tensor(node, node.name, node.resolved, source.lanes)
+        out = self._tensor(node, node.resolved, source.lanes)
         parameters = {"LANES": source.lanes, **_input("IN", source.type), **_output(node.resolved), **extra}
         self._instance(module, node, parameters, {"s": source}, out)
         return out
@@ -271,7 +260,7 @@ class _Builder:
     def _add(self, node: Add, sources: list[Stream]) -> Stream:
         lanes = max(source.lanes for source in sources)
         a, b = self._buffered(node, sources, lanes)
-        out = self._tensor(node, node.name, node.resolved, lanes)
+        out = self._tensor(node, node.resolved, lanes)
         parameters = {"LANES": lanes, **_input("A", a.type), **_input("B", b.type), **_output(node.resolved)}
         self._instance("add", node, parameters, {"a": a, "b": b}, out)
         return out
@@ -281,7 +270,7 @@ class _Builder:
         fitting = [s.lanes for s in sources if all(other.channels % s.lanes == 0 for other in sources)]
         lanes = max(fitting, default=math.gcd(*(source.lanes for source in sources)))
         a, b = self._buffered(node, sources, lanes)
-        out = self._tensor(node, node.name, node.resolved, lanes)
+        out = self._tensor(node, node.resolved, lanes)
         parameters: dict[str, Parameter] = {
             "LANES": lanes,
             "A_BEATS": a.channels // lanes,
@@ -310,7 +299,7 @@ class _Builder:
 
     def _reduce(self, node: Node, source: Stream, positions: int, accum: FixedType | None) -> Stream:
         """A pool over ``positions`` beats of every channel: the average in ``accum``, else the maximum."""
-        out = self._tensor(node, node.name, node.resolved, source.lanes)
+        out = self._tensor(node, node.resolved, source.lanes)
         parameters: dict[str, Parameter] = {
             "MODE": int(accum is not None),
             "LANES": source.lanes,
@@ -330,7 +319,7 @@ class _Builder:
         height, width, channels = self.graph.inputs_of(node)[0].shape
         top, bottom, left, right = window.padding
         beats = math.prod(node.shape[:2]) * math.prod(window.kernel) * channels // source.lanes
-        out = self._stream(f"{node.name}_window", replace(source, beats=beats))
+        out = self._stream(node, replace(source, beats=beats), "window")
         parameters: dict[str, Parameter] = {
             "W": source.type.width,
             "LANES": source.lanes,
@@ -362,7 +351,7 @@ class _Builder:
                 continue
             suffix = f"{prefix}lanes{target}"
             elements = source.beats * source.lanes
-            out = self._stream(f"{node.name}_{suffix}", replace(source, lanes=target, beats=elements // target))
+            out = self._stream(node, replace(source, lanes=target, beats=elements // target), suffix)
             parameters = {"W": source.type.width, "LANES_IN": source.lanes, "LANES_OUT": target}
             self._instance("width", node, parameters, {"s": source}, out, suffix=suffix)
             source = out
@@ -370,19 +359,18 @@ class _Builder:
 
     def _fifo(self, node: Node, source: Stream, pixels: int, prefix: str) -> Stream:
         depth = pixels * (source.channels // source.lanes)
-        out = self._stream(f"{node.name}_{prefix}fifo", source)
+        out = self._stream(node, source, f"{prefix}fifo")
         self._instance(
             "fifo", node, {"WIDTH": source.width, "DEPTH": depth}, {"s": source}, out, suffix=f"{prefix}fifo"
         )
         return out
 
-    def _tensor(self, node: Node, name: str, type_: FixedType, lanes: int) -> Stream:
+    def _tensor(self, node: Node, type_: FixedType, lanes: int) -> Stream:
         elements = math.prod(node.shape)
-        return self._stream(name, Stream(name, type_, lanes, node.shape[-1], elements // lanes))
+        return self._stream(node, Stream("", type_, lanes, node.shape[-1], elements // lanes))
 
-    def _stream(self, name: str, like: Stream) -> Stream:
-        name = self._unique(f"s_{identifier(name)}")
-        stream = replace(like, name=name)
+    def _stream(self, node: Node, like: Stream, suffix: str = "") -> Stream:
+        stream = replace(like, name=self._name("s", node, suffix))
         self.streams.append(stream)
         return stream
 
@@ -394,15 +382,14 @@ class _Builder:
         inputs: Mapping[str, Stream],
         *outputs: Stream,
         suffix: str = "",
-    ) -> None:
-        name = self._unique("_".join(part for part in ("u", identifier(node.name), suffix) if part))
+    ) -> str:
+        """Add an instance; its name."""
+        name = self._name("u", node, suffix)
         self.instances.append(Instance(f"hwflow_{module}", name, parameters, inputs, outputs))
-
-    def _unique(self, name: str) -> str:
-        if name in self.names:
-            raise HwflowError(f"two layers' names give the SystemVerilog name {name}; rename one")
-        self.names.add(name)
         return name
+
+    def _name(self, prefix: str, node: Node, suffix: str) -> str:
+        return self.unique("_".join(part for part in (prefix, self.names[node.name], suffix) if part))
 
 
 def _input(prefix: str, type_: FixedType) -> dict[str, Parameter]:

@@ -11,7 +11,7 @@ from pygments.lexers.hdl import SystemVerilogLexer
 from pygments.token import Keyword
 
 from hwflow.doctor import find_program
-from hwflow.naming import Unique, file_stems, identifier, identifiers, is_identifier, restored
+from hwflow.naming import Unique, file_stems, identifier, identifiers, is_file_stem, is_identifier, restored
 from tests.names import MODEL_NAMES, NAMES
 
 HEADERS = "".join(f"#include <{name}>\n" for name in ("array", "cmath", "complex", "cstdint", "fstream", "iostream"))
@@ -25,6 +25,14 @@ def test_identifiers_are_legal_and_differ_in_more_than_case(names: list[str]) ->
     assert list(found) == list(dict.fromkeys(names))
     assert all(re.fullmatch("[A-Za-z][A-Za-z0-9_]{0,63}", each) and "__" not in each for each in found.values())
     assert len({each.lower() for each in found.values()}) == len(found)
+
+
+@given(SETS)
+def test_legal_names_stay(names: list[str]) -> None:
+    assert all(is_identifier(each) for each in identifiers(names).values())
+    assert all(is_file_stem(each) for each in file_stems(names).values())
+    assert list(identifiers(identifiers(names).values()).values()) == list(identifiers(names).values())
+    assert list(file_stems(file_stems(names).values()).values()) == list(file_stems(names).values())
 
 
 @given(SETS)
@@ -71,8 +79,9 @@ def test_what_a_name_becomes_never_changes() -> None:
 
 def test_a_name_that_looks_mangled_is_no_collision() -> None:
     mangled = identifier("1st")
-    assert not is_identifier(mangled)
-    assert len(set(identifiers(["1st", mangled]).values())) == 2
+    found = identifiers(["1st", mangled])
+    assert found[mangled] == mangled
+    assert found["1st"] == "n_1st_e01ddf659"
 
 
 def test_compilers_take_all_identifiers(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from hwflow.doctor import find_program
 from hwflow.errors import HwflowError
+from hwflow.firmware.legal import renamed
 from hwflow.fixed import FixedType
 from hwflow.graph import Concatenate, Constant, Graph, Outliers, Softmax, Window
 from hwflow.hardening import HardenOptions, harden
@@ -184,14 +185,27 @@ def test_the_rtl_ends_before_a_softmax(tmp_path: Path) -> None:
     assert generate(graph, tmp_path / "rtl", choose_reuse(graph))["graph"] == graph.digest
 
 
-def test_colliding_names_are_refused() -> None:
+def test_names_that_collide_get_different_modules_and_files(tmp_path: Path) -> None:
     net = NetworkBuilder(np.random.default_rng(0), (4,))
-    dense = net.dense(net.nodes[0], 3)
-    first = net.dense(dense, 3)
-    nodes = (*net.nodes[:-2], replace(dense, name="a-b"), replace(first, name="a_b", inputs=("a-b",)))
-    graph = hardened(Graph(nodes))
-    with pytest.raises(HwflowError, match="rename one"):
-        build_netlist(graph, choose_reuse(graph))
+    x = net.nodes[0]
+    names = ["a-b", "a_b", "A_B", "axis", "a_b_fork", "a_b_copy0", "a_b_wb", "s_a_b", "u_a_b", "input"]
+    for _ in names:
+        x = net.dense(x, 3)
+    x = net.add(x, x)
+    graph = hardened(
+        renamed(net.graph("module"), dict(zip((node.name for node in net.nodes[1:]), names, strict=False)), "1")
+    )
+    netlist = build_netlist(graph, choose_reuse(graph))
+    assert [unit.layer for unit in netlist.units] == names
+    signals = [f"{stream.name}_tdata" for stream in netlist.streams] + ["s_axis_tdata", "m_axis_tdata"]
+    ports = [f"{unit.instance.removeprefix('u_')}_wb_en_i" for unit in netlist.units]
+    everything = [*signals, *ports, *(instance.name for instance in netlist.instances)]
+    assert len(set(everything)) == len(everything)
+    files = [file.lower() for unit in netlist.units for file in (unit.weight_file, unit.bias_file)]
+    assert len(set(files)) == 2 * len(names)
+
+
+def test_only_hardened_graphs_become_rtl() -> None:
     with pytest.raises(HwflowError, match="hardened graphs only"):
         build_netlist(random_graph(0), choose_reuse(random_graph(0)))
 
