@@ -14,6 +14,7 @@ import pytest
 from hwflow.errors import HwflowError
 from hwflow.faults import sample_ber
 from hwflow.firmware import CsimExecutor, generate, open_project
+from hwflow.firmware.legal import renamed
 from hwflow.fixed import FixedType
 from hwflow.graph import (
     Add,
@@ -34,6 +35,7 @@ from hwflow.graph import (
 )
 from hwflow.hardening import HardenOptions, harden
 from hwflow.memory import memories
+from hwflow.naming import identifier
 from hwflow.reference import IntegerExecutor
 from hwflow.reuse import choose_reuse
 from hwflow.scaling import ScalingOptions
@@ -353,7 +355,9 @@ def test_bad_requests_are_refused(written: tuple[Graph, Path], tmp_path: Path, m
         CsimExecutor(project, graph)
 
 
-def test_projects_are_whole_or_not_there(written: tuple[Graph, Path], tmp_path: Path) -> None:
+def test_projects_are_whole_or_not_there(
+    written: tuple[Graph, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     graph, folder = written
     reuse = choose_reuse(graph)
     with pytest.raises(HwflowError, match="exists"):
@@ -362,16 +366,15 @@ def test_projects_are_whole_or_not_there(written: tuple[Graph, Path], tmp_path: 
         generate(graph, None, tmp_path / "project", reuse=reuse | {"conv2d_1": 7})
     with pytest.raises(HwflowError, match="io_type='axi'"):
         generate(graph, None, tmp_path / "project", reuse=reuse, io_type="axi")  # type: ignore[arg-type]  # refused
-    with pytest.raises(HwflowError, match="hls4ml"):
-        generate(Case(reserved).harden(), None, tmp_path / "project", reuse={"dense_1": 1})
+    odd, names = renamed(graph, {"conv2d_1": "1st"}, graph.name), {"1st": reuse["conv2d_1"]}
+
+    def fail(_: Any, model: Any) -> None:
+        raise RuntimeError(f"not\n{model.graph[identifier('1st')].name}")
+
+    monkeypatch.setattr("hwflow.firmware.writer.HwflowWriter.write_hls", fail)
+    with pytest.raises(HwflowError, match=r"project: hls4ml cannot write the project: not 1st$"):
+        generate(odd, None, tmp_path / "project", reuse=reuse | names)
     assert not list(tmp_path.iterdir())
-
-
-def reserved() -> Graph:
-    """hls4ml reserves this input's name."""
-    net = Network((4,), name="input")
-    net.dense(2)
-    return net.graph()
 
 
 def test_io_parallel_convolutions_get_a_reuse_factor_that_works(tmp_path: Path) -> None:
