@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -16,7 +16,7 @@ from hwflow.files import write_json
 from hwflow.version import __version__
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
 
 # A pipe has no width; wide enough that no table is cut.
 _PIPE_WIDTH = 140
@@ -26,12 +26,13 @@ _lost: list[str] = []
 """Why standard output could not be written; a result in a file is still worth having, so the command goes on."""
 
 
-@cache
-def console() -> Console:
-    """Standard output."""
-    from rich.console import Console
+class _Text(io.StringIO):
+    """Text that rich draws for standard output."""
 
-    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Of standard output: where it knows no lines, boxes are drawn in ASCII."""
+        return sys.stdout.encoding or "utf-8"
 
 
 def open_streams(process: bool) -> None:
@@ -89,10 +90,12 @@ def print_error(message: str) -> None:
 
 def _print(content: RenderableType, **options: Any) -> None:
     """Print on standard output; if that fails, the command goes on without."""
-    with console().capture() as captured:
-        console().print(content, **options)
-    text = captured.get()
-    encoding = sys.stdout.encoding or "utf-8"
+    from rich.console import Console
+
+    drawn, terminal = _Text(), sys.stdout.isatty()
+    width = None if terminal else _PIPE_WIDTH
+    Console(file=drawn, width=width, highlight=False, force_terminal=terminal).print(content, **options)
+    text, encoding = drawn.getvalue(), drawn.encoding
     try:
         text.encode(encoding)
     except UnicodeEncodeError:

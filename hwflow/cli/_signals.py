@@ -10,13 +10,14 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
 _PATIENCE = 2.0  # seconds after which a second signal ends what still cleans up; `timeout` sends two at once
+_GRACE = 0.5  # seconds that a child has to end by itself
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 
 
@@ -74,19 +75,24 @@ def stoppable(process: bool) -> Iterator[None]:
 
 
 def _end_children() -> None:
-    """Kill what this process has started, and what that has started: compilers, simulators, workers."""
+    """End what this process has started, and what that has started: compilers, simulators, workers.
+
+    They are first asked to, so that they remove their own temporary files.
+    """
     if not Path("/proc/self/stat").exists():
         return
     import ctypes
 
     # Orphans become children of this process: no compiler escapes by losing its `make`.
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
-    while children := _descendants(os.getpid()):
-        for child in children:
-            try:
-                os.kill(child, signal.SIGKILL)
-            except OSError:
-                continue
+    asked: set[int] = set()
+    start = time.monotonic()
+    while children := set(_descendants(os.getpid())):
+        late = time.monotonic() - start > _GRACE
+        for child in children if late else children - asked:
+            with suppress(OSError):
+                os.kill(child, signal.SIGKILL if late else signal.SIGTERM)
+        asked |= children
         time.sleep(0.01)
 
 

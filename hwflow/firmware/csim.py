@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hwflow import compiled
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList
 from hwflow.firmware.project import Project, open_project
@@ -77,24 +77,21 @@ class CsimExecutor:
         """
         root = self.project.path.resolve()
         library = root / "csim" / f"{self.project.name}-{self._source_hash()}.so"
-        if library.exists():
+        if compiled.intact(library):
             return library
         compiler = shutil.which("g++")
         if compiler is None:
             raise HwflowError("g++ is missing, which C simulation needs; install it (apt install g++)")
         library.parent.mkdir(exist_ok=True)
-        partial = library.with_suffix(f".{os.getpid()}")
-        includes = (f"-I{root}", f"-I{root}/firmware/ap_types")
-        command = [compiler, *FLAGS, *includes, str(root / "csim.cpp"), "-o", str(partial)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        command = [compiler, *FLAGS, f"-I{root}", f"-I{root}/firmware/ap_types", str(root / "csim.cpp")]
+
+        def compile_to(made: Path) -> None:
+            done = subprocess.run([*command, "-o", made], capture_output=True, text=True, check=False)
             if done.returncode:
                 raise HwflowError(f"{self.project.path}: g++ refuses the project: {first_reason(done.stderr)}")
-            for outdated in library.parent.glob("*.so"):
-                outdated.unlink(missing_ok=True)
-            partial.rename(library)
-        finally:
-            partial.unlink(missing_ok=True)
+
+        # The libraries of earlier sources stay: another process may be about to load one.
+        compiled.build(library, compile_to)
         return library
 
     def _patches(self, faults: FaultList) -> dict[str, IntArray]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from hwflow.errors import HwflowError
-from hwflow.files import FolderKind, write_json
+from hwflow.files import FILES, FolderKind, files_in, read_json, write_json
 
-FIRMWARE = FolderKind("firmware project", "hwflow.json", "hwflow-firmware")
+FIRMWARE = FolderKind("firmware project", "hwflow.json", "hwflow-firmware", ("csim/*",))
 VERSION = 1
 
 
@@ -62,9 +61,12 @@ class Project:
     notes: tuple[str, ...] = field(default=())
 
     def write(self, folder: Path) -> None:
-        """Write ``hwflow.json`` into ``folder``."""
+        """Write ``hwflow.json`` into ``folder``, whose other files are there."""
         data = {key: value for key, value in asdict(self).items() if key != "path"}
-        write_json(folder / FIRMWARE.manifest, {"format": FIRMWARE.format, "version": VERSION} | data)
+        write_json(
+            folder / FIRMWARE.manifest,
+            {"format": FIRMWARE.format, "version": VERSION} | data | {FILES: files_in(folder)},
+        )
 
 
 def open_project(path: str | Path) -> Project:
@@ -78,13 +80,14 @@ def open_project(path: str | Path) -> Project:
     if not file.is_file():
         raise HwflowError(f"{folder}: no firmware project of hwflow (no {file.name}); write one with hwflow generate")
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = read_json(file)
         if (data.pop("format"), data.pop("version")) != (FIRMWARE.format, VERSION):
             raise HwflowError(f"{file}: written by another version of hwflow; generate the project again")
+        data.pop(FILES)
         memories = {
             name: ProjectMemory(**(memory | {"layout": tuple(memory["layout"])}))
             for name, memory in data.pop("memories").items()
         }
         return Project(path=folder, memories=memories, notes=tuple(data.pop("notes")), **data)
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise HwflowError(f"{file}: corrupt ({type(error).__name__}: {error}); generate the project again") from error

@@ -25,7 +25,12 @@ STREAM_TEST = "stream_images"
 
 
 class _Bench(Runner):
-    """Lets the simulator's Python import the bench."""
+    """Lets the simulator's Python import the bench, and keeps what a compiler that is killed leaves behind."""
+
+    def _set_env_build(self) -> None:
+        super()._set_env_build()
+        # Icarus removes its temporary files only when it ends by itself.
+        self.env["TMPDIR"] = str(self.build_dir)
 
     def _set_env_test(self) -> None:
         super()._set_env_test()

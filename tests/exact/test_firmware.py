@@ -351,8 +351,26 @@ def test_bad_requests_are_refused(written: tuple[Graph, Path], tmp_path: Path, m
     with pytest.raises(HwflowError, match=r"g\+\+ is missing"):
         CsimExecutor(project, graph).run(codes)
     (project / "hwflow.json").write_text("{")
-    with pytest.raises(HwflowError, match="corrupt"):
+    with pytest.raises(HwflowError, match="damaged"):
         CsimExecutor(project, graph)
+
+
+def test_a_compiled_project_that_lost_its_end_is_compiled_again(written: tuple[Graph, Path], tmp_path: Path) -> None:
+    """And the libraries of other sources, which another process may be about to load, stay."""
+    graph, folder = written
+    project = Path(shutil.copytree(folder, tmp_path / "project"))
+    csim = CsimExecutor(project, graph)
+    codes = IntegerExecutor(graph).encode(images(graph, 2))
+    before = csim.run(codes)
+    library = csim.build()
+    content = library.read_bytes()
+    library.unlink()
+    library.write_bytes(content[: len(content) // 3])
+    other = library.with_name("other.so")
+    other.write_bytes(content)
+    np.testing.assert_array_equal(csim.run(codes), before)
+    assert len(library.read_bytes()) == len(content)
+    assert other.exists()
 
 
 def test_projects_are_whole_or_not_there(

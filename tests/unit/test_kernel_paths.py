@@ -10,18 +10,65 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hwflow import compiled
 from hwflow.errors import HwflowError
 from hwflow.faults import chosen
 from hwflow.fixed import FixedType
+from hwflow.leftovers import hidden
 from hwflow.memory import memories
 from hwflow.reference import IntegerExecutor
 from hwflow.reference.kernels import build, library
-from hwflow.reference.kernels.library import FLAGS, PATHS, PLAIN_VNNI, VARIABLE, KernelPath, compile_and_load
+from hwflow.reference.kernels.library import (
+    FLAGS,
+    PATHS,
+    PLAIN_VNNI,
+    VARIABLE,
+    KernelPath,
+    compile_and_load,
+    compiler_name,
+)
 from tests.unit.test_kernels import dense_graph
 
-pytestmark = pytest.mark.skipif(build().library is None, reason=f"no compiled kernels: {build().note}")
+# Not where there is one and it refuses the kernels: that is what these tests are to find.
+pytestmark = pytest.mark.skipif(shutil.which(compiler_name()) is None, reason=f"no C++ compiler {compiler_name()}")
 
 BY_NAME = {path.name: path for path in PATHS}
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if not path.missing], ids=lambda path: path.name)
+def test_the_kernels_compile_and_multiply(path: KernelPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without them the reference falls back to NumPy, which every other test would take for well."""
+    monkeypatch.setenv(VARIABLE, path.name)
+    assert build().library is not None, build().note
+
+
+@pytest.mark.parametrize("damage", ["truncated", "a bit", "empty", "foreign"])
+def test_a_damaged_library_in_the_cache_is_built_again(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(library, "FLAGS", [flag for flag in FLAGS if flag != "-O3"])
+    monkeypatch.setattr(library, "sources", lambda: {library.SOURCE: b'extern "C" int answer() { return 42; }'})
+
+    def answer() -> int:
+        built = compile_and_load("g++", "portable C++", ())
+        assert built.library is not None, built.note
+        assert not built.note.endswith("not cached")
+        return int(built.library.answer())
+
+    assert answer() == 42
+    (file,) = (tmp_path / "hwflow").iterdir()
+    whole = file.read_bytes()
+    bit = whole[:1000] + bytes([whole[1000] ^ 1]) + whole[1001:]
+    damaged = {"truncated": whole[: len(whole) // 2], "a bit": bit, "empty": b"", "foreign": b"not a library"}[damage]
+    file.unlink()  # the one that this process has mapped stays as it is
+    file.write_bytes(damaged)
+    leftover = hidden(file, "partial")
+    leftover.mkdir()
+    assert answer() == 42
+    assert list((tmp_path / "hwflow").iterdir()) == [file]
+    assert compiled.intact(file)
+
 
 USES = """
 #include "vectors.h"

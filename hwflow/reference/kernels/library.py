@@ -19,6 +19,7 @@ from pathlib import Path
 
 from numpy.core._multiarray_umath import __cpu_features__  # of processor and system; NumPy itself dispatches on it
 
+from hwflow import compiled
 from hwflow.errors import HwflowError
 from hwflow.reference.kernels.check import wrong_products
 
@@ -116,7 +117,12 @@ def build() -> Build:
     Raises:
         HwflowError: ``HWFLOW_KERNELS`` names no path, or one that this processor cannot run.
     """
-    return _build(os.environ.get("CXX") or "g++", os.environ.get(VARIABLE, ""))
+    return _build(compiler_name(), os.environ.get(VARIABLE, ""))
+
+
+def compiler_name() -> str:
+    """The C++ compiler that is asked for."""
+    return os.environ.get("CXX") or "g++"
 
 
 @cache
@@ -181,9 +187,10 @@ def compile_and_load(compiler: str, kind: str, flags: tuple[str, ...]) -> Build:
         note = f"{kind}, {version_line}"
         folder = _cache_folder()
         library = None if folder is None else folder / f"kernels-{digest}.so"
-        if library is not None and (library.exists() or os.access(library.parent, os.W_OK)):
-            if not library.exists():
-                _compile(compiler, flags, files, library)
+        kept = library is not None and compiled.intact(library)
+        if library is not None and (kept or os.access(library.parent, os.W_OK)):
+            if not kept:
+                compiled.build(library, lambda made: _compile(compiler, flags, files, made))
             return Build(ctypes.CDLL(str(library)), note)
         # No writable cache: a private folder for this process, removed as soon as the library is mapped.
         with tempfile.TemporaryDirectory(prefix="hwflow-") as private:
@@ -209,11 +216,8 @@ def _cache_folder() -> Path | None:
 
 
 def _compile(compiler: str, flags: tuple[str, ...], files: dict[str, bytes], library: Path) -> None:
-    """Compile to a name of our own, then rename: a process that loads it at the same time sees all or nothing."""
-    with tempfile.TemporaryDirectory(dir=library.parent, prefix=".build-") as work:
+    with tempfile.TemporaryDirectory(prefix="hwflow-") as work:
         for name, content in files.items():
             (Path(work) / name).write_bytes(content)
-        made = Path(work) / library.name
-        command = [compiler, *FLAGS, *flags, str(Path(work) / SOURCE), "-o", str(made)]
+        command = [compiler, *FLAGS, *flags, str(Path(work) / SOURCE), "-o", str(library)]
         subprocess.run(command, capture_output=True, timeout=COMPILE_SECONDS, check=True)
-        os.replace(made, library)
