@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 COLUMNS = (
@@ -47,7 +47,8 @@ class Trial:
 
     def contradiction(self) -> str | None:
         """Why no trial can have these values; None if one can."""
-        if self.images < 1 or min(astuple(self)[:-1]) < 0:
+        counts = (self.cell, self.round, self.seed, self.flips, self.bad_weights, self.bad_images, self.correct)
+        if self.images < 1 or min(*counts, self.side_bits) < 0:
             return "it has a negative count, or no images"
         for name in ("correct", "bad_images"):
             if getattr(self, name) > self.images:
@@ -85,7 +86,7 @@ class Stored:
 
 def row_of(trial: Trial) -> Sequence[Any]:
     """A trial as it is stored."""
-    cell, round_, seed, *rest = astuple(trial)
+    cell, round_, seed, *rest = (getattr(trial, name) for name in Trial.__slots__)
     values = (cell, round_, str(seed), *rest)  # SQLite's integers are signed
     return (*values, checksum_of(*values))
 

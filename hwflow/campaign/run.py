@@ -12,7 +12,7 @@ from typing import Any
 
 from hwflow.campaign.place import check_place, is_new
 from hwflow.campaign.plan import Cell, cells
-from hwflow.campaign.records import Damage, Trial
+from hwflow.campaign.records import Damage, Stored, Trial
 from hwflow.campaign.sources import inputs_of
 from hwflow.campaign.spec import STOPPING, CampaignSpec
 from hwflow.campaign.statistics import Stopping, summarise
@@ -112,7 +112,7 @@ def status(results: str | Path) -> Status:
     """How far the campaign in a results file is."""
     with Store(results) as store:
         head = store.meta()
-        found = _status(store, plan_of(head), Stopping(**head["stopping"]))
+        found = _status(store.load(), plan_of(head), Stopping(**head["stopping"]))
         return replace(found, inputs=input_ranges(head))
 
 
@@ -161,8 +161,8 @@ def execute(path: Path, bundle: Bundle, run: Run, advance: Advance) -> Status:
         damaged = store.repair()
         try:
             with store.joined():
-                while tasks := _missing(store.trials(), plan, rule):
-                    now, number = _status(store, plan, rule), 0
+                while tasks := _missing((stored := store.load()).trials, plan, rule):
+                    now, number = _status(stored, plan, rule), 0
                     for number, trial in enumerate(run(tasks, store.claim), 1):
                         store.add(trial)
                         done = now.trials + number
@@ -173,7 +173,7 @@ def execute(path: Path, bundle: Bundle, run: Run, advance: Advance) -> Status:
             store.discard()
             raise
         inputs = {name: network.inputs for name, network in bundle.networks.items()}
-        return replace(_status(store, plan, rule), damaged=damaged, inputs=inputs)
+        return replace(_status(stored, plan, rule), damaged=damaged, inputs=inputs)
 
 
 def input_ranges(head: Mapping[str, Any]) -> dict[str, InputRange | None]:
@@ -235,8 +235,7 @@ def _missing(stored: Mapping[int, Sequence[Trial]], plan: Sequence[Cell], rule: 
     return tasks
 
 
-def _status(store: Store, plan: Sequence[Cell], rule: Stopping) -> Status:
-    stored = store.load()
+def _status(stored: Stored, plan: Sequence[Cell], rule: Stopping) -> Status:
     missing = _missing(stored.trials, plan, rule)
     open_cells = {index for index, _, _ in missing}
     trials = sum(len(each) for each in stored.trials.values())
