@@ -3,14 +3,18 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
+import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
@@ -359,12 +363,26 @@ class TestRefusal:
         with pytest.raises(HwflowError, match="is not a file"):
             Store.create(tmp_path, {})
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root writes read-only files")
-    def test_a_read_only_file(self, finished, spec, tmp_path):
-        copy = shutil.copy(finished, tmp_path / "r.sqlite")
-        os.chmod(copy, 0o444)
-        with pytest.raises(HwflowError, match="readonly"):
-            run_campaign(replace(spec, rounds=5), copy)
+    def test_a_read_only_file(self, finished):
+        code = """
+            import os, sys
+            from hwflow.campaign.store import Store, Trial
+            if os.geteuid() == 0:  # who writes read-only files
+                os.setuid(65534)
+            with Store(sys.argv[1]) as store:
+                assert store.trials()
+                store.add(Trial(0, 99, 1, 0, 0, 0, 1, 1))
+        """
+        with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+            os.chmod(folder, 0o755)
+            copy = shutil.copy(finished, Path(folder) / "r.sqlite")
+            os.chmod(copy, 0o444)
+            before = copy.read_bytes()
+            command = [sys.executable, "-c", textwrap.dedent(code), str(copy)]
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert copy.read_bytes() == before
+        assert "HwflowError: " in done.stderr.splitlines()[-1]
+        assert re.search("readonly|unable to open", done.stderr.splitlines()[-1])
 
 
 def test_the_head_is_json(finished):

@@ -13,6 +13,7 @@ from hwflow.errors import HwflowError
 from hwflow.paper.studies import LOGITS, TABLE1, TABLE2, Subject, fig3, table2
 from tests.campaign.conftest import SPEC, toml
 from tests.cli.conftest import hwflow, left_in
+from tests.cli.test_demo import DOCUMENTATION, keys
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -135,6 +136,32 @@ def test_a_scheduler_that_is_not_there(spec_file, tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
 def test_examples_are_specifications(path):
     load_spec(path)
+
+
+def test_every_key_is_documented(spec_file, tmp_path):
+    results, text = tmp_path / "r", DOCUMENTATION.read_text()
+    hwflow("campaign", spec_file(executor="reference"), "-o", results, "--json", tmp_path / "campaign.json").succeeds()
+    connection = sqlite3.connect(results)
+    with connection:
+        connection.execute("UPDATE trials SET correct = 0 WHERE cell = 1 AND round = 1")
+    connection.close()
+    hwflow("campaign", "-o", results, "--status", "--json", tmp_path / "status.json").succeeds()
+    hwflow("report", results, "-o", tmp_path / "report", "--json", tmp_path / "out.json").succeeds()
+    hwflow("paper", "table1", "--images", 5, "--format", "fp16", "--json", tmp_path / "table1.json").succeeds()
+    hwflow("paper", "fig2", "--rounds", 2, "--format", "fp16", "--c", 1, "--json", tmp_path / "fig2.json").succeeds()
+    logits = ("--images", 5, "--format", "fp16", "--json", tmp_path / "logits.json")
+    hwflow("paper", "logits", *logits).succeeds()
+    files = [*tmp_path.glob("*.json"), tmp_path / "report" / "report.json"]
+    assert len(files) == 7
+    for path in files:
+        data = json.loads(path.read_text())
+        assert data.get("damaged", True) or path.stem == "campaign"
+        # The specification's keys are in campaign.md; some objects have a key for every network.
+        data.pop("spec", None)
+        for name in ("hashes", "inputs"):
+            data[name] = list((data.get(name) or {}).values())
+        missing = {key for key in keys(data) if f"`{key}`" not in text}
+        assert not missing, path.name
 
 
 class TestPaper:

@@ -86,7 +86,17 @@ def test_unprotected_exponents():
     assert curve.row()["mean_exact"] > 100
 
 
-@pytest.mark.parametrize("arguments", [{"ber": 1.5}, {"rounds": 0}, {"constants": [0.0]}, {"formats": ["q2.5"]}])
-def test_bad_input(arguments):
-    with pytest.raises(HwflowError):
-        fig2(**arguments)
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"ber": 1.5}, "bit error rate must be 0 to 1, not 1.5"),
+        ({"rounds": 0}, "rounds=0"),
+        ({"constants": [0.0]}, "must be positive"),
+        ({"constants": []}, "must be positive"),
+        ({"formats": ["q2.5"]}, "'q2.5' is unknown"),
+        ({"msb": "clamp"}, "msb='clamp'"),
+    ],
+)
+def test_bad_input(arguments, words):
+    with pytest.raises(HwflowError, match=words):
+        fig2(**{"rounds": 2, **arguments})

@@ -116,6 +116,7 @@ def test_csim_equals_the_reference(
     codes = reference.encode(images(6) * 1.3)
     np.testing.assert_array_equal(csim.run(codes), reference.run(codes))
     faults = sample_ber(memories(typed, True), 0.02, 1, typed.digest)
+    assert (reference.run(codes, faults) != reference.run(codes)).any()
     np.testing.assert_array_equal(csim.run(codes, faults), reference.run(codes, faults))
     assert {f"norm1.{kind}" for kind in ("weight", "bias")} <= set(project.memories)
 

@@ -89,8 +89,15 @@ def test_interleaving_turns_a_cluster_into_single_bits_of_several_words():
 
 
 def test_overlapping_clusters_flip_back():
-    faults = Clustered(1.0, (0.0, 1.0)).draw((Memory("m.weight", 1, 3),), contents, 0)
-    assert len(faults) <= 3
+    """A cell in two clusters is flipped twice; clusters of two start where independent flips at half the rate are."""
+    memory, twice = (Memory("m.weight", 1, 6),), 0
+    for seed in range(50):
+        starts = sample_ber(memory, 0.5, seed).bit.tolist()
+        hits = [bit for start in starts for bit in (start, start + 1) if bit < 6]
+        twice += len(hits) - len(set(hits))
+        faults = Clustered(1.0, (0.0, 1.0)).draw(memory, contents, seed)
+        assert faults.bit.tolist() == sorted(bit for bit in set(hits) if hits.count(bit) == 1)
+    assert twice > 20
 
 
 def test_restriction_keeps_faults_where_they_are():

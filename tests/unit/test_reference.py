@@ -259,9 +259,10 @@ def test_a_fault_of_the_sign_bit_of_one_weight_moves_one_output_by_its_weight() 
 
 def test_faults_of_another_design_are_refused() -> None:
     graph = hardened(1)
-    faults = sample_ber(memories(graph), 0.01, 1, "another")
-    with pytest.raises(HwflowError):
-        IntegerExecutor(graph).run(np.zeros((1, *graph.input.shape), dtype=np.int64), faults)
+    executor, codes = IntegerExecutor(graph), np.zeros((1, *graph.input.shape), dtype=np.int64)
+    executor.run(codes, sample_ber(memories(graph), 0.01, 1, graph.digest))
+    with pytest.raises(HwflowError, match="another design: model hash another, not"):
+        executor.run(codes, sample_ber(memories(graph), 0.01, 1, "another"))
 
 
 def test_bad_inputs_are_refused() -> None:

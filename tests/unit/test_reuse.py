@@ -41,7 +41,9 @@ def test_hls4ml_accepts_every_factor(seed: int) -> None:
 def test_target_cycles_balance_the_layers() -> None:
     graph = random_graph(5)
     for target in (1, 500, 10**9):
-        for name, factor in choose_reuse(graph, target_cycles=target).items():
+        chosen = choose_reuse(graph, target_cycles=target)
+        assert list(chosen) == [layer.name for layer in graph.weight_layers] != []
+        for name, factor in chosen.items():
             layer = next(layer for layer in graph.weight_layers if layer.name == name)
             factors = valid_reuse_factors(layer)
             assert factor == factors[0] or factor * layer.vectors <= target

@@ -98,9 +98,9 @@ def test_shift_alignment_lowers_a_constant_by_less_than_two_and_leaves_powers_of
     lowered = [row.alignment for row in plan.layers if row.alignment != 1.0]
     assert lowered
     assert all(0.5 < factor < 1.0 for factor in lowered)
-    for node in shift.of_type(Rescale):
-        if node.name.endswith("_align"):
-            assert math.frexp(float(node.factor.values[0]))[0] == 0.5
+    moved = [node for node in shift.of_type(Rescale) if node.name.endswith("_align")]
+    assert moved
+    assert all(math.frexp(float(node.factor.values[0]))[0] == 0.5 for node in moved)
     multiply, plan = scale_graph(residual(), ScalingOptions(align="multiply"))
     assert all(row.alignment == 1.0 for row in plan.layers)
     for graph in (shift, multiply):

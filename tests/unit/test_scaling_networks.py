@@ -22,6 +22,16 @@ SHAPES: dict[str, tuple[tuple[int, int, int], float]] = {
 }
 
 
+JOINS: dict[str, set[type]] = {
+    "alexnet": set(),
+    "resnet18": {Add},
+    "resnet50": {Add},
+    "densenet169": {Concatenate, Affine},
+    "squeezenet1_1": {Concatenate},
+}
+"""Which of the nodes that tie scales together a network has."""
+
+
 def random_network(name: str) -> Any:
     """A port with random weights in every tensor, batch-norm statistics included."""
     shape, width = SHAPES[name]
@@ -94,6 +104,8 @@ def test_logits_stay_what_they_are_in_float32_with_renormalisation(
 def test_concatenations_need_moves_of_the_binary_point_only(network: tuple[Graph, np.ndarray]) -> None:
     graph, _ = network
     scaled, _ = scale_graph(graph, ScalingOptions())
+    kinds = {type(node) for node in scaled if isinstance(node, Concatenate | Affine | Add)}
+    assert kinds == JOINS[graph.name]
     for node in scaled.of_type(Concatenate):
         for source in scaled.inputs_of(node):
             if isinstance(source, Rescale):
