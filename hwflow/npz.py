@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,11 @@ import numpy.typing as npt
 
 
 def npz_bytes(arrays: Mapping[str, npt.NDArray[Any]], compressed: bool = True) -> bytes:
-    """The content of an ``.npz`` of these arrays by name."""
+    """The content of an ``.npz`` of these arrays by name; equal arrays give equal bytes."""
     buffer = io.BytesIO()
-    (np.savez_compressed if compressed else np.savez)(buffer, **arrays)
+    # numpy.savez takes names as keywords and so has no array called "file".
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
     return buffer.getvalue()

@@ -167,7 +167,7 @@ class Emulator:
                 arguments = [tensors[name] for name in step.inputs]
                 result = arguments[0] if step.function is None else step.function(*arguments)
                 tensors |= dict.fromkeys(step.outputs, result)
-            for name in () if keep else step.inputs:
+            for name in () if keep else set(step.inputs):  # a merge may read one tensor twice
                 if last[name] == index:
                     del tensors[name]
         return tensors

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from hwflow.data import Data, ImageSet, check_shape, open_images, some
 from hwflow.emulation.compare import Advance, Comparison, compare
 from hwflow.emulation.csim import simulation
 from hwflow.emulation.emulator import Emulator, emulate
+from hwflow.emulation.names import in_users_words, users_names
 from hwflow.emulation.source import Options, open_graph
 from hwflow.errors import HwflowError
 from hwflow.fixed import Codes, FixedType, Overflow
@@ -129,17 +130,15 @@ def run(
     opened = None if data is None else _some(data, images)
     step("converting with hls4ml")
     graph = open_graph(source, options)
-    emulator = emulate(graph)
-    codes = random_codes(emulator, random, seed) if random is not None else _codes(emulator, opened)
-    step("emulating")
-    start = time.perf_counter()
-    results = emulator.run(codes)
-    seconds = time.perf_counter() - start
-    comparison = None
-    if against_csim:
-        with tempfile.TemporaryDirectory(prefix="hwflow-emulate-") as folder:
-            step("compiling hls4ml's C simulation")
-            comparison = compare(emulator, simulation(graph, Path(folder) / "project"), codes, advance)
+    with in_users_words(graph):
+        emulator = emulate(graph)
+        codes = random_codes(emulator, random, seed) if random is not None else _codes(emulator, opened)
+        step("emulating")
+        start = time.perf_counter()
+        results = emulator.run(codes)
+        seconds = time.perf_counter() - start
+        comparison = _compared(emulator, graph, codes, step, advance) if against_csim else None
+    names = users_names(graph, [name for name, _ in emulator.inputs + emulator.outputs])
     return Emulation(
         source=str(source),
         data=f"random, seed {seed}" if opened is None else opened.name,
@@ -148,11 +147,12 @@ def run(
         seconds=seconds,
         layers=_layers(emulator, graph),
         inputs={
-            name: signal.type.decode(each).reshape(-1, *signal.shape)
+            names[name]: signal.type.decode(each).reshape(-1, *signal.shape)
             for each, (name, signal) in zip(codes, emulator.inputs, strict=True)
         },
         outputs={
-            name: signal.type.decode(each) for each, (name, signal) in zip(results, emulator.outputs, strict=True)
+            names[name]: signal.type.decode(each)
+            for each, (name, signal) in zip(results, emulator.outputs, strict=True)
         },
         csim=comparison,
     )
@@ -201,10 +201,23 @@ def _codes(emulator: Emulator, data: Data | None) -> Sequence[Codes]:
     return [signal.type.encode(loaded.images).reshape(len(loaded.images), -1)]
 
 
+def _compared(
+    emulator: Emulator, graph: Any, codes: Sequence[Codes], step: Callable[[str], None], advance: Advance | None
+) -> Comparison:
+    with tempfile.TemporaryDirectory(prefix="hwflow-emulate-") as folder:
+        step("compiling hls4ml's C simulation")
+        found = compare(emulator, simulation(graph, Path(folder) / "project"), codes, advance)
+    if found.first_layer is None:
+        return found
+    names = users_names(graph, [*(each.name for each in emulator.steps), *(name for name, _ in emulator.outputs)])
+    return replace(found, first_layer=names[found.first_layer])
+
+
 def _layers(emulator: Emulator, graph: Any) -> tuple[LayerReport, ...]:
     layers = []
+    names = users_names(graph, [each.name for each in emulator.steps])
     for step in emulator.steps:
         accum = graph.graph[step.name].get_attr("accum_t")
         text = None if accum is None else str(FixedType.parse(str(accum.precision)))
-        layers.append(LayerReport(step.name, step.kind, step.signal.shape, str(step.signal.type), text))
+        layers.append(LayerReport(names[step.name], step.kind, step.signal.shape, str(step.signal.type), text))
     return tuple(layers)

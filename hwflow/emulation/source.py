@@ -14,6 +14,7 @@ import numpy as np
 import yaml
 from hls4ml.model.graph import ModelGraph
 
+from hwflow.emulation.names import ATTRIBUTE, LegalModel
 from hwflow.errors import HwflowError
 from hwflow.firmware.quiet import quiet
 from hwflow.models import load_model
@@ -60,10 +61,15 @@ def open_graph(source: str | Path, options: Options | None = None) -> ModelGraph
         return _project(path)
     if options.hls_config is not None and (options.precision or options.granularity):
         raise HwflowError(f"{options.hls_config}: says the precisions itself; leave out --precision and --granularity")
-    model = _load(str(source))
-    with quiet(f"{source}: hls4ml cannot convert it"):
-        config = _read_config(options.hls_config) if options.hls_config else _default_config(model, options)
-        return _convert(model, config, options.io_type or "io_parallel")
+    given = None if options.hls_config is None else _read_config(options.hls_config)
+    model = LegalModel(_load(str(source)))
+    with quiet(f"{source}: hls4ml cannot convert it", model.restored):
+        config = _default_config(model, options) if given is None else model.config(given)
+        graph = _convert(model, config, options.io_type or "io_parallel")
+    # hls4ml would write the model into the project that it writes for the C simulation.
+    graph.config.config["KerasModel"] = None
+    setattr(graph, ATTRIBUTE, model)
+    return graph
 
 
 def _load(source: str) -> Any:

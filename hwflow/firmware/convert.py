@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -20,7 +21,7 @@ from hwflow.firmware.quiet import quiet
 from hwflow.firmware.read import check_keras, read_graph
 from hwflow.firmware.writer import HwflowWriter, mark_bram_ports, memory_symbols, write_csim
 from hwflow.graph import Graph
-from hwflow.naming import identifier
+from hwflow.naming import identifier, restored
 from hwflow.version import __version__
 
 IOType = Literal["io_stream", "io_parallel"]
@@ -114,7 +115,7 @@ def generate(
     with (
         new_folder(output, FIRMWARE, force) as folder,
         fast_passes(),
-        quiet(f"{output}: hls4ml cannot write the project", names),
+        quiet(f"{output}: hls4ml cannot write the project", partial(restored, names=names)),
     ):
         model = model_graph(
             given,

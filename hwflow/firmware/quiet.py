@@ -5,19 +5,18 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from hwflow.errors import HwflowError
-from hwflow.naming import restored
 
 
 @contextlib.contextmanager
-def quiet(doing: str, names: Mapping[str, str] | None = None) -> Iterator[None]:
+def quiet(doing: str, restore: Callable[[str], str] | None = None) -> Iterator[None]:
     """Run hls4ml without output on the terminal.
 
     Args:
         doing: what fails if it fails, the beginning of the error's line.
-        names: what hls4ml calls the layers, by the names that the user gave them; errors have the user's.
+        restore: gives an error the names that the user gave, where hls4ml has been given others.
 
     Raises:
         HwflowError: anything that hls4ml raised, on one line.
@@ -28,9 +27,9 @@ def quiet(doing: str, names: Mapping[str, str] | None = None) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except HwflowError as error:
-        if not names:
+        if restore is None:
             raise
-        raise HwflowError(restored(str(error), names)) from error
+        raise HwflowError(restore(str(error))) from error
     except Exception as error:  # hls4ml raises bare Exception, asserts and KeyErrors for bad models alike
-        reason = restored(" ".join(str(error).split()) or type(error).__name__, names or {})
-        raise HwflowError(f"{doing}: {reason}") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise HwflowError(f"{doing}: {reason if restore is None else restore(reason)}") from error

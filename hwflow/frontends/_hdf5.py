@@ -22,9 +22,9 @@ def child(group: h5py.Group, path: str) -> Any:
     """
     found: Any = group
     for name in path.split("/"):
-        if not name:
+        if name in ("", "."):  # HDF5 skips both; ".." is a name as any other
             continue
-        if not isinstance(found, h5py.Group) or name in (".", ".."):
+        if not isinstance(found, h5py.Group):
             return None
         link = found.get(name, getlink=True)
         if link is None:
