@@ -68,15 +68,16 @@ def compare(
     Raises:
         HwflowError: an upset after which no image begins, a tool that is missing, or a simulation that fails.
     """
-    truth = None
+    bench = _Comparator(design.graph, project, data, simulator, csim, limits or Limits(), step)
+    step(f"building the {simulator} simulation")
+    bench.rtl.build()
     if len(design.graph.output.shape) == 1:
         step("Keras in float")
-        truth = Truth(keras_classes(design, data.images), data.labels)
-    bench = _Comparator(design.graph, project, data, truth, simulator, csim, limits or Limits(), step)
+        bench.hold_against(Truth(keras_classes(design, data.images), data.labels))
     for condition in conditions:
         bench.run(condition)
     accuracy = {}
-    if truth is not None:
+    if bench.truth is not None:
         accuracy = {name: ExecutorAccuracy.of(scores) for name, scores in bench.scores.items()}
     return Compared(tuple(bench.comparisons), accuracy, bench.reports, tuple(bench.failures))
 
@@ -89,7 +90,6 @@ class _Comparator:
         graph: Graph,
         project: Project,
         data: Dataset,
-        truth: Truth | None,
         simulator: Simulator,
         csim: bool,
         limits: Limits,
@@ -97,22 +97,23 @@ class _Comparator:
     ) -> None:
         from hwflow.firmware import CsimExecutor
 
-        self.graph, self.truth, self.simulator, self.limits, self.step = graph, truth, simulator, limits, step
+        self.simulator, self.limits, self.step = simulator, limits, step
         self.codes = encode(graph, data.images)
         self.reference = IntegerExecutor(graph)
         self.rtl = RtlExecutor(project.part("rtl"), graph, simulator)
         self.csim = CsimExecutor(project.part("firmware"), graph) if csim else None
+        self.truth: Truth | None = None
         self.clean: Outputs | None = None
         self.comparisons: list[Comparison] = []
         names = (KERAS, "reference", "rtl", *(("csim",) if csim else ()))
         self.scores: dict[str, list[Score]] = {name: [] for name in names}
         self.reports: dict[str, str] = {}
         self.failures: list[str] = []
-        step(f"building the {simulator} simulation")
-        self.rtl.build()
-        if truth is not None:
-            every = np.ones(len(self.codes), dtype=bool)
-            self.scores[KERAS].append(truth.score(truth.keras, every))
+
+    def hold_against(self, truth: Truth) -> None:
+        """Score every executor from now on, and the Keras model at once."""
+        self.truth = truth
+        self.scores[KERAS].append(truth.score(truth.keras, np.ones(len(self.codes), dtype=bool)))
 
     def run(self, condition: Condition) -> None:
         """Compare all executors under one condition."""

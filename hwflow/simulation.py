@@ -119,9 +119,9 @@ def simulate(
         faulty_biases: biases are in fault-prone memory too.
         simulator: ``verilator`` or ``icarus``.
         csim: run the C++ firmware too.
-        upset_cycle: flip the bits just before this clock edge (edge 0 takes the first beat of the first image in)
-            instead of before the run. Images that had left the design by then are compared with the clean
-            reference, and those that had not begun with the faulted one; those inside are left out.
+        upset_cycle: flip the bits just before this clock edge (at edge 0 the first beat of the first image is
+            offered) instead of before the run. Images that had left the design by then are compared with the
+            clean reference, and those that had not begun with the faulted one; those inside are left out.
         max_loss: percentage points of top-1 that the reference, the RTL and the firmware may lose against the
             Keras model in float, fault-free and under every fault list; without labels, the percentage of the
             images whose largest class may be another.

@@ -2,7 +2,7 @@
 // comes out. cocotb sets the inputs, upsets words of the design's memories, and waits for upset_o and done_o;
 // it does not wake while images stream.
 //
-// Cycles are numbered by their rising edges: edge 0 takes the first beat in. upset_o rises after edge
+// Cycles are numbered by their rising edges: at edge 0 the first beat is offered. upset_o rises after edge
 // upset_cycle_i - 1 and falls after edge upset_cycle_i; what strikes while it is high and clk_i low is later
 // than everything that edge upset_cycle_i - 1 read or took, and earlier than everything of edge upset_cycle_i.
 

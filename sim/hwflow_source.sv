@@ -3,12 +3,12 @@
 //   WIDTH, DEPTH  bits of a beat, beats that the memory holds
 //   IMAGE_BEATS   beats an image
 //   DATA_FILE     $readmemh file, read at time 0
-//   CYCLE_FILE    $writememh file of the cycles in which each image's first beat was taken; cycle_i counts
-//                 them. It is written in the cycle after the last of these, in which no result of that image
-//                 can have been taken yet.
+//   CYCLE_FILE    $writememh file of the cycles in which each image's first beat was first offered; cycle_i
+//                 counts them. It is written in the cycle after the last of these.
 //
 // From start_i on, count_i beats leave in order, whole images. In stall_percent_i percent of the cycles in
-// which a beat could be offered it is not; seed_i picks the cycles. started_o: the first beat has been taken.
+// which a beat could be offered it is not; seed_i picks the cycles. started_o: the first beat
+// is or was offered.
 
 `default_nettype none
 
@@ -39,7 +39,7 @@ module hwflow_source #(
     logic [WIDTH-1:0] mem    [0:DEPTH-1];
     logic [31:0]      cycles [0:IMAGES-1];
     logic [31:0]      index_reg, image_reg, beat_reg;
-    logic             pause, taken, written_reg;
+    logic             pause, taken, seen_reg, written_reg;
 
     initial $readmemh(DATA_FILE, mem);
 
@@ -48,7 +48,7 @@ module hwflow_source #(
     );
 
     assign taken = m_tvalid && m_tready;
-    assign started_o = (index_reg != 0) || taken;
+    assign started_o = (index_reg != 0) || m_tvalid;
 
     logic [31:0] next;
     assign next = index_reg + (taken ? 32'd1 : 32'd0);
@@ -67,20 +67,24 @@ module hwflow_source #(
         end
     end
 
+    // An image begins where it is offered: of a fork at the input, one branch may use a beat before the other takes it.
     wire complete = rst_ni && start_i && !written_reg && (image_reg == count_i / IMAGE_BEATS);
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) begin
             image_reg   <= '0;
             beat_reg    <= '0;
+            seen_reg    <= 1'b0;
             written_reg <= 1'b0;
         end else begin
+            if (m_tvalid && beat_reg == 0 && !seen_reg) begin
+                cycles[image_reg[IMAGE_W-1:0]] <= cycle_i;
+                image_reg <= image_reg + 1;
+                seen_reg  <= 1'b1;
+            end
             if (taken) begin
                 beat_reg <= (beat_reg == IMAGE_BEATS - 1) ? 32'd0 : beat_reg + 1;
-                if (beat_reg == 0) begin
-                    cycles[image_reg[IMAGE_W-1:0]] <= cycle_i;
-                    image_reg <= image_reg + 1;
-                end
+                seen_reg <= 1'b0;
             end
             if (complete) written_reg <= 1'b1;
         end

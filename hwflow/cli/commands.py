@@ -324,8 +324,8 @@ def simulate(
             "--upset-cycle",
             metavar="N",
             min=0,
-            help="Flip the bits just before this clock edge, not beforehand; edge 0 takes the first image's first "
-            "beat. Images inside the design at that moment are not compared.",
+            help="Flip the bits just before this clock edge, not beforehand; the first image begins at edge 0. "
+            "Images inside the design at that moment are not compared.",
         ),
     ] = None,
     max_loss: Annotated[

@@ -66,11 +66,11 @@ class Expectation:
 class RunStatistics:
     """What a simulation measured.
 
-    Cycles are numbered by their rising clock edges; edge 0 takes the first beat of the first image in.
+    Cycles are numbered by their rising clock edges; at edge 0 the first beat of the first image is offered.
 
     Attributes:
         images: images run.
-        begun: edge that took each image's first beat in.
+        begun: first edge at which each image's first beat was offered to the design.
         finished: edge at which each image's last beat came out.
         xunit: cocotb's report, XML.
         failures: what the bench's tests of the outputs say, by name of the test; empty if there were none.
@@ -87,11 +87,12 @@ class RunStatistics:
 
         The upset strikes while the clock is low between the edges ``upset_cycle - 1`` and ``upset_cycle``, and all
         of its words change in no simulated time. An image is clean if its last beat came out at an earlier edge. It
-        is faulted if its first beat was taken in at edge ``upset_cycle`` or later: a memory is read at the edge at
-        which the unit takes the beat that meets the word, never ahead of it (a window emits nothing, padding
-        neither, before it has a pixel of that image), so that even a read at that very edge sees the flipped word.
-        An image whose first beat went in at edge ``upset_cycle - 1`` may have read the old word at that edge, so it
-        was inside.
+        is faulted if its first beat was offered at edge ``upset_cycle`` for the first time, or later: a memory is
+        read at the edge at which the unit takes the beat that meets the word, never ahead of it (a window emits
+        nothing, padding neither, before it has a pixel of that image), so that even a read at that very edge sees the
+        flipped word. When the beat was taken would be too late: a fork at the input hands a beat to the branch that
+        is ready, and takes it only when the other is. An image that was offered at edge ``upset_cycle - 1`` may have
+        met the old word at that edge, so it was inside.
 
         Returns:
             Two masks ``(images,)``: clean, and faulted.
@@ -185,8 +186,8 @@ class RtlExecutor:
         Args:
             codes: codes of the input type.
             faults: upsets of stored words.
-            upset_cycle: the faults strike just before this clock edge, where edge 0 takes the first beat in; by
-                default they are there before the run. See :meth:`RunStatistics.sides`.
+            upset_cycle: the faults strike just before this clock edge, where edge 0 is the first that offers a
+                beat; by default they are there before the run. See :meth:`RunStatistics.sides`.
             stall_percent: how often source and sink pause, in percent of the cycles.
             seed: seed of these pauses.
             expected: what the bench is to judge the outputs by; its verdicts are in ``statistics`` and raise

@@ -149,3 +149,22 @@ def test_labels_of_another_network_do_not_count(design, project, tmp_path):
 )
 def test_options_that_cannot_be_meant(design, project, options, words):
     simulate(design, project, *options).fails_with(words)
+
+
+def test_a_network_that_does_not_classify_is_compared_by_its_codes(keras, tmp_path):
+    image = keras.Input((8, 8, 1))
+    model = keras.Model(image, keras.layers.Conv2D(2, 3, strides=3)(image))
+    model.save(tmp_path / "filter.h5")
+    hwflow("harden", tmp_path / "filter.h5", "--calibration", "digits", "-o", tmp_path / "design").succeeds()
+    options = ["--data", "digits", "--images", "3", "--simulator", "icarus", "--ber", "0.05"]
+    path = tmp_path / "result.json"
+    out = hwflow("simulate", tmp_path / "design", *options, "--json", path).succeeds()
+    assert "note: accuracy is not measured: the output has shape (2, 2, 2), not one value a class" in out
+    result = json.loads(path.read_text())
+    assert result["accuracy"] == {}
+    assert [row["output_codes"] for row in result["comparisons"]] == [24, 24]
+    hwflow("simulate", tmp_path / "design", *options, "--max-loss", "1").fails_with("needs a network that classifies")
+
+
+def test_a_project_without_firmware_cannot_be_compared_with_it(design, project):
+    simulate(design, project, "--csim").fails_with("generated without firmware")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwflow.faults import FaultList, chosen
+from hwflow.faults import FaultList, chosen, sample_ber
 from hwflow.graph import Graph, IntArray
 from hwflow.hardening import harden
 from hwflow.memory import memories
@@ -15,7 +15,8 @@ from hwflow.reference import IntegerExecutor
 from hwflow.reuse import choose_reuse
 from hwflow.rtl import RtlExecutor, generate
 from hwflow.rtl.executor import Expectation
-from tests.networks import NetworkBuilder, random_images
+from tests.exact.agreement import rtl
+from tests.networks import NetworkBuilder, random_graph, random_images, random_options
 
 IMAGES = 60
 
@@ -87,7 +88,7 @@ def test_more_images_are_inside_than_there_are_layers(mlp: Mlp) -> None:
 
 
 def test_the_borders_are_exact(mlp: Mlp) -> None:
-    """The first layer reads its only word at the edge that takes the image, neither earlier nor later."""
+    """The first layer reads its only word at the edge that offers the image, neither earlier nor later."""
     mlp.rtl.run(mlp.codes)
     assert mlp.rtl.statistics is not None
     begun, finished = mlp.rtl.statistics.begun, mlp.rtl.statistics.finished
@@ -111,6 +112,40 @@ def test_stalls_move_the_borders_along(mlp: Mlp, cycle: int) -> None:
     _, before, after = run(mlp, mlp.faults(), cycle, stall=40)
     assert after.any()
     assert before.any() == (cycle == 60)
+
+
+def check_random(seed: int, folder: Path) -> None:
+    """A random network, stalled or not, upset where images begin and end: in weights and biases, behind forks too."""
+    graph = random_graph(seed)
+    graph = harden(graph, random_images(seed + 1, graph, 8), random_options(seed)).graph
+    executor, reference = rtl(graph, folder / f"rtl{seed}", seed), IntegerExecutor(graph)
+    codes = reference.encode(random_images(seed, graph, 6))
+    faults = sample_ber(memories(graph, faulty_biases=True), 0.3, seed, graph.digest)
+    clean, faulted = reference.run(codes), reference.run(codes, faults)
+    stall = 35 * (1 - seed % 2)
+    executor.run(codes, stall_percent=stall)
+    assert executor.statistics is not None
+    begun, finished = executor.statistics.begun, executor.statistics.finished
+    for cycle in (begun[1], begun[4] + 1, finished[3] + 1):
+        outputs = executor.run(codes, faults, cycle, stall, expected=Expectation(faulted, clean))
+        assert (executor.statistics.begun, executor.statistics.finished) == (begun, finished)
+        assert not executor.statistics.failures, (seed, cycle)
+        before, after = executor.statistics.sides(cycle)
+        assert after[-1] or cycle > begun[-1]
+        np.testing.assert_array_equal(outputs[before], clean[before])
+        np.testing.assert_array_equal(outputs[after], faulted[after])
+
+
+# The first one forks its input: one branch uses a pixel before the other, and with it the source, lets it go.
+@pytest.mark.parametrize("seed", [0, 3, 4])
+def test_no_memory_is_read_for_an_image_before_it_is_offered(seed: int, tmp_path: Path) -> None:
+    check_random(seed, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5, 100))
+def test_no_memory_is_read_for_an_image_before_it_is_offered_deep(seed: int, tmp_path: Path) -> None:
+    check_random(seed, tmp_path)
 
 
 def test_the_bench_sees_an_image_on_the_wrong_side(mlp: Mlp) -> None:
