@@ -59,14 +59,15 @@ def apply_graph(graph: Graph, model: Any, reuse: Mapping[str, int]) -> None:
         reuse: a reuse factor for every weight layer, see :func:`firmware_reuse`.
 
     Raises:
-        HwflowError: graph and ModelGraph are of different networks, a reuse factor is missing or invalid,
-            or the backend is not Vitis.
+        HwflowError: graph and ModelGraph are of different networks, two names differ in case only, a reuse factor is
+            missing or invalid, or the backend is not Vitis.
     """
     if model.config.backend.name.lower() != BACKEND:
         raise HwflowError(f"backend {model.config.backend.name} is not supported; use backend='Vitis'")
     if not graph.is_typed:
         raise HwflowError("only a hardened graph can be written; harden the network first")
     register_layers()
+    _check_names(graph)
     _match(graph, model)
     for affine in graph.of_type(Affine):
         _replace_affine(affine, model)
@@ -126,6 +127,14 @@ def precision(type_: FixedType) -> FixedPrecisionType:
         rounding_mode=type_.rounding.value,
         saturation_mode=type_.overflow.value,
     )
+
+
+def _check_names(graph: Graph) -> None:
+    """Refuse names that only an hls4ml script can bring: hls4ml looks its settings up by names in lower case."""
+    names: dict[str, str] = {}
+    for node in graph:
+        if names.setdefault(node.name.lower(), node.name) != node.name:
+            raise HwflowError(f"{node.name}: hls4ml cannot tell it from {names[node.name.lower()]}; rename one")
 
 
 def _match(graph: Graph, model: Any) -> None:
