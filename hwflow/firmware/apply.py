@@ -25,7 +25,9 @@ from hwflow.graph import (
     Input,
     MaxPool2D,
     Node,
+    ReLU,
     Rescale,
+    Reshape,
     Softmax,
     WeightLayer,
     Window,
@@ -73,15 +75,18 @@ def apply_graph(graph: Graph, model: Any, reuse: Mapping[str, int]) -> None:
         _replace_affine(affine, model)
     _rewire(graph, model)
     _clear_target_cycles(model.config)
-    for node in graph:
+    nodes = [node for node in graph if not isinstance(node, Reshape)]
+    for node in nodes:
         _set_output_type(model.graph[node.name], node)
         _set_parameters(graph, node, model.graph[node.name])
         if isinstance(node, WeightLayer):
             _set_strategy(node, model.config, reuse)
-    for node in graph:
+    for node in nodes:
         if isinstance(node, Conv2D | Dense) and node.outliers is not None and len(node.outliers.index):
             add_tables(model.graph[node.name], node)
             _replace(model, node, "HwflowOutlierConv2D" if isinstance(node, Conv2D) else "HwflowOutlierDense")
+        elif isinstance(node, ReLU) and node.limit is not None:
+            _replace_relu(model, node)
         elif model.config.get_config_value("IOType") == "io_stream":
             _replace_for_streams(graph, node, model)
         elif isinstance(node, MaxPool2D | AveragePool2D) and any(node.window.padding):
@@ -142,18 +147,25 @@ def _match(graph: Graph, model: Any) -> None:
         if layer.class_name == "ZeroPadding2D" and name not in graph:
             # The windows after it have it; _rewire connects them to what it read.
             del model.graph[name]
+        elif layer.class_name == "ApplyAlpha" and name not in graph:
+            # QKeras' scales: the graph has them in the weights.
+            del model.graph[name]
         elif name not in graph:
             raise HwflowError(f"{name}: the hardened graph has no such layer; it was made from another network")
     for node in graph:
-        if node.name not in model.graph and not isinstance(node, Rescale):
+        if node.name not in model.graph and not isinstance(node, Rescale | Reshape):
             raise HwflowError(f"{node.name}: the network has no such layer; the graph was made from another network")
 
 
 def _rewire(graph: Graph, model: Any) -> None:
     """Insert the layers that only the graph has, and connect all layers as the graph does."""
     layers: OrderedDict[str, Layer] = OrderedDict()
+    stands: dict[str, str] = {}
     for node in graph:
-        sources = [layers[name].outputs[0] for name in node.inputs]
+        if isinstance(node, Reshape):
+            stands[node.name] = stands.get(node.inputs[0], node.inputs[0])
+            continue
+        sources = [layers[stands.get(name, name)].outputs[0] for name in node.inputs]
         if node.name in model.graph:
             layer = model.graph[node.name]
             if sources:
@@ -163,10 +175,11 @@ def _rewire(graph: Graph, model: Any) -> None:
             model.graph[node.name] = layer
         layers[node.name] = layer
     model.graph = layers
-    model.outputs = [layers[graph.output.name].outputs[0]]
+    last = layers[stands.get(graph.output.name, graph.output.name)]
+    model.outputs = [last.outputs[0]]
     for layer in layers.values():
         variable = layer.get_output_variable()
-        if layer.name == graph.output.name:
+        if layer is last:
             variable.type.name = "result_t"
         elif variable.type.name == "result_t":
             variable.type.name = f"layer{layer.index}_t"
@@ -285,6 +298,16 @@ def _replace_for_streams(graph: Graph, node: Node, model: Any) -> None:
             repack = model.make_node("Repack", node.name, {"target_shape": list(node.shape)}, layer.inputs.copy())
             model.replace_node(layer, repack)
             _set_output_type(repack, node)
+
+
+def _replace_relu(model: Any, node: ReLU) -> None:
+    """Put hwflow's layer where hls4ml's own would let values beyond the limit through."""
+    assert node.limit is not None
+    old = model.graph[node.name]
+    attributes = {"n_in": int(np.prod(node.shape)), "limit": int(node.limit.codes[0])}
+    new = model.make_node("HwflowClippedReLU", node.name, attributes, old.inputs.copy(), outputs=old.outputs.copy())
+    model.replace_node(old, new)
+    _set_output_type(new, node)
 
 
 def _replace(model: Any, node: Node, kind: str) -> None:
