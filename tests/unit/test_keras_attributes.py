@@ -194,7 +194,7 @@ def test_other_precisions_are_refused(kind, dtype):
     if kind == "InputLayer":
         dtype = "float16"  # an input has a type, no policy
     layer = CLASSES[kind](**{"name": "subject", "dtype": dtype} | DEFAULTS.get(kind, {}))
-    with pytest.raises(HwflowError, match="^subject: dtype="):
+    with pytest.raises(HwflowError, match=r"^subject: dtype="):
         check_layer(layer)
 
 
@@ -208,7 +208,7 @@ def test_other_tensors_are_refused(attribute):
 @pytest.mark.parametrize("axis", [1, 2, (1, 2)])
 def test_softmax_along_another_axis_is_refused(axis):
     x = keras.Input(IMAGE)
-    with pytest.raises(HwflowError, match="^subject: axis=.* of Softmax is not supported; use the last axis"):
+    with pytest.raises(HwflowError, match=r"^subject: axis=.* of Softmax is not supported; use the last axis"):
         read_keras(keras.Model(x, L.Softmax(axis=axis, name="subject")(x)))
 
 
