@@ -44,7 +44,9 @@ def read_keras(model: Any) -> Graph:
 
 def network_graph(network: KerasNetwork) -> Graph:
     """The untyped graph of the calls of a Keras model."""
-    with fast_passes(), quiet(f"{network.name}: hls4ml cannot convert it"):
+    # hls4ml multiplies two batch normalisations in a row into a wrong one.
+    wrong = ("fuse_consecutive_batch_normalization",)
+    with fast_passes(wrong), quiet(f"{network.name}: hls4ml cannot convert it"):
         return read_graph(_convert_network(network))
 
 

@@ -200,7 +200,12 @@ def measure(
         unscaled_error: what :func:`check` returned.
         layer_options: whether a constant per output channel is still to be tried.
     """
-    pairs = counterparts(graph, network)
+    # What a ReLU reads is on the ReLU's grid, and what the ReLU cuts off does not count.
+    pairs = {
+        name: key
+        for name, key in counterparts(graph, network).items()
+        if not isinstance(graph.sole_consumer(graph[name]), ReLU)
+    }
     executor = IntegerExecutor(graph)
     tally = _Tally(graph, pairs)
     for batch, values in _keras_batches(graph, network, images):

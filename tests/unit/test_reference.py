@@ -31,6 +31,7 @@ from hwflow.graph import (
     Node,
     ReLU,
     Rescale,
+    Reshape,
     WeightLayer,
 )
 from hwflow.hardening import HardenOptions, accumulator_type, harden
@@ -86,6 +87,10 @@ class SlowExecutor:
                 total = x[place] if channel < first else inputs[1][(*place[:-1], channel - first)]
             case ReLU():
                 total = max(x[place], Fraction(0))
+                if node.limit is not None:
+                    return min(self._cast(total, node.resolved), Fraction(float(node.limit.values[0])))
+            case Reshape():
+                total = list(x.values())[list(np.ndindex(node.shape)).index(place)]
             case MaxPool2D():
                 inside = [(*position, place[-1]) for _, _, position in self._positions(node, place)]
                 total = max(x[key] for key in inside if key in x)
