@@ -36,6 +36,7 @@ from hwflow.scaling import ScalePlan, ScalingOptions, scale_graph
 
 BIAS_BITS = 16
 FACTOR_BITS = 16
+LEAST_FACTOR_BITS = 12
 PRODUCT_BITS = 62
 """What int64 holds of the product of a tensor and a multiplier, whatever its sign."""
 TABLE_BITS = 18
@@ -180,7 +181,7 @@ class _Typer:
         )
 
     def _rescale(self, node: Rescale, x: FixedType) -> Rescale:
-        factor = _factor(node.factor)
+        factor = _factor(node.factor, PRODUCT_BITS - x.width)
         assert factor.type is not None
         if x.width + factor.type.width > PRODUCT_BITS:
             raise HwflowError(
@@ -312,15 +313,19 @@ def _bias(bias: Constant, accum_fraction: int) -> Constant:
     return Constant.from_codes(type_.encode(bias.values), type_)
 
 
-def _factor(factor: Constant) -> Constant:
-    """Positive multipliers: one bit for a power of two, else 16 significant bits of the smallest."""
+def _factor(factor: Constant, room: int = PRODUCT_BITS) -> Constant:
+    """Positive multipliers: one bit for a power of two, else 16 significant bits of the smallest.
+
+    Fewer, down to 12, where more would not leave the product within ``room``.
+    """
     largest, least = float(factor.values.max()), float(factor.values.min())
     exponent = magnitude_bits(largest)
     mantissas = {math.frexp(value) for value in factor.values.tolist()}
     if len(mantissas) == 1 and next(iter(mantissas))[0] == 0.5:
         type_ = FixedType(1, exponent, signed=False)
     else:
-        width = FACTOR_BITS + exponent - magnitude_bits(least)
+        spread = exponent - magnitude_bits(least)
+        width = spread + max(LEAST_FACTOR_BITS, min(FACTOR_BITS, room - spread))
         type_ = FixedType(width, exponent, False, Rounding.RND_CONV, Overflow.SAT)
     return Constant.from_codes(type_.encode(factor.values), type_)
 

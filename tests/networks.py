@@ -38,10 +38,15 @@ class NetworkBuilder:
     """
 
     def __init__(
-        self, rng: np.random.Generator, shape: tuple[int, ...], limits: np.random.Generator | None = None
+        self,
+        rng: np.random.Generator,
+        shape: tuple[int, ...],
+        limits: np.random.Generator | None = None,
+        quantised: bool = True,
     ) -> None:
         self.rng = rng
         self.limits = limits
+        self.quantised = quantised
         self.nodes: list[Node] = [Input(name="image", shape=shape)]
 
     def _put(self, node: Node) -> Node:
@@ -82,7 +87,7 @@ class NetworkBuilder:
         if kind < 0.2:
             assert self.limits is not None
             limit = float(self.limits.choice([0.3, 0.5, 1.0, 6.0]))
-        elif kind < 0.4:
+        elif kind < 0.4 and self.quantised:
             assert self.limits is not None
             bits, integer = int(self.limits.integers(2, 7)), int(self.limits.integers(0, 2))
             type_ = FixedType(bits, integer, False, Rounding.RND_CONV, Overflow.SAT)
@@ -136,12 +141,13 @@ def same(size: tuple[int, ...], kernel: tuple[int, int], strides: tuple[int, int
     return Window(kernel=kernel, strides=strides, padding=(pads[0], pads[1], pads[2], pads[3]))
 
 
-def random_graph(seed: int, keras: bool = False) -> Graph:
+def random_graph(seed: int, keras: bool = False, quantised: bool = True) -> Graph:
     """A small network: convolutions, pools, residual blocks, a head.
 
     Args:
         seed: reproduces it.
         keras: use only paddings that Keras has ("same" and "valid").
+        quantised: some ReLUs ask for a type of their own.
     """
     rng = np.random.default_rng([20261122, seed])
 
@@ -161,7 +167,7 @@ def random_graph(seed: int, keras: bool = False) -> Graph:
         return padded if padded.touches(*size[:2]) or not pool else same(size, kernel, strides)
 
     shape = (integer(3, 7), integer(3, 7), integer(1, 3))
-    net = NetworkBuilder(rng, shape, np.random.default_rng([20261127, seed]))
+    net = NetworkBuilder(rng, shape, np.random.default_rng([20261127, seed]), quantised)
     x: Node = net.nodes[0]
     for _ in range(integer(1, 3)):
         match integer(0, 5):

@@ -10,6 +10,7 @@ import qkeras
 from hwflow.errors import HwflowError
 from hwflow.firmware import read_keras
 from hwflow.frontends.keras_layers import LAYERS, QUANTIZED_RELU, check_layer
+from hwflow.models import load_model
 from hwflow.reference.real import RealExecutor
 
 pytestmark = [
@@ -158,6 +159,14 @@ def test_the_table_knows_every_attribute(kind):
 def test_defaults_are_computed_as_keras_does(kind):
     keras_values, ours = both(build(kind))
     np.testing.assert_allclose(ours, keras_values, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+@pytest.mark.parametrize("kind", LAYERS)
+def test_every_class_survives_a_file(kind, suffix, tmp_path):
+    model = build(kind)
+    model.save(tmp_path / f"model{suffix}")
+    assert read_keras(load_model(tmp_path / f"model{suffix}")).digest == read_keras(model).digest
 
 
 def cases(table):

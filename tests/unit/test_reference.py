@@ -289,7 +289,7 @@ def test_stored_words_are_output_major() -> None:
 def test_float64_executor_equals_keras(seed: int) -> None:
     from tests.networks import to_keras
 
-    graph = random_graph(seed, keras=True)
+    graph = random_graph(seed, keras=True, quantised=False)
     images = random_images(seed, graph, 4)
     expected = to_keras(graph).predict(images, verbose=0)
     np.testing.assert_allclose(RealExecutor(graph).run(images), expected, rtol=1e-4, atol=1e-5)
