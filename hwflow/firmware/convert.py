@@ -21,7 +21,7 @@ from hwflow.firmware.quiet import quiet
 from hwflow.firmware.read import read_graph
 from hwflow.firmware.writer import HwflowWriter, mark_bram_ports, memory_symbols, write_csim
 from hwflow.frontends.keras_network import KerasNetwork, read_network
-from hwflow.graph import Graph
+from hwflow.graph import Graph, Reshape
 from hwflow.naming import identifier, restored
 from hwflow.version import __version__
 
@@ -64,7 +64,8 @@ def model_graph(
 
     Args:
         graph: a typed graph.
-        keras_model: the model that it was made from; without it, hls4ml is given the graph itself.
+        keras_model: the model that it was made from; without it, and for one on rows, which hls4ml would make
+            one-dimensional, hls4ml is given the graph itself.
         reuse: valid reuse factors by layer name.
         output: folder that hls4ml is to write.
         io_type: ``io_stream`` or ``io_parallel``.
@@ -73,7 +74,7 @@ def model_graph(
     """
     settings = {"part": part, "clock_period": clock_period}
     name = project_name(graph)
-    if keras_model is None:
+    if keras_model is None or graph.of_type(Reshape):
         config = hls4ml.utils.config.create_config(
             output_dir=str(output), project_name=name, backend="Vitis", io_type=io_type, **settings
         )
