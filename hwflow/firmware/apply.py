@@ -152,10 +152,10 @@ def _match(graph: Graph, model: Any) -> None:
             del model.graph[name]
         elif name not in graph:
             raise HwflowError(f"{name}: the hardened graph has no such layer; it was made from another network")
-    for node in graph.of_type(Conv2D):
-        if node.name in model.graph and "1D" in model.graph[node.name].class_name:
+    for conv in graph.of_type(Conv2D):
+        if conv.name in model.graph and "1D" in model.graph[conv.name].class_name:
             raise HwflowError(
-                f"{node.name}: a dense layer on rows cannot be hardened in an hls4ml script; "
+                f"{conv.name}: a dense layer on rows cannot be hardened in an hls4ml script; "
                 "use 'hwflow harden' and 'hwflow generate'"
             )
     for node in graph:
