@@ -52,7 +52,6 @@ class Workers:
             HwflowError: what a trial raised, or no worker survives a trial.
         """
         from dask.distributed import as_completed
-        from distributed.scheduler import KilledWorker
 
         waiting = deque(tasks)
         running: dict[Any, list[Task]] = {}
@@ -78,14 +77,12 @@ class Workers:
         submit()
         for future in completed:
             batch = running.pop(future)
-            if future.status == "finished":
-                trials, seconds = future.result()
+            outcome = _outcome(future)
+            if outcome is not None:
+                trials, seconds = outcome
                 size = max(1, min(_MOST, int(_BATCH_SECONDS * len(batch) / seconds)))
                 yield from trials
             else:
-                error = future.exception() if future.status == "error" else None
-                if error is not None and not isinstance(error, KilledWorker):
-                    raise error
                 lost += 1
                 if lost > _TRIES:
                     raise HwflowError(f"Dask workers died {lost} times under trials; is there enough memory?")
@@ -97,6 +94,23 @@ class Workers:
         if self._bundle is None:
             self._key = f"{id(bundle)}-{self.client.id}"
             self._bundle = self.client.scatter(bundle, broadcast=True, hash=False)
+
+
+def _outcome(future: Any) -> tuple[list[Trial], float] | None:
+    """What `_run` returned; None if the worker that ran it, or that held the result, has died."""
+    from distributed.client import FutureCancelledError
+    from distributed.scheduler import KilledWorker
+
+    try:
+        if future.status == "finished":
+            result: tuple[list[Trial], float] = future.result()
+            return result
+        error = future.exception() if future.status == "error" else None
+    except FutureCancelledError:  # it had finished, and then died with its result
+        return None
+    if error is not None and not isinstance(error, KilledWorker):
+        raise error
+    return None
 
 
 @contextmanager

@@ -65,6 +65,7 @@ def compare(
     """
     count, differing, total = len(codes[0]), 0, 0
     apart: set[str] = set()
+    seen: set[str] = set()
     for start in range(0, count, _AT_ONCE):
         batch = [each[start : start + _AT_ONCE] for each in codes]
         reals = [signal.type.decode(each) for each, (_, signal) in zip(batch, emulator.inputs, strict=True)]
@@ -75,6 +76,7 @@ def compare(
             total += one.size
         for step in emulator.steps:
             if step.name in their_layers:
+                seen.add(step.name)
                 same = np.array_equal(step.signal.type.decode(our_layers[step.name]), their_layers[step.name])
                 apart |= set() if same else {step.name}
         if advance is not None:
@@ -82,4 +84,4 @@ def compare(
     first = next((step.name for step in emulator.steps if step.name in apart), None)
     if differing and first is None:
         first = emulator.outputs[0][0]
-    return Comparison(count, total, differing, len(simulation.layers), first)
+    return Comparison(count, total, differing, len(seen), first)

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
+from distributed.client import FutureCancelledError
 
 from hwflow.campaign import Store, cluster, run_campaign, status
 from hwflow.campaign.export import COLUMNS, comparisons, read_results, rows, write_csv, write_parquet
@@ -143,6 +144,16 @@ def test_a_killed_dask_worker_loses_nothing(tmp_path, finished):
     assert not victims
     assert reached.missing == 0
     assert csv_of(results) == csv_of(shutil.copy(finished, tmp_path / "once.sqlite"))
+
+
+def test_a_result_that_died_with_its_worker_is_computed_again():
+    class Future:
+        status = "finished"
+
+        def result(self):
+            raise FutureCancelledError("key", "already forgotten")
+
+    assert cluster._outcome(Future()) is None
 
 
 def test_a_worker_with_two_threads_runs_one_trial_at_a_time(monkeypatch):

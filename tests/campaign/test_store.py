@@ -424,8 +424,10 @@ class TestClaims:
         other = Process(mine.place, child.pid, claims._started(child.pid))
         assert not other.is_dead()
         child.kill()
-        while not other.is_dead():  # a zombie, until it is waited for
+        end = time.monotonic() + 20
+        while not other.is_dead() and time.monotonic() < end:
             time.sleep(0.01)
+        assert other.is_dead()  # a zombie, until it is waited for
         child.communicate()
         assert other.is_dead()
 
