@@ -30,15 +30,21 @@ from hwflow.files import FAULT_LISTS, check_output, new_folder
 from hwflow.graph import Graph
 from hwflow.input_range import InputRange, calibrated_range, input_range
 from hwflow.inputs import check_images, labelled, open_for
+from hwflow.limits import MAX_THREADS, check_memory
 from hwflow.memory import memories
 from hwflow.outputs import check_outputs, data_path
 
 ExecutorName = Literal["reference", "csim", "keras"]
+ROUNDS = 10
 TOP5_CLASSES = 10
 """Top-5 accuracy is measured of networks with more classes than this."""
 
 Advance = Callable[[int, int, str], None]
 """Called with what is done, the total, and the name of the step."""
+
+
+_FAULT_BYTES = 40  # of a fault while lists are drawn
+_LIST_BYTES = 2000  # of an empty one
 
 
 def no_progress(_done: int, _total: int, _name: str) -> None:
@@ -135,7 +141,7 @@ def evaluate(
     labels: str | Path | None = None,
     preprocessing: str | Preprocessing | None = None,
     ber: float | None = None,
-    rounds: int = 10,
+    rounds: int | None = None,
     faults: FaultList | str | Path | None = None,
     faulty_biases: bool = False,
     layers: Sequence[str] | None = None,
@@ -160,7 +166,7 @@ def evaluate(
         labels: of a flat folder of images, see :func:`hwflow.data.open_data`.
         preprocessing: of a folder's images; by default that of the design's calibration.
         ber: probability with which every stored bit is flipped, drawn anew for every round.
-        rounds: number of such draws.
+        rounds: number of such draws, by default 10.
         faults: a fault list, or its file, instead of ``ber``; one round.
         faulty_biases: biases are in fault-prone memory too.
         layers: patterns of layer names such as ``block1_*``: only faults in these count; by default all.
@@ -176,6 +182,8 @@ def evaluate(
         HwflowError: options that exclude each other, data that do not fit, or a tool that is missing.
     """
     _check_options(ber, faults, layers, rounds, executor)
+    _check_used(ber, rounds, faulty_biases, executor, project, threads)
+    rounds = ROUNDS if rounds is None else rounds
     if save_faults is not None:
         if ber is None:
             raise HwflowError("there are no fault lists to save without a bit error rate")
@@ -262,6 +270,8 @@ def draw_rounds(
     Round r does not depend on how many there are, and no fault on which layers were chosen.
     """
     prone = memories(design.graph, faulty_biases)
+    flips = rounds * (ber * sum(memory.total_bits for memory in prone) * _FAULT_BYTES + _LIST_BYTES)
+    check_memory(f"rounds={rounds}", int(flips))
     # Each list carries a seed of its own, from which alone it can be drawn again.
     seeds = [int(np.random.SeedSequence(seed, spawn_key=(r,)).generate_state(1, np.uint64)[0]) for r in range(rounds)]
     return [restrict(sample_ber(prone, ber, each, design.graph.digest), layers) for each in seeds]
@@ -278,17 +288,39 @@ def stored_bits(graph: Graph, faulty_biases: bool = False, layers: Sequence[str]
     return sum(memory.total_bits for memory in compress(prone, in_layers(prone, ["*"] if layers is None else layers)))
 
 
-def _check_options(ber: float | None, faults: object, layers: Sequence[str] | None, rounds: int, executor: str) -> None:
+def _check_options(
+    ber: float | None, faults: object, layers: Sequence[str] | None, rounds: int | None, executor: str
+) -> None:
     if executor not in get_args(ExecutorName):
         raise HwflowError(f"executor {executor!r} is unknown; choose one of {', '.join(get_args(ExecutorName))}")
     if ber is not None and faults is not None:
         raise HwflowError("give a bit error rate or a fault list, not both")
     if layers is not None and ber is None:
         raise HwflowError("layers are chosen for faults that are drawn: give a bit error rate")
-    if rounds < 1:
+    if rounds is not None and rounds < 1:
         raise HwflowError(f"rounds={rounds} must be at least 1")
     if executor == "keras" and (ber is not None or faults is not None):
         raise HwflowError("the Keras network stores no weight codes to flip; use --executor reference or csim")
+
+
+def _check_used(
+    ber: float | None,
+    rounds: int | None,
+    faulty_biases: bool,
+    executor: str,
+    project: str | Path | None,
+    threads: int | None,
+) -> None:
+    """Refuse what would have no effect."""
+    if ber is None and (rounds is not None or faulty_biases):
+        given = "rounds are" if rounds is not None else "faulty biases are"
+        raise HwflowError(f"{given} for faults that are drawn: give a bit error rate")
+    if project is not None and executor != "csim":
+        raise HwflowError(f"{project}: a project is for the executor csim; the {executor} executor needs none")
+    if threads is not None and executor != "reference":
+        raise HwflowError(f"threads={threads}: is for the reference executor only")
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
+        raise HwflowError(f"threads={threads} must be 1 to {MAX_THREADS}")
 
 
 def _save(lists: Sequence[FaultList], folder: Path) -> None:

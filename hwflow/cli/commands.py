@@ -9,6 +9,7 @@ import typer
 
 from hwflow.cli import _options as options
 from hwflow.cli._console import display, print_line, save_json
+from hwflow.cli._ignored import refuse_ignored
 from hwflow.cli._tables import (
     print_compared,
     print_demo,
@@ -149,6 +150,18 @@ def harden(
         files={"--json": json},
         folders={"-o": output},
     )
+    refuse_ignored(
+        scale == "none",
+        "--scale none scales nothing",
+        {
+            "--t": t,
+            "--align": align != "shift",
+            "--granularity": granularity != "layer",
+            "--compensation": compensation == "layer",
+        },
+    )
+    refuse_ignored(granularity != "channel", "it is for --granularity channel", {"--absorb": absorb})
+    refuse_ignored(compensation == "layer", "--compensation layer leaves no scale to take in", {"--absorb": absorb})
     from hwflow.design import harden as run
     from hwflow.fixed import FixedType
     from hwflow.hardening import HardenOptions
@@ -214,6 +227,8 @@ def generate(
 ) -> None:
     """Write the HLS project (hls4ml) and the RTL of a design."""
     check_outputs({"design": design}, files={"--json": json}, folders={"-o": output})
+    only_firmware = {"--io-type": io_type != "io_stream", "--part": part, "--bram-ports": bram_ports}
+    refuse_ignored(not firmware, "--no-firmware writes no HLS project", only_firmware)
     from hwflow import generation
 
     with display() as shown:
@@ -245,7 +260,9 @@ def evaluate(
     labels: options.Labels = None,
     preprocessing: options.Preprocessing = None,
     ber: options.Ber = None,
-    rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=1, help="Fault lists drawn for --ber.")] = 10,
+    rounds: Annotated[
+        int | None, typer.Option("--rounds", metavar="N", min=1, help="Fault lists drawn for --ber; default 10.")
+    ] = None,
     faults: options.Faults = None,
     faulty_biases: options.FaultyBiases = False,
     layers: options.Layers = None,

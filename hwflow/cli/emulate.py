@@ -9,6 +9,7 @@ import typer
 
 from hwflow.cli import _options as options
 from hwflow.cli._console import display, print_line, print_table, save_json
+from hwflow.cli._ignored import refuse_ignored
 from hwflow.cli.commands import app
 from hwflow.errors import HwflowError
 from hwflow.outputs import check_outputs, data_path, model_paths
@@ -68,6 +69,7 @@ def emulate(
     )
     if output is not None and output.suffix != ".npz":
         raise HwflowError(f"-o {output}: must end in .npz")
+    refuse_ignored(data is None, "it counts the images of --data", {"--images": images})
     from hwflow.emulation import run as stage
     from hwflow.emulation.source import Options
 

@@ -10,12 +10,19 @@ import typer
 
 from hwflow.cli import _options as options
 from hwflow.cli._console import display, print_line, print_table, save_json
+from hwflow.cli._ignored import refuse_ignored
 from hwflow.errors import HwflowError
 from hwflow.outputs import check_outputs, data_path, model_paths
 
 if TYPE_CHECKING:
     from hwflow.formats import Msb
     from hwflow.paper.studies import Subject
+
+ROUNDS = 10
+_NO_FLOAT = "no format has an exponent"
+_NO_FIXED = "no format is fixed-point"
+STORED = tuple(f"{study}-{number}.sqlite" for study in ("fig3", "table1", "table2") for number in (1, 2))
+"""Names of the results files of the studies."""
 
 paper = typer.Typer(no_args_is_help=True, help="The paper's studies: fig2, fig3, table1, table2, logits.")
 
@@ -37,6 +44,8 @@ def fig2(
     check_paths(None, figure=figure, json=json)
     from hwflow.formats.words import PAPER_FORMATS
     from hwflow.paper import fig2 as study
+
+    refuse_ignored(_without(formats or PAPER_FORMATS, floats=True), _NO_FLOAT, {"--msb": msb != "assume"})
     from hwflow.paper.plots import fig2_plot, save
 
     with display() as shown:
@@ -150,7 +159,9 @@ def logits(
             "--ber", metavar="P", min=0.0, max=1.0, help="Also under faults at this rate; repeat for several."
         ),
     ] = None,
-    rounds: options.Rounds = 10,
+    rounds: Annotated[
+        int | None, typer.Option("--rounds", metavar="N", min=1, help="Fault lists a rate; default 10.")
+    ] = None,
     msb: options.SafeMsb = "assume",
     calibration: Annotated[
         str | None, typer.Option("--calibration", metavar="DATA", help="Images for the fixed-point activation types.")
@@ -160,10 +171,15 @@ def logits(
 ) -> None:
     """Divide only the logits, in FP32, FP16 and fixed point (section V.C)."""
     from hwflow.campaign.statistics import described
+
+    under_faults = {"--rounds": rounds, "--msb": msb != "assume"}
+    refuse_ignored(not ber, "it is about faults; give --ber", under_faults)
     from hwflow.paper import logits as study
 
+    refuse_ignored(_without(formats or study.FORMATS, floats=False), _NO_FIXED, {"--calibration": calibration})
+    refuse_ignored(_without(formats or study.FORMATS, floats=True), _NO_FLOAT, {"--msb": msb != "assume"})
     network = (model, weights, classes, image_size)
-    subject = _subject(network, data, labels, preprocessing, images, rounds, seed, msb)
+    subject = _subject(network, data, labels, preprocessing, images, rounds or ROUNDS, seed, msb)
     check_outputs({**study_inputs(subject), "calibration data": data_path(calibration)}, files={"--json": json})
     with display() as shown:
         found = study.run_logits(subject, formats or study.FORMATS, ber or (), calibration, shown.advance)
@@ -191,10 +207,6 @@ def logits(
     save_json(json, "paper logits", seed, {"rows": rows, "interval": described("wilson")})
 
 
-STORED = tuple(f"{study}-{number}.sqlite" for study in ("fig3", "table1", "table2") for number in (1, 2))
-"""Names of the results files of the studies."""
-
-
 def check_paths(subject: Subject | None, results: Path | None = None, **files: Path | None) -> None:
     """Refuse outputs of a study that would cost an input or each other, or cannot be written, before any long work.
 
@@ -212,6 +224,13 @@ def check_paths(subject: Subject | None, results: Path | None = None, **files: P
     figure = files.get("figure")
     if figure is not None and figure.suffix not in (".svg", ".png"):
         raise HwflowError(f"--figure {figure}: must end in .svg or .png")
+
+
+def _without(formats: Iterable[str], floats: bool) -> bool:
+    """Whether none of the formats is a floating-point one, or none a fixed-point one."""
+    from hwflow.formats import weight_format
+
+    return all((weight_format(name).exponent_msb is not None) != floats for name in formats)
 
 
 def study_inputs(subject: Subject) -> dict[str, object]:
@@ -250,6 +269,8 @@ def _study(
     check_paths(subject, results, figure=figure, json=json)
     from hwflow.campaign.statistics import described
     from hwflow.formats.words import PAPER_FORMATS
+
+    refuse_ignored(_without(formats or PAPER_FORMATS, floats=True), _NO_FLOAT, {"--msb": subject.msb != "assume"})
     from hwflow.paper.plots import fig3_plot, save
     from hwflow.paper.studies import row, run_study
 

@@ -10,6 +10,7 @@ import typer
 
 from hwflow.cli import _options as options
 from hwflow.cli._console import display, print_line, save_json
+from hwflow.cli._ignored import refuse_ignored
 from hwflow.cli.commands import app
 from hwflow.cli.paper import paper, print_accuracies
 from hwflow.errors import HwflowError
@@ -58,6 +59,11 @@ def campaign(
     from hwflow import campaign as stage
     from hwflow.campaign.run import stopping_of
 
+    running = {
+        "SPEC": spec, "--dask": dask, "--rounds": rounds, "--until-ci": until_ci, "--max-rounds": max_rounds,
+        "--seed": seed,
+    }  # fmt: skip
+    refuse_ignored(show_status, "--status runs nothing", running)
     if show_status:
         reached = stage.status(results)
         _print_status(results, reached)
@@ -99,6 +105,7 @@ def report(
         files={"--csv": csv, "--parquet": parquet, "--json": json},
         folders={"-o": page},
     )
+    refuse_ignored(page is None, "no page is written; name its folder with -o", {"--force": force})
     from hwflow.campaign.export import read_results, write_csv, write_parquet
     from hwflow.report import to_json, write_report
 

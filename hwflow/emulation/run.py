@@ -19,8 +19,12 @@ from hwflow.emulation.names import in_users_words, users_names
 from hwflow.emulation.source import Options, open_graph
 from hwflow.errors import HwflowError
 from hwflow.fixed import Codes, FixedType, Overflow
+from hwflow.limits import check_memory
 from hwflow.npz import npz_bytes
 from hwflow.outputs import check_outputs, write_file
+
+_RANDOM_BYTES = 48  # of an input element while it is drawn: codes, extremes, what chooses them
+_OUTPUT_BYTES = 16  # of an output element: its code and its value
 
 
 @dataclass(frozen=True)
@@ -164,6 +168,9 @@ def random_codes(emulator: Emulator, count: int, seed: int) -> list[Codes]:
     Of every four images, one has small values, one is uniform over all codes, and two are uniform with a tenth of
     the elements at the type's extremes, so that sums wrap.
     """
+    taken = sum(signal.size for _, signal in emulator.inputs) * _RANDOM_BYTES
+    taken += sum(signal.size for _, signal in emulator.outputs) * _OUTPUT_BYTES
+    check_memory(f"--random {count}", count * taken)
     rng = np.random.default_rng(seed)
     return [_random(signal.type, (count, signal.size), rng) for _, signal in emulator.inputs]
 
