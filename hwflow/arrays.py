@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -21,7 +22,7 @@ from hwflow.errors import HwflowError
 
 READ_ERRORS = (
     OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError,
-    RuntimeError, MemoryError, SyntaxError, TypeError,
+    RuntimeError, MemoryError, SyntaxError, TypeError, tokenize.TokenError,
 )  # fmt: skip
 """What reading a damaged array or archive may raise."""
 LARGEST_JSON = 64 * 2**20
@@ -81,9 +82,7 @@ def read_npz(path: str | Path) -> dict[str, npt.NDArray[Any]]:
             if file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
                 raise HwflowError(f"{path}: a single array, not an .npz; save it with numpy.savez")
             with open_archive(file) as archive:
-                return {
-                    member.filename.removesuffix(_ENDING): _member(archive, member) for member in archive.infolist()
-                }
+                return {name: read_member(archive, member) for name, member in members(archive).items()}
     except HwflowError:
         raise
     except READ_ERRORS as error:
@@ -105,7 +104,17 @@ def read_npy(path: str | Path) -> npt.NDArray[Any]:
         raise HwflowError(f"{path}: not a readable .npy ({first_line(error)})") from error
 
 
-def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
+def members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """The arrays of an opened ``.npz`` by name, not read yet."""
+    return {member.filename.removesuffix(_ENDING): member for member in archive.infolist()}
+
+
+def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
+    """One array of an opened ``.npz``.
+
+    Raises:
+        ValueError: it is damaged, declares more than it holds, or holds Python objects.
+    """
     try:
         with archive.open(member) as file:
             return _array(file, member.file_size)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from hwflow.arrays import read_npz
 from hwflow.errors import HwflowError
 from hwflow.files import DESIGN, check_output, json_text, new_folder, read_json, sha256_file
 from hwflow.graph import Graph
@@ -368,9 +368,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 def _read_graph(path: Path) -> Graph:
     try:
         data = read_json(path / "graph.json")
-        with np.load(path / "arrays.npz", allow_pickle=False) as archive:
-            return Graph.from_dict(data, dict(archive))
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        return Graph.from_dict(data, read_npz(path / "arrays.npz"))
+    except ValueError as error:
         raise HwflowError(f"{path}: its graph cannot be read ({error}); harden the model again") from error
 
 

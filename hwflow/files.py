@@ -19,7 +19,7 @@ from typing import Any
 
 from hwflow.errors import HwflowError
 from hwflow.leftovers import hidden, is_leftover, locked, partial_folder, remove_leftovers, remove_tree
-from hwflow.outputs import write_file
+from hwflow.outputs import check_name, write_file
 
 FILES = "files"
 """Key of a manifest: the files of its folder, a list of their paths in it or an object with these as keys."""
@@ -84,6 +84,7 @@ def check_output(path: Path, kind: FolderKind, force: bool) -> None:
             that hwflow did not write.
     """
     remove_leftovers(_real(path))
+    _check_parent(path)
     if not os.path.lexists(path):
         return
     if not force:
@@ -179,6 +180,18 @@ def _is_about(error: OSError, work: Path) -> bool:
 def _real(path: Path) -> Path:
     """The path without symbolic links; unlike `Path.resolve`, of a ring of links too."""
     return Path(os.path.realpath(path))
+
+
+def _check_parent(path: Path) -> None:
+    """Refuse a folder that could not be made."""
+    check_name(path, _real(path))
+    parent = _real(path).parent
+    while not os.path.lexists(parent):
+        parent = parent.parent
+    if not parent.is_dir():
+        raise HwflowError(f"{path}: cannot be created, for {parent} is no folder; choose another output folder")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise HwflowError(f"{path}: cannot be created (no permission for {parent}); choose another output folder")
 
 
 def _put(work: Path, final: Path) -> None:

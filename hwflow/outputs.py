@@ -7,6 +7,7 @@ writes. Neither replaces a device or a pipe, and neither leaves half a file behi
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hwflow.errors import HwflowError
-from hwflow.leftovers import partial_file, remove_leftovers
+from hwflow.leftovers import hidden, partial_file, remove_leftovers
 
 Paths = Mapping[str, object]
 """Paths by what they are called: text, a path, something with a ``path``, or anything else, which is no path."""
@@ -101,12 +102,28 @@ def check_file(option: str, path: Path) -> None:
         raise HwflowError(f"{option} {path}: is a {'disk' if stat.S_ISBLK(mode) else 'socket'}; name a file")
     if not target.parent.is_dir():
         raise HwflowError(f"{option} {path}: the folder {target.parent} does not exist; make it first")
+    check_name(f"{option} {path}", target)
     places = [target] if mode is not None else []
     if mode is None or stat.S_ISREG(mode):
         places.append(target.parent)  # where the new file is written before it takes its name
     for place in places:
         if not os.access(place, os.W_OK):
             raise HwflowError(f"{option} {path}: cannot be written (no permission for {place})")
+
+
+def check_name(what: object, target: Path) -> None:
+    """Refuse a name that leaves no room for the longer one under which it is written.
+
+    Raises:
+        HwflowError: begins with ``what``.
+    """
+    try:
+        os.lstat(hidden(target, "partial"))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise HwflowError(f"{what}: cannot be written ({error.strerror})") from error
 
 
 def write_file(path: Path, content: bytes) -> None:

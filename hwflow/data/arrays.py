@@ -1,7 +1,6 @@
 """Images in memory, with their labels: the embedded digits and a user's own ``.npz``."""
 
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from hwflow.arrays import READ_ERRORS, first_line, members, open_archive, read_member
 from hwflow.data.labels import Int64, class_numbers
 from hwflow.errors import HwflowError
 
@@ -114,18 +114,18 @@ def _load_npz(path: Path, with_labels: bool) -> Dataset:
     if not path.is_file():
         raise HwflowError(f"{path}: no such data file; give {DIGITS!r} or the path of an .npz")
     try:
-        # Opened here, because NumPy leaves a damaged archive open.
         with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
+            if file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
                 raise HwflowError(f"{path}: a single array, not an .npz; save it with numpy.savez")
-            x = archive["x"] if "x" in archive.files else None
-            found = ", ".join(archive.files) or "none"
-            labels = _labels(archive, len(x)) if with_labels and x is not None and x.ndim else None
+            with open_archive(file) as archive:
+                stored = members(archive)
+                x = read_member(archive, stored["x"]) if "x" in stored else None
+                found = ", ".join(stored) or "none"
+                labels = _labels(archive, len(x)) if with_labels and x is not None and x.ndim else None
     except HwflowError:
         raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise HwflowError(f"{path}: not a readable .npz") from error
+    except READ_ERRORS as error:
+        raise HwflowError(f"{path}: not a readable .npz ({first_line(error)})") from error
     if x is None:
         raise HwflowError(f"{path}: no array 'x'; the arrays in it: {found}")
     images = _checked_images(path, x)
@@ -134,13 +134,14 @@ def _load_npz(path: Path, with_labels: bool) -> Dataset:
     return Dataset(path.stem, images, labels)
 
 
-def _labels(archive: np.lib.npyio.NpzFile, count: int) -> Int64 | str | None:
+def _labels(archive: zipfile.ZipFile, count: int) -> Int64 | str | None:
     """Return the labels in the array ``y`` of an archive, None if there is none, or why it cannot be used."""
-    if "y" not in archive.files:
+    stored = members(archive)
+    if "y" not in stored:
         return None
     try:
-        return class_numbers(archive["y"], count)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        return class_numbers(read_member(archive, stored["y"]), count)
+    except ValueError:
         return "'y' cannot be read: it is damaged, or holds Python objects; save whole numbers"
 
 

@@ -31,6 +31,8 @@ Masks = npt.NDArray[np.uint64]
 FORMAT = "hwflow fault list"
 VERSION = 1
 MAX_MASK_BITS = 64
+MAX_BITS = 1 << 62
+"""Of all memories together: bits are counted in int64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ class FaultList:
     def __post_init__(self) -> None:
         """Check the faults against the memories, sort them and freeze the arrays."""
         check_names(self.memories)
+        if sum(memory.total_bits for memory in self.memories) > MAX_BITS:
+            raise HwflowError(f"its memories hold more than {MAX_BITS} bits")
         columns = [_integers(name, getattr(self, name)) for name in ("memory", "word", "bit")]
         if len({column.shape for column in columns}) != 1:
             raise HwflowError("a fault list needs as many memory indices as words and bits")

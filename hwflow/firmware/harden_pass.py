@@ -15,6 +15,7 @@ import numpy.typing as npt
 from hls4ml.model.flow import get_flow, update_flow
 from hls4ml.model.optimizer import ModelOptimizerPass, register_pass
 
+from hwflow.arrays import read_npy
 from hwflow.errors import HwflowError
 from hwflow.firmware.apply import apply_graph, firmware_reuse
 from hwflow.firmware.convert import network_graph
@@ -172,11 +173,7 @@ def _images(source: Any) -> npt.NDArray[Any]:
         from hwflow.data import load_data
 
         return load_data(str(source), "train", labels=False).images
-    try:
-        images = np.load(source, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise HwflowError(f"{source}: cannot be read as an array of images ({error})") from error
-    return np.asarray(images)
+    return read_npy(source)
 
 
 def _requested_reuse(graph: Graph, model: Any) -> dict[str, int]:
