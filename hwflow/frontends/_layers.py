@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +11,8 @@ from typing import Any
 
 from hwflow.arrays import first_line
 from hwflow.errors import HwflowError
-from hwflow.frontends._objects import class_and_config
+from hwflow.frontends._keras3 import bidirectional, is_operation
+from hwflow.frontends._objects import class_and_config, class_name
 from hwflow.frontends._quantizers import canonical_text
 from hwflow.frontends._table import LAYERS, MODELS, PYTHON_LAYERS, arguments_of
 from hwflow.frontends._tf import qkeras, tensorflow
@@ -21,6 +23,8 @@ DEEPEST = 20
 """Models within models, and wrappers within wrappers."""
 LARGEST_TENSOR = 2**30
 """Numbers that a layer may produce for one input."""
+LONGEST = 2**17
+"""Steps, rows or columns that it may have."""
 
 # Modules of layers and networks; operations on tensors share names with layers and are none.
 _HOME = re.compile(r"(tf_keras|keras|tensorflow\.keras|tensorflow\.python\.keras)(\.src)?(\.(layers|models|engine).*)?")
@@ -70,9 +74,16 @@ class Build:
         except Refused as reason:
             raise self.refusal(name, kind, str(reason)) from reason
         except BUILD_ERRORS as error:
-            raise self.refusal(name, kind, f"cannot be built ({first_line(error)})") from error
+            raise self.refusal(name, kind, f"cannot be built ({_reason(error)})") from error
         except tensorflow().errors.OpError as error:
-            raise self.refusal(name, kind, f"cannot be built ({first_line(error)})") from error
+            raise self.refusal(name, kind, f"cannot be built ({_reason(error)})") from error
+
+
+def _reason(error: BaseException) -> str:
+    """The line of a Keras error that says why; the lines before it may say where."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line for line in lines if not re.match(r"(\w+: )?Exception encountered|in user code:|File ", line)]
+    return next((line for line in lines if re.match(r"\w+Error: ", line)), lines[0] if lines else first_line(error))
 
 
 NetworkMaker = Callable[[Build, Mapping[str, Any], int], Any]
@@ -116,9 +127,10 @@ def head(build: Build, data: Any) -> tuple[str, dict[str, Any], str]:
     Raises:
         HwflowError: it is none.
     """
-    if not isinstance(data, dict) or not isinstance(data.get("class_name"), str):
+    kind = class_name(data)
+    if kind is None:
         raise HwflowError(f"{build.file}: cannot load the model (a layer without a class name)")
-    kind, config = data["class_name"], data.get("config")
+    config = data.get("config")
     listed = isinstance(config, list) and kind == "Sequential"
     if not isinstance(config, dict) and not listed:
         raise HwflowError(f"{build.file}: cannot load the model (a {printable(kind)} without a configuration)")
@@ -134,7 +146,8 @@ def head(build: Build, data: Any) -> tuple[str, dict[str, Any], str]:
         class_and_config(data if package == "qkeras" else data | {"module": None}, package)
         module = data.get("module")
         known = kind in LAYERS or kind in MODELS
-        if not known or (package == "keras" and module is not None and not _is_home(module)):
+        operation = build.keras3 and is_operation(kind, module)
+        if not known or (package == "keras" and module is not None and not operation and not _is_home(module)):
             of = "" if module is None else f" of the module {short(module)}"
             raise Refused(f"is of the class {short(kind)}{of}, which hwflow does not know; replace it by a known layer")
     return kind, config if isinstance(config, dict) else {}, name
@@ -151,6 +164,8 @@ def printable(kind: str) -> str:
 
 def _construct(build: Build, kind: str, config: dict[str, Any], depth: int, make_network: NetworkMaker) -> Any:
     entry = LAYERS[kind]
+    if build.keras3 and kind == "Bidirectional":
+        config = bidirectional(config)
     inner = {
         key: make_layer(build, config[key], depth + 1, make_network)
         for key in entry.wrapped
@@ -203,14 +218,26 @@ def counted_variables(build: Build, names: list[str]) -> Iterator[None]:
 
 
 def check_outputs(build: Build, name: str, kind: str, outputs: Any) -> None:
-    """Refuse a layer whose output for one input would not fit in memory.
+    """Refuse a layer whose output for one input would not fit in memory, or is a sequence longer than any real one.
 
     Raises:
         HwflowError: it is too large.
     """
     for tensor in tensorflow().nest.flatten(outputs):
-        count = 1
-        for size in tensor.shape[1:]:
-            count *= size or 1
+        count = math.prod(size or 1 for size in tensor.shape[1:])
         if count > LARGEST_TENSOR:
             raise build.refusal(name, kind, f"makes {count} numbers an input, more than {LARGEST_TENSOR}")
+        if any(size > LONGEST for size in tensor.shape[1:-1] if size):
+            raise build.refusal(name, kind, f"makes {tuple(tensor.shape)}, longer than {LONGEST} along an axis")
+
+
+def check_inputs(build: Build, name: str, kind: str, layer: Any, inputs: Any) -> None:
+    """Refuse what Keras would do step by step for ever: it repeats the steps of a sequence one at a time.
+
+    Raises:
+        HwflowError: the layer would make too many steps.
+    """
+    repeats = getattr(layer, "size", 1)
+    for tensor in tensorflow().nest.flatten(inputs):
+        if kind == "UpSampling1D" and len(tensor.shape) > 2 and (tensor.shape[1] or 1) * repeats > LONGEST:
+            raise build.refusal(name, kind, f"with size={repeats} makes more than {LONGEST} steps")

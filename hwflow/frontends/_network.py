@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwflow.errors import HwflowError
-from hwflow.frontends._layers import Build, check_outputs, counted_variables, head, make_layer
+from hwflow.frontends._keras3 import OPERATIONS
+from hwflow.frontends._layers import Build, check_inputs, check_outputs, counted_variables, head, make_layer
 from hwflow.frontends._table import MODELS
 from hwflow.frontends._tf import tensorflow
 from hwflow.frontends._values import Dialect, Refused, boolean, plain, shape, short, text
@@ -75,6 +76,7 @@ def _sequential(build: Build, config: Any, depth: int) -> Any:
         layer = make_layer(build, data, depth + 1, _make_network)
         build.order[id(model)].append(layer)
         with build.doing(layer_name, kind), counted_variables(build, [layer_name]):
+            check_inputs(build, layer_name, kind, layer, model.outputs or [])
             model.add(layer)
             if model.outputs:
                 check_outputs(build, layer_name, kind, model.outputs)
@@ -101,7 +103,7 @@ def _functional(build: Build, config: Mapping[str, Any], name: str, depth: int) 
         layer = make_layer(build, data, depth + 1, _make_network)
         layers[layer_name], kinds[layer_name] = layer, kind
         with build.doing(layer_name, kind):
-            waiting[layer_name] = _calls(data.get("inbound_nodes"))
+            waiting[layer_name] = _calls(data.get("inbound_nodes"), kind)
         called[layer_name] = _first_call(build, layer)
         if kind == "InputLayer":
             outputs[layer_name, 0] = tensorflow().nest.flatten(layer.output)
@@ -120,8 +122,10 @@ def _functional(build: Build, config: Mapping[str, Any], name: str, depth: int) 
 
 
 def _first_call(build: Build, layer: Any) -> int:
-    """The number of a layer's first call in its network; a network of its own inputs is called once when it is made."""
+    """The number of a layer's first call; Keras 2 counts the making of a network with inputs as a call of it."""
     keras = tensorflow().keras
+    if build.keras3:
+        return 0
     if isinstance(layer, keras.Sequential):
         return int(bool(layer._self_tracked_trackables) and _is_input(layer._self_tracked_trackables[0]))
     return int(isinstance(layer, keras.Model))
@@ -150,7 +154,9 @@ def _call_all(
             while calls and _known(calls[0].inputs, outputs):
                 call = calls.pop(0)
                 with build.doing(name, kinds[name]), counted_variables(build, [name]):
-                    made = layers[name](_tensors(call.inputs, outputs), **call.keywords)
+                    inputs = _tensors(call.inputs, outputs)
+                    check_inputs(build, name, kinds[name], layers[name], inputs)
+                    made = layers[name](inputs, **call.keywords)
                     check_outputs(build, name, kinds[name], made)
                 outputs[name, called[name]] = tensorflow().nest.flatten(made)
                 called[name] += 1
@@ -162,12 +168,13 @@ def _call_all(
             raise build.refusal(name, kinds[name], "reads a tensor that no layer makes, or that it makes itself")
 
 
-def _calls(nodes: Any) -> list[_Call]:
+def _calls(nodes: Any, kind: str) -> list[_Call]:
+    """The calls of a layer, as Keras 2 or Keras 3 writes them."""
     if nodes is None:
         return []
     if not isinstance(nodes, list):
         raise Refused(f"with inbound_nodes={short(nodes)}: not a list of calls")
-    return [_call3(node) if isinstance(node, dict) and "args" in node else _call2(node) for node in nodes]
+    return [_call3(node, kind) if isinstance(node, dict) and "args" in node else _call2(node) for node in nodes]
 
 
 def _call2(node: Any) -> _Call:
@@ -179,13 +186,24 @@ def _call2(node: Any) -> _Call:
     return _Call(inputs[0] if isinstance(inputs, list) and len(inputs) == 1 else inputs, keywords)
 
 
-def _call3(node: Mapping[str, Any]) -> _Call:
+def _call3(node: Mapping[str, Any], kind: str) -> _Call:
     """A call as Keras 3 writes it: arguments in which tensors are objects."""
     arguments = node["args"]
+    shapes = [_shape(item) for item in arguments] if isinstance(arguments, list) else []
+    if kind in OPERATIONS and len(shapes) == 2:
+        if None in shapes or shapes[0] != shapes[1]:
+            raise Refused("is an operation on something else than two tensors of one shape; use layers")
+        arguments = [arguments]
     inputs = _references(arguments[0]) if isinstance(arguments, list) and len(arguments) == 1 else None
     if inputs is None:
         raise Refused(f"is called with arguments other than tensors: {short(arguments)}")
     return _Call(inputs, _keywords(node.get("kwargs") or {}))
+
+
+def _shape(data: Any) -> Any:
+    """The shape that Keras 3 writes with a tensor; None of anything else."""
+    config = data.get("config") if isinstance(data, dict) and data.get("class_name") == _TENSOR else None
+    return config.get("shape") if isinstance(config, dict) else None
 
 
 def _references(data: Any, keywords: dict[str, Any] | None = None) -> Any:

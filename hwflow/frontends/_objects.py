@@ -117,15 +117,21 @@ _FLOATS = ("float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_
 _INTEGERS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
 
+def class_name(value: Any) -> str | None:
+    """The class name of an object, without the package that qkeras-v3 writes before it; None if there is none."""
+    name = value.get("class_name") if isinstance(value, dict) else None
+    return name.removeprefix("qkeras>") if isinstance(name, str) else None
+
+
 def class_and_config(value: Any, package: str = "keras") -> tuple[str, Any]:
     """The class name and the configuration of an object, whose home must be ``package``, Keras' or QKeras' own.
 
     Raises:
         Refused: no such object, or a class of somebody else's of the same name.
     """
-    if not isinstance(value, dict) or not isinstance(value.get("class_name"), str):
+    name = class_name(value)
+    if name is None:
         raise Refused("must be an object with a class name")
-    name = value["class_name"]
     homes = ("qkeras",) if package == "qkeras" else ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras")
     module, registered = value.get("module"), value.get("registered_name")
     home = module is None or (
@@ -149,7 +155,7 @@ def _object(
 
 def initializer(value: Any, dialect: Dialect) -> Any:
     """An initializer of Keras, or QKeras' wrapper of one."""
-    if isinstance(value, dict) and value.get("class_name") == "QInitializer":
+    if class_name(value) == "QInitializer":
         _, config = class_and_config(value, "qkeras")
         kinds = {"initializer": initializer, "use_scale": boolean, "quantizer": optional(quantizer)}
         # The wrapper itself is made anew by the layer that has a quantiser.
@@ -167,7 +173,7 @@ def regularizer(value: Any, dialect: Dialect) -> Any:
 
 def constraint(value: Any, dialect: Dialect) -> Any:
     """A constraint of Keras or QKeras' Clip; no forward pass reads it, but it stays with the network."""
-    if isinstance(value, dict) and value.get("class_name") == "Clip":
+    if class_name(value) == "Clip":
         _, config = class_and_config(value, "qkeras")
         kinds: Mapping[str, Kind] = {
             "min_value": number,
@@ -176,7 +182,7 @@ def constraint(value: Any, dialect: Dialect) -> Any:
             "quantizer": Only((None,)),
         }
         return qkeras().Clip(**named(kinds, config, dialect))
-    if isinstance(value, dict) and value.get("class_name") in QUANTIZERS:
+    if class_name(value) in QUANTIZERS:
         return quantizer(value, dialect)
     name, config = _object(value, dialect, "constraint", CONSTRAINTS, _CONSTRAINT_NAMES)
     return getattr(tensorflow().keras.constraints, name)(**config)
@@ -185,10 +191,10 @@ def constraint(value: Any, dialect: Dialect) -> Any:
 def activation(value: Any, dialect: Dialect) -> Any:
     """An activation by name; in a QKeras layer also a quantiser, as an object or as a text."""
     if isinstance(value, dict):
-        if value.get("class_name") == "function":
+        if class_name(value) == "function":
             # Written so by newer Keras: the configuration is the function's name, and only that is read.
             value = value.get("config")
-        elif value.get("class_name") in QUANTIZERS:
+        elif class_name(value) in QUANTIZERS:
             return quantizer(value, dialect)
         else:
             name, config = class_and_config(value)

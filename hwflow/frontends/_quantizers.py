@@ -71,6 +71,8 @@ _TRAINING: Mapping[str, Kind] = {
     "var_name": ignored,
     "use_ste": boolean,
     "use_variables": Only((False,)),
+    # qkeras-v3's.
+    "post_training_scale": Only((None,)),
 }
 _STOCHASTIC: Mapping[str, Kind] = {"use_stochastic_rounding": boolean}
 _BITS: Mapping[str, Kind] = {

@@ -12,8 +12,10 @@ from typing import Any, Literal
 from hwflow.frontends._objects import activation, axis, constraint, dtype, implementation, initializer, regularizer
 from hwflow.frontends._quantizers import quantizer
 from hwflow.frontends._values import (
+    Dialect,
     Kind,
     Only,
+    Refused,
     boolean,
     ignored,
     integer,
@@ -45,6 +47,14 @@ class LayerClass:
     attributes: Mapping[str, Kind]
     renamed: Mapping[str, str] = field(default_factory=dict)
     wrapped: tuple[str, ...] = ()
+
+
+def _few(value: Any, dialect: Dialect) -> int:
+    """How often Keras repeats a step, each in a tensor of its own."""
+    repeats = size(value, dialect)
+    if repeats > 1024:
+        raise Refused("must be at most 1024")
+    return repeats
 
 
 _NONE = Only((None,))
@@ -86,7 +96,8 @@ def _layer(attributes: Mapping[str, Kind], renamed: Mapping[str, str] | None = N
 
 
 def _qlayer(base: LayerClass, attributes: Mapping[str, Kind]) -> LayerClass:
-    return LayerClass("qkeras", {**base.attributes, **attributes}, base.renamed)
+    # qkeras-v3 writes a `mask`, which it does not have.
+    return LayerClass("qkeras", {**base.attributes, "mask": _NONE, **attributes}, base.renamed)
 
 
 _ACTIVATED: Mapping[str, Kind] = {
@@ -230,21 +241,15 @@ LAYERS: Mapping[str, LayerClass] = {
     "Flatten": _layer({"data_format": _CHANNELS}),
     "Reshape": _layer({"target_shape": integers}),
     "Permute": _layer({"dims": integers}),
-    "UpSampling1D": _layer({"size": size}),
+    "UpSampling1D": _layer({"size": _few}),
     "UpSampling2D": _layer(
         {"size": sizes, "data_format": _CHANNELS, "interpolation": one_of("nearest", "bilinear")},
     ),
-    "ZeroPadding1D": _layer(_PADDED),
+    "ZeroPadding1D": _layer({"padding": sizes, "data_format": Only(("channels_last", None))}),
     "ZeroPadding2D": _layer(_PADDED),
     "Cropping1D": _layer({"cropping": sizes}),
     "Cropping2D": _layer(_CROPPED),
-    **dict.fromkeys(
-        ("Dropout", "SpatialDropout2D", "AlphaDropout"),
-        _layer({"rate": number, "noise_shape": optional(shape), "seed": ignored}),
-    ),
-    "GaussianDropout": _layer({"rate": number, "seed": ignored}),
-    "GaussianNoise": _layer({"stddev": number, "seed": ignored}),
-    "ActivityRegularization": _layer({"l1": number, "l2": number}),
+    "Dropout": _layer({"rate": number, "noise_shape": optional(shape), "seed": ignored}),
     "SimpleRNN": _SIMPLE_RNN,
     "LSTM": _LSTM,
     "GRU": _GRU,
@@ -279,6 +284,10 @@ LAYERS: Mapping[str, LayerClass] = {
         {
             **_KERNEL,
             **_NORM,
+            "synchronized": Only((False,)),
+            "renorm": Only((False,)),
+            "renorm_clipping": ignored,
+            "renorm_momentum": ignored,
             "ema_freeze_delay": optional(integer),
             "folding_mode": one_of("ema_stats_folding", "batch_stats_folding"),
         },

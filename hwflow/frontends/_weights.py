@@ -16,7 +16,7 @@ from hwflow.frontends._values import short
 
 _CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 # Objects inside a layer that have variables of their own, by attribute and by name in the file.
-_PARTS = ("cell", "forward_layer", "backward_layer", "layer")
+_PARTS = ("cell", "forward_layer", "backward_layer", "layer", "batchnorm")
 
 
 @dataclass
@@ -156,7 +156,7 @@ def _load_object(file: str, group: h5py.Group, layer: Any, network: Network, nam
     parts = {part: inner for part, inner in parts.items() if getattr(inner, "weights", ())}
     if own:
         found = _hdf5.subgroup(group, "vars")
-        stored = [] if found is None else [_hdf5.dataset(found, str(index)) for index in range(len(found))]
+        stored = [] if found is None else [_hdf5.dataset(found, key) for key in sorted(found, key=_numbers_first)]
         if any(weight is None for weight in stored):
             raise HwflowError(f"{file}: layer {short(name)}: its weights are damaged")
         _assign(file, name, own, [weight for weight in stored if weight is not None])
@@ -171,6 +171,11 @@ def _load_object(file: str, group: h5py.Group, layer: Any, network: Network, nam
             _load_container(file, container, network.of(inner), network, f"{name}/")
         else:
             _load_object(file, below, inner, network, name)
+
+
+def _numbers_first(key: str) -> tuple[bool, int, str]:
+    """Variables are numbered; qkeras-v3 names its counter, the last one."""
+    return not key.isdecimal(), int(key) if key.isdecimal() and len(key) < 9 else 0, key
 
 
 def _assign(file: str, name: str, variables: Sequence[Any], stored: Sequence[h5py.Dataset]) -> None:
