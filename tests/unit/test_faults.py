@@ -212,6 +212,9 @@ class TestInject:
         assert np.count_nonzero(stored) == 1
 
     def test_no_faults(self):
+        stored = np.arange(50, dtype=np.int8)
+        inject(stored, chosen(MEMORIES, []).masks("conv1"))
+        np.testing.assert_array_equal(stored, np.arange(50))
         inject(np.zeros(0, dtype=np.int8), chosen(MEMORIES, []).masks("conv1"))
 
     def test_refused(self):

@@ -134,6 +134,7 @@ def test_pow2_scales_are_powers_of_two_everywhere() -> None:
 
 def test_layer_compensation_leaves_no_scale_behind_a_layer() -> None:
     scaled, _ = scale_graph(residual(), ScalingOptions(compensation="layer"))
+    assert all(layer.scale != 1.0 for layer in scaled.weight_layers)
     for node in scaled:
         assert isinstance(node, WeightLayer) or node.scale == 1.0
 
