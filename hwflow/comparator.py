@@ -20,6 +20,9 @@ from hwflow.graph import Graph, IntArray, Node
 from hwflow.reference import IntegerExecutor
 from hwflow.rtl.executor import BoolArray, Expectation, RtlExecutor, Simulator
 
+LOGITS = "reference_logits"
+"""The reference scored where the RTL ends: two logits that differ may give probabilities of one code."""
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -105,7 +108,8 @@ class _Comparator:
         self.truth: Truth | None = None
         self.clean: Outputs | None = None
         self.comparisons: list[Comparison] = []
-        names = (KERAS, "reference", "rtl", *(("csim",) if csim else ()))
+        names = [KERAS, "reference", LOGITS, "rtl", "csim"]
+        names = [name for name in names if (name != LOGITS or graph.logits is not graph) and (name != "csim" or csim)]
         self.scores: dict[str, list[Score]] = {name: [] for name in names}
         self.reports: dict[str, str] = {}
         self.failures: list[str] = []
@@ -140,6 +144,8 @@ class _Comparator:
             numbers = (int(each.sum()) for each in (before, after, ~counted))
             sides = dict(zip(("images_before", "images_after", "images_inside"), numbers, strict=True))
         self._score("reference", condition, expected.final, counted)
+        if LOGITS in self.scores:
+            self._score(LOGITS, condition, expected.logits, counted)
         self._compare("rtl", condition, logits, expected.logits, counted, self.rtl.cycles_per_image, **sides)
         if self.csim is not None:
             self.step(f"C simulation ({condition.name})")

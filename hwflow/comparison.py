@@ -72,7 +72,8 @@ class Compared:
 
     Attributes:
         comparisons: one for the RTL and one for csim, condition by condition.
-        accuracy: of ``keras``, ``reference``, ``rtl`` and ``csim``; empty if the network does not classify.
+        accuracy: of ``keras``, ``reference``, ``rtl`` and ``csim``, and before a softmax of ``reference_logits``;
+            empty if the network does not classify.
         reports: cocotb's xunit reports, by condition.
         failures: what the bench's own tests found wrong, one line each.
     """

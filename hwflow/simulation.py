@@ -50,7 +50,7 @@ class Simulation:
 
     @property
     def accuracy(self) -> Mapping[str, ExecutorAccuracy]:
-        """Of ``keras``, ``reference``, ``rtl`` and ``csim``; empty if the network does not classify."""
+        """By executor, see :class:`hwflow.comparison.Compared`; empty if the network does not classify."""
         return self.compared.accuracy
 
     @property

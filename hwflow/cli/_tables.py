@@ -149,7 +149,7 @@ def print_compared(title: str, compared: Compared) -> None:
             ),
         )  # fmt: skip
         return
-    shown = {"keras": "Keras, float", "rtl": f"RTL, {rtl}"}
+    shown = {"keras": "Keras, float", "reference_logits": "reference, logits", "rtl": f"RTL, {rtl}"}
     rows = [
         (index, shown.get(name, name), score, cycles.get((rtl if name == "rtl" else name, score.faults)))
         for name, accuracy in compared.accuracy.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -165,7 +166,11 @@ def _runner(simulator: str) -> Runner:
     path = os.environ.get("PATH", "").split(os.pathsep)
     if folder not in path:
         os.environ["PATH"] = os.pathsep.join([folder, *path])
-    return RUNNERS[simulator]()
+    runner = RUNNERS[simulator]()
+    # It warns of a build that is up to date; without any handler, Python prints that on the terminal.
+    if not runner.log.handlers:
+        runner.log.addHandler(logging.NullHandler())
+    return runner
 
 
 def _reason(log: Path) -> str:

@@ -44,6 +44,7 @@ def test_logits_of_the_rtl_and_probabilities_of_the_firmware_are_exact(design, p
     assert {row["executor"] for row in result["comparisons"]} == {"icarus", "csim"}
     figures = [[row["top1"] for row in result["accuracy"][name]["conditions"]] for name in ("reference", "rtl", "csim")]
     assert figures[0] == figures[1] == figures[2]
+    assert [row["top1"] for row in result["accuracy"]["reference_logits"]["conditions"]] == figures[1]
     assert result["accuracy"]["keras"]["clean"]["mean"] == figures[0][0] == 100
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from hwflow.rtl import RtlExecutor, generate
 from hwflow.rtl.depth import FifoDepths, backlog, last_pixel
 from hwflow.rtl.memory_image import Packing, packing, side_memory
 from hwflow.rtl.netlist import build_netlist
+from hwflow.rtl.simulator import _runner
 from tests.exact.agreement import with_outliers
 from tests.networks import NetworkBuilder, random_graph, random_images, random_options, same
 
@@ -219,3 +221,12 @@ def test_projects_of_another_design_are_refused(tmp_path: Path) -> None:
         RtlExecutor(tmp_path / "none", graph)
     with pytest.raises(HwflowError, match="simulator 'questa' is unknown"):
         RtlExecutor(tmp_path / "rtl", graph, "questa")  # type: ignore[arg-type]
+
+
+def test_the_runner_of_cocotb_prints_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])
+    for name in ("verilator", "icarus"):
+        _runner(name).log.warning("Skipping compilation")
+    assert capsys.readouterr() == ("", "")
