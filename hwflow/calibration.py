@@ -44,11 +44,11 @@ def magnitude_bits(largest: float) -> int:
     return math.frexp(largest)[1] if largest > 0 else 0
 
 
-def calibrate(graph: Graph, images: npt.NDArray[Any]) -> Calibration:
-    """Run real images ``(n, *input shape)`` through ``graph`` and note every tensor's range.
+def check_calibration(graph: Graph, images: npt.NDArray[Any]) -> None:
+    """Refuse images that a network cannot be calibrated with.
 
     Raises:
-        HwflowError: no images, images of another shape, or values that are not finite.
+        HwflowError: no images, or images of another shape.
     """
     if images.shape[1:] != graph.input.shape:
         raise HwflowError(
@@ -56,6 +56,15 @@ def calibrate(graph: Graph, images: npt.NDArray[Any]) -> Calibration:
         )
     if not len(images):
         raise HwflowError("calibration needs at least one image")
+
+
+def calibrate(graph: Graph, images: npt.NDArray[Any]) -> Calibration:
+    """Run real images ``(n, *input shape)`` through ``graph`` and note every tensor's range.
+
+    Raises:
+        HwflowError: no images, images of another shape, or values that are not finite.
+    """
+    check_calibration(graph, images)
     low: dict[str, float] = {node.name: math.inf for node in graph}
     high: dict[str, float] = {node.name: -math.inf for node in graph}
 

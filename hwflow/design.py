@@ -155,15 +155,23 @@ def harden(
     keras_model = _load(model, torch_weights, classes, image_size)
     step("reading it with hls4ml")
     from hwflow.data import suited
-    from hwflow.firmware.convert import read_keras
+    from hwflow.firmware.convert import network_graph
+    from hwflow.frontends.keras_check import check, check_images, measure
+    from hwflow.frontends.keras_network import read_network
 
-    graph = read_keras(keras_model)
+    network = read_network(keras_model)
+    graph = network_graph(network)
     step("reading the calibration images")
     if isinstance(calibration, str | Path) and preprocessing is None:
         data = suited(data, graph.input.shape)
     images, about = _draw(data, calibration_images, seed, graph.input.shape)
+    step("comparing it with the Keras model")
+    checked = images[: check_images(len(images))]
+    unscaled_error = check(graph, network, checked, keras_model)
     step("scaling and calibrating")
     hardened = harden_graph(graph, images, options)
+    step("comparing the hardened network with the Keras model")
+    agreement = measure(hardened.graph, network, checked, unscaled_error, options.scaling.granularity == "layer")
     step("writing the design")
     content = summary(hardened)
     content["calibration"].update(about)
@@ -171,7 +179,8 @@ def harden(
         write_graph(folder, hardened.graph)
         _save_keras(keras_model, folder / "model.h5")
         origin = {"source": source, "torch_weights": None if torch_weights is None else _named(Path(torch_weights))}
-        write_manifest(folder, {**origin, "options": describe(options), **content}, hardened.graph)
+        about = {**origin, "options": describe(options), **content, "check": agreement.to_json()}
+        write_manifest(folder, about, hardened.graph)
     return load_design(output)
 
 

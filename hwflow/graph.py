@@ -265,7 +265,13 @@ class Affine(WeightLayer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReLU(Node):
-    """max(x, 0), cast to the output type."""
+    """max(x, 0), cast to the output type, and no more than ``limit``.
+
+    Attributes:
+        limit: ``(1,)`` positive; ``None`` if nothing but the type limits the output.
+    """
+
+    limit: Constant | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -293,6 +299,11 @@ class GlobalAveragePool2D(Node):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Flatten(Node):
     """Row-major flattening; moves no data."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reshape(Node):
+    """Rows ``(rows, channels)`` as an image one pixel high ``(1, rows, channels)``, or back; moves no data."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -347,7 +358,8 @@ class Softmax(Node):
 OPERATIONS: Mapping[str, type[Node]] = {
     cls.__name__: cls
     for cls in (
-        Input, Conv2D, Dense, Affine, ReLU, MaxPool2D, AveragePool2D, GlobalAveragePool2D, Flatten, Add, Concatenate,
+        Input, Conv2D, Dense, Affine, ReLU, MaxPool2D, AveragePool2D, GlobalAveragePool2D, Flatten, Reshape, Add,
+        Concatenate,
         Rescale, Softmax,
     )
 }  # fmt: skip
@@ -537,6 +549,10 @@ def _output_shape(node: Node, sources: list[Node]) -> tuple[int, ...]:
         return (shape[-1],)
     if isinstance(node, Flatten):
         return (math.prod(shape),)
+    if isinstance(node, Reshape):
+        if (1, *shape) != node.shape and shape != (1, *node.shape):
+            raise HwflowError(f"{node.name}: it makes {node.shape} of {shape}; only one row of pixels can be added")
+        return node.shape
     if isinstance(node, Rescale) and node.factor.values.shape not in ((1,), (shape[-1],)):
         raise HwflowError(f"{node.name}: {node.factor.values.shape} factors do not fit {shape[-1]} channels")
     return shape

@@ -26,6 +26,7 @@ from hwflow.graph import (
     Node,
     ReLU,
     Rescale,
+    Reshape,
     Softmax,
     WeightLayer,
 )
@@ -35,10 +36,16 @@ from hwflow.scaling import ScalePlan, ScalingOptions, scale_graph
 
 BIAS_BITS = 16
 FACTOR_BITS = 16
+LEAST_FACTOR_BITS = 12
 PRODUCT_BITS = 62
 """What int64 holds of the product of a tensor and a multiplier, whatever its sign."""
-TABLE_TYPE = FixedType(18, 8, True, Rounding.RND, Overflow.SAT)
-TABLE_SIZE = 1024
+TABLE_BITS = 18
+"""Width of the exponentials in softmax's table."""
+NORM_TYPE = FixedType(10, 4, False, Rounding.RND, Overflow.SAT)
+"""Of the largest logit minus each: steps of 1/64 up to 16, beyond which exp(-x) is nothing."""
+SUM_STEP_BITS = 7
+"""A sum of exponentials, at least 1, is rounded to 1/128 to look up its reciprocal."""
+PROBABILITY_BITS = 16
 
 
 @dataclass(frozen=True)
@@ -131,10 +138,10 @@ class _Typer:
                 return replace(node, type=self._calibrated(node))
             case WeightLayer():
                 return self._weight_layer(node, inputs[0])
-            case MaxPool2D() | Flatten():
+            case MaxPool2D() | Flatten() | Reshape():
                 return replace(node, type=inputs[0])
             case ReLU():
-                return replace(node, type=self._relu(node))
+                return self._rectifier(node)
             case Add():
                 return replace(node, type=self._activation(node))
             case Concatenate():
@@ -147,7 +154,7 @@ class _Typer:
             case Rescale():
                 return self._rescale(node, inputs[0])
             case Softmax():
-                return self._softmax(node, inputs[0])
+                return self._softmax(node)
         raise HwflowError(f"{node.name}: {node.op} cannot be hardened")
 
     def _weight_layer(self, node: WeightLayer, x: FixedType) -> WeightLayer:
@@ -174,7 +181,7 @@ class _Typer:
         )
 
     def _rescale(self, node: Rescale, x: FixedType) -> Rescale:
-        factor = _factor(node.factor)
+        factor = _factor(node.factor, PRODUCT_BITS - x.width)
         assert factor.type is not None
         if x.width + factor.type.width > PRODUCT_BITS:
             raise HwflowError(
@@ -193,19 +200,23 @@ class _Typer:
         )
         return resolved
 
-    def _softmax(self, node: Softmax, x: FixedType) -> Softmax:
+    def _softmax(self, node: Softmax) -> Softmax:
         classes = node.shape[-1]
         growth = (classes - 1).bit_length()
+        whole = classes.bit_length()
+        exponential = FixedType(TABLE_BITS, 1, False, Rounding.RND, Overflow.SAT)
+        total = FixedType(whole + SUM_STEP_BITS, whole, False, Rounding.RND, Overflow.SAT)
+        norm = NORM_TYPE
         return replace(
             node,
-            norm=FixedType(x.width - x.signed, x.integer - x.signed, signed=False),
-            exp_table=TABLE_TYPE,
-            accum=FixedType(TABLE_TYPE.width + growth, TABLE_TYPE.integer + growth),
-            inv_input=TABLE_TYPE,
-            inv_table=TABLE_TYPE,
-            exp_size=min(TABLE_SIZE, 1 << (x.width - x.signed)),
-            inv_size=TABLE_SIZE,
-            type=FixedType(self.options.activation_bits, 1, False, self.options.rounding, Overflow.SAT),
+            norm=norm,
+            exp_table=exponential,
+            accum=FixedType(TABLE_BITS + growth, 1 + growth, signed=False),
+            inv_input=total,
+            inv_table=FixedType(whole + 11, 1, False, Rounding.RND, Overflow.SAT),
+            exp_size=1 << norm.width,
+            inv_size=1 << total.width,
+            type=FixedType(PROBABILITY_BITS, 0, False, self.options.rounding, Overflow.SAT),
         )
 
     def _activation(self, node: Node) -> FixedType:
@@ -224,10 +235,26 @@ class _Typer:
             return relu
         return self._requested(node) or self._calibrated(node)
 
+    def _rectifier(self, node: ReLU) -> ReLU:
+        """A ReLU with its type, and its limit where the type alone would let more through."""
+        type_ = self._relu(node)
+        if node.limit is None:
+            return replace(node, type=type_)
+        limit = replace(type_, rounding=Rounding.RND_CONV)
+        code = np.clip(np.rint(node.limit.values / type_.lsb), 1, type_.max_code).astype(np.int64)
+        return replace(node, type=type_, limit=None if code[0] == type_.max_code else Constant.from_codes(code, limit))
+
     def _relu(self, node: ReLU) -> FixedType:
         reader = self.graph.sole_consumer(node)
         joined = self._joined(reader) if isinstance(reader, Concatenate) else None
-        return self._requested(node) or joined or self._calibrated(node, signed=False)
+        return self._requested(node) or joined or self._clipped(node)
+
+    def _clipped(self, node: ReLU) -> FixedType:
+        """The calibrated type, no wider than a limit needs."""
+        type_ = self._calibrated(node, signed=False)
+        if node.limit is None:
+            return type_
+        return replace(type_, integer=min(type_.integer, magnitude_bits(float(node.limit.values[0]))))
 
     def _joined(self, node: Concatenate) -> FixedType:
         """The type of the last Concatenate of a chain, so that what goes through all of them is rounded once."""
@@ -240,7 +267,9 @@ class _Typer:
         if isinstance(node, ReLU):
             requested = self._requested(node)
             return requested is not None and requested.signed
-        if isinstance(node, MaxPool2D | AveragePool2D | GlobalAveragePool2D | Flatten | Rescale | Concatenate):
+        if isinstance(
+            node, MaxPool2D | AveragePool2D | GlobalAveragePool2D | Flatten | Reshape | Rescale | Concatenate
+        ):
             return any(self._may_be_negative(source) for source in self.graph.inputs_of(node))
         return True
 
@@ -248,11 +277,15 @@ class _Typer:
         return _calibrated(self.calibration, node.name, signed, self.options)
 
     def _requested(self, node: Node) -> FixedType | None:
-        """The quantiser that the network itself asks for, moved by the scale of the tensor, the largest of several."""
-        if node.type is None:
+        """The quantiser that the network itself asks for, moved by the scale of the tensor if that is a power of two.
+
+        By any other scale its grid cannot be moved: the tensor then has as many bits as every other, and the
+        quantiser's largest value as its limit.
+        """
+        if node.type is None or not isinstance(node.scale, float):
             return None
-        scale = float(np.max(node.scale))
-        return node.type.shifted(magnitude_bits(scale) - (math.frexp(scale)[0] == 0.5))
+        mantissa, exponent = math.frexp(node.scale)
+        return node.type.shifted(exponent - 1) if mantissa == 0.5 else None
 
 
 def accumulator_type(layer: WeightLayer, weight: FixedType, x: FixedType, bias: Constant) -> FixedType:
@@ -280,15 +313,19 @@ def _bias(bias: Constant, accum_fraction: int) -> Constant:
     return Constant.from_codes(type_.encode(bias.values), type_)
 
 
-def _factor(factor: Constant) -> Constant:
-    """Positive multipliers: one bit for a power of two, else 16 significant bits of the smallest."""
+def _factor(factor: Constant, room: int = PRODUCT_BITS) -> Constant:
+    """Positive multipliers: one bit for a power of two, else 16 significant bits of the smallest.
+
+    Fewer, down to 12, where more would not leave the product within ``room``.
+    """
     largest, least = float(factor.values.max()), float(factor.values.min())
     exponent = magnitude_bits(largest)
     mantissas = {math.frexp(value) for value in factor.values.tolist()}
     if len(mantissas) == 1 and next(iter(mantissas))[0] == 0.5:
         type_ = FixedType(1, exponent, signed=False)
     else:
-        width = FACTOR_BITS + exponent - magnitude_bits(least)
+        spread = exponent - magnitude_bits(least)
+        width = spread + max(LEAST_FACTOR_BITS, min(FACTOR_BITS, room - spread))
         type_ = FixedType(width, exponent, False, Rounding.RND_CONV, Overflow.SAT)
     return Constant.from_codes(type_.encode(factor.values), type_)
 

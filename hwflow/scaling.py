@@ -31,6 +31,7 @@ from hwflow.graph import (
     Input,
     Node,
     Outliers,
+    ReLU,
     Rescale,
     Scale,
     Softmax,
@@ -184,25 +185,29 @@ class ScalePlan:
 
 
 def layer_constant(weights: FloatArray, options: ScalingOptions) -> float:
-    """c = t / max|W| (equation 6), rounded down to a power of two for ``pow2``; 1 for an all-zero layer."""
-    largest = float(np.max(np.abs(weights), initial=0.0))
+    """c = t / max|W| (equation 6); 1 for an all-zero layer.
+
+    With ``pow2`` the largest power of two with which all weights fit: it fills the whole range of the format, whose
+    lowest value has no positive counterpart, unless t is given.
+    """
+    low, high = float(np.min(weights, initial=0.0)), float(np.max(weights, initial=0.0))
+    largest = max(-low, high)
     if options.scale == "none" or largest == 0.0:
         return 1.0
-    c = options.target / largest
-    return power_of_two_below(c) if options.scale == "pow2" else c
+    if options.scale == "exact":
+        return options.target / largest
+    least, most = (options.weight_type.min, options.weight_type.max) if options.t is None else (-options.t, options.t)
+    return min(power_of_two_below(limit / value) for limit, value in ((least, low), (most, high)) if value)
 
 
 def channel_constants(weights: FloatArray, options: ScalingOptions) -> FloatArray:
     """c of every output ``(out,)`` of weights ``(..., out)``, at most ``CHANNEL_SPREAD`` times the layer's."""
     layer = layer_constant(weights, options)
-    largest = np.abs(weights).reshape(-1, weights.shape[-1]).max(axis=0, initial=0.0)
-    if options.scale == "none" or not largest.any():
+    channels = weights.reshape(-1, weights.shape[-1])
+    if options.scale == "none" or not channels.any():
         return np.full(weights.shape[-1], layer)
-    floor = options.target / (layer * CHANNEL_SPREAD)
-    constants = options.target / np.maximum(largest, floor)
-    if options.scale == "pow2":
-        constants = np.array([power_of_two_below(c) for c in constants.tolist()])
-    return np.asarray(np.minimum(constants, layer * CHANNEL_SPREAD))
+    most = layer * CHANNEL_SPREAD
+    return np.array([min(layer_constant(column, options), most) if column.any() else most for column in channels.T])
 
 
 def as_scale(values: FloatArray | float) -> Scale:
@@ -270,6 +275,9 @@ class _Builder:
             sources = self._align(node, sources)
         elif isinstance(node, Concatenate):
             sources = self._approach(node, sources)
+        elif isinstance(node, ReLU) and node.limit is not None and isinstance(sources[0].scale, tuple):
+            # One limit serves all channels.
+            sources = [self._rescale(sources[0], f"{node.name}_uniform", smallest(sources[0].scale))]
         node = replace(node, inputs=tuple(source.name for source in sources), scale=sources[0].scale)
         if isinstance(node, WeightLayer):
             self._add_weight_layer(node)
@@ -278,6 +286,8 @@ class _Builder:
         elif isinstance(node, Concatenate):
             parts = [np.broadcast_to(source.scale, source.shape[-1:]) for source in sources]
             self._put(replace(node, scale=as_scale(np.concatenate(parts))))
+        elif isinstance(node, ReLU) and node.limit is not None:
+            self._put(replace(node, limit=Constant(node.limit.values * np.asarray(node.scale))))
         elif isinstance(node, Flatten) and isinstance(node.scale, tuple):
             self._put(replace(node, scale=node.scale * (node.shape[0] // len(node.scale))))
         else:
@@ -410,6 +420,8 @@ class _Builder:
                     bias=Constant(node.bias.values * factor),
                     c=as_scale(np.asarray(node.c) * factor),
                 )
+            elif isinstance(node, ReLU) and node.limit is not None:
+                node = replace(node, limit=Constant(node.limit.values * factor))
             self.nodes[name] = node
         return self.nodes[first.name], self.nodes[second.name]
 

@@ -23,6 +23,7 @@ from hwflow.graph import (
     MaxPool2D,
     Node,
     ReLU,
+    Reshape,
     WeightLayer,
     Window,
 )
@@ -31,10 +32,21 @@ from hwflow.scaling import ScalingOptions
 
 
 class NetworkBuilder:
-    """Appends layers to a graph; weights are drawn from its random generator."""
+    """Appends layers to a graph; weights are drawn from its random generator.
 
-    def __init__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> None:
+    ReLUs have limits, and types that a quantised one asks for, only with a generator of their own.
+    """
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        shape: tuple[int, ...],
+        limits: np.random.Generator | None = None,
+        quantised: bool = True,
+    ) -> None:
         self.rng = rng
+        self.limits = limits
+        self.quantised = quantised
         self.nodes: list[Node] = [Input(name="image", shape=shape)]
 
     def _put(self, node: Node) -> Node:
@@ -69,7 +81,23 @@ class NetworkBuilder:
         return self._put(Dense(name=self._name("dense"), inputs=(source.name,), shape=(units,), **constants))
 
     def relu(self, source: Node) -> Node:
-        return self._put(ReLU(name=self._name("relu"), inputs=(source.name,), shape=source.shape))
+        limit: float | None = None
+        type_: FixedType | None = None
+        kind = 1.0 if self.limits is None else self.limits.random()
+        if kind < 0.2:
+            assert self.limits is not None
+            limit = float(self.limits.choice([0.3, 0.5, 1.0, 6.0]))
+        elif kind < 0.4 and self.quantised:
+            assert self.limits is not None
+            bits, integer = int(self.limits.integers(2, 7)), int(self.limits.integers(0, 2))
+            type_ = FixedType(bits, integer, False, Rounding.RND_CONV, Overflow.SAT)
+            limit = type_.max
+        constant = None if limit is None else Constant(np.array([limit]))
+        name = self._name("relu")
+        return self._put(ReLU(name=name, inputs=(source.name,), shape=source.shape, limit=constant, type=type_))
+
+    def reshape(self, source: Node, shape: tuple[int, ...]) -> Node:
+        return self._put(Reshape(name=f"{source.name}_image", inputs=(source.name,), shape=shape))
 
     def affine(self, source: Node) -> Node:
         channels = source.shape[-1]
@@ -113,12 +141,13 @@ def same(size: tuple[int, ...], kernel: tuple[int, int], strides: tuple[int, int
     return Window(kernel=kernel, strides=strides, padding=(pads[0], pads[1], pads[2], pads[3]))
 
 
-def random_graph(seed: int, keras: bool = False) -> Graph:
+def random_graph(seed: int, keras: bool = False, quantised: bool = True) -> Graph:
     """A small network: convolutions, pools, residual blocks, a head.
 
     Args:
         seed: reproduces it.
         keras: use only paddings that Keras has ("same" and "valid").
+        quantised: some ReLUs ask for a type of their own.
     """
     rng = np.random.default_rng([20261122, seed])
 
@@ -138,7 +167,7 @@ def random_graph(seed: int, keras: bool = False) -> Graph:
         return padded if padded.touches(*size[:2]) or not pool else same(size, kernel, strides)
 
     shape = (integer(3, 7), integer(3, 7), integer(1, 3))
-    net = NetworkBuilder(rng, shape)
+    net = NetworkBuilder(rng, shape, np.random.default_rng([20261127, seed]), quantised)
     x: Node = net.nodes[0]
     for _ in range(integer(1, 3)):
         match integer(0, 5):
@@ -164,6 +193,20 @@ def random_graph(seed: int, keras: bool = False) -> Graph:
             x = net.relu(net.dense(x, integer(1, 6)))
         net.dense(x, integer(2, 5))
     return net.graph(f"random{seed}")
+
+
+def random_rows(seed: int) -> Graph:
+    """A small network on rows ``(rows, channels)``: dense layers on the last axis, and a head."""
+    rng = np.random.default_rng([20261128, seed])
+    rows, channels = int(rng.integers(1, 6)), int(rng.integers(1, 5))
+    net = NetworkBuilder(rng, (rows, channels), np.random.default_rng([20261129, seed]))
+    x = net.reshape(net.nodes[0], (1, rows, channels))
+    for _ in range(int(rng.integers(1, 4))):
+        y = net.relu(net.conv(x, int(rng.integers(1, 5)), Window(kernel=(1, 1))))
+        y = net.relu(net.affine(y)) if rng.random() < 0.3 else y
+        x = net.add(x, y) if x.shape == y.shape else y
+    net.dense(net.flat(x, average=False), int(rng.integers(2, 5)))
+    return net.graph(f"rows{seed}")
 
 
 def _residual(net: NetworkBuilder, x: Node, rng: np.random.Generator, filters: int) -> Node:
@@ -239,7 +282,7 @@ def to_keras(graph: Graph) -> Any:
 
     ReLU layers, biases and weights are set, in float32.
     """
-    from hwflow.models._tf import tensorflow
+    from hwflow.models._tf import qkeras, tensorflow
 
     keras = tensorflow().keras
     tensors: dict[str, Any] = {}
@@ -250,6 +293,9 @@ def to_keras(graph: Graph) -> Any:
             case Input():
                 tensors[node.name] = keras.Input(node.shape, name=node.name)
                 continue
+            case Conv2D() if len(graph.input.shape) == 2:
+                layer = keras.layers.Dense(node.n_out, name=node.name)
+                weights[node.name] = [node.weight.values[0, 0], node.bias.values]
             case Conv2D():
                 layer = keras.layers.Conv2D(
                     node.n_out, node.window.kernel, node.window.strides, _padding(graph, node), name=node.name
@@ -259,7 +305,14 @@ def to_keras(graph: Graph) -> Any:
                 layer = keras.layers.Dense(node.n_out, name=node.name)
                 weights[node.name] = [node.weight.values, node.bias.values]
             case ReLU():
-                layer = keras.layers.ReLU(name=node.name)
+                limit = None if node.limit is None else float(node.limit.values[0])
+                layer = keras.layers.ReLU(limit, name=node.name)
+                if node.type is not None:
+                    asked = f"quantized_relu({node.type.width},{node.type.integer})"
+                    layer = qkeras().QActivation(asked, name=node.name)
+            case Reshape():
+                tensors[node.name] = tensors[node.inputs[0]]
+                continue
             case MaxPool2D():
                 layer = keras.layers.MaxPooling2D(
                     node.window.kernel, node.window.strides, _padding(graph, node), name=node.name

@@ -1,7 +1,10 @@
-// Rectifier: x > 0 ? cast(x) : 0 in every lane. The comparison comes before the cast, so that under
+// Rectifier: x > 0 ? min(cast(x), LIMIT) : 0 in every lane. The comparison comes before the cast, so that under
 // OVERFLOW = WRAP a large input can wrap to a negative output, as it does in hls4ml's firmware.
 //
-//   LANES  elements of a beat; the other parameters are hwflow_cast's
+//   LANES  elements of a beat
+//   LIMIT  largest code of the output, of a ReLU6 or a quantised ReLU; 0: none but the type's. It needs
+//          OVERFLOW = SAT, so that no code wraps below it
+//   the other parameters are hwflow_cast's
 //
 // Timing: 1 cycle, one beat a cycle.
 
@@ -9,6 +12,7 @@
 
 module hwflow_relu #(
     parameter int LANES      = 1,
+    parameter int LIMIT      = 0,
     parameter int IN_W       = 16,
     parameter int IN_FRAC    = 10,
     parameter int IN_SIGNED  = 1,
@@ -34,6 +38,10 @@ module hwflow_relu #(
         initial $fatal(1, "hwflow_relu: LANES (%0d) must be positive", LANES);
     end
 
+    if (LIMIT < 0 || (LIMIT > 0 && OVERFLOW == 0)) begin : gen_error_limit
+        initial $fatal(1, "hwflow_relu: LIMIT (%0d) must be positive, and OVERFLOW saturate", LIMIT);
+    end
+
     wire [LANES*OUT_W-1:0] rectified;
     for (genvar lane = 0; lane < LANES; lane++) begin : gen_lane
         wire [ IN_W-1:0] code = s_tdata[lane*IN_W +: IN_W];
@@ -47,7 +55,13 @@ module hwflow_relu #(
             .code_o(cast)
         );
         // Zero needs no case of its own: it is cast to zero.
-        assign rectified[lane*OUT_W +: OUT_W] = (IN_SIGNED != 0 && code[IN_W-1]) ? '0 : cast;
+        wire [OUT_W-1:0] positive = (IN_SIGNED != 0 && code[IN_W-1]) ? '0 : cast;
+        if (LIMIT > 0) begin : gen_limit
+            localparam logic [OUT_W-1:0] MOST = OUT_W'(LIMIT);
+            assign rectified[lane*OUT_W +: OUT_W] = (positive > MOST) ? MOST : positive;
+        end else begin : gen_no_limit
+            assign rectified[lane*OUT_W +: OUT_W] = positive;
+        end
     end
 
     assign s_tready = !m_tvalid || m_tready;

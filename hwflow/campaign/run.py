@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from hwflow.campaign.place import check_place, is_new
+from hwflow.campaign.place import check_place
 from hwflow.campaign.plan import Cell, cells
 from hwflow.campaign.records import Damage, Stored, Trial
 from hwflow.campaign.sources import inputs_of
@@ -88,9 +88,9 @@ def run_campaign(
     path = Path(results)
     check_outputs(inputs_of(spec), folders={"results": results})
     check_place(path)
-    if not is_new(path):
-        with Store(path) as store:  # before anything is loaded
-            check_same(spec, store)
+    if (begun := Store.begun(path)) is not None:
+        with begun:  # before anything is loaded
+            check_same(spec, begun)
     if dask is not None:
         from hwflow.campaign import cluster
 
@@ -172,6 +172,7 @@ def execute(path: Path, bundle: Bundle, run: Run, advance: Advance) -> Status:
         except BaseException:
             store.discard()
             raise
+        store.settle()
         inputs = {name: network.inputs for name, network in bundle.networks.items()}
         return replace(_status(stored, plan, rule), damaged=damaged, inputs=inputs)
 

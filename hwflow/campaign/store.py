@@ -68,6 +68,18 @@ class Store:
             raise
 
     @classmethod
+    def begun(cls, path: str | Path) -> Store | None:
+        """The results file at this place, or None if there is none yet: nothing, or what a killed creation left."""
+        if is_new(Path(path)):
+            return None
+        try:
+            return cls(path)
+        except HwflowError:
+            if is_new(Path(path)):  # opening it has undone the half creation
+                return None
+            raise
+
+    @classmethod
     def create(cls, path: str | Path, head: Mapping[str, Any]) -> Store:
         """Make a results file with its head in one step; if another process was first, open that one's.
 
@@ -77,8 +89,8 @@ class Store:
         store = cls.__new__(cls)
         store.path, store.created = Path(path), False
         check_place(store.path)
-        if not is_new(store.path):
-            return cls(path)
+        if (begun := cls.begun(path)) is not None:
+            return begun
         there = store.path.exists()
         store._connect()
         try:
@@ -193,6 +205,13 @@ class Store:
         # Another process has the file open just now, and has done this itself.
         with suppress(sqlite3.OperationalError):
             self._connection.execute(f"PRAGMA journal_mode={mode}")
+
+    def settle(self) -> None:
+        """Make it a single file again that can be read anywhere, unless another process still works on it."""
+        self._connection.execute("PRAGMA busy_timeout=0")
+        with suppress(sqlite3.OperationalError):
+            self._connection.execute("PRAGMA journal_mode=DELETE")
+        self._connection.execute(f"PRAGMA busy_timeout={int(1000 * _BUSY_SECONDS)}")
 
     @contextmanager
     def joined(self) -> Iterator[None]:

@@ -67,6 +67,10 @@ class Network:
         return sha.hexdigest()
 
 
+CHECKED_IMAGES = 32
+"""Calibration images on which a network of the reference is compared with the Keras model."""
+
+
 @dataclass(frozen=True, eq=False)
 class Bundle:
     """What a worker is sent once.
@@ -93,10 +97,14 @@ def prepare(spec: CampaignSpec, step: Callable[[str], None] = lambda _: None) ->
         model, dataset = open_model(each, spec.data, spec.images, spec.labels, spec.preprocessing)
         graph = calibration = inputs = None
         if spec.executor == "reference":
-            from hwflow.firmware.convert import read_keras
+            from hwflow.firmware.convert import network_graph
+            from hwflow.frontends.keras_check import check
+            from hwflow.frontends.keras_network import read_network
 
-            graph = read_keras(model)
+            calls = read_network(model)
+            graph = network_graph(calls)
             calibration = calibration_images(each, spec.calibration, graph.input.shape, spec.preprocessing)
+            check(graph, calls, calibration[:CHECKED_IMAGES], model)
             kernels: Mapping[str, npt.NDArray[Any]] = {layer.name: layer.weight.values for layer in graph.weight_layers}
             digest = graph.digest
             inputs = _input_range(graph, calibration, dataset.images)

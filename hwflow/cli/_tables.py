@@ -58,6 +58,18 @@ def print_plan(design: Design) -> None:
     print_line(f"calibration: {calibration['images']} images of {calibration['data']}{how}")
     tried = calibration["images"] + len(calibration["unreadable"])
     _print_unreadable([(each["path"], each["reason"]) for each in calibration["unreadable"]], tried)
+    _print_check(design.manifest["check"])
+
+
+def _print_check(check: Mapping[str, Any]) -> None:
+    """Print how well the hardened network agrees with the Keras model."""
+    print_line(
+        f"against Keras, {check['images']} images: same largest output {check['same_class']:.2f} %; outputs differ by "
+        f"{check['largest_error']:.3g} at most, {check['mean_error']:.2g} on average, of a range of "
+        f"{check['output_range']:.3g}; before scaling by {check['unscaled_error']:.1g} of a layer's range at most"
+    )
+    if check["warning"]:
+        print_line(f"warning: {check['warning']}")
 
 
 def _print_rescales(rescales: Sequence[Mapping[str, Any]]) -> None:

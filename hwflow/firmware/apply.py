@@ -25,7 +25,9 @@ from hwflow.graph import (
     Input,
     MaxPool2D,
     Node,
+    ReLU,
     Rescale,
+    Reshape,
     Softmax,
     WeightLayer,
     Window,
@@ -59,28 +61,32 @@ def apply_graph(graph: Graph, model: Any, reuse: Mapping[str, int]) -> None:
         reuse: a reuse factor for every weight layer, see :func:`firmware_reuse`.
 
     Raises:
-        HwflowError: graph and ModelGraph are of different networks, a reuse factor is missing or invalid,
-            or the backend is not Vitis.
+        HwflowError: graph and ModelGraph are of different networks, two names differ in case only, a reuse factor is
+            missing or invalid, or the backend is not Vitis.
     """
     if model.config.backend.name.lower() != BACKEND:
         raise HwflowError(f"backend {model.config.backend.name} is not supported; use backend='Vitis'")
     if not graph.is_typed:
         raise HwflowError("only a hardened graph can be written; harden the network first")
     register_layers()
+    _check_names(graph)
     _match(graph, model)
     for affine in graph.of_type(Affine):
         _replace_affine(affine, model)
     _rewire(graph, model)
     _clear_target_cycles(model.config)
-    for node in graph:
+    nodes = [node for node in graph if not isinstance(node, Reshape)]
+    for node in nodes:
         _set_output_type(model.graph[node.name], node)
         _set_parameters(graph, node, model.graph[node.name])
         if isinstance(node, WeightLayer):
             _set_strategy(node, model.config, reuse)
-    for node in graph:
+    for node in nodes:
         if isinstance(node, Conv2D | Dense) and node.outliers is not None and len(node.outliers.index):
             add_tables(model.graph[node.name], node)
             _replace(model, node, "HwflowOutlierConv2D" if isinstance(node, Conv2D) else "HwflowOutlierDense")
+        elif isinstance(node, ReLU) and node.limit is not None:
+            _replace_relu(model, node)
         elif model.config.get_config_value("IOType") == "io_stream":
             _replace_for_streams(graph, node, model)
         elif isinstance(node, MaxPool2D | AveragePool2D) and any(node.window.padding):
@@ -128,23 +134,44 @@ def precision(type_: FixedType) -> FixedPrecisionType:
     )
 
 
+def _check_names(graph: Graph) -> None:
+    """Refuse names that only an hls4ml script can bring: hls4ml looks its settings up by names in lower case."""
+    names: dict[str, str] = {}
+    for node in graph:
+        if names.setdefault(node.name.lower(), node.name) != node.name:
+            raise HwflowError(f"{node.name}: hls4ml cannot tell it from {names[node.name.lower()]}; rename one")
+
+
 def _match(graph: Graph, model: Any) -> None:
     for name, layer in list(model.graph.items()):
         if layer.class_name == "ZeroPadding2D" and name not in graph:
             # The windows after it have it; _rewire connects them to what it read.
             del model.graph[name]
+        elif layer.class_name == "ApplyAlpha" and name not in graph:
+            # QKeras' scales: the graph has them in the weights.
+            del model.graph[name]
         elif name not in graph:
             raise HwflowError(f"{name}: the hardened graph has no such layer; it was made from another network")
+    for conv in graph.of_type(Conv2D):
+        if conv.name in model.graph and "1D" in model.graph[conv.name].class_name:
+            raise HwflowError(
+                f"{conv.name}: a dense layer on rows cannot be hardened in an hls4ml script; "
+                "use 'hwflow harden' and 'hwflow generate'"
+            )
     for node in graph:
-        if node.name not in model.graph and not isinstance(node, Rescale):
+        if node.name not in model.graph and not isinstance(node, Rescale | Reshape):
             raise HwflowError(f"{node.name}: the network has no such layer; the graph was made from another network")
 
 
 def _rewire(graph: Graph, model: Any) -> None:
     """Insert the layers that only the graph has, and connect all layers as the graph does."""
     layers: OrderedDict[str, Layer] = OrderedDict()
+    stands: dict[str, str] = {}
     for node in graph:
-        sources = [layers[name].outputs[0] for name in node.inputs]
+        if isinstance(node, Reshape):
+            stands[node.name] = stands.get(node.inputs[0], node.inputs[0])
+            continue
+        sources = [layers[stands.get(name, name)].outputs[0] for name in node.inputs]
         if node.name in model.graph:
             layer = model.graph[node.name]
             if sources:
@@ -154,10 +181,11 @@ def _rewire(graph: Graph, model: Any) -> None:
             model.graph[node.name] = layer
         layers[node.name] = layer
     model.graph = layers
-    model.outputs = [layers[graph.output.name].outputs[0]]
+    last = layers[stands.get(graph.output.name, graph.output.name)]
+    model.outputs = [last.outputs[0]]
     for layer in layers.values():
         variable = layer.get_output_variable()
-        if layer.name == graph.output.name:
+        if layer is last:
             variable.type.name = "result_t"
         elif variable.type.name == "result_t":
             variable.type.name = f"layer{layer.index}_t"
@@ -276,6 +304,16 @@ def _replace_for_streams(graph: Graph, node: Node, model: Any) -> None:
             repack = model.make_node("Repack", node.name, {"target_shape": list(node.shape)}, layer.inputs.copy())
             model.replace_node(layer, repack)
             _set_output_type(repack, node)
+
+
+def _replace_relu(model: Any, node: ReLU) -> None:
+    """Put hwflow's layer where hls4ml's own would let values beyond the limit through."""
+    assert node.limit is not None
+    old = model.graph[node.name]
+    attributes = {"n_in": int(np.prod(node.shape)), "limit": int(node.limit.codes[0])}
+    new = model.make_node("HwflowClippedReLU", node.name, attributes, old.inputs.copy(), outputs=old.outputs.copy())
+    model.replace_node(old, new)
+    _set_output_type(new, node)
 
 
 def _replace(model: Any, node: Node, kind: str) -> None:

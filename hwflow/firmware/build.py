@@ -21,17 +21,18 @@ from hwflow.graph import (
     Node,
     ReLU,
     Rescale,
+    Reshape,
     Softmax,
     Window,
 )
 
 
 def layer_list(graph: Graph) -> list[dict[str, Any]]:
-    """The layers as hls4ml's front ends describe them, without the inserted :class:`Rescale` nodes."""
+    """The layers as hls4ml's front ends describe them, without inserted :class:`Rescale` and :class:`Reshape` nodes."""
     sources: dict[str, str] = {}
     layers = []
     for node in graph:
-        if isinstance(node, Rescale):
+        if isinstance(node, Rescale | Reshape):
             sources[node.name] = sources[node.inputs[0]]
             continue
         sources[node.name] = node.name
@@ -45,11 +46,16 @@ def layer_list(graph: Graph) -> list[dict[str, Any]]:
     return layers
 
 
+def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Rows ``(rows, channels)`` as an image ``(1, rows, channels)``: hls4ml is given images and vectors only."""
+    return (1, *shape) if len(shape) == 2 else shape
+
+
 def _describe(node: Node, graph: Graph) -> dict[str, Any]:
     shape = graph.inputs_of(node)[0].shape if node.inputs else ()
     match node:
         case Input():
-            return {"class_name": "InputLayer", "input_shape": list(node.shape)}
+            return {"class_name": "InputLayer", "input_shape": list(image_shape(node.shape))}
         case Conv2D():
             entry = {"class_name": "Conv2D", "n_chan": shape[2], "n_filt": node.n_out}
             return entry | _sizes(shape, node) | _window(node.window, "filt") | _weights(node)

@@ -18,9 +18,10 @@ from hwflow.firmware.legal import legal
 from hwflow.firmware.passes import fast_passes
 from hwflow.firmware.project import FIRMWARE, Project, open_project
 from hwflow.firmware.quiet import quiet
-from hwflow.firmware.read import check_keras, read_graph
+from hwflow.firmware.read import read_graph
 from hwflow.firmware.writer import HwflowWriter, mark_bram_ports, memory_symbols, write_csim
-from hwflow.graph import Graph
+from hwflow.frontends.keras_network import KerasNetwork, read_network
+from hwflow.graph import Graph, Reshape
 from hwflow.naming import identifier, restored
 from hwflow.version import __version__
 
@@ -33,14 +34,20 @@ CLOCK_PERIOD = 5.0
 
 
 def read_keras(model: Any) -> Graph:
-    """The untyped graph of a Keras or QKeras model, through hls4ml's front end.
+    """The untyped graph of a Keras or QKeras model, through hls4ml's layers and its fusion of batch norms.
 
     Raises:
         HwflowError: a layer or attribute that is not supported, by the layer's name.
     """
-    check_keras(model)
-    with fast_passes(), quiet(f"{model.name}: hls4ml cannot convert it"):
-        return read_graph(_convert_keras(model, "io_stream", Path("unused"), "network"))
+    return network_graph(read_network(model))
+
+
+def network_graph(network: KerasNetwork) -> Graph:
+    """The untyped graph of the calls of a Keras model."""
+    # hls4ml multiplies two batch normalisations in a row into a wrong one.
+    wrong = ("fuse_consecutive_batch_normalization",)
+    with fast_passes(wrong), quiet(f"{network.name}: hls4ml cannot convert it"):
+        return read_graph(_convert_network(network))
 
 
 def model_graph(
@@ -57,7 +64,8 @@ def model_graph(
 
     Args:
         graph: a typed graph.
-        keras_model: the model that it was made from; without it, hls4ml is given the graph itself.
+        keras_model: the model that it was made from; without it, and for one on rows, which hls4ml would make
+            one-dimensional, hls4ml is given the graph itself.
         reuse: valid reuse factors by layer name.
         output: folder that hls4ml is to write.
         io_type: ``io_stream`` or ``io_parallel``.
@@ -66,7 +74,7 @@ def model_graph(
     """
     settings = {"part": part, "clock_period": clock_period}
     name = project_name(graph)
-    if keras_model is None:
+    if keras_model is None or graph.of_type(Reshape):
         config = hls4ml.utils.config.create_config(
             output_dir=str(output), project_name=name, backend="Vitis", io_type=io_type, **settings
         )
@@ -74,7 +82,7 @@ def model_graph(
         config["HLSConfig"] = {"Model": {"Precision": "ap_fixed<16,6>", "ReuseFactor": 1}} | FLOWS
         model = ModelGraph.from_layer_list(config, layer_list(graph))
     else:
-        model = _convert_keras(keras_model, io_type, output, name, **settings)
+        model = _convert_network(read_network(keras_model), io_type, output, name, **settings)
     apply_graph(graph, model, reuse)
     return model
 
@@ -153,13 +161,21 @@ def project_name(graph: Graph) -> str:
     return f"{identifier(graph.name)}_hls"
 
 
-def _convert_keras(model: Any, io_type: str, output: Path, name: str, **settings: Any) -> ModelGraph:
-    return hls4ml.converters.convert_from_keras_model(
-        model,
-        output_dir=str(output),
-        project_name=name,
-        backend="Vitis",
-        io_type=io_type,
-        hls_config=hls4ml.utils.config_from_keras_model(model, granularity="name", backend="Vitis") | FLOWS,
-        **settings,
+def _convert_network(
+    network: KerasNetwork,
+    io_type: str = "io_stream",
+    output: Path = Path("unused"),
+    name: str = "network",
+    **settings: Any,
+) -> ModelGraph:
+    config = hls4ml.utils.config.create_config(
+        output_dir=str(output), project_name=name, backend="Vitis", io_type=io_type, **settings
     )
+    # Types that are left to hls4ml do not stand in the way of its fusion of batch norms.
+    config["HLSConfig"] = {
+        "Model": {"Precision": {"default": "ap_fixed<16,6>"}, "ReuseFactor": 1},
+        "LayerName": {layer["name"]: {"Precision": "auto"} for layer in network.layers},
+    } | FLOWS
+    config["ModelName"] = network.name
+    inputs = [layer["name"] for layer in network.layers if layer["class_name"] == "InputLayer"]
+    return ModelGraph.from_layer_list(config, list(network.layers), inputs, [network.output_layer])

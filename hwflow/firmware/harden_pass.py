@@ -18,9 +18,12 @@ from hls4ml.model.optimizer import ModelOptimizerPass, register_pass
 from hwflow.arrays import read_npy
 from hwflow.errors import HwflowError
 from hwflow.firmware.apply import apply_graph, firmware_reuse
+from hwflow.firmware.convert import network_graph
 from hwflow.firmware.layers import register_layers
 from hwflow.firmware.read import read_graph
 from hwflow.fixed import FixedType, Rounding
+from hwflow.frontends.keras_check import check, check_images, measure
+from hwflow.frontends.keras_network import read_network
 from hwflow.graph import Graph
 from hwflow.hardening import Hardened, HardenOptions, harden
 from hwflow.reuse import choose_reuse
@@ -41,6 +44,9 @@ class HardenPass(ModelOptimizerPass):
     def transform(self, model: Any) -> bool:
         """Harden ``model`` in place; its plan and typed graph become ``model.hwflow``.
 
+        Where it was made from a Keras model, the graph is compared with that first; what was measured of the
+        hardened network becomes ``model.hwflow_check``.
+
         Raises:
             HwflowError: an option, the calibration images or a layer that cannot be hardened.
         """
@@ -49,7 +55,7 @@ class HardenPass(ModelOptimizerPass):
         if entries is None:
             return False
         images, options = parse_options(entries)
-        result = harden(read_graph(model), images, options)
+        result = self._hardened(model, images, options)
         wanted = _requested_reuse(result.graph, model)
         factors, notes = firmware_reuse(result.graph, wanted, model.config.get_config_value("IOType"))
         for note in notes:
@@ -59,6 +65,20 @@ class HardenPass(ModelOptimizerPass):
         plain = {key: _plain(value) for key, value in entries.items()}
         model.config.config["HLSConfig"]["Model"] = model_config | {KEY: plain}
         return True
+
+    def _hardened(self, model: Any, images: npt.NDArray[Any], options: HardenOptions) -> Hardened:
+        keras_model = model.config.config.get("KerasModel")
+        if not hasattr(keras_model, "layers"):
+            return harden(read_graph(model), images, options)
+        network = read_network(keras_model)
+        graph = network_graph(network)
+        checked = images[: check_images(len(images))]
+        error = check(graph, network, checked, keras_model)
+        result = harden(graph, images, options)
+        model.hwflow_check = measure(result.graph, network, checked, error, options.scaling.granularity == "layer")
+        if model.hwflow_check.warning is not None:
+            warnings.warn(model.hwflow_check.warning, stacklevel=2)
+        return result
 
 
 def register() -> None:

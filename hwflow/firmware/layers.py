@@ -62,6 +62,16 @@ class HwflowAffine(Layer):
             self.add_weights_variable(name=name, var_name=variable, type_name=type_name, precision=precision)
 
 
+class HwflowClippedReLU(Layer):
+    """y = min(cast(max(x, 0)), limit), the limit as a code of the output type."""
+
+    _expected_attributes = [Attribute("n_in"), Attribute("limit")]  # noqa: RUF012 - hls4ml's own idiom
+
+    def initialize(self) -> None:
+        """Called by hls4ml when the node is made."""
+        self.add_output_variable(self.get_input_variable().shape)
+
+
 class HwflowWindowPooling2D(Pooling2D):
     """Pooling whose windows overlap or reach into padding."""
 
@@ -147,6 +157,35 @@ class AffineFunctionTemplate(FunctionCallTemplate):
         return str(self.template.format(**params))
 
 
+class ClippedReLUConfigTemplate(LayerConfigTemplate):
+    """The configuration struct of a :class:`HwflowClippedReLU`."""
+
+    def __init__(self) -> None:
+        super().__init__(HwflowClippedReLU)
+        self.template = (
+            "struct config{index} : nnet::clipped_relu_config {{\n"
+            "    static const unsigned n_in = {n_in};\n"
+            "    static const unsigned limit = {limit};\n"
+            "}};\n"
+        )
+
+    def format(self, node: Any) -> str:
+        """The C++ text."""
+        return str(self.template.format(**self._default_config_params(node)))
+
+
+class ClippedReLUFunctionTemplate(FunctionCallTemplate):
+    """The call of a :class:`HwflowClippedReLU`."""
+
+    def __init__(self) -> None:
+        super().__init__(HwflowClippedReLU, include_header=["nnet_utils/nnet_clipped_relu.h"])
+        self.template = "nnet::clipped_relu<{input_t}, {output_t}, {config}>({input}, {output});"
+
+    def format(self, node: Any) -> str:
+        """The C++ text."""
+        return str(self.template.format(**self._default_function_params(node)))
+
+
 class WindowPoolingConfigTemplate(LayerConfigTemplate):
     """The configuration struct of a :class:`HwflowWindowPooling2D`: hls4ml's own."""
 
@@ -189,10 +228,12 @@ class RowConv2DFunctionTemplate(Conv2DFunctionTemplate):
         self.template = "nnet::row_conv_2d_{data_format}<{input_t}, {output_t}, {config}>({input}, {output}, {w}, {b});"
 
 
-LAYERS = (HwflowRescale, HwflowAffine, HwflowWindowPooling2D, HwflowRowConv2D, *OUTLIER_LAYERS)
+LAYERS = (HwflowRescale, HwflowAffine, HwflowClippedReLU, HwflowWindowPooling2D, HwflowRowConv2D, *OUTLIER_LAYERS)
 TEMPLATES = (
     AffineConfigTemplate,
     AffineFunctionTemplate,
+    ClippedReLUConfigTemplate,
+    ClippedReLUFunctionTemplate,
     RescaleConfigTemplate,
     RescaleFunctionTemplate,
     WindowPoolingConfigTemplate,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from hwflow.graph import Graph
 from hwflow.naming import identifier, identifiers
 
 
-def legal(graph: Graph) -> tuple[Graph, dict[str, str]]:
-    """The network under names that are legal and differ in more than case, and these names by the user's."""
-    names = identifiers(node.name for node in graph)
+def legal(graph: Graph, others: Iterable[str] = ()) -> tuple[Graph, dict[str, str]]:
+    """The network under names that are legal and differ in more than case, and these names by the user's.
+
+    Args:
+        graph: any graph.
+        others: names beside the nodes' that the mapping is to have.
+    """
+    names = identifiers([*(node.name for node in graph), *others])
     return renamed(graph, names, identifier(graph.name)), names
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,8 +16,11 @@ from hls4ml.model.optimizer.optimizer import ModelOptimizerPass, get_optimizer
 
 
 @contextlib.contextmanager
-def fast_passes() -> Iterator[None]:
+def fast_passes(without: Iterable[str] = ()) -> Iterator[None]:
     """Replace hls4ml's searches while the block runs.
+
+    Args:
+        without: passes to leave out, by name.
 
     - A layer's input: hls4ml looks through all layers, for every pass and layer again after each change of the
       network, which takes minutes for a DenseNet. What is remembered is checked before it is used.
@@ -48,7 +52,7 @@ def fast_passes() -> Iterator[None]:
     slow_optimize = hls4ml.model.graph.optimize_model
     Layer.get_input_node = get_input_node
     FPGABackend.get_valid_reuse_factors = get_valid_reuse_factors
-    hls4ml.model.graph.optimize_model = optimize_model
+    hls4ml.model.graph.optimize_model = partial(optimize_model, without=frozenset(without))
     try:
         yield
     finally:
@@ -57,9 +61,9 @@ def fast_passes() -> Iterator[None]:
         hls4ml.model.graph.optimize_model = slow_optimize
 
 
-def optimize_model(model: Any, passes: Iterable[str]) -> set[str]:
+def optimize_model(model: Any, passes: Iterable[str], without: frozenset[str] = frozenset()) -> set[str]:
     """Apply passes by name to a ModelGraph until none changes it; the names of those that did something."""
-    optimizers = {name: get_optimizer(name) for name in passes}
+    optimizers = {name: get_optimizer(name) for name in passes if name not in without}
     applied: set[str] = set()
     while any(_apply(name, optimizer, model, applied) for name, optimizer in optimizers.items()):
         pass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,48 +26,13 @@ from hwflow.graph import (
     MaxPool2D,
     Node,
     ReLU,
+    Reshape,
     Softmax,
     Window,
 )
 
 Layer = Any
 """An hls4ml layer; hls4ml carries no types."""
-
-KERAS_LIMITS: Mapping[str, Callable[[Any], bool]] = {
-    "groups": lambda value: value not in (None, 1),
-    "dilation_rate": lambda value: any(rate != 1 for rate in _as_tuple(value)),
-    "max_value": lambda value: value is not None,
-    "negative_slope": lambda value: bool(value),
-    "threshold": lambda value: bool(value),
-    "data_format": lambda value: value == "channels_first",
-}
-"""Layer attributes that hls4ml drops or gets wrong, and the values that are refused."""
-
-
-def check_keras(model: Any) -> None:
-    """Refuse what hls4ml would convert silently into something else.
-
-    Raises:
-        HwflowError: a layer's attribute is not supported, by the names of both.
-    """
-    for layer in _keras_layers(model):
-        config = layer.get_config()
-        if type(layer).__name__ == "QActivation" and not str(layer.quantizer).startswith("quantized_relu"):
-            raise HwflowError(
-                f"{layer.name}: hls4ml drops the activation {layer.quantizer} after a layer and loses its rounding; "
-                "only quantized_relu is supported"
-            )
-        if (
-            type(layer).__name__ in ("ReLU", "LeakyReLU", "ThresholdedReLU")
-            or "groups" in config
-            or "data_format" in config
-        ):
-            for attribute, refused in KERAS_LIMITS.items():
-                if attribute in config and refused(config[attribute]):
-                    raise HwflowError(
-                        f"{layer.name}: {attribute}={config[attribute]} is not supported by hls4ml; "
-                        f"replace the layer ({type(layer).__name__})"
-                    )
 
 
 def read_graph(model: Any) -> Graph:
@@ -82,14 +47,11 @@ def read_graph(model: Any) -> Graph:
     Raises:
         HwflowError: a layer or an attribute that no executor computes right, by the layer's name.
     """
-    keras_model = model.config.config.get("KerasModel")
-    if hasattr(keras_model, "layers"):
-        check_keras(keras_model)
     if len(model.outputs) != 1 or len(model.inputs) != 1:
         raise HwflowError(
             f"the network has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one of each is supported"
         )
-    return Graph(tuple(fold_padding([_node(layer) for layer in model.get_layers()])), _name(model))
+    return Graph(tuple(lift_rows(fold_padding([_node(layer) for layer in model.get_layers()]))), _name(model))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -135,6 +97,38 @@ def _with_padding(node: Node, sources: list[Node], by_name: Mapping[str, Node]) 
     return replace(node, inputs=pad.inputs, window=window)
 
 
+def lift_rows(nodes: Sequence[Node]) -> list[Node]:
+    """Tensors ``(rows, channels)`` as images one pixel high, which every executor runs as they are.
+
+    Only the network's input and output keep their shape; a node that moves no data stands after and before them.
+    """
+    if not any(len(node.shape) == 2 for node in nodes):
+        return list(nodes)
+    lifted: list[Node] = []
+    stands: dict[str, str] = {}
+    names = {node.name for node in nodes}
+
+    def reshape(source: Node, suffix: str, shape: tuple[int, ...]) -> Reshape:
+        name = f"{source.name}_{suffix}"
+        while name in names:
+            name += "_"
+        names.add(name)
+        return Reshape(name=name, inputs=(source.name,), shape=shape)
+
+    for node in nodes:
+        node = replace(node, inputs=tuple(stands.get(name, name) for name in node.inputs))
+        if len(node.shape) != 2:
+            lifted.append(node)
+        elif isinstance(node, Input):
+            image = reshape(node, "image", (1, *node.shape))
+            lifted += [node, image]
+            stands[node.name] = image.name
+        else:
+            lifted.append(replace(node, shape=(1, *node.shape)))
+    last, shape = lifted[-1], nodes[-1].shape
+    return [*lifted, reshape(last, "rows", shape)] if last.shape != shape else lifted
+
+
 def _both(first: tuple[int, int, int, int], second: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
     top, bottom, left, right = (a + b for a, b in zip(first, second, strict=True))
     return top, bottom, left, right
@@ -174,6 +168,15 @@ def _conv2d(layer: Layer) -> Node:
     return Conv2D(**_common(layer), **_weights(layer, weight), window=_window(layer, "filt"))
 
 
+def _pointwise1d(layer: Layer) -> Node:
+    """A dense layer on the last axis of ``(rows, channels)``, which hls4ml makes a convolution of."""
+    weight = np.asarray(layer.get_weights("weight").data, dtype=np.float64)
+    sizes = tuple(int(layer.get_attr(name)) for name in ("filt_width", "stride_width", "pad_left", "pad_right"))
+    if sizes != (1, 1, 0, 0) or weight.shape[:2] != (1, layer.get_attr("n_chan")):
+        raise HwflowError(f"{layer.name}: one-dimensional convolutions are not supported")
+    return Conv2D(**_common(layer), **_weights(layer, weight[None]), window=Window(kernel=(1, 1)))
+
+
 def _dense(layer: Layer) -> Node:
     weight = np.asarray(layer.get_weights("weight").data, dtype=np.float64)
     return Dense(**_common(layer), **_weights(layer, weight))
@@ -205,14 +208,24 @@ def _weights(layer: Layer, weight: np.ndarray) -> dict[str, Any]:
 def _activation(layer: Layer) -> Node:
     kind = str(layer.get_attr("activation")).lower()
     if kind in ("relu", "quantized_relu"):
-        return ReLU(**_common(layer), type=_requested(layer))
+        limit = layer.get_attr("hwflow_limit")
+        return ReLU(
+            **_common(layer),
+            type=_requested(layer),
+            limit=None if limit is None else Constant(np.array([float(limit)])),
+        )
     if kind == "softmax":
-        return Softmax(**_common(layer))
+        common = _common(layer)
+        if len(common["shape"]) != 1:
+            raise HwflowError(f"{layer.name}: softmax of a tensor {common['shape']} is not supported, only of a vector")
+        return Softmax(**common)
     raise HwflowError(f"{layer.name}: the activation {kind!r} is not supported")
 
 
 def _requested(layer: Layer) -> FixedType | None:
     """The type of a QKeras activation quantiser."""
+    if (requested := layer.get_attr("hwflow_type")) is not None:
+        return FixedType.parse(requested)
     quantizer = layer.get_attr("activation_quantizer")
     precision = None if quantizer is None else layer.get_output_variable().type.precision
     return None if precision is None else FixedType.parse(str(precision))
@@ -272,6 +285,7 @@ READERS: Mapping[str, Callable[[Layer], Node]] = {
     "Input": _input,
     "Conv2D": _conv2d,
     "QConv2D": _conv2d,
+    "Conv1D": _pointwise1d,
     "Dense": _dense,
     "QDense": _dense,
     "Activation": _activation,
@@ -289,18 +303,7 @@ READERS: Mapping[str, Callable[[Layer], Node]] = {
 }
 
 
-def _keras_layers(model: Any) -> Iterator[Any]:
-    for layer in model.layers:
-        if hasattr(layer, "layers"):
-            yield from _keras_layers(layer)
-        yield layer
-
-
-def _as_tuple(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
-
-
 def _name(model: Any) -> str:
-    keras_model = model.config.config.get("KerasModel")
-    name = getattr(keras_model, "name", None)
-    return str(name) if name else "network"
+    """The name of the Keras model, if that is what it was made from."""
+    config = model.config.config
+    return str(config.get("ModelName") or getattr(config.get("KerasModel"), "name", None) or "network")

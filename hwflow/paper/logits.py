@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hwflow.campaign.sources import calibration_images, open_model
 from hwflow.campaign.statistics import summarise
-from hwflow.campaign.trials import ReferenceNetwork
+from hwflow.campaign.trials import CHECKED_IMAGES, ReferenceNetwork
 from hwflow.evaluation import Advance, no_progress
 from hwflow.faults import sample_ber
 from hwflow.fixed import FixedType
@@ -112,12 +112,16 @@ def run_logits(
     Raises:
         HwflowError: a network or data that do not fit, or a bit error rate out of range.
     """
-    from hwflow.firmware.convert import read_keras
+    from hwflow.firmware.convert import network_graph
+    from hwflow.frontends.keras_check import check
+    from hwflow.frontends.keras_network import read_network
 
     spec = subject.network
     model, dataset = open_model(spec, subject.data, subject.images, subject.labels, subject.preprocessing)
     assert dataset.labels is not None
-    graph = read_keras(model)
+    calls = read_network(model)
+    graph = network_graph(calls)
+    check(graph, calls, dataset.images[:CHECKED_IMAGES], model)
     chosen = list(_conditions([weight_format(name) for name in formats]))
     images = None
     if any(isinstance(condition.format, FixedFormat) for condition in chosen):

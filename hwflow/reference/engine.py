@@ -25,6 +25,7 @@ from hwflow.graph import (
     Node,
     ReLU,
     Rescale,
+    Reshape,
     WeightLayer,
 )
 from hwflow.memory import read_with_faults
@@ -256,7 +257,7 @@ class Engine:
             case ReLU() | Rescale():
                 steps = [*elementwise(node, inputs[0]), *after]
                 run = map_elements(kernels, sources[0], inputs[0], steps, out, shape)
-            case Flatten():
+            case Flatten() | Reshape():
                 steps = [*cast(inputs[0], node.resolved), *after]
                 if steps or sources[0] != out:
                     run = map_elements(kernels, sources[0], inputs[0], steps, out, shape)

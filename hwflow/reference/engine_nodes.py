@@ -23,7 +23,7 @@ from hwflow.graph import (
 from hwflow.reference.engine_layers import magnitude
 from hwflow.reference.kernels import Kernels
 from hwflow.reference.kernels.binding import CHUNK, Array, Geometry, empty
-from hwflow.reference.kernels.epilogue import Cast, Epilogue, Multiply, NotCompiled, Relu, Step, Storage, cast
+from hwflow.reference.kernels.epilogue import Cast, Clip, Epilogue, Multiply, NotCompiled, Relu, Step, Storage, cast
 
 Run = Callable[[list[Array]], Array]
 """Stored arrays of the inputs to the stored array of the output."""
@@ -32,7 +32,10 @@ Run = Callable[[list[Array]], Array]
 def elementwise(node: ReLU | Rescale, source: FixedType) -> list[Step]:
     """What a ReLU or a multiplication does to codes of ``source``."""
     if isinstance(node, ReLU):
-        return [Relu(), *cast(source, node.resolved)]
+        steps: list[Step] = [Relu(), *cast(source, node.resolved)]
+        if node.limit is not None:
+            steps.append(Clip(int(node.limit.codes[0])))
+        return steps
     factor, codes = node.factor.type, node.factor.codes
     assert factor is not None
     product = FixedType(source.width + factor.width, source.integer + factor.integer, source.signed)

@@ -28,6 +28,7 @@ from hwflow.graph import (
     Node,
     ReLU,
     Rescale,
+    Reshape,
     Softmax,
     WeightLayer,
     Window,
@@ -171,7 +172,8 @@ class IntegerExecutor:
             case WeightLayer():
                 return self._weight_layer(node, x)
             case ReLU():
-                return node.resolved.cast(np.maximum(x, 0), x_type)
+                result = node.resolved.cast(np.maximum(x, 0), x_type)
+                return result if node.limit is None else np.minimum(result, node.limit.codes[0])
             case MaxPool2D():
                 return node.resolved.cast(_max_pool(x, node.window, x_type), x_type)
             case AveragePool2D():
@@ -179,8 +181,8 @@ class IntegerExecutor:
                 return _average(node, node.accum, sums, node.window.kernel[0] * node.window.kernel[1], x_type)
             case GlobalAveragePool2D():
                 return _average(node, node.accum, x.sum(axis=(1, 2)), x.shape[1] * x.shape[2], x_type)
-            case Flatten():
-                return node.resolved.cast(x.reshape(len(x), -1), x_type)
+            case Flatten() | Reshape():
+                return node.resolved.cast(x.reshape(len(x), *node.shape), x_type)
             case Add():
                 return _add(node, x, x_type, sources[1], inputs[1].resolved)
             case Concatenate():

@@ -25,6 +25,7 @@ from hwflow.graph import (
     Node,
     ReLU,
     Rescale,
+    Reshape,
     Softmax,
     WeightLayer,
 )
@@ -80,6 +81,8 @@ def _in_precision(graph: Graph, dtype: type[np.floating[Any]]) -> Graph:
             node = replace(node, weight=converted(effective), outliers=None, bias=converted(node.bias))
         elif isinstance(node, Rescale):
             node = replace(node, factor=converted(node.factor))
+        elif isinstance(node, ReLU) and node.limit is not None:
+            node = replace(node, limit=converted(node.limit))
         nodes.append(node)
     return Graph(tuple(nodes), graph.name)
 
@@ -99,15 +102,15 @@ def evaluate(node: Node, sources: list[FloatArray]) -> FloatArray:
         case Affine():
             return x * node.weight.values[0] + node.bias.values
         case ReLU():
-            return np.maximum(x, 0.0)
+            return np.maximum(x, 0.0) if node.limit is None else np.clip(x, 0.0, node.limit.values)
         case MaxPool2D():
             return windows(x, node.window, -np.inf).max(axis=(3, 4))
         case AveragePool2D():
             return windows(x, node.window).mean(axis=(3, 4))
         case GlobalAveragePool2D():
             return x.mean(axis=(1, 2))
-        case Flatten():
-            return x.reshape(len(x), -1)
+        case Flatten() | Reshape():
+            return x.reshape(len(x), *node.shape)
         case Add():
             return x + sources[1]
         case Concatenate():

@@ -22,6 +22,7 @@ from hwflow.graph import (
     Node,
     ReLU,
     Rescale,
+    Reshape,
     WeightLayer,
     Window,
 )
@@ -169,7 +170,10 @@ class _Builder:
             case WeightLayer():
                 return self._weight_layer(node, sources[0])
             case ReLU():
-                return self._elementwise("relu", node, sources[0], {})
+                limit = 0 if node.limit is None else int(node.limit.codes[0])
+                return self._elementwise("relu", node, sources[0], {"LIMIT": limit} if limit else {})
+            case Reshape():
+                return sources[0]
             case Flatten():
                 return replace(sources[0], channels=math.prod(node.shape))
             case Rescale():

@@ -21,6 +21,7 @@ from hwflow.campaign.claims import Claims, Process
 from hwflow.campaign.export import read_results
 from hwflow.campaign.records import READ, Trial
 from hwflow.campaign.spec_file import parse_spec
+from hwflow.campaign.store import KEYS
 from hwflow.errors import HwflowError
 from hwflow.report import to_json
 from hwflow.report.page import render
@@ -451,3 +452,65 @@ def test_what_computed_the_trials_is_stored(finished, tmp_path):
     assert all("kernels (" in engine or engine.startswith("NumPy") for engine in results.engines)
     assert next(iter(results.engines)) in render(to_json(results), []).replace("&lt;", "<")
     assert json.loads(json.dumps(to_json(results)))["engines"]
+
+
+KILLED = """
+    import sys
+    from hwflow.campaign.records import Trial
+    from hwflow.campaign.store import KEYS, Store
+
+    print(flush=True)
+    for number in range(1000):
+        head = {key: [number] * 300 for key in KEYS if key not in ("format", "version")}
+        with Store.create(f"{sys.argv[1]}{number}", head) as store:
+            store.share()
+            with store.joined():
+                for round_ in range(8):
+                    assert store.claim(0, round_)
+                    store.add(Trial(0, round_, 7, 0, 0, 0, 1, 2, 0, "x" * 200))
+                    print(number, round_, flush=True)
+            store.settle()
+"""
+
+
+@pytest.mark.parametrize("kills", [4, pytest.param(60, marks=pytest.mark.slow)])
+def test_a_kill_at_any_moment_costs_no_trial_that_was_stored(tmp_path, kills):
+    """While files are made, filled, and closed: what was said to be stored is there, sound, with a whole head."""
+    command = [sys.executable, "-c", textwrap.dedent(KILLED)]
+    rng, partial = random.Random(kills), 0
+    for number in range(kills):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        process = subprocess.Popen([*command, f"{folder}/r"], stdout=subprocess.PIPE, text=True)
+        process.stdout.readline()
+        time.sleep(rng.uniform(0, 0.3))
+        process.kill()
+        lines = [line.split() for line in process.communicate()[0].splitlines()]
+        said = Counter(int(line[0]) for line in lines if len(line) == 2)
+        files = [path for path in folder.iterdir() if path.name[1:].isdecimal()]
+        assert len(files) >= len(said)
+        for path in files:
+            store = Store.begun(path)
+            if store is None:
+                assert said[int(path.name[1:])] == 0  # killed while it was made
+                store = Store.create(path, {key: [0] for key in KEYS if key not in ("format", "version")})
+            with store:
+                store.meta()
+                stored = store.load()
+                assert stored.damaged == store.repair() == ()
+                rounds = [trial.round for trial in stored.trials.get(0, [])]
+                assert rounds == list(range(len(rounds)))
+                assert len(rounds) >= said[int(path.name[1:])]
+                partial += len(rounds) < 8
+                with store.joined():
+                    assert all(store.claim(0, round_) for round_ in range(len(rounds), 8))
+    assert partial >= kills // 3
+
+
+def test_a_finished_file_is_a_single_one(tmp_path):
+    run_campaign(parse_spec(FEW), tmp_path / "r.sqlite")
+    assert [path.name for path in tmp_path.iterdir()] == ["r.sqlite"]
+    read_results(tmp_path / "r.sqlite")
+    assert [path.name for path in tmp_path.iterdir()] == ["r.sqlite"]
+    with sqlite3.connect(tmp_path / "r.sqlite") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)

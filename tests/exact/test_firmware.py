@@ -467,6 +467,21 @@ def test_hls4ml_script(tmp_path: Path) -> None:
         hwflow.firmware.hardened(convert())
 
 
+def test_hls4ml_script_with_names_that_hls4ml_confuses() -> None:
+    hls4ml = pytest.importorskip("hls4ml")
+    keras = pytest.importorskip("keras")
+    import hwflow.firmware
+
+    source = keras.Input((6,), name="features")
+    x = keras.layers.Dense(4, name="Dense")(source)
+    model = keras.Model(source, keras.layers.Dense(3, name="dense")(x))
+    hwflow.firmware.register()
+    config = hls4ml.utils.config_from_keras_model(model, granularity="name", backend="Vitis")
+    config["Model"]["Hardening"] = {"Calibration": np.ones((4, 6))}
+    with pytest.raises(HwflowError, match="dense: hls4ml cannot tell it from Dense; rename one"):
+        hls4ml.converters.convert_from_keras_model(model, hls_config=config, backend="Vitis", output_dir="unused")
+
+
 def test_keras_model_and_graph_write_the_same_network(tmp_path: Path) -> None:
     """What hls4ml makes of the Keras model, hardened, is what it makes of the graph alone."""
     from hwflow.firmware import read_keras

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hwflow.design import _read_graph, write_graph
 from hwflow.faults import FaultList, sample_ber
@@ -40,6 +43,29 @@ def every_name() -> Graph:
     net.dense(x, 5)
     names = dict(zip((node.name for node in net.nodes[1:]), NAMES, strict=False))
     return renamed(net.graph(""), names | {image.name: "größer\n"}, "\x1b[31m\ud800")
+
+
+TEXTS = st.text(st.characters(codec=None), max_size=60) | st.sampled_from(NAMES)
+
+
+@pytest.mark.slow
+@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
+@given(names=st.lists(TEXTS, min_size=25, max_size=25, unique=True))
+def test_fuzzed_names(names: list[str], tmp_path: Path) -> None:
+    """Names that not even Keras takes, through firmware and RTL."""
+    net = NetworkBuilder(np.random.default_rng(3), (4,))
+    x = net.nodes[0]
+    while len(net.nodes) < len(names):
+        x = net.dense(net.add(x, x), 4)
+    odd = renamed(net.graph(""), dict(zip((node.name for node in net.nodes), names, strict=True)), names[0])
+    images = np.random.default_rng(4).normal(0, 1, (4, 4))
+    graph = harden(odd, images, HardenOptions()).graph
+    with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+        reuse = choose_reuse(graph)
+        generate_firmware(graph, None, Path(folder) / "firmware", reuse=reuse)
+        generate_rtl(graph, Path(folder) / "rtl", reuse)
+        executors = (CsimExecutor(Path(folder) / "firmware", graph), RtlExecutor(Path(folder) / "rtl", graph, "icarus"))
+        assert_agree(graph, images, *executors, bers=(0.05,))
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,7 @@ from hwflow.graph import (
     Node,
     ReLU,
     Rescale,
+    Reshape,
     WeightLayer,
 )
 from hwflow.hardening import HardenOptions, accumulator_type, harden
@@ -86,6 +87,10 @@ class SlowExecutor:
                 total = x[place] if channel < first else inputs[1][(*place[:-1], channel - first)]
             case ReLU():
                 total = max(x[place], Fraction(0))
+                if node.limit is not None:
+                    return min(self._cast(total, node.resolved), Fraction(float(node.limit.values[0])))
+            case Reshape():
+                total = list(x.values())[list(np.ndindex(node.shape)).index(place)]
             case MaxPool2D():
                 inside = [(*position, place[-1]) for _, _, position in self._positions(node, place)]
                 total = max(x[key] for key in inside if key in x)
@@ -284,7 +289,7 @@ def test_stored_words_are_output_major() -> None:
 def test_float64_executor_equals_keras(seed: int) -> None:
     from tests.networks import to_keras
 
-    graph = random_graph(seed, keras=True)
+    graph = random_graph(seed, keras=True, quantised=False)
     images = random_images(seed, graph, 4)
     expected = to_keras(graph).predict(images, verbose=0)
     np.testing.assert_allclose(RealExecutor(graph).run(images), expected, rtol=1e-4, atol=1e-5)

@@ -92,6 +92,8 @@ void finish_stages(const Epilogue& end, int64_t* values, int64_t count, int64_t 
         const Stage& stage = end.stages[s];
         if (stage.kind == kCast) {
             cast_stage(stage, values, count);
+        } else if (stage.kind == kClip) {
+            for (int64_t i = 0; i < count; ++i) values[i] = std::min(values[i], stage.high);
         } else if (stage.kind == kRelu) {
             for (int64_t i = 0; i < count; ++i) values[i] = std::max<int64_t>(values[i], 0);
         } else if (stage.factor_count == 1) {

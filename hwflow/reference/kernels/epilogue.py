@@ -15,7 +15,7 @@ INT64_BITS = 60
 """Widest value that the step-by-step path takes: a rounding constant added to it stays inside int64."""
 
 _ROUNDINGS = tuple(Rounding)
-_CAST, _RELU, _MULTIPLY = range(3)
+_CAST, _RELU, _MULTIPLY, _CLIP = range(4)
 _FITS, _WRAP, _SATURATE = range(3)
 STAGES, INT32, FLOAT64 = range(3)
 
@@ -64,6 +64,13 @@ class Relu:
 
 
 @dataclass(frozen=True)
+class Clip:
+    """min(value, high), of codes that are not negative."""
+
+    high: int
+
+
+@dataclass(frozen=True)
 class Multiply:
     """The exact product with constant codes, one or one a channel, of a type."""
 
@@ -106,7 +113,7 @@ class Cast:
         return (-(-high >> self.right) if self.right > 0 else high << -self.right) <= self.bounds[1]
 
 
-Step = Cast | Relu | Multiply
+Step = Cast | Relu | Clip | Multiply
 
 
 def lowest(type_: FixedType) -> int:
@@ -144,6 +151,10 @@ def _collapse(steps: Sequence[Step]) -> _Fast | None:
             relu = True
             if fast is not None:
                 fast = _Fast(fast.right, fast.rounding, max(fast.low, 0), max(fast.high, 0), fast.factor)
+        elif isinstance(step, Clip):
+            if fast is None:
+                fast = _Fast(0, Rounding.TRN, 0 if relu else -(1 << 31), (1 << 31) - 1, factor)
+            fast = _Fast(fast.right, fast.rounding, min(fast.low, step.high), min(fast.high, step.high), fast.factor)
         elif isinstance(step, Multiply):
             if factor is not None or fast is not None or relu:
                 return None
@@ -262,6 +273,8 @@ class Epilogue:
     def _stage(self, stage: StageStruct, step: Step) -> None:
         if isinstance(step, Relu):
             stage.kind = _RELU
+        elif isinstance(step, Clip):
+            stage.kind, stage.high = _CLIP, step.high
         elif isinstance(step, Multiply):
             stage.kind = _MULTIPLY
             codes = np.ascontiguousarray(step.codes, dtype=np.int64)

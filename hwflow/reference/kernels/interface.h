@@ -11,7 +11,7 @@
 namespace {
 
 enum Rounding { kTrn, kTrnZero, kRnd, kRndZero, kRndInf, kRndMinInf, kRndConv };
-enum StageKind { kCast, kRelu, kMultiply };
+enum StageKind { kCast, kRelu, kMultiply, kClip };
 enum Overflow { kFits, kWrap, kSaturate };
 enum Path { kStages, kInt32, kDouble };
 enum Kind { kInt16, kInt64, kByte };  // elements of a tensor: int16, int64, uint8

@@ -13,7 +13,9 @@ async def run(tb: TB, beats: int) -> tuple:
     codes = random_codes(tb.rng, beats * P["LANES"], P["IN_W"], bool(P["IN_SIGNED"]))
     source.send(pack_beats(codes, P["IN_W"], P["LANES"]))
     out = unpack_beats(await tb.collect(sink, beats), P["OUT_W"], P["LANES"], bool(P["OUT_SIGNED"]))
-    assert out == [cast(code, fixed(P, "IN"), fixed(P, "OUT")) if code > 0 else 0 for code in codes]
+    limit = P["LIMIT"] or (1 << P["OUT_W"])
+    assert out == [min(cast(code, fixed(P, "IN"), fixed(P, "OUT")), limit) if code > 0 else 0 for code in codes]
+    assert not P["LIMIT"] or limit in out
     return source, sink
 
 
@@ -29,9 +31,9 @@ async def one_beat_a_cycle(dut):
     assert sink.cycles[0] - source.cycles[0] == 1
 
 
-def types(lanes, source, target, rounding, overflow):
-    keys = ("LANES", "IN_W", "IN_FRAC", "IN_SIGNED", "OUT_W", "OUT_FRAC", "OUT_SIGNED", "ROUNDING", "OVERFLOW")
-    return dict(zip(keys, (lanes, *source, *target, rounding, overflow), strict=True))
+def types(lanes, source, target, rounding, overflow, limit=0):
+    keys = ("LIMIT", "LANES", "IN_W", "IN_FRAC", "IN_SIGNED", "OUT_W", "OUT_FRAC", "OUT_SIGNED", "ROUNDING", "OVERFLOW")
+    return dict(zip(keys, (limit, lanes, *source, *target, rounding, overflow), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,8 @@ def types(lanes, source, target, rounding, overflow):
         (types(4, (12, 6, 1), (8, 4, 1), 0, 0), "icarus"),  # large inputs wrap to negative outputs
         (types(2, (8, 4, 0), (6, 2, 0), 6, 1), "icarus"),
         (types(3, (10, 9, 1), (8, 5, 0), 1, 1), "verilator"),
+        (types(2, (12, 6, 1), (8, 4, 0), 2, 1, limit=100), "icarus"),
+        (types(3, (10, 5, 1), (8, 5, 1), 6, 1, limit=77), "verilator"),
     ],
 )
 def test_relu(tmp_path, p, simulator):

@@ -1,0 +1,251 @@
+"""Which Keras and QKeras layers can be hardened, and what each of their attributes does.
+
+Every attribute of every accepted class stands in :data:`LAYERS`: it is read, or it has no effect on inference, or
+only some of its values are accepted. An attribute that is not listed is refused, so that none is dropped in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hwflow.errors import HwflowError
+from hwflow.fixed import FixedType, Overflow, Rounding
+
+KerasLayer = Any
+"""A layer of Keras 2, which carries no types."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What an attribute does.
+
+    Attributes:
+        meaning: ``read``: it has its effect; ``idle``: it has none on inference; ``limited``: only some values.
+        accepts: of a limited attribute, whether a value is accepted in a layer.
+        wanted: what to use instead of a value that is refused.
+    """
+
+    meaning: str
+    accepts: Callable[[Any, KerasLayer], bool] = lambda _value, _layer: True
+    wanted: str = ""
+
+
+READ = Rule("read")
+IDLE = Rule("idle")
+
+
+def _only(accepts: Callable[[Any], bool], wanted: str) -> Rule:
+    return Rule("limited", lambda value, _: accepts(value), wanted)
+
+
+def _ones(value: Any) -> bool:
+    return all(each == 1 for each in (value if isinstance(value, list | tuple) else [value]))
+
+
+def _last_axis(value: Any, layer: KerasLayer) -> bool:
+    axes = list(value) if isinstance(value, list | tuple) else [value]
+    shape = layer.input_shape[0] if isinstance(layer.input_shape, list) else layer.input_shape
+    return len(axes) == 1 and axes[0] in (-1, len(shape) - 1)
+
+
+def _zero(value: Any) -> bool:
+    return value is None or float(value) == 0.0
+
+
+_FLOAT = _only(lambda value: value in ("float32", "float64"), "float32")
+_DENSE = _only(lambda value: not value, "a dense tensor")
+_CHANNELS_LAST = _only(lambda value: value in (None, "channels_last"), "channels_last")
+_LAST_AXIS = Rule("limited", _last_axis, "the last axis")
+_NOT_GROUPED = _only(_ones, "1, or a convolution for each group")
+_NOT_DILATED = _only(_ones, "1; hls4ml drops another dilation")
+_ACTIVATION = Rule("limited", lambda _, layer: activation_of(layer) is not None, "linear, relu, relu6 or softmax")
+
+_COMMON = {"name": IDLE, "trainable": IDLE, "dtype": _FLOAT, "batch_input_shape": READ}
+_KERNEL = {
+    "activation": _ACTIVATION,
+    "use_bias": READ,
+    **{f"{of}_{kind}": IDLE for of in ("kernel", "bias") for kind in ("initializer", "regularizer", "constraint")},
+    "activity_regularizer": IDLE,
+}
+_QUANTISED = {"kernel_quantizer": READ, "bias_quantizer": READ, "kernel_range": IDLE, "bias_range": IDLE}
+_CONV2D = {
+    "filters": READ,
+    "kernel_size": READ,
+    "strides": READ,
+    "padding": READ,
+    "data_format": _CHANNELS_LAST,
+    "dilation_rate": _NOT_DILATED,
+    "groups": _NOT_GROUPED,
+    **_KERNEL,
+}
+_DENSE_LAYER = {"units": READ, **_KERNEL}
+_POOL2D = {"pool_size": READ, "padding": READ, "strides": READ, "data_format": _CHANNELS_LAST}
+_BATCH_NORM = {
+    "axis": _LAST_AXIS,
+    "momentum": IDLE,
+    "epsilon": READ,
+    "center": READ,
+    "scale": READ,
+    **{f"{of}_initializer": IDLE for of in ("beta", "gamma", "moving_mean", "moving_variance")},
+    **{f"{of}_{kind}": IDLE for of in ("beta", "gamma") for kind in ("regularizer", "constraint")},
+    "synchronized": IDLE,
+}
+_QUANTISED_BATCH_NORM = {
+    **{f"{of}_quantizer": READ for of in ("beta", "gamma", "mean", "variance")},
+    "beta_range": IDLE,
+    "gamma_range": IDLE,
+}
+
+LAYERS: Mapping[str, Mapping[str, Rule]] = {
+    name: _COMMON | rules
+    for name, rules in {
+        "InputLayer": {"sparse": _DENSE, "ragged": _DENSE},
+        "Conv2D": _CONV2D,
+        "QConv2D": _CONV2D | _QUANTISED,
+        "Dense": _DENSE_LAYER,
+        "QDense": _DENSE_LAYER | _QUANTISED,
+        "Activation": {"activation": _ACTIVATION},
+        "QActivation": {"activation": _ACTIVATION},
+        "ReLU": {
+            "max_value": READ,
+            "negative_slope": _only(_zero, "0"),
+            "threshold": _only(_zero, "0"),
+        },
+        "Softmax": {"axis": _LAST_AXIS},
+        "MaxPooling2D": _POOL2D,
+        "AveragePooling2D": _POOL2D,
+        "GlobalAveragePooling2D": {
+            "data_format": _CHANNELS_LAST,
+            "keepdims": _only(lambda value: not value, "keepdims=False"),
+        },
+        "Add": {},
+        "Concatenate": {"axis": _LAST_AXIS},
+        "BatchNormalization": _BATCH_NORM,
+        "QBatchNormalization": _BATCH_NORM | _QUANTISED_BATCH_NORM,
+        "ZeroPadding2D": {"padding": READ, "data_format": _CHANNELS_LAST},
+        "Reshape": {"target_shape": READ},
+        "Flatten": {"data_format": _CHANNELS_LAST},
+        "Dropout": {"rate": IDLE, "noise_shape": IDLE, "seed": IDLE},
+        "SpatialDropout2D": {"rate": IDLE, "noise_shape": IDLE, "seed": IDLE},
+        "GaussianNoise": {"stddev": IDLE, "seed": IDLE},
+        "GaussianDropout": {"rate": IDLE, "seed": IDLE},
+        "AlphaDropout": {"rate": IDLE, "noise_shape": IDLE, "seed": IDLE},
+        "ActivityRegularization": {"l1": IDLE, "l2": IDLE},
+    }.items()
+}
+"""Rules by attribute, by class."""
+
+TRAINING_ONLY = frozenset(
+    ("Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization")
+)
+"""Layers that pass their input on at inference."""
+
+QUANTIZED_RELU: Mapping[str, Rule] = {
+    "bits": READ,
+    "integer": READ,
+    "use_sigmoid": _only(_zero, "0"),
+    "negative_slope": _only(_zero, "0"),
+    "use_stochastic_rounding": _only(lambda value: not value, "False"),
+    "relu_upper_bound": _only(lambda value: value is None, "None; the number of bits is the limit"),
+    "is_quantized_clip": _only(bool, "True"),
+    "qnoise_factor": _only(lambda value: float(np.asarray(value)) == 1.0, "1"),
+    "var_name": IDLE,
+    "use_ste": IDLE,
+    "use_variables": IDLE,
+}
+"""Rules of QKeras' ``quantized_relu``, the attributes that its configuration leaves out included."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """What an activation computes.
+
+    Attributes:
+        kind: ``linear``, ``relu`` or ``softmax``.
+        suffix: what hls4ml adds to the name of a layer for its activation.
+        limit: largest value of a clipped ReLU.
+        type: the grid of a quantised ReLU.
+    """
+
+    kind: str
+    suffix: str = ""
+    limit: float | None = None
+    type: FixedType | None = None
+
+
+_NAMED = {
+    "linear": Activation("linear"),
+    "relu": Activation("relu", "relu"),
+    "relu6": Activation("relu", "relu6", limit=6.0),
+    "softmax": Activation("softmax", "softmax"),
+}
+
+
+def activation_of(layer: KerasLayer) -> Activation | None:
+    """The activation of a layer, or ``None`` if it is none that can be hardened.
+
+    Raises:
+        HwflowError: an attribute of a quantised ReLU is not supported.
+    """
+    import tensorflow as tf
+
+    kind = type(layer).__name__
+    if kind == "Softmax":
+        return _NAMED["softmax"]
+    if kind == "ReLU":
+        limit = layer.max_value
+        return Activation("relu", "relu", limit=None if limit is None else float(limit))
+    function = layer.quantizer if kind == "QActivation" else layer.activation
+    if type(function).__name__ == "quantized_relu" and type(function).__module__.startswith("qkeras"):
+        return _quantized_relu(layer, function)
+    keras = tf.keras.activations
+    functions = {"linear": keras.linear, "relu": keras.relu, "softmax": keras.softmax, "relu6": tf.nn.relu6}
+    if function is None:
+        return _NAMED["linear"]
+    found = next((name for name, each in functions.items() if function is each), None)
+    return None if found is None else _NAMED[found]
+
+
+def _quantized_relu(layer: KerasLayer, quantizer: Any) -> Activation:
+    for name, rule in QUANTIZED_RELU.items():
+        value = getattr(quantizer, name, None)
+        if rule.meaning == "limited" and not rule.accepts(value, layer):
+            raise HwflowError(f"{layer.name}: {name}={value} of its quantized_relu is not supported; use {rule.wanted}")
+    integer, bits = int(quantizer.integer), int(quantizer.bits)
+    # QKeras' bits of a ReLU have no sign; it rounds to nearest even and saturates.
+    type_ = FixedType(bits, integer, False, Rounding.RND_CONV, Overflow.SAT)
+    return Activation("relu", "quantized_relu", limit=type_.max, type=type_)
+
+
+def check_layer(layer: KerasLayer) -> None:
+    """Refuse a layer, or a value of an attribute, that would be computed wrong.
+
+    Raises:
+        HwflowError: the class or an attribute is not supported, by the layer's name.
+    """
+    kind = type(layer).__name__
+    rules = LAYERS.get(kind)
+    if rules is None or not _is_genuine(layer):
+        raise HwflowError(f"{layer.name}: {kind} layers are not supported")
+    for name, value in layer.get_config().items():
+        rule = rules.get(name)
+        if rule is None:
+            raise HwflowError(f"{layer.name}: the attribute {name}={_short(value)} of {kind} is not known")
+        if not rule.accepts(value, layer):
+            raise HwflowError(f"{layer.name}: {name}={_short(value)} of {kind} is not supported; use {rule.wanted}")
+
+
+def _is_genuine(layer: KerasLayer) -> bool:
+    """Whether a class is Keras' or QKeras' own, not a user's of the same name."""
+    return type(layer).__module__.split(".")[0] in ("keras", "qkeras", "tensorflow")
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        value = list(value)  # Keras' own lists print their class
+    text = str(value.get("class_name", value) if isinstance(value, dict) else value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

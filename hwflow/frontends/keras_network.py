@@ -1,0 +1,239 @@
+"""A Keras or QKeras model as hls4ml's layer list: nested models unfolded, every call of a layer a layer of its own.
+
+hls4ml's own walk over a model drops the second call of a layer, reads QKeras' weights by their configuration and
+loses arguments. Here the walk follows Keras' tensors, and weights are what the layer's own quantisers make of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hls4ml.converters.keras_v2_to_hls import get_layer_handlers
+from hls4ml.model.quantizers import Quantizer
+from hls4ml.model.types import FixedPrecisionType
+
+from hwflow.errors import HwflowError
+from hwflow.frontends.keras_layers import TRAINING_ONLY, Activation, KerasLayer, activation_of, check_layer
+
+KerasModel = Any
+
+PLAIN = {"QConv2D": "Conv2D", "QDense": "Dense", "QBatchNormalization": "BatchNormalization"}
+"""Quantised layers, and the layers that they are once their weights are quantised."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a layer.
+
+    Attributes:
+        layer: the Keras layer.
+        inputs: keys of the calls whose outputs it reads, in order; none for the network's input.
+        key: names its output: the name of the last layer in hls4ml's list that belongs to it.
+        shape: of its output without the batch axis.
+    """
+
+    layer: KerasLayer
+    inputs: tuple[str, ...]
+    key: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class KerasNetwork:
+    """A model as a sequence of calls.
+
+    Attributes:
+        name: the model's name.
+        calls: in the order of computation.
+        output: key of the call that computes the output.
+        layers: the same for hls4ml, activations as layers of their own, layers for training alone left out.
+    """
+
+    name: str
+    calls: tuple[Call, ...]
+    output: str
+    layers: tuple[dict[str, Any], ...]
+
+    @property
+    def output_layer(self) -> str:
+        """Name of the layer in ``layers`` that computes the output."""
+        return _resolve(self.output, {call.key: call for call in self.calls})
+
+
+def read_network(model: KerasModel) -> KerasNetwork:
+    """The calls of a built model with one input and one output.
+
+    Raises:
+        HwflowError: a layer, an attribute or a structure that is not supported, by the layer's name.
+    """
+    if not getattr(model, "inputs", None) or not hasattr(model, "_nodes_by_depth"):
+        raise HwflowError(f"{model.name}: the model is not built; give its first layer an input_shape, or call it once")
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise HwflowError(
+            f"the network has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one of each is supported"
+        )
+    walk = _Walk(model.name)
+    return walk.network(model)
+
+
+class _Walk:
+    """Follows the tensors of a model and of the models in it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.calls: list[Call] = []
+        self.layers: list[dict[str, Any]] = []
+        self.taken: set[str] = set()
+        self.by_key: dict[str, Call] = {}
+
+    def network(self, model: KerasModel) -> KerasNetwork:
+        tensors: dict[int, str] = {}
+        self._model(model, tensors)
+        output = tensors[id(model.outputs[0])]
+        return KerasNetwork(self.name, tuple(self.calls), output, tuple(self.layers))
+
+    def _model(self, model: KerasModel, tensors: dict[int, str]) -> None:
+        """Append the calls of ``model``; ``tensors`` tells the key of each Keras tensor by its id."""
+        for node in _nodes(model):
+            layer = node.layer
+            if id(node.outputs) in tensors:  # the input of a nested model
+                continue
+            inputs = tuple(tensors[id(tensor)] for tensor in node.keras_inputs)
+            _check_arguments(node)
+            if hasattr(layer, "_nodes_by_depth"):
+                self._nested(layer, node, inputs, tensors)
+                continue
+            check_layer(layer)
+            key = self._call(layer, node, inputs)
+            tensors[id(node.outputs)] = key
+
+    def _nested(self, model: KerasModel, node: Any, inputs: tuple[str, ...], tensors: dict[int, str]) -> None:
+        if len(model.inputs) != 1 or len(model.outputs) != 1:
+            raise HwflowError(
+                f"{model.name}: it stands in the network with {len(model.inputs)} inputs and {len(model.outputs)} "
+                "outputs; one of each is supported"
+            )
+        inner = {id(model.inputs[0]): inputs[0]}
+        self._model(model, inner)
+        tensors[id(node.outputs)] = inner[id(model.outputs[0])]
+
+    def _call(self, layer: KerasLayer, node: Any, inputs: tuple[str, ...]) -> str:
+        kind = type(layer).__name__
+        name = self._name(layer.name)
+        if kind in TRAINING_ONLY:
+            return self._put(Call(layer, inputs, name, tuple(node.outputs.shape[1:])))
+        sources = [_resolve(source, self.by_key) for source in inputs]
+        shapes = [list(tensor.shape) for tensor in node.keras_inputs]
+        activation = activation_of(layer) if hasattr(layer, "activation") or kind in ("ReLU", "Softmax") else None
+        if kind in ("Activation", "QActivation", "ReLU", "Softmax"):
+            assert activation is not None
+            self.layers.append(_activation_entry(name, activation, sources))
+            return self._put(Call(layer, inputs, name, tuple(node.outputs.shape[1:])))
+        self.layers.append(_entry(layer, kind, name, sources, shapes))
+        if activation is not None and activation.kind != "linear":
+            source, name = name, self._name(f"{name}_{activation.suffix}")
+            self.layers.append(_activation_entry(name, activation, [source]))
+        return self._put(Call(layer, inputs, name, tuple(node.outputs.shape[1:])))
+
+    def _put(self, call: Call) -> str:
+        self.calls.append(call)
+        self.by_key[call.key] = call
+        return call.key
+
+    def _name(self, name: str) -> str:
+        """``name``, with a number if it is taken: a layer may be called again, or stand in two models."""
+        unique, number = name, 1
+        while unique in self.taken:
+            number += 1
+            unique = f"{name}_call{number}"
+        self.taken.add(unique)
+        return unique
+
+
+def _nodes(model: KerasModel) -> Iterator[Any]:
+    """The calls of a model's layers in topological order, in the order of its layers as far as that goes."""
+    place = {id(layer): index for index, layer in enumerate(model.layers)}
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        yield from sorted(model._nodes_by_depth[depth], key=lambda node: place.get(id(node.layer), -1))
+
+
+def _check_arguments(node: Any) -> None:
+    """Refuse a call with arguments that the walk would lose."""
+    if node.is_input:
+        return
+    given = {name: value for name, value in node.call_kwargs.items() if value is not None and value is not False}
+    if given or len(node.call_args) != 1:
+        what = ", ".join(f"{name}={value}" for name, value in given.items()) or "constants"
+        raise HwflowError(f"{node.layer.name}: a call with further arguments ({what}) is not supported")
+
+
+def _resolve(key: str, by_key: dict[str, Call]) -> str:
+    """The layer of hls4ml's list whose output a call passes on."""
+    while type(by_key[key].layer).__name__ in TRAINING_ONLY:
+        key = by_key[key].inputs[0]
+    return key
+
+
+class _Effective:
+    """Hands hls4ml a layer's weights as inference uses them, quantised by the layer's own quantisers."""
+
+    def __init__(self, layer: KerasLayer) -> None:
+        self.layer = layer
+
+    def get_weights_data(self, _layer_name: str, name: str) -> np.ndarray | None:
+        weight = getattr(self.layer, name, None)
+        if weight is None:
+            return None
+        quantizer = getattr(self.layer, f"{name.removeprefix('moving_')}_quantizer_internal", None)
+        return np.asarray(weight if quantizer is None else quantizer(weight), dtype=np.float64)
+
+
+class _Quantised(Quantizer):
+    """Says that weights are on a grid of their own, so that batch normalisation is not multiplied into them."""
+
+    def __init__(self) -> None:
+        super().__init__(8, FixedPrecisionType(8, 1))
+
+    def __call__(self, data: Any) -> Any:
+        return data
+
+
+def _entry(layer: KerasLayer, kind: str, name: str, sources: list[str], shapes: list[list[Any]]) -> dict[str, Any]:
+    """hls4ml's description of a layer without its activation."""
+    plain = PLAIN.get(kind, kind)
+    config = {key: _as_bool(key, value) for key, value in layer.get_config().items()} | {"name": name}
+    config.pop("activation", None)
+    if kind == "InputLayer":
+        config["batch_input_shape"] = shape = list(config["batch_input_shape"])
+        if None in shape[1:]:
+            raise HwflowError(f"{layer.name}: the input has the shape {tuple(shape[1:])}; give the model a fixed size")
+    if len(sources) > 2:
+        raise HwflowError(f"{layer.name}: {kind} of {len(sources)} tensors is not supported; chain pairs")
+    entry, _ = get_layer_handlers()[plain](
+        {"class_name": plain, "config": config, "name": name}, sources or None, shapes, _Effective(layer)
+    )
+    if plain != kind and plain != "BatchNormalization":
+        for of in ("kernel", "bias"):
+            if getattr(layer, f"{of}_quantizer", None) is not None:
+                entry[f"{'weight' if of == 'kernel' else of}_quantizer"] = _Quantised()
+    return dict(entry)
+
+
+def _activation_entry(name: str, activation: Activation, sources: list[str]) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": name, "inputs": sources, "data_format": "channels_last"}
+    if activation.kind == "softmax":
+        return entry | {"class_name": "Softmax", "activation": "softmax", "axis": -1}
+    entry["class_name"], entry["activation"] = "Activation", activation.kind
+    if activation.limit is not None:
+        entry["hwflow_limit"] = activation.limit
+    if activation.type is not None:
+        entry["hwflow_type"] = str(activation.type)
+    return entry
+
+
+def _as_bool(name: str, value: Any) -> Any:
+    """Some public files have 1 for True; hls4ml takes booleans only."""
+    return bool(value) if name in ("use_bias", "scale", "center", "keepdims") else value

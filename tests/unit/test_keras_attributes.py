@@ -1,0 +1,296 @@
+"""Every attribute of every accepted Keras layer: it has its effect, it has none on inference, or it is refused."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+import qkeras
+
+from hwflow.errors import HwflowError
+from hwflow.firmware import read_keras
+from hwflow.frontends.keras_layers import LAYERS, QUANTIZED_RELU, check_layer
+from hwflow.models import load_model
+from hwflow.reference.real import RealExecutor
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*serialize.*:UserWarning"),  # QKeras hands quantisers over as constraints
+    pytest.mark.filterwarnings("ignore:.*_range is deprecated:UserWarning"),
+    pytest.mark.filterwarnings("ignore:The initializer:UserWarning"),
+]
+
+L = keras.layers
+BITS = "quantized_bits(6,1,alpha=1)"
+IMAGE, VECTOR = (5, 6, 3), (6,)
+CLASSES = {name: getattr(qkeras if name.startswith("Q") else L, name) for name in LAYERS}
+SHAPES = dict.fromkeys(LAYERS, IMAGE) | {"Dense": VECTOR, "QDense": VECTOR, "Softmax": VECTOR}
+DEFAULTS = {
+    "InputLayer": {"input_shape": IMAGE},
+    "Conv2D": {"filters": 2, "kernel_size": 3},
+    "QConv2D": {"filters": 2, "kernel_size": 3, "kernel_quantizer": BITS},
+    "Dense": {"units": 3},
+    "QDense": {"units": 3, "kernel_quantizer": BITS},
+    "Activation": {"activation": "relu"},
+    "QActivation": {"activation": "quantized_relu(4,1)"},
+    "Reshape": {"target_shape": (90,)},
+    "Dropout": {"rate": 0.5},
+    "SpatialDropout2D": {"rate": 0.5},
+    "GaussianNoise": {"stddev": 1.0},
+    "GaussianDropout": {"rate": 0.5},
+    "AlphaDropout": {"rate": 0.5},
+}
+
+_KERNEL_READ = {"activation": ["relu", "relu6"], "use_bias": [False]}
+_QUANTISED_READ = {"kernel_quantizer": ["binary(alpha=1)", "quantized_bits(4,0)"], "bias_quantizer": [BITS]}
+_CONV_READ = {
+    "filters": [1, 4],
+    "kernel_size": [1, (2, 3)],
+    "strides": [2, (1, 2)],
+    "padding": ["same"],
+    **_KERNEL_READ,
+}
+_POOL_READ = {"pool_size": [(2, 3)], "padding": ["valid"], "strides": [1, (1, 2)]}
+_NORM_READ = {"epsilon": [0.1], "center": [False], "scale": [False]}
+EFFECTS = {
+    "Conv2D": _CONV_READ,
+    "QConv2D": _CONV_READ | _QUANTISED_READ,
+    "Dense": {"units": [1, 5], **_KERNEL_READ},
+    "QDense": {"units": [1, 5], **_KERNEL_READ, **_QUANTISED_READ},
+    "Activation": {"activation": ["linear", "relu6"]},
+    "QActivation": {"activation": ["quantized_relu(6,2)", "quantized_relu(3,0)"]},
+    "ReLU": {"max_value": [0.5, 6.0]},
+    "MaxPooling2D": _POOL_READ,
+    "AveragePooling2D": _POOL_READ,
+    "BatchNormalization": _NORM_READ,
+    "QBatchNormalization": _NORM_READ | {f"{of}_quantizer": [None] for of in ("beta", "gamma", "mean", "variance")},
+    "ZeroPadding2D": {"padding": [2, ((0, 1), (2, 0))]},
+}
+"""Values that are read: Keras and the graph must both change, and agree."""
+
+_DTYPE = {"dtype": ["float16", "mixed_float16"]}
+_FIRST = {"data_format": ["channels_first"]}
+_CONV_REFUSED = {"dilation_rate": [2, (1, 2)], "groups": [3], "activation": ["tanh", "softsign"], **_FIRST}
+REFUSED = {
+    "Conv2D": _CONV_REFUSED | {"filters": [3]},
+    "QConv2D": _CONV_REFUSED | {"filters": [3]},
+    "Dense": {"activation": ["sigmoid", "elu"]},
+    "QDense": {"activation": ["quantized_tanh(4)", "quantized_bits(4,0)"]},
+    "Activation": {"activation": ["tanh", "gelu"]},
+    "QActivation": {"activation": ["quantized_bits(4,0)", "binary", "quantized_relu(4,0,negative_slope=0.25)"]},
+    "ReLU": {"negative_slope": [0.1], "threshold": [0.5]},
+    "MaxPooling2D": _FIRST,
+    "AveragePooling2D": _FIRST,
+    "GlobalAveragePooling2D": _FIRST | {"keepdims": [True]},
+    "Concatenate": {"axis": [1, 2]},
+    "BatchNormalization": {"axis": [1, 2]},
+    "QBatchNormalization": {"axis": [1, 2]},
+    "ZeroPadding2D": _FIRST,
+    "Flatten": _FIRST,
+}
+"""Values that are refused by the layer's name."""
+
+IDLE = {
+    "trainable": False,
+    "momentum": 0.5,
+    "rate": 0.1,
+    "stddev": 0.1,
+    "noise_shape": None,
+    "seed": 3,
+    "l1": 0.1,
+    "l2": 0.1,
+    "kernel_range": 1.0,
+    "bias_range": 1.0,
+    "beta_range": 1.0,
+    "gamma_range": 1.0,
+}
+
+
+def build(kind, **attributes):
+    """A model around one layer, random weights in it; Keras' own parameters are drawn from one seed."""
+    shape = SHAPES[kind]
+    arguments = {"name": "subject"} | DEFAULTS.get(kind, {}) | attributes
+    if kind == "InputLayer":
+        x = L.InputLayer(**arguments).output
+        return keras.Model(x, L.Flatten()(x))
+    x = keras.Input(shape)
+    layer = CLASSES[kind](**arguments)
+    y = layer([x, x] if kind in ("Add", "Concatenate") else x)
+    if kind == "ZeroPadding2D":
+        y = L.Conv2D(2, 2, name="after")(y)
+    return _filled(keras.Model(x, y))
+
+
+def _filled(model):
+    rng = np.random.default_rng(7)
+    model.set_weights([rng.uniform(0.1, 0.9, w.shape) * rng.choice([-1, 1], w.shape) for w in model.get_weights()])
+    for layer in model.layers:
+        if hasattr(layer, "moving_variance"):
+            layer.moving_variance.assign(np.abs(layer.moving_variance) + 0.3)
+    return model
+
+
+def images(model):
+    # The inputs lie on a grid of few bits, so that float32 rounds no quantiser another way than float64.
+    rng = np.random.default_rng(3)
+    return rng.integers(-320, 320, (4, *model.input_shape[1:])) / 32
+
+
+def both(model):
+    """What Keras and the graph compute."""
+    graph = read_keras(model)
+    x = images(model)
+    values = RealExecutor(graph).run(x)
+    node = graph.output
+    if node.type is not None:
+        values = node.type.decode(node.type.encode(values))
+    return np.asarray(model(x.astype("float32"))), values
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_the_table_knows_every_attribute(kind):
+    layer = build(kind).get_layer("subject")
+    known, found = set(LAYERS[kind]), set(layer.get_config())
+    assert found <= known
+    # What Keras 2.15 does not write for this class is written by others: for first layers, or by later versions.
+    assert known - found <= {"batch_input_shape", "synchronized", "noise_shape", "trainable"}
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_defaults_are_computed_as_keras_does(kind):
+    keras_values, ours = both(build(kind))
+    np.testing.assert_allclose(ours, keras_values, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+@pytest.mark.parametrize("kind", LAYERS)
+def test_every_class_survives_a_file(kind, suffix, tmp_path):
+    model = build(kind)
+    model.save(tmp_path / f"model{suffix}")
+    assert read_keras(load_model(tmp_path / f"model{suffix}")).digest == read_keras(model).digest
+
+
+def cases(table):
+    return [(kind, name, value) for kind, row in table.items() for name, values in row.items() for value in values]
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), cases(EFFECTS))
+def test_an_attribute_that_is_read_has_its_effect(kind, name, value):
+    keras_values, ours = both(build(kind, **{name: value}))
+    before, _ = both(build(kind))
+    assert before.shape != keras_values.shape or not np.allclose(before, keras_values) or (kind, name) in UNSEEN
+    np.testing.assert_allclose(ours, keras_values, rtol=1e-4, atol=1e-5)
+
+
+UNSEEN = {("MaxPooling2D", "padding"), ("AveragePooling2D", "padding"), ("QBatchNormalization", "beta_quantizer")}
+"""The value is the default's own, or the drawn weights do not show it."""
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), cases(REFUSED))
+def test_another_value_is_refused_by_name(kind, name, value):
+    if name == "filters" and kind in ("Conv2D", "QConv2D"):
+        attributes = {"filters": 3, "groups": 3}
+    else:
+        attributes = {name: value} | ({"filters": 3} if name == "groups" else {})
+    with pytest.raises(HwflowError) as error:
+        read_keras(build(kind, **attributes))
+    assert str(error.value).startswith("subject: ")
+    assert "not supported" in str(error.value)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("dtype", ["float16", "mixed_float16"])
+def test_other_precisions_are_refused(kind, dtype):
+    if kind == "InputLayer":
+        dtype = "float16"  # an input has a type, no policy
+    layer = CLASSES[kind](**{"name": "subject", "dtype": dtype} | DEFAULTS.get(kind, {}))
+    with pytest.raises(HwflowError, match=r"^subject: dtype="):
+        check_layer(layer)
+
+
+@pytest.mark.parametrize("attribute", ["sparse", "ragged"])
+def test_other_tensors_are_refused(attribute):
+    layer = L.InputLayer(input_shape=IMAGE, name="subject", **{attribute: True})
+    with pytest.raises(HwflowError, match=f"^subject: {attribute}=True of InputLayer is not supported"):
+        check_layer(layer)
+
+
+@pytest.mark.parametrize("axis", [1, 2, (1, 2)])
+def test_softmax_along_another_axis_is_refused(axis):
+    x = keras.Input(IMAGE)
+    with pytest.raises(HwflowError, match=r"^subject: axis=.* of Softmax is not supported; use the last axis"):
+        read_keras(keras.Model(x, L.Softmax(axis=axis, name="subject")(x)))
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_every_rule_of_the_table_is_tested(kind):
+    tested = {"name", "dtype", "batch_input_shape", "synchronized", "sparse", "ragged"}
+    tested |= set(EFFECTS.get(kind, {})) | set(REFUSED.get(kind, {}))
+    for name, rule in LAYERS[kind].items():
+        if rule.meaning == "idle":
+            assert name in tested or name in IDLE or name.endswith(("initializer", "regularizer", "constraint"))
+        else:
+            assert name in tested or (kind, name) in {("Reshape", "target_shape"), ("Softmax", "axis")}
+
+
+def idle(kind):
+    """Every attribute of a class that has no effect, with a value that would show it."""
+    attributes = {}
+    for name, rule in LAYERS[kind].items():
+        if rule.meaning != "idle" or name in ("name", "synchronized"):
+            continue
+        if name.endswith("initializer"):
+            attributes[name] = "ones"
+        elif name.endswith("regularizer"):
+            attributes[name] = None if kind == "ActivityRegularization" else keras.regularizers.L2(0.1)
+        elif name.endswith("constraint"):
+            attributes[name] = keras.constraints.NonNeg()
+        elif name != "noise_shape" or kind == "Dropout":
+            attributes[name] = IDLE[name]
+    return {name: value for name, value in attributes.items() if value is not None}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in LAYERS if kind != "InputLayer"])
+def test_idle_attributes_have_no_effect_on_inference(kind):
+    keras_values, ours = both(build(kind, **idle(kind)))
+    before, _ = both(build(kind))
+    np.testing.assert_array_equal(keras_values, before)
+    np.testing.assert_allclose(ours, keras_values, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("use_sigmoid", 1),
+        ("negative_slope", 0.25),
+        ("use_stochastic_rounding", True),
+        ("relu_upper_bound", 1.5),
+        ("is_quantized_clip", False),
+        ("qnoise_factor", 0.5),
+    ],
+)
+def test_attributes_of_a_quantised_relu_are_refused(name, value):
+    model = build("QActivation", activation=qkeras.quantized_relu(4, 1, **{name: value}))
+    with pytest.raises(HwflowError, match=f"^subject: {name}="):
+        read_keras(model)
+
+
+def test_the_table_of_quantised_relus_is_complete():
+    known = set(QUANTIZED_RELU)
+    assert set(inspect.signature(qkeras.quantized_relu.__init__).parameters) - {"self"} == known
+
+
+def test_a_users_own_class_of_a_known_name_is_refused():
+    class Dense(L.Dense):
+        def call(self, inputs):
+            return 2 * super().call(inputs)
+
+    x = keras.Input((4,))
+    with pytest.raises(HwflowError, match=r"^mine: Dense layers are not supported"):
+        read_keras(keras.Model(x, Dense(2, name="mine")(x)))
+
+
+def test_integers_for_booleans_are_accepted():
+    x = keras.Input((3,))
+    model = _filled(keras.Model(x, L.Dense(2, use_bias=1)(L.BatchNormalization(scale=1, center=0)(x))))
+    keras_values, ours = both(model)
+    np.testing.assert_allclose(ours, keras_values, rtol=1e-5)
