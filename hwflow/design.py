@@ -28,6 +28,7 @@ from hwflow.files import DESIGN, check_output, json_text, new_folder, read_json,
 from hwflow.graph import Graph
 from hwflow.hardening import HardenOptions, summary
 from hwflow.hardening import harden as harden_graph
+from hwflow.naming import identifier
 from hwflow.npz import npz_bytes
 from hwflow.outputs import check_outputs, data_path, model_paths
 from hwflow.version import __version__
@@ -102,7 +103,10 @@ class Design:
         """The Keras model that was hardened."""
         from hwflow.models import load_model
 
-        return load_model(self.path / "model.h5")
+        model = load_model(self.path / "model.h5")
+        # Keras takes any name for a model, but then cannot run it in a TensorFlow graph.
+        model._name = identifier(self.graph.name)
+        return model
 
 
 def harden(

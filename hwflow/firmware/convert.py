@@ -14,7 +14,7 @@ from hwflow.errors import HwflowError
 from hwflow.files import new_folder
 from hwflow.firmware.apply import apply_graph, firmware_reuse
 from hwflow.firmware.build import layer_list
-from hwflow.firmware.legal import legal
+from hwflow.firmware.legal import legal, renamed, renamed_layers, users_names
 from hwflow.firmware.passes import fast_passes
 from hwflow.firmware.project import FIRMWARE, Project, open_project
 from hwflow.firmware.quiet import quiet
@@ -22,7 +22,7 @@ from hwflow.firmware.read import read_graph
 from hwflow.firmware.writer import HwflowWriter, mark_bram_ports, memory_symbols, write_csim
 from hwflow.frontends.keras_network import KerasNetwork, read_network
 from hwflow.graph import Graph, Reshape
-from hwflow.naming import identifier, restored
+from hwflow.naming import identifiers, restored
 from hwflow.version import __version__
 
 IOType = Literal["io_stream", "io_parallel"]
@@ -46,8 +46,11 @@ def network_graph(network: KerasNetwork) -> Graph:
     """The untyped graph of the calls of a Keras model."""
     # hls4ml multiplies two batch normalisations in a row into a wrong one.
     wrong = ("fuse_consecutive_batch_normalization",)
-    with fast_passes(wrong), quiet(f"{network.name}: hls4ml cannot convert it"):
-        return read_graph(_convert_network(network))
+    names = identifiers(layer["name"] for layer in network.layers)
+    back = partial(restored, names=names)
+    with fast_passes(wrong), quiet(f"{network.name}: hls4ml cannot convert it", back):
+        graph = read_graph(_convert_network(network, names))
+        return renamed(graph, users_names(graph, names), network.name)
 
 
 def model_graph(
@@ -60,7 +63,7 @@ def model_graph(
     part: str = PART,
     clock_period: float = CLOCK_PERIOD,
 ) -> ModelGraph:
-    """hls4ml's ModelGraph of a hardened graph, before its backend's flows.
+    """hls4ml's ModelGraph of a hardened graph, before its backend's flows; its layers have legal names.
 
     Args:
         graph: a typed graph.
@@ -72,18 +75,38 @@ def model_graph(
         part: the FPGA part.
         clock_period: in ns.
     """
+    network = _network(graph, keras_model)
+    given, names = legal(graph, [] if network is None else [layer["name"] for layer in network.layers])
     settings = {"part": part, "clock_period": clock_period}
-    name = project_name(graph)
-    if keras_model is None or graph.of_type(Reshape):
+    return _model_graph(given, names, network, reuse, output, io_type, settings)
+
+
+def _network(graph: Graph, keras_model: Any | None) -> KerasNetwork | None:
+    """The Keras model's layers where hls4ml is to be given those."""
+    return None if keras_model is None or graph.of_type(Reshape) else read_network(keras_model)
+
+
+def _model_graph(
+    given: Graph,
+    names: Mapping[str, str],
+    network: KerasNetwork | None,
+    reuse: Mapping[str, int],
+    output: Path,
+    io_type: IOType,
+    settings: Mapping[str, Any],
+) -> ModelGraph:
+    """The ModelGraph of a graph under legal names; ``names`` and ``reuse`` are by the user's."""
+    name = f"{given.name}_hls"
+    if network is None:
         config = hls4ml.utils.config.create_config(
             output_dir=str(output), project_name=name, backend="Vitis", io_type=io_type, **settings
         )
         # The precision is a placeholder: apply_graph sets every type.
         config["HLSConfig"] = {"Model": {"Precision": "ap_fixed<16,6>", "ReuseFactor": 1}} | FLOWS
-        model = ModelGraph.from_layer_list(config, layer_list(graph))
+        model = ModelGraph.from_layer_list(config, layer_list(given))
     else:
-        model = _convert_network(read_network(keras_model), io_type, output, name, **settings)
-    apply_graph(graph, model, reuse)
+        model = _convert_network(network, names, io_type, output, name, **settings)
+    apply_graph(given, model, {names[layer]: factor for layer, factor in reuse.items()})
     return model
 
 
@@ -118,22 +141,16 @@ def generate(
     if io_type not in get_args(IOType):
         raise HwflowError(f"io_type={io_type!r} is not one of {', '.join(get_args(IOType))}")
     factors, notes = firmware_reuse(graph, reuse, io_type)
-    given, names = legal(graph)
+    network = _network(graph, keras_model)
+    given, names = legal(graph, [] if network is None else [layer["name"] for layer in network.layers])
     output = Path(output)
     with (
         new_folder(output, FIRMWARE, force) as folder,
         fast_passes(),
         quiet(f"{output}: hls4ml cannot write the project", partial(restored, names=names)),
     ):
-        model = model_graph(
-            given,
-            keras_model,
-            reuse={names[layer]: factor for layer, factor in factors.items()},
-            output=folder,
-            io_type=io_type,
-            part=part,
-            clock_period=clock_period,
-        )
+        settings = {"part": part, "clock_period": clock_period}
+        model = _model_graph(given, names, network, factors, folder, io_type, settings)
         model.apply_flow("vitis:ip")
         if bram_ports:
             mark_bram_ports(given, model)
@@ -156,13 +173,9 @@ def generate(
     return open_project(output)
 
 
-def project_name(graph: Graph) -> str:
-    """A C++ identifier made from the graph's name, which no variable of the project has."""
-    return f"{identifier(graph.name)}_hls"
-
-
 def _convert_network(
     network: KerasNetwork,
+    names: Mapping[str, str],
     io_type: str = "io_stream",
     output: Path = Path("unused"),
     name: str = "network",
@@ -171,11 +184,11 @@ def _convert_network(
     config = hls4ml.utils.config.create_config(
         output_dir=str(output), project_name=name, backend="Vitis", io_type=io_type, **settings
     )
+    layers = renamed_layers(network.layers, names)
     # Types that are left to hls4ml do not stand in the way of its fusion of batch norms.
     config["HLSConfig"] = {
         "Model": {"Precision": {"default": "ap_fixed<16,6>"}, "ReuseFactor": 1},
-        "LayerName": {layer["name"]: {"Precision": "auto"} for layer in network.layers},
+        "LayerName": {layer["name"]: {"Precision": "auto"} for layer in layers},
     } | FLOWS
-    config["ModelName"] = network.name
-    inputs = [layer["name"] for layer in network.layers if layer["class_name"] == "InputLayer"]
-    return ModelGraph.from_layer_list(config, list(network.layers), inputs, [network.output_layer])
+    inputs = [layer["name"] for layer in layers if layer["class_name"] == "InputLayer"]
+    return ModelGraph.from_layer_list(config, layers, inputs, [names[network.output_layer]])

@@ -87,10 +87,12 @@ class _Walk:
         self.calls: list[Call] = []
         self.layers: list[dict[str, Any]] = []
         self.taken: set[str] = set()
+        self.owned: set[str] = set()
         self.by_key: dict[str, Call] = {}
 
     def network(self, model: KerasModel) -> KerasNetwork:
         tensors: dict[int, str] = {}
+        self.owned |= set(_layer_names(model))
         self._model(model, tensors)
         output = tensors[id(model.outputs[0])]
         return KerasNetwork(self.name, tuple(self.calls), output, tuple(self.layers))
@@ -134,7 +136,7 @@ class _Walk:
             return self._put(Call(layer, inputs, name, tuple(node.outputs.shape[1:])))
         self.layers.append(_entry(layer, kind, name, sources, shapes))
         if activation is not None and activation.kind != "linear":
-            source, name = name, self._name(f"{name}_{activation.suffix}")
+            source, name = name, self._name(f"{name}_{activation.suffix}", own=False)
             self.layers.append(_activation_entry(name, activation, [source]))
         return self._put(Call(layer, inputs, name, tuple(node.outputs.shape[1:])))
 
@@ -143,14 +145,25 @@ class _Walk:
         self.by_key[call.key] = call
         return call.key
 
-    def _name(self, name: str) -> str:
-        """``name``, with a number if it is taken: a layer may be called again, or stand in two models."""
+    def _name(self, name: str, own: bool = True) -> str:
+        """``name``, with a number if it is taken: a layer may be called again, or stand in two models.
+
+        A name that is not a layer's ``own`` gives way to those that are.
+        """
         unique, number = name, 1
-        while unique in self.taken:
+        while unique in self.taken or (unique in self.owned and not (own and number == 1)):
             number += 1
             unique = f"{name}_call{number}"
         self.taken.add(unique)
         return unique
+
+
+def _layer_names(model: KerasModel) -> Iterator[str]:
+    """The names of the layers of a model and of the models in it."""
+    for layer in model.layers:
+        yield layer.name
+        if hasattr(layer, "_nodes_by_depth"):
+            yield from _layer_names(layer)
 
 
 def _nodes(model: KerasModel) -> Iterator[Any]:
