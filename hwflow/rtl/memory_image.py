@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hwflow.errors import HwflowError
 from hwflow.graph import IntArray, WeightLayer
 from hwflow.memory import layer_storage, stored_words
 
@@ -168,6 +169,16 @@ def write_hex(path: Path, words: list[int], width: int) -> None:
 
 
 def read_hex(path: Path) -> list[int]:
-    """Words of a ``$writememh`` file; simulators differ in the comments and addresses that they add."""
+    """Words of a ``$writememh`` file; simulators differ in the comments and addresses that they add.
+
+    Raises:
+        HwflowError: bits of a word are undefined.
+    """
     lines = path.read_text().splitlines()
-    return [int(word, 16) for line in lines for word in line.split("//")[0].split() if not word.startswith("@")]
+    words = [word for line in lines for word in line.split("//")[0].split() if not word.startswith("@")]
+    try:
+        return [int(word, 16) for word in words]
+    except ValueError as error:
+        raise HwflowError(
+            "the simulated design gave undefined bits; a memory image of the project is damaged, generate it again"
+        ) from error

@@ -168,3 +168,11 @@ def test_a_network_that_does_not_classify_is_compared_by_its_codes(keras, tmp_pa
 
 def test_a_project_without_firmware_cannot_be_compared_with_it(design, project):
     simulate(design, project, "--csim").fails_with("generated without firmware")
+
+
+def test_a_memory_image_that_is_cut_short(design, tmp_path):
+    other = tmp_path / "project"
+    hwflow("generate", design, "-o", other, "--no-firmware").succeeds()
+    image = other / "rtl" / "logits_weight.mem"
+    image.write_text("\n".join(image.read_text().split()[:-3]))
+    simulate(design, other).fails_with("undefined bits")
