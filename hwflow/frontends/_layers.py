@@ -17,6 +17,7 @@ from hwflow.frontends._quantizers import canonical_text
 from hwflow.frontends._table import LAYERS, MODELS, PYTHON_LAYERS, arguments_of
 from hwflow.frontends._tf import qkeras, tensorflow
 from hwflow.frontends._values import Dialect, Refused, named, short
+from hwflow.naming import identifier
 
 MOST_LAYERS = 10_000
 DEEPEST = 20
@@ -86,6 +87,8 @@ def _reason(error: BaseException) -> str:
     return next((line for line in lines if re.match(r"\w+Error: ", line)), lines[0] if lines else first_line(error))
 
 
+_SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
+
 NetworkMaker = Callable[[Build, Mapping[str, Any], int], Any]
 
 
@@ -116,6 +119,10 @@ def make_layer(build: Build, data: Any, depth: int, make_network: NetworkMaker) 
     else:
         with build.doing(name, kind):
             layer = _construct(build, kind, config, depth, make_network)
+    if not _SCOPE.fullmatch(layer.name):
+        # Keras 3 takes any name for a layer, TensorFlow not any for the scope that Keras 2 calls the layer in.
+        scope = f"{identifier(layer.name)}/"
+        layer._name_scope = lambda: scope
     if isinstance(shared, int):
         build.shared[shared] = (data.get("config"), layer)
     return layer

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -104,6 +105,27 @@ def test_the_commands_speak_of_the_users_layers(network: tuple[Any, Graph], tmp_
     assert [layer["name"] for layer in json.loads(result.read_text())["layers"]] == names
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert all(path.is_relative_to(tmp_path) and path.name.isascii() for path in written)
+
+
+def test_names_that_only_keras_3_takes(tmp_path: Path) -> None:
+    keras = tensorflow().keras
+    x = keras.layers.Input((4,), name="x")
+    hidden = keras.layers.Dense(4, activation="relu", name="first")(x)
+    keras.Model(x, keras.layers.Dense(3, name="second")(hidden)).save(tmp_path / "file.h5")
+    name = "my größte layer"
+    with h5py.File(tmp_path / "file.h5", "r+") as file:
+        file.attrs["model_config"] = file.attrs["model_config"].replace('"second"', json.dumps(name))
+        group = file["model_weights"]
+        group.attrs["layer_names"] = [name if each == "second" else each for each in group.attrs["layer_names"]]
+        group.move("second", name)
+    np.savez(tmp_path / "data.npz", x=np.random.default_rng(1).normal(size=(8, 4)), y=np.arange(8) % 3)
+    hwflow("harden", tmp_path / "file.h5", "-o", tmp_path / "design", "--calibration", tmp_path / "data.npz").succeeds()
+    assert name in load_design(tmp_path / "design").graph
+    data = ("--data", tmp_path / "data.npz")
+    hwflow("evaluate", tmp_path / "design", *data, "--executor", "keras").succeeds()
+    hwflow("evaluate", tmp_path / "design", *data, "--ber", "0.1", "--layers", name).succeeds()
+    found = hwflow("emulate", tmp_path / "file.h5", *data).succeeds()
+    assert name in found
 
 
 @pytest.mark.slow
