@@ -10,8 +10,6 @@ It holds
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,7 +22,7 @@ import numpy.typing as npt
 
 from hwflow.arrays import read_npz
 from hwflow.errors import HwflowError
-from hwflow.files import DESIGN, check_output, json_text, new_folder, read_json, sha256_file
+from hwflow.files import DESIGN, check_output, content_hash, json_text, new_folder, read_json, sha256_file
 from hwflow.graph import Graph
 from hwflow.hardening import HardenOptions, summary
 from hwflow.hardening import harden as harden_graph
@@ -242,7 +240,7 @@ def write_manifest(folder: Path, content: Mapping[str, Any], graph: Graph) -> No
             if (folder / name).exists()
         },
     }
-    manifest["sha256"] = _own_hash(manifest)
+    manifest["sha256"] = content_hash(manifest)
     (folder / DESIGN.manifest).write_text(json_text(manifest), encoding="utf-8")
 
 
@@ -364,7 +362,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
             f"{path}: made by hwflow {theirs[1]} (format {theirs[0]}), this is {ours[1]} (format {ours[0]}); "
             "harden the model again"
         )
-    if manifest.get("sha256") != _own_hash(manifest) or set(manifest.get("files", ())) != set(_FILES):
+    if manifest.get("sha256") != content_hash(manifest) or set(manifest.get("files", ())) != set(_FILES):
         raise HwflowError(f"{file}: changed or damaged since hwflow wrote it (SHA-256); harden the model again")
     return manifest
 
@@ -375,12 +373,6 @@ def _read_graph(path: Path) -> Graph:
         return Graph.from_dict(data, read_npz(path / "arrays.npz"))
     except ValueError as error:
         raise HwflowError(f"{path}: its graph cannot be read ({error}); harden the model again") from error
-
-
-def _own_hash(manifest: Mapping[str, Any]) -> str:
-    """SHA-256 of the manifest without its own hash; it covers the hashes of all files."""
-    content = {key: value for key, value in manifest.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _version(package: str) -> str | None:

@@ -160,6 +160,20 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def content_hash(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of a manifest without its own key ``sha256``; it covers the hashes of all files that it lists."""
+    content = {key: value for key, value in manifest.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def file_hashes(folder: Path) -> dict[str, dict[str, Any]]:
+    """``bytes`` and ``sha256`` of every file under ``folder``, by its path in it."""
+    return {
+        name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_file(folder / name)}
+        for name in files_in(folder)
+    }
+
+
 def files_in(folder: Path) -> list[str]:
     """Paths in ``folder`` of all files under it, sorted, with slashes."""
     return sorted(

@@ -17,7 +17,18 @@ from typing import Any, Literal, get_args
 
 from hwflow.design import Design, Step, open_design, silent
 from hwflow.errors import HwflowError
-from hwflow.files import FILES, PROJECT, check_output, files_in, folder_bytes, json_text, new_folder, read_json
+from hwflow.files import (
+    FILES,
+    PROJECT,
+    check_output,
+    content_hash,
+    file_hashes,
+    folder_bytes,
+    json_text,
+    new_folder,
+    read_json,
+    sha256_file,
+)
 from hwflow.graph import Graph, WeightLayer
 from hwflow.memory import layer_storage
 from hwflow.outputs import check_outputs
@@ -179,7 +190,7 @@ def generate(
                 bram_ports=bram_ports,
             )
             notes += written.notes
-        manifest = {
+        manifest: dict[str, Any] = {
             "format": PROJECT.format,
             "hwflow": __version__,
             "design_sha256": design.sha256,
@@ -190,17 +201,21 @@ def generate(
             "bytes": {name: folder_bytes(folder / name) for name in ("firmware", "rtl") if (folder / name).exists()},
             "notes": notes,
             "refused": refused,
-            FILES: files_in(folder),
+            FILES: file_hashes(folder),
         }
+        manifest["sha256"] = content_hash(manifest)
         (folder / PROJECT.manifest).write_text(json_text(manifest), encoding="utf-8")
     return load_project(output, design)
 
 
 def load_project(path: str | Path, design: Design) -> Project:
-    """Open a project folder.
+    """Open a project folder, whose files are known to be what hwflow wrote.
+
+    Files that a build or a simulation added later are not looked at.
 
     Raises:
-        HwflowError: it is not one, or it was made from another design or by another version.
+        HwflowError: it is not one, it was made from another design or by another version, or a file of it was
+            changed or is missing, which is named.
     """
     path = Path(path)
     if not PROJECT.describes(path):
@@ -211,6 +226,7 @@ def load_project(path: str | Path, design: Design) -> Project:
             f"{path}: generated from another design or by another version; "
             f"run 'hwflow generate {design.path} -o {path} --force'"
         )
+    _check_files(path, manifest)
     try:
         layers = tuple(LayerCost(**row) for row in manifest["layers"])
         reuse = {cost.name: cost.reuse_factor for cost in layers}
@@ -219,6 +235,24 @@ def load_project(path: str | Path, design: Design) -> Project:
         return Project(path, design.sha256, manifest["io_type"], reuse, layers, sizes, notes, refused)
     except (KeyError, TypeError, ValueError) as error:
         raise HwflowError(f"{path / PROJECT.manifest}: damaged; generate the project again with --force") from error
+
+
+def _check_files(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse a project of which a file, or the manifest, is not what hwflow wrote.
+
+    Raises:
+        HwflowError: the first such file is named.
+    """
+    again = "generate the project again with --force"
+    files = manifest.get(FILES)
+    if manifest.get("sha256") != content_hash(manifest) or not isinstance(files, dict):
+        raise HwflowError(f"{path / PROJECT.manifest}: changed or damaged since hwflow wrote it (SHA-256); {again}")
+    for name, expected in files.items():
+        file = path / name
+        if not file.is_file():
+            raise HwflowError(f"{file}: missing from the project; {again}")
+        if file.stat().st_size != expected["bytes"] or sha256_file(file) != expected["sha256"]:
+            raise HwflowError(f"{file}: changed since hwflow wrote it (SHA-256); {again}")
 
 
 def _write_rtl(graph: Graph, folder: Path, reuse: Mapping[str, int]) -> list[str]:

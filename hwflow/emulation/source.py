@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import hls4ml
 import numpy as np
 import yaml
 from hls4ml.model.graph import ModelGraph
 
+from hwflow.arrays import parse_json
 from hwflow.emulation.names import ATTRIBUTE, LegalModel
+from hwflow.emulation.pasted import check_pasted, check_project_name, short
 from hwflow.errors import HwflowError
 from hwflow.firmware.quiet import quiet
 from hwflow.models import load_model
@@ -24,6 +25,7 @@ Granularity = Literal["model", "type", "name"]
 
 CONFIG = "hls4ml_config.yml"
 DEFAULT_PRECISION = "fixed<16,6>"
+LARGEST_YAML = 8 * 2**20
 
 
 @dataclass(frozen=True)
@@ -105,15 +107,12 @@ def _read_config(path: Path) -> dict[str, Any]:
     """An HLSConfig, by itself or inside a project's whole configuration."""
     if not path.is_file():
         raise HwflowError(f"{path}: no such configuration file")
-    text = path.read_text(encoding="utf-8")
-    try:
-        config = json.loads(text) if path.suffix == ".json" else _load_yaml(text)
-    except (ValueError, yaml.YAMLError) as error:
-        raise HwflowError(f"{path}: not a readable configuration ({' '.join(str(error).split())})") from error
+    config = _load_config(path)
     if isinstance(config, dict):
         config = config.get("HLSConfig", config)
     if not isinstance(config, dict) or "Model" not in config:
         raise HwflowError(f"{path}: no hls4ml configuration: it lacks 'Model'")
+    check_pasted(path, config)
     return config
 
 
@@ -121,10 +120,7 @@ def _project(path: Path) -> ModelGraph:
     if not (path / CONFIG).is_file():
         hint = "; evaluate hwflow's designs with 'hwflow evaluate'" if (path / "project.json").is_file() else ""
         raise HwflowError(f"{path}: not a project folder of hls4ml, it has no {CONFIG}{hint}")
-    try:
-        config = _load_yaml((path / CONFIG).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise HwflowError(f"{path / CONFIG}: not readable ({' '.join(str(error).split())})") from error
+    config = _load_config(path / CONFIG)
     if not isinstance(config, dict) or not isinstance(config.get("HLSConfig"), dict):
         raise HwflowError(f"{path / CONFIG}: no hls4ml configuration: it lacks 'HLSConfig'")
     backend = str(config.get("Backend"))
@@ -135,11 +131,20 @@ def _project(path: Path) -> ModelGraph:
         raise HwflowError(
             f"{path}: keeps no Keras model; give the model file itself, with --hls-config {path / CONFIG}"
         )
+    name, io_type = config.get("ProjectName", "myproject"), config.get("IOType", "io_parallel")
+    check_project_name(path / CONFIG, name)
+    if io_type not in get_args(IOType):
+        raise HwflowError(f"{path / CONFIG}: its IOType is {short(io_type)}, not {' or '.join(get_args(IOType))}")
+    check_pasted(path / CONFIG, config["HLSConfig"])
     file = path / Path(saved).name
-    model = _load(str(file if file.is_file() else saved))
+    if not file.is_file():
+        raise HwflowError(
+            f"{path}: its model {short(saved)} is not in the folder; give the model file itself, with --hls-config "
+            f"{path / CONFIG}"
+        )
+    model = _load(str(file))
     with quiet(f"{path}: hls4ml cannot convert its model"):
-        settings = {"project_name": str(config.get("ProjectName", "myproject")), "backend": backend}
-        graph = _convert(model, config["HLSConfig"], str(config.get("IOType", "io_parallel")), **settings)
+        graph = _convert(model, config["HLSConfig"], io_type, project_name=name, backend=backend)
     _check_same(path, graph)
     return graph
 
@@ -163,17 +168,29 @@ def _check_same(path: Path, graph: ModelGraph) -> None:
 
 
 def _sources(project: Path, name: str) -> Iterator[Path]:
-    """The files that decide what the C++ computes; the weights' headers repeat their text files."""
+    """The files that decide what the C++ computes, in simulation and in synthesis."""
     firmware = project / "firmware"
-    yield from (firmware / file for file in (f"{name}.cpp", "defines.h", "parameters.h"))
-    yield from (firmware / "weights").glob("*.txt")
+    yield from (firmware / file for file in (f"{name}.cpp", f"{name}.h", "defines.h", "parameters.h"))
+    yield from (file for file in (firmware / "weights").iterdir() if file.suffix in (".txt", ".h"))
 
 
-def _load_yaml(text: str) -> Any:
-    """YAML with hls4ml's tag for a saved Keras model, which is read as its path."""
+def _load_config(path: Path) -> Any:
+    """YAML or JSON; hls4ml's tag for a saved Keras model is read as its path, and no other object is made.
+
+    Raises:
+        HwflowError: it cannot be read.
+    """
 
     class Loader(yaml.SafeLoader):
         pass
 
     Loader.add_constructor("!keras_model", lambda loader, node: loader.construct_scalar(node))
-    return yaml.load(text, Loader=Loader)
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".json":
+            return parse_json(content)
+        if len(content) > LARGEST_YAML:
+            raise ValueError(f"more than {LARGEST_YAML} bytes of YAML")
+        return yaml.load(content, Loader=Loader)
+    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+        raise HwflowError(f"{path}: not a readable configuration ({' '.join(str(error).split())})") from error

@@ -1,10 +1,10 @@
 """PyTorch state dicts from files, as NumPy arrays by key; no code in a file is run."""
 
-import json
 import math
 import pickle
 import struct
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwflow.arrays import READ_ERRORS, first_line, read_npz
+from hwflow.arrays import READ_ERRORS, check_expansion, first_line, parse_json, read_npz
 from hwflow.errors import HwflowError
 
 StateDict = dict[str, npt.NDArray[np.float32]]
@@ -67,6 +67,7 @@ def _as_float32(path: Path, key: str, value: npt.NDArray[Any]) -> npt.NDArray[np
 def _read_torch(path: Path) -> dict[str, Any]:
     torch = _torch(path)
     try:
+        _check_archive(path)
         with warnings.catch_warnings():
             # A foreign pickle makes it warn before it fails.
             warnings.simplefilter("ignore")
@@ -88,7 +89,26 @@ def _read_torch(path: Path) -> dict[str, Any]:
     for key, value in content.items():
         if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.is_quantized:
             raise HwflowError(f"{path}: {key!r} is not a dense tensor, so it is no state dict")
+    try:
+        # A tensor of stride 0 declares more numbers than are stored.
+        check_expansion(sum(4 * value.numel() for value in content.values()), path.stat().st_size)
+    except ValueError as error:
+        raise HwflowError(f"{path}: not a PyTorch state dict, or damaged ({error})") from error
     return {key: _from_torch(torch, value) for key, value in content.items()}
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse a zip archive, which newer files are, that declares too much; the members are not compressed.
+
+    Raises:
+        ValueError: it declares too much.
+        OSError, zipfile.BadZipFile: it cannot be read.
+    """
+    with path.open("rb") as file:
+        if zipfile.is_zipfile(file):
+            size = file.seek(0, 2)
+            with zipfile.ZipFile(file) as archive:
+                check_expansion(sum(member.file_size for member in archive.infolist()), size)
 
 
 def _from_torch(torch: ModuleType, tensor: Any) -> npt.NDArray[Any]:
@@ -115,9 +135,12 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         (size,) = struct.unpack_from("<Q", content)
         if size > len(content) - 8:
             raise ValueError("its header is cut off")
-        header = json.loads(content[8 : 8 + size])
+        header = parse_json(content[8 : 8 + size])
         entries = {key: entry for key, entry in header.items() if key != "__metadata__"}
         data = memoryview(content)[8 + size :]
+        # Entries that share their numbers would be copied each.
+        if sum(end - begin for begin, end in (entry["data_offsets"] for entry in entries.values())) > len(data):
+            raise ValueError("its entries overlap")
         return {key: _safetensor(key, entry, data) for key, entry in entries.items()}
     except (*READ_ERRORS, struct.error, TypeError, AttributeError, RecursionError) as error:
         raise HwflowError(f"{path}: not a readable .safetensors ({first_line(error)})") from error

@@ -13,6 +13,8 @@ import pytest
 import yaml
 
 from hwflow.emulation import emulator as emulation
+from hwflow.emulation.source import open_graph
+from hwflow.errors import HwflowError
 from tests.cli.conftest import hwflow, left_in
 from tests.cli.test_demo import DOCUMENTATION, keys
 
@@ -150,6 +152,13 @@ def test_a_project_that_was_changed(copied: Path) -> None:
     hwflow("emulate", copied, "--random", "3").fails_with("w2.txt", "missing")
 
 
+def test_a_project_whose_synthesis_was_changed(copied: Path) -> None:
+    header = copied / "firmware" / "weights" / "w2.h"
+    header.write_text(header.read_text().replace("0", "1", 1))
+    with pytest.raises(HwflowError, match=r"w2\.h: not what hls4ml writes"):
+        open_graph(copied)
+
+
 def test_a_project_without_its_model(copied: Path) -> None:
     (copied / "keras_model.keras").unlink()
     config = copied / "hls4ml_config.yml"
@@ -159,6 +168,35 @@ def test_a_project_without_its_model(copied: Path) -> None:
     hwflow("emulate", copied, "--random", "3").fails_with("missing.keras")
     config.write_text(text.replace(saved, ""))
     hwflow("emulate", copied, "--random", "3").fails_with("keeps no Keras model")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("ProjectName: ", "ProjectName: ../../evil #", "is no identifier of C++"),
+        ("ProjectName: ", "ProjectName: 'x(); int y' #", "is no identifier of C++"),
+        ("ProjectName: ", "ProjectName: 3 #", "is no identifier of C++"),
+        ("IOType: ", "IOType: io_serial #", "its IOType is 'io_serial'"),
+        (
+            "HLSConfig:",
+            "HLSConfig: {Model: {Precision: '16; exit(1)'}}\nOther:",
+            "is no name, number",
+        ),
+        ("HLSConfig:", "HLSConfig: {Model: {'#include': 1}}\nOther:", "is no name, number"),
+        ("HLSConfig:", "HLSConfig: !!python/object/apply:os.system ['touch marker']\nOther:", "not a readable"),
+        ("KerasModel: ", "KerasModel: !keras_model /etc/passwd #", "is not in the folder"),
+    ],
+)
+def test_project_files_are_data(copied: Path, old: str, new: str, reason: str) -> None:
+    config = copied / "hls4ml_config.yml"
+    text = config.read_text()
+    assert old in text
+    config.write_text(text.replace(old, new, 1))
+    with pytest.raises(HwflowError) as caught:
+        open_graph(copied)
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not Path("marker").exists()
 
 
 def test_folders_that_are_no_projects(design: Path, project: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import pytest
 
 import hwflow as api
 from hwflow import doctor
+from hwflow.errors import HwflowError
+from hwflow.generation import load_project
 from tests.cli.conftest import hwflow, left_in
 
 IMAGES = "4"
@@ -33,6 +36,35 @@ def test_generate_writes_firmware_and_rtl(project):
     for row in result["layers"]:
         assert row["words"] == row["reuse_factor"]
         assert row["bram_kbit"] == row["words"] * row["word_bits"] / 1024
+
+
+def test_a_project_that_was_changed(design, project, tmp_path):
+    """Weights, sources, memory images, the manifest: each is known by its hash; what a build adds is not."""
+    copy = Path(shutil.copytree(project, tmp_path / "copy"))
+    opened = api.load_design(design)
+    (copy / "firmware" / "csim").mkdir(exist_ok=True)
+    (copy / "firmware" / "csim" / "more.so").write_bytes(b"x")
+    assert load_project(copy, opened).sizes
+    changed = [
+        next((copy / "firmware" / "firmware" / "weights").glob("w*.txt")),
+        next((copy / "firmware" / "firmware").glob("*.cpp")),
+        next((copy / "rtl").rglob("*.sv")),
+        next(file for file in (copy / "rtl").rglob("*") if file.suffix not in (".sv", ".v") and file.is_file()),
+        copy / "project.json",
+    ]
+    for file in changed:
+        content = file.read_bytes()
+        digit = max(content.rfind(str(each).encode()) for each in range(10))
+        file.write_bytes(
+            content[:digit] + (b"1" if content[digit : digit + 1] != b"1" else b"2") + content[digit + 1 :]
+        )
+        with pytest.raises(HwflowError, match="changed") as caught:
+            load_project(copy, opened)
+        assert str(file) in str(caught.value)
+        file.write_bytes(content)
+    changed[0].unlink()
+    arguments = ["evaluate", design, "--data", "digits", "--images", "2", "--executor", "csim", "--project", copy]
+    hwflow(*arguments).fails_with(changed[0].name, "missing from the project")
 
 
 @pytest.mark.parametrize("options", [["--reuse", "8"], ["--target-cycles", "3000"]])
