@@ -319,7 +319,8 @@ class TestSharing:
         assert len(computed[0] + computed[1]) == 2 * (1 + 12) == status(results).trials
         assert min(map(len, computed)) >= 3
 
-    def test_a_killed_process_trial_is_taken_over(self, tmp_path):
+    def test_a_killed_process_trial_is_taken_over(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(claims, "EXPIRES_SECONDS", 600.0)
         results = tmp_path / "r.sqlite"
         victim = self.start(tmp_path, results, 600)
         begun = victim.stdout.readline().split()
@@ -329,7 +330,7 @@ class TestSharing:
             assert connection.execute("SELECT cell, round FROM claims").fetchall() == [tuple(map(int, begun))]
         start = time.monotonic()
         assert run_campaign(parse_spec(FEW), results).missing == 0
-        assert time.monotonic() - start < claims.EXPIRES_SECONDS / 2  # it was looked up, not waited for
+        assert time.monotonic() - start < 300  # it was looked up, not waited for
 
     def test_a_stopped_process_is_waited_for_and_then_replaced(self, tmp_path, monkeypatch):
         monkeypatch.setattr(claims, "EXPIRES_SECONDS", 1.0)
