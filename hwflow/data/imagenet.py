@@ -72,7 +72,7 @@ def labelled_folder(
             continue
         where = f"{path}, line {number}"
         name, _, index = line.replace(",", " ").replace("\t", " ").strip().rpartition(" ")
-        if not name.strip() or not re.fullmatch(r"-?\d+", index):
+        if not name.strip() or not re.fullmatch(r"-?[0-9]{1,9}", index):
             raise HwflowError(f"{where}: expected a file name and a class index, not {line.strip()[:80]!r}")
         file, label = present.get(name.strip()), int(index)
         if label < 0 or (classes is not None and label >= classes):
@@ -106,7 +106,7 @@ def read_devkit(devkit: Path) -> tuple[Int64, tuple[str, ...]]:
     labels = []
     path = folder / GROUND_TRUTH
     for number, line in enumerate(_read_text(path).split(), 1):
-        if not line.isdecimal() or int(line) not in index:
+        if not re.fullmatch("[0-9]{1,9}", line) or int(line) not in index:
             raise HwflowError(f"{path}, line {number}: label {line[:20]!r} is out of range 1 to {len(index)}")
         labels.append(index[int(line)])
     return np.array(labels, np.int64), classes
