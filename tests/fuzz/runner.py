@@ -18,12 +18,14 @@ from hwflow.errors import HwflowError
 from tests.fuzz.mutate import mutated
 from tests.fuzz.subjects import SUBJECTS, Subject
 
+SIDE_FILES = ("-wal", "-shm")
 SECONDS = 20.0
 """No file may take longer; those that do declare more than they hold."""
 
 
 def listing(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if "__pycache__" not in path.parts}
+    """Files in a folder, but SQLite's own beside a damaged results file, which it cannot tidy up."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.name.endswith(SIDE_FILES)}
 
 
 def complaint(subject: Subject, folder: Path, before: set[str], right: object) -> str | None:
@@ -45,7 +47,7 @@ def complaint(subject: Subject, folder: Path, before: set[str], right: object) -
         return f"took {time.monotonic() - start:.0f} s"
     if left := listing(folder) ^ before:
         return f"left or removed {sorted(left)[:3]}"
-    if subject.sealed and not refused and not same(found, right):
+    if subject.sealed and not refused and found != "damage is named" and not same(found, right):
         return "another result, and no error"
     return None
 
@@ -77,6 +79,8 @@ def main(name: str, seed: int, count: int) -> int:
                 if len(sys.argv) > 4:
                     shutil.copy(path, Path(sys.argv[4]) / f"{number}{path.suffix}")
             path.write_bytes(original)
+            for suffix in SIDE_FILES:
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
     print(f"done {count}, {failures} failed", flush=True)
     return 1 if failures else 0
 

@@ -170,7 +170,8 @@ def use_results(folder: Path) -> object:
     write_csv(results, folder / "out.csv")
     csv = (folder / "out.csv").read_bytes()
     (folder / "out.csv").unlink()
-    return hashlib.sha256(csv).hexdigest()
+    # What is damaged is named on every output, and left out.
+    return "damage is named" if results.damaged else hashlib.sha256(csv).hexdigest()
 
 
 def _network() -> Any:
@@ -261,9 +262,10 @@ def make_hls4ml(folder: Path) -> list[Path]:
 
 
 def use_hls4ml(folder: Path) -> object:
+    from hwflow.emulation.source import open_graph
     from hwflow.reference import emulate
 
-    return emulate(str(folder / "project")).predict(np.zeros((1, 4))).shape
+    return emulate(open_graph(folder / "project")).predict(np.zeros((1, 4))).shape
 
 
 SUBJECTS = {
