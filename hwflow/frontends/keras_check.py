@@ -177,15 +177,13 @@ def _compare(name: str, ours: FloatArray, theirs: FloatArray, noise: float, whos
     size = max(float(np.ptp(theirs)), float(np.max(np.abs(theirs), initial=0.0)))
     difference = np.abs(ours - theirs)
     largest = float(difference.max(initial=0.0))
-    if largest <= noise:
-        return 0.0
     if largest > TOLERANCE * size + noise:
         place = np.unravel_index(int(difference.argmax()), difference.shape)
         raise HwflowError(
             f"{name}: computes {ours[place]:.6g} where {whose} computes {theirs[place]:.6g}, so that the hardened "
             "network would be another one; replace the layer, or report it"
         )
-    return largest / size
+    return largest / size if size else 0.0
 
 
 def measure(
