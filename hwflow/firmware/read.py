@@ -102,7 +102,7 @@ def lift_rows(nodes: Sequence[Node]) -> list[Node]:
 
     Only the network's input and output keep their shape; a node that moves no data stands after and before them.
     """
-    if not any(len(node.shape) == 2 for node in nodes):
+    if len(nodes) == 1 or not any(len(node.shape) == 2 for node in nodes):
         return list(nodes)
     lifted: list[Node] = []
     stands: dict[str, str] = {}

@@ -232,7 +232,24 @@ def _entry(layer: KerasLayer, kind: str, name: str, sources: list[str], shapes: 
         for of in ("kernel", "bias"):
             if getattr(layer, f"{of}_quantizer", None) is not None:
                 entry[f"{'weight' if of == 'kernel' else of}_quantizer"] = _Quantised()
-    return dict(entry)
+    return _pointwise(entry, shapes[0]) if plain == "Dense" and len(shapes[0]) > 2 else dict(entry)
+
+
+def _pointwise(dense: dict[str, Any], shape: list[Any]) -> dict[str, Any]:
+    """A dense layer on the last axis as a convolution of one pixel.
+
+    hls4ml would make one itself, but of the weights from before it fused batch normalisation with them.
+    """
+    if len(shape) > 4:
+        raise HwflowError(f"{dense['name']}: Dense on a tensor of {len(shape) - 1} axes is not supported, on 1 to 3")
+    sides = ("width",) if len(shape) == 3 else ("height", "width")
+    ends = ("left", "right") if len(shape) == 3 else ("top", "bottom", "left", "right")
+    conv = {key: value for key, value in dense.items() if key not in ("n_in", "n_out")}
+    conv |= {"class_name": f"Conv{len(sides)}D", "n_chan": shape[-1], "n_filt": dense["n_out"]}
+    conv["weight_data"] = dense["weight_data"].reshape(*(1 for _ in sides), *dense["weight_data"].shape)
+    for side, size in zip(sides, shape[1:-1], strict=True):
+        conv |= {f"in_{side}": size, f"out_{side}": size, f"filt_{side}": 1, f"stride_{side}": 1}
+    return conv | {f"pad_{end}": 0 for end in ends}
 
 
 def _activation_entry(name: str, activation: Activation, sources: list[str]) -> dict[str, Any]:

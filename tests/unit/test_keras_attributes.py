@@ -294,3 +294,18 @@ def test_integers_for_booleans_are_accepted():
     model = _filled(keras.Model(x, L.Dense(2, use_bias=1)(L.BatchNormalization(scale=1, center=0)(x))))
     keras_values, ours = both(model)
     np.testing.assert_allclose(ours, keras_values, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(6,), (3, 6), (2, 4, 6)])
+@pytest.mark.parametrize("kind", [L.Dense, qkeras.QDense])
+def test_normalisation_after_a_dense_layer_of_any_rank(shape, kind):
+    x = keras.Input(shape)
+    y = L.BatchNormalization()(L.BatchNormalization()(kind(3, name="dense")(x)))
+    keras_values, ours = both(_filled(keras.Model(x, y)))
+    np.testing.assert_allclose(ours, keras_values, rtol=1e-4, atol=1e-5)
+
+
+def test_a_dense_layer_on_four_axes_is_refused():
+    x = keras.Input((2, 2, 2, 3))
+    with pytest.raises(HwflowError, match="^dense: Dense on a tensor of 4 axes is not supported, on 1 to 3"):
+        read_keras(keras.Model(x, L.Dense(2, name="dense")(x)))
