@@ -307,5 +307,5 @@ def test_normalisation_after_a_dense_layer_of_any_rank(shape, kind):
 
 def test_a_dense_layer_on_four_axes_is_refused():
     x = keras.Input((2, 2, 2, 3))
-    with pytest.raises(HwflowError, match="^dense: Dense on a tensor of 4 axes is not supported, on 1 to 3"):
+    with pytest.raises(HwflowError, match=r"^dense: Dense on a tensor of 4 axes is not supported, on 1 to 3"):
         read_keras(keras.Model(x, L.Dense(2, name="dense")(x)))
