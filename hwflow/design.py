@@ -158,7 +158,8 @@ def harden(
     step("reading it with hls4ml")
     from hwflow.data import suited
     from hwflow.firmware.convert import network_graph
-    from hwflow.frontends.keras_check import check, check_images, measure
+    from hwflow.frontends.keras_agreement import measure
+    from hwflow.frontends.keras_check import check, check_images
     from hwflow.frontends.keras_network import read_network
 
     network = read_network(keras_model)

@@ -22,7 +22,8 @@ from hwflow.firmware.convert import network_graph
 from hwflow.firmware.layers import register_layers
 from hwflow.firmware.read import read_graph
 from hwflow.fixed import FixedType, Rounding
-from hwflow.frontends.keras_check import check, check_images, measure
+from hwflow.frontends.keras_agreement import measure
+from hwflow.frontends.keras_check import check, check_images
 from hwflow.frontends.keras_network import read_network
 from hwflow.graph import Graph
 from hwflow.hardening import Hardened, HardenOptions, harden

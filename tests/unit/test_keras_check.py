@@ -10,7 +10,8 @@ import qkeras
 import hwflow
 from hwflow.errors import HwflowError
 from hwflow.firmware.convert import network_graph
-from hwflow.frontends.keras_check import TOLERANCE, check, counterparts, measure
+from hwflow.frontends.keras_agreement import measure
+from hwflow.frontends.keras_check import TOLERANCE, check, counterparts
 from hwflow.frontends.keras_network import read_network
 from hwflow.graph import Constant, Graph
 from hwflow.hardening import HardenOptions, harden
