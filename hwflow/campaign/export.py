@@ -15,7 +15,7 @@ from hwflow.campaign.records import Damage, Trial
 from hwflow.campaign.run import plan_of, prefix
 from hwflow.campaign.statistics import Paired, Stopping, Summary, compare, summarise
 from hwflow.campaign.store import Store
-from hwflow.outputs import write_file
+from hwflow.outputs import check_outputs, write_file
 
 COLUMNS = (
     "model",
@@ -71,12 +71,14 @@ class Results:
         cells: those that have any trial, in the order of the plan.
         damaged: stored trials that cannot be trusted and are left out.
         engines: what computed the trials that count, and how many of them.
+        path: the results file, which no table or page may overwrite.
     """
 
     head: Mapping[str, Any]
     cells: tuple[CellResult, ...]
     damaged: tuple[Damage, ...] = ()
     engines: Mapping[str, int] = field(default_factory=dict)
+    path: Path | None = None
 
     def find(self, **coordinates: Any) -> list[CellResult]:
         """The cells with these coordinates."""
@@ -105,7 +107,7 @@ def read_results(path: str | Path) -> Results:
             reached = rule.reached(summary) if cell.ber else None
             found.append(CellResult(cell, tuple(stored[index][:count]), summary, bool(enough), reached))
     engines = Counter(trial.engine for each in found for trial in each.trials)
-    return Results(head, tuple(found), all_stored.damaged, dict(sorted(engines.items())))
+    return Results(head, tuple(found), all_stored.damaged, dict(sorted(engines.items())), Path(path))
 
 
 def rows(results: Results) -> Iterator[tuple[Any, ...]]:
@@ -140,8 +142,9 @@ def write_csv(results: Results, path: str | Path) -> None:
     A text that a spreadsheet would take for a formula gets an apostrophe in front.
 
     Raises:
-        HwflowError: the file cannot be written.
+        HwflowError: the file cannot be written, or is the results file.
     """
+    check_outputs({"results file": results}, files={"path": path})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -151,6 +154,7 @@ def write_csv(results: Results, path: str | Path) -> None:
 
 def write_parquet(results: Results, path: str | Path) -> None:
     """Write every trial as Parquet, completely or not at all; errors as `write_csv`."""
+    check_outputs({"results file": results}, files={"path": path})
     import pyarrow
     from pyarrow import parquet
 

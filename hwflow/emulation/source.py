@@ -65,7 +65,8 @@ def open_graph(source: str | Path, options: Options | None = None) -> ModelGraph
         raise HwflowError(f"{options.hls_config}: says the precisions itself; leave out --precision and --granularity")
     given = None if options.hls_config is None else _read_config(options.hls_config)
     model = LegalModel(_load(str(source)))
-    with quiet(f"{source}: hls4ml cannot convert it", model.restored):
+    how = "" if options.hls_config is None else f" with {options.hls_config}"
+    with quiet(f"{source}: hls4ml cannot convert it{how}", model.restored):
         config = _default_config(model, options) if given is None else model.config(given)
         graph = _convert(model, config, options.io_type or "io_parallel")
     # hls4ml would write the model into the project that it writes for the C simulation.

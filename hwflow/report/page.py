@@ -8,6 +8,7 @@ from typing import Any
 
 from hwflow.campaign.export import Results
 from hwflow.files import FILES, FolderKind, files_in, json_text, new_folder
+from hwflow.outputs import check_outputs
 from hwflow.report.figures import Figure, report_figures
 from hwflow.report.tables import to_json
 from hwflow.version import __version__
@@ -24,9 +25,10 @@ def write_report(results: Results, output: str | Path, force: bool = False) -> P
         The page.
 
     Raises:
-        HwflowError: the folder exists, or cannot be written.
+        HwflowError: the folder exists, is the results file, or cannot be written.
     """
     output = Path(output)
+    check_outputs({"results file": results}, folders={"output": output})
     data = to_json(results)
     figures = report_figures(results)
     with new_folder(output, REPORT, force) as folder:

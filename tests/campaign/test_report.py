@@ -12,8 +12,9 @@ from xml.etree import ElementTree
 import pytest
 
 from hwflow.campaign import run_campaign
-from hwflow.campaign.export import read_results
+from hwflow.campaign.export import read_results, write_csv, write_parquet
 from hwflow.campaign.spec_file import parse_spec
+from hwflow.errors import HwflowError
 from hwflow.report import write_report
 from tests.campaign.conftest import SPEC
 
@@ -176,3 +177,15 @@ def test_nothing_overflows_in_a_browser(report, tmp_path, width):
     assert seen["scroll"] == seen["client"]
     assert len(seen["figures"]) == 6
     assert min(seen["figures"]) > 250
+
+
+@pytest.mark.parametrize("write", [write_csv, write_parquet, write_report])
+def test_no_table_overwrites_the_results(report, tmp_path, write):
+    results = tmp_path / "r.sqlite"
+    shutil.copy(report.parent.parent / "r.sqlite", results)
+    (tmp_path / "link").hardlink_to(results)
+    before = results.read_bytes()
+    for path in (results, tmp_path / "link"):
+        with pytest.raises(HwflowError, match=r"the results file .* an input"):
+            write(read_results(results), path)
+    assert results.read_bytes() == before

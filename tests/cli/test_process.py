@@ -13,10 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hwflow.cli._console import plain
-from tests.cli.conftest import left_in
+from hwflow.data import load_digits
+from tests.cli.conftest import hwflow, left_in
 
 HWFLOW = [sys.executable, "-m", "hwflow"]
 SECONDS = 60
@@ -190,3 +192,17 @@ def test_names_move_no_cursor() -> None:
     assert plain("\x1b[2Jconv\r\n\x07") == "\\x1b[2Jconv\\r\\n\\x07"
     assert plain("a\u202eb\u2028c\x9bd\udc80") == "a\\u202eb\\u2028c\\x9bd\\udc80"
     assert plain("Entwürfe ± 1, 層") == "Entwürfe ± 1, 層"
+
+
+def test_names_from_files_move_no_cursor(tmp_path: Path, design: Path) -> None:
+    """In tables and in errors, and markup in them is none."""
+    digits = load_digits().head(5)
+    strange = tmp_path / "\x1b[31mred\x07[bold].npz"
+    np.savez(strange, x=digits.images, y=digits.labels)
+    out = hwflow("evaluate", design, "--data", strange).succeeds()
+    assert "\\x1b[31mred\\x07[bold]" in out
+    assert "\x1b" not in out
+    strange.write_bytes(b"")
+    result = hwflow("evaluate", design, "--data", strange)
+    result.fails_with("\\x1b[31mred")
+    assert "\x1b" not in result.err
