@@ -78,7 +78,7 @@ class Results:
     cells: tuple[CellResult, ...]
     damaged: tuple[Damage, ...] = ()
     engines: Mapping[str, int] = field(default_factory=dict)
-    path: Path | None = None
+    path: Path | None = field(default=None, compare=False)
 
     def find(self, **coordinates: Any) -> list[CellResult]:
         """The cells with these coordinates."""

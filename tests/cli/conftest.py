@@ -1,8 +1,10 @@
 """What the tests of the commands share: running one, a hardened design, small Keras models."""
 
 import io
+import json
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 from hwflow.cli import main
+from hwflow.files import content_hash, sha256_file
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,22 @@ def hwflow(*arguments: object) -> Result:
     with redirect_stdout(out), redirect_stderr(err):
         status = main([str(argument) for argument in arguments])
     return Result(status, out.getvalue(), err.getvalue())
+
+
+def seal(project: Path) -> None:
+    """Make a changed project one that hwflow takes, so that an error in it reaches what has to find it."""
+    path = project / "project.json"
+    manifest = json.loads(path.read_text())
+    for name, entry in manifest["files"].items():
+        entry |= {"bytes": (project / name).stat().st_size, "sha256": sha256_file(project / name)}
+    path.write_text(json.dumps(manifest | {"sha256": content_hash(manifest)}))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible() -> None:
+    """A process that a shell started in the background ignores interrupts, and its children with it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def left_in(folder: Path) -> set[str]:

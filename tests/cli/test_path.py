@@ -15,7 +15,7 @@ import hwflow as api
 from hwflow import doctor
 from hwflow.errors import HwflowError
 from hwflow.generation import load_project
-from tests.cli.conftest import hwflow, left_in
+from tests.cli.conftest import hwflow, left_in, seal
 
 IMAGES = "4"
 
@@ -138,6 +138,7 @@ def test_codes_that_differ_are_an_error(design, project, tmp_path):
     image = other / "rtl" / "logits_weight.mem"
     words = image.read_text().split()
     image.write_text("\n".join(f"{int(word, 16) ^ 0x40:02x}" for word in words))
+    seal(other)
     result = hwflow(
         "simulate", design, "--data", "digits", "--images", "2", "--simulator", "icarus", "--project", other
     )

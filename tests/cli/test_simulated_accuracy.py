@@ -10,7 +10,7 @@ import pytest
 
 import hwflow as api
 from hwflow.data import load_digits
-from tests.cli.conftest import hwflow
+from tests.cli.conftest import hwflow, seal
 
 IMAGES = 40
 BENCH = {"stream_images", "codes_equal_the_reference", "accuracy_keeps_its_limits"}
@@ -105,6 +105,7 @@ def test_a_planted_error_fails_the_cocotb_tests_and_the_command(design, tmp_path
     image = other / "rtl" / "logits_weight.mem"
     words = image.read_text().split()
     image.write_text("\n".join(f"{int(word, 16) ^ 0x80:02x}" for word in words))
+    seal(other)
     result = simulate(design, other, "--max-loss", "10", "--xunit", report)
     result.fails_with("icarus under faults 'none'", "output codes differ from the reference")
     assert failed_tests(report) == {"none": {"codes_equal_the_reference", "accuracy_keeps_its_limits"}}
@@ -175,4 +176,5 @@ def test_a_memory_image_that_is_cut_short(design, tmp_path):
     hwflow("generate", design, "-o", other, "--no-firmware").succeeds()
     image = other / "rtl" / "logits_weight.mem"
     image.write_text("\n".join(image.read_text().split()[:-3]))
+    seal(other)
     simulate(design, other).fails_with("undefined bits")
