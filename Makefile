@@ -11,10 +11,10 @@ demo: $(INSTALLED)
 	$(BIN)/hwflow demo --output demo --force
 
 test: lint
-	$(BIN)/pytest -n $(WORKERS) -m "not slow"
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
 test-all: lint
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 lint: $(INSTALLED_DEV)
 	$(BIN)/ruff check .
