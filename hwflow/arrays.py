@@ -51,8 +51,12 @@ def check_expansion(declared: int, size: int) -> None:
         raise ValueError(f"it declares {declared} bytes in a file of {size}")
 
 
-def open_archive(file: IO[bytes]) -> zipfile.ZipFile:
+def open_archive(file: IO[bytes], paths: bool = True) -> zipfile.ZipFile:
     """A zip archive, whose members are known to fit in memory, and are neither links nor outside of it.
+
+    Args:
+        file: opened for reading.
+        paths: members are files; those of an ``.npz`` are arrays, whose names are any texts and never become paths.
 
     Raises:
         ValueError: it declares too much, or has a member that no program of ours writes.
@@ -64,7 +68,8 @@ def open_archive(file: IO[bytes]) -> zipfile.ZipFile:
     check_expansion(sum(member.file_size for member in members), size)
     for member in members:
         parts = member.filename.replace("\\", "/").split("/")
-        if ".." in parts or not parts[0] or (member.external_attr >> 16) & 0o170000 == 0o120000:
+        outside = paths and (".." in parts or not parts[0])
+        if outside or (member.external_attr >> 16) & 0o170000 == 0o120000:
             raise ValueError(f"its member {ascii(member.filename)[:60]} is a link or lies outside the archive")
     if len({member.filename for member in members}) != len(members):
         raise ValueError("it has two members of one name")
@@ -81,7 +86,7 @@ def read_npz(path: str | Path) -> dict[str, npt.NDArray[Any]]:
         with Path(path).open("rb") as file:
             if file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
                 raise HwflowError(f"{path}: a single array, not an .npz; save it with numpy.savez")
-            with open_archive(file) as archive:
+            with open_archive(file, paths=False) as archive:
                 return {name: read_member(archive, member) for name, member in members(archive).items()}
     except HwflowError:
         raise

@@ -117,7 +117,7 @@ def _load_npz(path: Path, with_labels: bool) -> Dataset:
         with path.open("rb") as file:
             if file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
                 raise HwflowError(f"{path}: a single array, not an .npz; save it with numpy.savez")
-            with open_archive(file) as archive:
+            with open_archive(file, paths=False) as archive:
                 stored = members(archive)
                 x = read_member(archive, stored["x"]) if "x" in stored else None
                 found = ", ".join(stored) or "none"
