@@ -29,7 +29,7 @@ from hwflow.scaling import ScalingOptions
 from tests.exact.agreement import assert_agree, random_reuse, rtl
 from tests.networks import NetworkBuilder, random_graph, random_images, random_options, random_rows, to_keras
 
-RTL_SEEDS, CSIM_SEEDS = 30, 10
+RTL_SEEDS, CSIM_SEEDS = 24, 7
 DEEP_RTL_SEEDS, DEEP_CSIM_SEEDS = 500, 100
 
 
@@ -76,7 +76,7 @@ def test_csim_and_rtl_equal_the_reference_on_random_networks(seed: int, tmp_path
     check_csim(seed, tmp_path, "io_stream")
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(DEEP_RTL_SEEDS, 10**9))
 def test_rtl_equals_the_reference_on_graphs_never_seen_before(seed: int, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / f"rtl{seed}", ignore_errors=True)
@@ -224,6 +224,7 @@ def test_faults_of_another_design_are_refused(planted: tuple[Graph, Path, np.nda
         RtlExecutor(project, graph, "icarus").run(IntegerExecutor(graph).encode(images), faults)
 
 
+@pytest.mark.slow
 def test_the_smallest_reuse_factors_and_uneven_padding(tmp_path: Path) -> None:
     """Everything parallel that can be: one weight word a vector."""
     net = NetworkBuilder(np.random.default_rng(2), (7, 5, 4))
