@@ -12,6 +12,8 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -76,8 +78,9 @@ def open_archive(file: IO[bytes], paths: bool = True) -> zipfile.ZipFile:
     return archive
 
 
-def read_npz(path: str | Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of an ``.npz`` by name.
+@contextmanager
+def open_npz(path: str | Path) -> Iterator[zipfile.ZipFile]:
+    """An ``.npz`` as an archive; what reading it in the block raises is refused by the file's name, too.
 
     Raises:
         HwflowError: the file is missing, damaged, no ``.npz``, declares more than it holds, or holds Python objects.
@@ -87,11 +90,17 @@ def read_npz(path: str | Path) -> dict[str, npt.NDArray[Any]]:
             if file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
                 raise HwflowError(f"{path}: a single array, not an .npz; save it with numpy.savez")
             with open_archive(file, paths=False) as archive:
-                return {name: read_member(archive, member) for name, member in members(archive).items()}
+                yield archive
     except HwflowError:
         raise
     except READ_ERRORS as error:
         raise HwflowError(f"{path}: not a readable .npz ({first_line(error)})") from error
+
+
+def read_npz(path: str | Path) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of an ``.npz`` by name; errors as :func:`open_npz`."""
+    with open_npz(path) as archive:
+        return {name: read_member(archive, member) for name, member in members(archive).items()}
 
 
 def read_npy(path: str | Path) -> npt.NDArray[Any]:

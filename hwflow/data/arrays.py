@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hwflow.arrays import READ_ERRORS, first_line, members, open_archive, read_member
+from hwflow.arrays import members, open_npz, read_member
 from hwflow.data.labels import Int64, class_numbers
 from hwflow.errors import HwflowError
 
@@ -113,19 +113,11 @@ def check_shape(images: npt.NDArray[np.generic], expected: Sequence[int]) -> Non
 def _load_npz(path: Path, with_labels: bool) -> Dataset:
     if not path.is_file():
         raise HwflowError(f"{path}: no such data file; give {DIGITS!r} or the path of an .npz")
-    try:
-        with path.open("rb") as file:
-            if file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
-                raise HwflowError(f"{path}: a single array, not an .npz; save it with numpy.savez")
-            with open_archive(file, paths=False) as archive:
-                stored = members(archive)
-                x = read_member(archive, stored["x"]) if "x" in stored else None
-                found = ", ".join(stored) or "none"
-                labels = _labels(archive, len(x)) if with_labels and x is not None and x.ndim else None
-    except HwflowError:
-        raise
-    except READ_ERRORS as error:
-        raise HwflowError(f"{path}: not a readable .npz ({first_line(error)})") from error
+    with open_npz(path) as archive:
+        stored = members(archive)
+        x = read_member(archive, stored["x"]) if "x" in stored else None
+        found = ", ".join(stored) or "none"
+        labels = _labels(archive, len(x)) if with_labels and x is not None and x.ndim else None
     if x is None:
         raise HwflowError(f"{path}: no array 'x'; the arrays in it: {found}")
     images = _checked_images(path, x)

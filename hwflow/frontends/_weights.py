@@ -127,13 +127,18 @@ def _load_container(file: str, group: h5py.Group, layers: Sequence[Any], network
         inner = _hdf5.subgroup(group, key)
         if inner is None:
             raise HwflowError(f"{file}: layer {short(inside + layer.name)}: its weights are missing from the file")
-        if network.is_network(layer):
-            container = _container(inner)
-            if container is None:
-                raise HwflowError(f"{file}: layer {short(inside + layer.name)}: its weights are missing from the file")
-            _load_container(file, container, network.of(layer), network, f"{inside}{layer.name}/")
-        else:
-            _load_object(file, inner, layer, network, inside + layer.name)
+        _load_part(file, inner, layer, network, inside + layer.name)
+
+
+def _load_part(file: str, group: h5py.Group, part: Any, network: Network, name: str) -> None:
+    """The variables of a layer, or of a network that stands where a layer stands."""
+    if not network.is_network(part):
+        _load_object(file, group, part, network, name)
+        return
+    container = _container(group)
+    if container is None:
+        raise HwflowError(f"{file}: layer {short(name)}: its weights are missing from the file")
+    _load_container(file, container, network.of(part), network, f"{name}/")
 
 
 def _keys(layers: Sequence[Any]) -> Iterator[str]:
@@ -164,13 +169,7 @@ def _load_object(file: str, group: h5py.Group, layer: Any, network: Network, nam
         below = _hdf5.subgroup(group, part)
         if below is None:
             raise HwflowError(f"{file}: layer {short(name)}: its weights are missing from the file")
-        if network.is_network(inner):
-            container = _container(below)
-            if container is None:
-                raise HwflowError(f"{file}: layer {short(name)}: its weights are missing from the file")
-            _load_container(file, container, network.of(inner), network, f"{name}/")
-        else:
-            _load_object(file, below, inner, network, name)
+        _load_part(file, below, inner, network, name)
 
 
 def _numbers_first(key: str) -> tuple[bool, int, str]:

@@ -64,7 +64,7 @@ class Agreement:
 
     def to_json(self) -> dict[str, Any]:
         """The comparison as JSON data."""
-        return asdict(self) | {"layers": [asdict(layer) for layer in self.layers]}
+        return asdict(self)
 
 
 def measure(

@@ -79,7 +79,7 @@ def _read_torch(path: Path) -> dict[str, Any]:
                 f"{path}: holds Python objects, which loading would run, not only tensors; save model.state_dict()"
             ) from error
         raise HwflowError(f"{path}: not a PyTorch state dict, or damaged") from error
-    except (*READ_ERRORS, RuntimeError, AttributeError, TypeError, IndexError, AssertionError) as error:
+    except (*READ_ERRORS, AttributeError, IndexError, AssertionError) as error:
         raise HwflowError(f"{path}: not a PyTorch state dict, or damaged ({first_line(error)})") from error
     for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
@@ -142,7 +142,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         if sum(end - begin for begin, end in (entry["data_offsets"] for entry in entries.values())) > len(data):
             raise ValueError("its entries overlap")
         return {key: _safetensor(key, entry, data) for key, entry in entries.items()}
-    except (*READ_ERRORS, struct.error, TypeError, AttributeError, RecursionError) as error:
+    except (*READ_ERRORS, AttributeError) as error:
         raise HwflowError(f"{path}: not a readable .safetensors ({first_line(error)})") from error
 
 
