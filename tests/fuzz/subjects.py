@@ -39,13 +39,19 @@ def _images() -> Any:
     return load_digits("test").images[:2]
 
 
+def contents(folder: Path, manifest: str) -> dict[str, str]:
+    """Hashes of a folder's files, by name; of the manifest, what it says counts and not how it is written."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != manifest)
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
 def make_design(folder: Path) -> list[Path]:
     return sorted(_design(folder).iterdir())
 
 
 def use_design(folder: Path) -> object:
     design = hwflow.load_design(folder / "design")
-    return design.sha256, design.graph.digest, design.layers()
+    return design.sha256, design.graph.digest, design.layers(), contents(design.path, "design.json")
 
 
 def make_project(folder: Path) -> list[Path]:
@@ -64,7 +70,7 @@ def use_project(folder: Path) -> object:
     from hwflow.generation import load_project
 
     project = load_project(folder / "project", hwflow.load_design(folder / "design"))
-    return project.to_json() | {"project": ""}, str(project.part("rtl"))[-3:], str(project.part("firmware"))[-8:]
+    return project.to_json() | {"project": ""}, contents(project.path, "project.json")
 
 
 def make_faults(folder: Path) -> list[Path]:
