@@ -30,6 +30,7 @@ def child(group: h5py.Group, path: str) -> Any:
         if link is None:
             return None
         if not isinstance(link, h5py.HardLink):
+            # No mistake of the caller's in a type: the file's content is refused, as all of it is, by ValueError.
             raise ValueError(f"{ascii(name)[:60]} is a link to somewhere else, not data")  # noqa: TRY004
         found = found[name]
     return found
