@@ -10,11 +10,11 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from hwflow.data import Accuracy as Tally
 from hwflow.data import (
     Data,
     ImageSet,
     Preprocessing,
+    Tally,
     Unreadable,
     accuracy,
     batches,

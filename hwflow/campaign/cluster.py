@@ -14,7 +14,7 @@ from hwflow.campaign.records import Trial
 from hwflow.errors import HwflowError
 
 if TYPE_CHECKING:
-    from hwflow.campaign.run import Claim, Task
+    from hwflow.campaign.plan import Claim, Task
     from hwflow.campaign.trials import Bundle, Runner
 
 _CONNECT_SECONDS = 10

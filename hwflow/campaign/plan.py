@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -48,6 +48,13 @@ class Cell:
     def to_json(self) -> dict[str, Any]:
         """The coordinates as JSON data."""
         return asdict(self)
+
+
+Task = tuple[int, Cell, int]
+"""Place of a cell in the plan, the cell, and a round."""
+
+Claim = Callable[[int, int], bool]
+"""Whether this process may begin the trial of a cell and a round."""
 
 
 def cells(spec: CampaignSpec, layers: Mapping[str, Sequence[str]]) -> tuple[Cell, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hwflow.campaign.place import check_place
-from hwflow.campaign.plan import Cell, cells
+from hwflow.campaign.plan import Cell, Claim, Task, cells
 from hwflow.campaign.records import Damage, Stored, Trial
 from hwflow.campaign.sources import inputs_of
 from hwflow.campaign.spec import STOPPING, CampaignSpec
@@ -23,12 +23,6 @@ from hwflow.evaluation import Advance, no_progress
 from hwflow.input_range import InputRange
 from hwflow.outputs import check_outputs
 from hwflow.version import __version__
-
-Task = tuple[int, Cell, int]
-"""Place of a cell in the plan, the cell, and a round."""
-
-Claim = Callable[[int, int], bool]
-"""Whether this process may begin the trial of a cell and a round."""
 
 Run = Callable[[Sequence[Task], Claim], Iterable[Trial]]
 

@@ -3,7 +3,7 @@
 Nothing here imports Pillow, SciPy or scikit-learn before it is used.
 """
 
-from hwflow.data.accuracy import Accuracy, accuracy, measure, ranks
+from hwflow.data.accuracy import Tally, accuracy, ranks
 from hwflow.data.arrays import DIGITS, DIGITS_TEST, SPLITS, Dataset, Float32, check_shape, load_data, load_digits
 from hwflow.data.folders import Batch, ImageSet, Unreadable, image_folder, unreadable_text
 from hwflow.data.imagenet import imagenet, labelled_folder
@@ -34,7 +34,6 @@ __all__ = [
     "SPLITS",
     "UNCHANGED",
     "UNIT",
-    "Accuracy",
     "Batch",
     "Data",
     "Dataset",
@@ -42,6 +41,7 @@ __all__ = [
     "ImageSet",
     "Int64",
     "Preprocessing",
+    "Tally",
     "Unreadable",
     "accuracy",
     "batches",
@@ -53,7 +53,6 @@ __all__ = [
     "labelled_folder",
     "load_data",
     "load_digits",
-    "measure",
     "open_data",
     "open_images",
     "preset",

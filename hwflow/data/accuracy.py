@@ -1,20 +1,18 @@
 """Top-1 and top-5 accuracy."""
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hwflow.data.arrays import Float32
-from hwflow.data.folders import Batch, Unreadable
+from hwflow.data.folders import Unreadable
 from hwflow.data.labels import Int64
 from hwflow.errors import HwflowError
 
 
 @dataclass(frozen=True, slots=True)
-class Accuracy:
+class Tally:
     """How often a network was right.
 
     Attributes:
@@ -39,9 +37,9 @@ class Accuracy:
         """The fraction of `hits5`, NaN of no images."""
         return self.hits5 / self.images if self.images else float("nan")
 
-    def __add__(self, other: "Accuracy") -> "Accuracy":
+    def __add__(self, other: "Tally") -> "Tally":
         """Return the accuracy over both sets of images."""
-        return Accuracy(
+        return Tally(
             self.images + other.images,
             self.hits1 + other.hits1,
             self.hits5 + other.hits5,
@@ -72,22 +70,7 @@ def ranks(logits: npt.NDArray[Any], labels: Int64) -> Int64:
     return np.where(np.isnan(own[:, 0]), classes, ahead.sum(1)).astype(np.int64)
 
 
-def accuracy(logits: npt.NDArray[Any], labels: Int64) -> Accuracy:
+def accuracy(logits: npt.NDArray[Any], labels: Int64) -> Tally:
     """Return the accuracy of `logits` (N, classes) against `labels` (N,); errors as in `ranks`."""
     positions = ranks(logits, labels)
-    return Accuracy(len(labels), int((positions < 1).sum()), int((positions < 5).sum()))
-
-
-def measure(predict: Callable[[Float32], npt.NDArray[Any]], batches: Iterable[Batch]) -> Accuracy:
-    """Return the accuracy of `predict`, from images to logits, over `batches`; unreadable images are listed.
-
-    Raises:
-        HwflowError: a batch has no labels, or as in `ranks`.
-    """
-    total = Accuracy()
-    for batch in batches:
-        if batch.labels is None:
-            raise HwflowError("these images have no labels, so there is no accuracy")
-        counted = accuracy(np.asarray(predict(batch.images)), batch.labels) if len(batch) else Accuracy()
-        total += counted + Accuracy(unreadable=batch.unreadable)
-    return total
+    return Tally(len(labels), int((positions < 1).sum()), int((positions < 5).sum()))

@@ -5,7 +5,6 @@ holds, check bits included. This package knows memories by name and size only.
 """
 
 from hwflow.faults.faultlist import FaultList, Memory
-from hwflow.faults.injection import inject
 from hwflow.faults.sampling import chosen, sample_ber, sample_count
 
-__all__ = ["FaultList", "Memory", "chosen", "inject", "sample_ber", "sample_count"]
+__all__ = ["FaultList", "Memory", "chosen", "sample_ber", "sample_count"]

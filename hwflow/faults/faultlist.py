@@ -156,7 +156,7 @@ class FaultList:
         return self.word[span], self.bit[span]
 
     def masks(self, name: str) -> tuple[Words, Masks]:
-        """The faults of one memory, as `inject` takes them: distinct words, and the bits to flip in each.
+        """The faults of one memory: distinct words, and the bits to flip in each as a number.
 
         Raises:
             HwflowError: no memory has this name, or its words are wider than 64 bits.

@@ -12,11 +12,10 @@ from typing import Any
 from hwflow.arrays import first_line
 from hwflow.errors import HwflowError
 from hwflow.frontends._keras3 import bidirectional, is_operation
-from hwflow.frontends._objects import class_and_config, class_name
 from hwflow.frontends._quantizers import canonical_text
 from hwflow.frontends._table import LAYERS, MODELS, PYTHON_LAYERS, arguments_of
 from hwflow.frontends._tf import qkeras, tensorflow
-from hwflow.frontends._values import Dialect, Refused, named, short
+from hwflow.frontends._values import Dialect, Refused, class_and_config, class_name, named, short
 from hwflow.naming import identifier
 
 MOST_LAYERS = 10_000

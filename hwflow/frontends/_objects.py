@@ -17,13 +17,14 @@ from hwflow.frontends._values import (
     Only,
     Refused,
     boolean,
+    class_and_config,
+    class_name,
     ignored,
     integer,
     named,
     number,
     one_of,
     optional,
-    short,
     sizes,
 )
 
@@ -115,32 +116,6 @@ ACTIVATIONS = (
 _TF_ACTIVATIONS = ("leaky_relu", "relu6", "silu", "log_softmax")
 _FLOATS = ("float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16")
 _INTEGERS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-
-
-def class_name(value: Any) -> str | None:
-    """The class name of an object, without the package that qkeras-v3 writes before it; None if there is none."""
-    name = value.get("class_name") if isinstance(value, dict) else None
-    return name.removeprefix("qkeras>") if isinstance(name, str) else None
-
-
-def class_and_config(value: Any, package: str = "keras") -> tuple[str, Any]:
-    """The class name and the configuration of an object, whose home must be ``package``, Keras' or QKeras' own.
-
-    Raises:
-        Refused: no such object, or a class of somebody else's of the same name.
-    """
-    name = class_name(value)
-    if name is None:
-        raise Refused("must be an object with a class name")
-    homes = ("qkeras",) if package == "qkeras" else ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras")
-    module, registered = value.get("module"), value.get("registered_name")
-    home = module is None or (
-        isinstance(module, str) and any(module == root or module.startswith(f"{root}.") for root in homes)
-    )
-    # Keras 2 registers QKeras' classes under their own names when it saves them.
-    if not home or registered not in (None, name, f"Custom>{name}", f"{package}>{name}", f"Keras>{name}"):
-        raise Refused(f"is {short(registered or name)} of the module {short(module)}, not a class of {package}")
-    return name, value.get("config", {})
 
 
 def _object(

@@ -17,6 +17,7 @@ from hwflow.frontends._values import (
     Only,
     Refused,
     boolean,
+    class_and_config,
     ignored,
     integer,
     named,
@@ -142,8 +143,6 @@ def quantizer(value: Any, dialect: Dialect) -> Any:
     """A quantiser from its configuration or its text."""
     if isinstance(value, str):
         return quantizer_from_text(value)
-    from hwflow.frontends._objects import class_and_config
-
     name, config = class_and_config(value, "qkeras")
     if name not in QUANTIZERS:
         raise Refused("is no quantiser that hwflow knows")

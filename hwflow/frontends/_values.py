@@ -170,3 +170,29 @@ def named(attributes: Mapping[str, Kind], config: Any, dialect: Dialect) -> dict
         if not (isinstance(kind, Only) or kind is ignored):
             arguments[name] = built
     return arguments
+
+
+def class_name(value: Any) -> str | None:
+    """The class name of an object, without the package that qkeras-v3 writes before it; None if there is none."""
+    name = value.get("class_name") if isinstance(value, dict) else None
+    return name.removeprefix("qkeras>") if isinstance(name, str) else None
+
+
+def class_and_config(value: Any, package: str = "keras") -> tuple[str, Any]:
+    """The class name and the configuration of an object, whose home must be ``package``, Keras' or QKeras' own.
+
+    Raises:
+        Refused: no such object, or a class of somebody else's of the same name.
+    """
+    name = class_name(value)
+    if name is None:
+        raise Refused("must be an object with a class name")
+    homes = ("qkeras",) if package == "qkeras" else ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras")
+    module, registered = value.get("module"), value.get("registered_name")
+    home = module is None or (
+        isinstance(module, str) and any(module == root or module.startswith(f"{root}.") for root in homes)
+    )
+    # Keras 2 registers QKeras' classes under their own names when it saves them.
+    if not home or registered not in (None, name, f"Custom>{name}", f"{package}>{name}", f"Keras>{name}"):
+        raise Refused(f"is {short(registered or name)} of the module {short(module)}, not a class of {package}")
+    return name, value.get("config", {})

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hwflow.data import CAFFE, UNCHANGED, Accuracy, ImageSet, image_folder, imagenet, measure
+from hwflow.data import CAFFE, UNCHANGED, ImageSet, Tally, accuracy, image_folder, imagenet
 from hwflow.models import CAFFE_NAMES, NETWORKS, load_torchvision, squeezenet1_1
 from hwflow.models._tf import tensorflow
 from tests.data.conftest import DATA
@@ -14,14 +14,17 @@ from tests.data.conftest import DATA
 BATCH = 100
 
 
-def measured(model: Any, images: ImageSet) -> Accuracy:
+def measured(model: Any, images: ImageSet) -> Tally:
     forward = tensorflow().function(lambda x: model(x, training=False), reduce_retracing=True)
-    result = measure(lambda x: forward(x).numpy(), images.batches(BATCH))
-    assert (result.images, result.unreadable) == (len(images), ())
+    result = Tally()
+    for batch in images.batches(BATCH):
+        assert batch.labels is not None
+        result += accuracy(forward(batch.images).numpy(), batch.labels)
+    assert result.images == len(images)
     return result
 
 
-def check(name: str, result: Accuracy, top1: float) -> None:
+def check(name: str, result: Tally, top1: float) -> None:
     print(f"{name}: {result.images} images, top-1 {result.top1:.2%}, top-5 {result.top5:.2%}")
     # Three standard errors: a part of the images is allowed its own accuracy.
     assert result.top1 == pytest.approx(top1, abs=3 * np.sqrt(top1 * (1 - top1) / result.images))

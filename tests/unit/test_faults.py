@@ -1,4 +1,4 @@
-"""Fault lists: sampling, injection, the file format and its errors."""
+"""Fault lists: sampling, masks, the file format and its errors."""
 
 import json
 import pickle
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hwflow.errors import HwflowError
-from hwflow.faults import FaultList, Memory, chosen, inject, sample_ber, sample_count
+from hwflow.faults import FaultList, Memory, chosen, sample_ber, sample_count
 
 MEMORIES = (Memory("conv1", 50, 8), Memory("conv2", 1000, 13), Memory("dense", 3, 64))
 TOTAL = 50 * 8 + 1000 * 13 + 3 * 64
@@ -188,45 +188,6 @@ class TestFaultList:
     def test_check_accepts_its_design(self):
         sample_count(MEMORIES, 3, 1, "abc").check(list(MEMORIES), "abc")
         sample_count(MEMORIES, 3, 1).check(MEMORIES, "abc")
-
-
-class TestInject:
-    @pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.int32, np.int64, np.uint64])
-    def test_flips_exactly_the_listed_bits_and_back(self, dtype):
-        stored = np.random.default_rng(0).integers(0, 1 << 13, (25, 40)).astype(dtype)
-        before = stored.copy()
-        faults = sample_count(MEMORIES, 2000, 5)
-        inject(stored, faults.masks("conv2"))
-        flips = (stored ^ before).reshape(-1).astype(np.uint64)
-        words, bits = faults.for_memory("conv2")
-        expected = np.zeros(1000, dtype=np.uint64)
-        np.bitwise_xor.at(expected, words, np.uint64(1) << bits.astype(np.uint64))
-        np.testing.assert_array_equal(flips, expected)
-        inject(stored, faults.masks("conv2"))
-        np.testing.assert_array_equal(stored, before)
-
-    def test_sign_bit(self):
-        stored = np.zeros(50, dtype=np.int8)
-        inject(stored, chosen(MEMORIES, [("conv1", 4, 7)]).masks("conv1"))
-        assert stored[4] == -128
-        assert np.count_nonzero(stored) == 1
-
-    def test_no_faults(self):
-        stored = np.arange(50, dtype=np.int8)
-        inject(stored, chosen(MEMORIES, []).masks("conv1"))
-        np.testing.assert_array_equal(stored, np.arange(50))
-        inject(np.zeros(0, dtype=np.int8), chosen(MEMORIES, []).masks("conv1"))
-
-    def test_refused(self):
-        masks = chosen(MEMORIES, [("conv2", 999, 12)]).masks("conv2")
-        with pytest.raises(HwflowError, match="word 999, but the memory has 998 words"):
-            inject(np.zeros(998, dtype=np.int16), masks)
-        with pytest.raises(HwflowError, match="bit 12, but words have 8 bits"):
-            inject(np.zeros(1000, dtype=np.int8), masks)
-        with pytest.raises(HwflowError, match="contiguous array of integers"):
-            inject(np.zeros(1000), masks)
-        with pytest.raises(HwflowError, match="contiguous array of integers"):
-            inject(np.zeros((1000, 2), dtype=np.int16)[:, 0], masks)
 
 
 class TestFile:
