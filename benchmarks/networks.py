@@ -135,10 +135,10 @@ def compare(options: argparse.Namespace) -> None:
 
     from hwflow import load_design
     from hwflow.data import load_data
-    from hwflow.evaluation import draw_rounds
     from hwflow.executors import encode, run_batches
     from hwflow.firmware.csim import CsimExecutor
     from hwflow.reference import IntegerExecutor
+    from hwflow.stages.evaluate import draw_rounds
 
     design = load_design(options.design)
     reference, csim = IntegerExecutor(design.graph), CsimExecutor(options.project / "firmware", design.graph)

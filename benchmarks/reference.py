@@ -30,18 +30,19 @@ from typing import Any
 import numpy as np
 from measure import ROUNDS, Measured, Target, in_a_child, machine, peak_rate, profile, take_turns
 
+from hwflow.cost.reuse import choose_reuse
 from hwflow.data import Dataset
-from hwflow.design import harden as harden_design
 from hwflow.faults import sample_ber
-from hwflow.firmware.convert import generate, read_keras
+from hwflow.firmware.convert import generate
 from hwflow.firmware.csim import CsimExecutor
+from hwflow.frontends.keras_graph import read_keras
 from hwflow.graph import Graph
 from hwflow.hardening import HardenOptions, harden
 from hwflow.memory import memories
 from hwflow.models import NETWORKS
 from hwflow.models._tf import tensorflow
 from hwflow.reference import IntegerExecutor
-from hwflow.reuse import choose_reuse
+from hwflow.stages.harden import harden as harden_design
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH = 16

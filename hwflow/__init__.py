@@ -1,7 +1,8 @@
 """Neural networks on FPGAs whose memory flips bits: hardening, firmware, a bit-exact reference and RTL.
 
 The stages of the command line are functions here, with the same names: :func:`harden`,
-:func:`load_design`, :func:`generate`, :func:`evaluate` and :func:`simulate`.
+:func:`load_design`, :func:`generate`, :func:`evaluate` and :func:`simulate`. :func:`emulate` executes hls4ml's
+ModelGraphs that hwflow did not make, in hls4ml's own types.
 """
 
 from importlib import import_module
@@ -10,35 +11,41 @@ from typing import TYPE_CHECKING, Any
 from hwflow.version import __version__
 
 if TYPE_CHECKING:
-    from hwflow.design import Design, harden, load_design
+    from hwflow.emulation import Emulator, emulate
     from hwflow.errors import HwflowError
-    from hwflow.evaluation import evaluate
     from hwflow.fixed import FixedType
-    from hwflow.generation import generate
+    from hwflow.folders.design import Design, load_design
     from hwflow.hardening import HardenOptions
-    from hwflow.scaling import ScalingOptions
-    from hwflow.simulation import simulate
+    from hwflow.hardening.options import ScalingOptions
+    from hwflow.stages.evaluate import evaluate
+    from hwflow.stages.generate import generate
+    from hwflow.stages.harden import harden
+    from hwflow.stages.simulate import simulate
 
 _HOMES = {
-    "Design": "hwflow.design",
+    "Design": "hwflow.folders.design",
     "FixedType": "hwflow.fixed",
     "HardenOptions": "hwflow.hardening",
+    "Emulator": "hwflow.emulation",
     "HwflowError": "hwflow.errors",
-    "ScalingOptions": "hwflow.scaling",
-    "evaluate": "hwflow.evaluation",
-    "generate": "hwflow.generation",
-    "harden": "hwflow.design",
-    "load_design": "hwflow.design",
-    "simulate": "hwflow.simulation",
+    "ScalingOptions": "hwflow.hardening",
+    "emulate": "hwflow.emulation",
+    "evaluate": "hwflow.stages.evaluate",
+    "generate": "hwflow.stages.generate",
+    "harden": "hwflow.stages.harden",
+    "load_design": "hwflow.folders.design",
+    "simulate": "hwflow.stages.simulate",
 }
 
 __all__ = [
     "Design",
+    "Emulator",
     "FixedType",
     "HardenOptions",
     "HwflowError",
     "ScalingOptions",
     "__version__",
+    "emulate",
     "evaluate",
     "generate",
     "harden",

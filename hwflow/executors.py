@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from hwflow import doctor
 from hwflow.data import Float32
-from hwflow.design import Design
 from hwflow.faults import FaultList
+from hwflow.folders.design import Design
 from hwflow.graph import Graph, IntArray
 from hwflow.reference import IntegerExecutor
 from hwflow.reference.engine_prefix import image_bytes
@@ -103,7 +103,8 @@ def open_executor(
         return
     doctor.require("g++")
     from hwflow.firmware.csim import CsimExecutor
-    from hwflow.generation import generate, load_project
+    from hwflow.folders.project import load_project
+    from hwflow.stages.generate import generate
 
     if project is not None:
         yield CsimExecutor(load_project(project, design).part("firmware"), design.graph)

@@ -185,7 +185,7 @@ class FixedType:
         Raises:
             HwflowError: `codes` are no integers, or one is not a code of this type.
         """
-        return np.ldexp(self._checked(codes).astype(np.float64), -self.fraction)
+        return np.ldexp(self.checked(codes).astype(np.float64), -self.fraction)
 
     def cast(self, codes: npt.ArrayLike, source: FixedType) -> Codes:
         """Codes in this type of the values that `codes` have in `source`: C++'s assignment, exactly.
@@ -200,7 +200,7 @@ class FixedType:
         Raises:
             HwflowError: `codes` are no integers, or one is not a code of `source`.
         """
-        given = source._checked(codes)
+        given = source.checked(codes)
         if self == source:
             return given.copy()
         out = np.empty(given.shape, dtype=np.int64)
@@ -222,8 +222,12 @@ class FixedType:
         """The smallest code that the wires can carry."""
         return -(1 << (self.width - 1)) if self.signed else 0
 
-    def _checked(self, codes: npt.ArrayLike) -> Codes:
-        """`codes` as int64, each of them one that this type's wires can carry."""
+    def checked(self, codes: npt.ArrayLike) -> Codes:
+        """`codes` as int64, each of them one that this type's wires can carry.
+
+        Raises:
+            HwflowError: `codes` are no integers, or one is not a code of this type.
+        """
         given = np.asarray(codes)
         if given.size:
             if given.dtype.kind not in "iu":

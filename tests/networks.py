@@ -28,7 +28,7 @@ from hwflow.graph import (
     Window,
 )
 from hwflow.hardening import HardenOptions
-from hwflow.scaling import ScalingOptions
+from hwflow.hardening.options import ScalingOptions
 
 
 class NetworkBuilder:

@@ -15,7 +15,7 @@ from hwflow.campaign.records import Damage, Trial
 from hwflow.campaign.run import plan_of, prefix
 from hwflow.campaign.statistics import Paired, Stopping, Summary, compare, summarise
 from hwflow.campaign.store import Store
-from hwflow.outputs import check_outputs, write_file
+from hwflow.files.outputs import check_outputs, write_file
 
 COLUMNS = (
     "model",

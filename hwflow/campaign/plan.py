@@ -10,7 +10,7 @@ from typing import Any
 
 from hwflow.campaign.spec import MAX_BITS, CampaignSpec
 from hwflow.errors import HwflowError
-from hwflow.formats import weight_format
+from hwflow.float_study import weight_format
 
 MAX_TRIALS = 10_000_000
 

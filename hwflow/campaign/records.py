@@ -19,7 +19,7 @@ INSERT = f"INSERT OR IGNORE INTO trials VALUES ({', '.join('?' for _ in COLUMNS.
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One fault list and what it did; fields as in `hwflow.formats.Outcome`.
+    """One fault list and what it did; fields as in `hwflow.float_study.Outcome`.
 
     Attributes:
         cell: place of its cell in the plan.

@@ -19,9 +19,9 @@ from hwflow.campaign.statistics import Stopping, summarise
 from hwflow.campaign.store import Store
 from hwflow.campaign.trials import Bundle, Runner, prepare
 from hwflow.errors import HwflowError
-from hwflow.evaluation import Advance, no_progress
-from hwflow.input_range import InputRange
-from hwflow.outputs import check_outputs
+from hwflow.files.outputs import check_outputs
+from hwflow.stages.evaluate import Advance, no_progress
+from hwflow.stages.input_range import InputRange
 from hwflow.version import __version__
 
 Run = Callable[[Sequence[Task], Claim], Iterable[Trial]]

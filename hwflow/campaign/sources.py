@@ -16,6 +16,7 @@ from hwflow.data import (
     Dataset,
     ImageSet,
     check_shape,
+    data_path,
     open_data,
     open_images,
     preset,
@@ -24,7 +25,7 @@ from hwflow.data import (
     suited,
 )
 from hwflow.errors import HwflowError
-from hwflow.outputs import data_path, model_paths
+from hwflow.models import model_paths
 
 CALIBRATION_IMAGES = 256
 

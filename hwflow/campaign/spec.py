@@ -10,11 +10,11 @@ from pydantic import BeforeValidator, ConfigDict
 
 from hwflow.campaign.kinds import Real, Reals, Text, Texts, Whole, check_range, listed, nearest
 from hwflow.campaign.statistics import Interval
+from hwflow.codes import STORAGE_CODES
 from hwflow.errors import HwflowError
 from hwflow.faults.models import MODELS, Asymmetric, Clustered, FaultModel, Independent, StuckAt
-from hwflow.formats import MSB_MODES, Msb, weight_format
-from hwflow.formats.storage import PerWhat
-from hwflow.protect import STORAGE_CODES
+from hwflow.float_study import MSB_MODES, Msb, weight_format
+from hwflow.float_study.storage import PerWhat
 
 ExecutorName = Literal["float", "reference"]
 Where = Literal["all", "layers", "bits"]

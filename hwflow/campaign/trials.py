@@ -18,13 +18,13 @@ from hwflow.campaign.spec import CampaignSpec
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList
 from hwflow.faults.models import restrict
-from hwflow.formats import FaultyNetwork, KerasNetwork, Outcome, StudyOptions, weight_format
-from hwflow.formats.network import top1
-from hwflow.formats.words import FixedFormat
+from hwflow.float_study import FaultyNetwork, KerasNetwork, Outcome, StudyOptions, weight_format
+from hwflow.float_study.network import top1
+from hwflow.float_study.words import FixedFormat
 from hwflow.graph import Graph
 from hwflow.hardening import HardenOptions, harden, input_type
-from hwflow.input_range import InputRange, input_range
-from hwflow.scaling import ScalingOptions
+from hwflow.hardening.options import ScalingOptions
+from hwflow.stages.input_range import InputRange, input_range
 
 if TYPE_CHECKING:
     from hwflow.reference.engine_prefix import CleanPrefix
@@ -97,8 +97,8 @@ def prepare(spec: CampaignSpec, step: Callable[[str], None] = lambda _: None) ->
         model, dataset = open_model(each, spec.data, spec.images, spec.labels, spec.preprocessing)
         graph = calibration = inputs = None
         if spec.executor == "reference":
-            from hwflow.firmware.convert import network_graph
             from hwflow.frontends.keras_check import check
+            from hwflow.frontends.keras_graph import network_graph
             from hwflow.frontends.keras_network import read_network
 
             calls = read_network(model)

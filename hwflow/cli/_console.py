@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hwflow.errors import HwflowError
-from hwflow.files import write_json
+from hwflow.files.folders import write_json
 from hwflow.version import __version__
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from hwflow.cli._console import print_line, print_table
 
 if TYPE_CHECKING:
-    from hwflow.comparison import Compared
-    from hwflow.demo import DemoResult
-    from hwflow.design import Design
+    from hwflow.cost.layers import LayerCost
     from hwflow.doctor import Finding
-    from hwflow.evaluation import Evaluation
-    from hwflow.generation import LayerCost
-    from hwflow.input_range import InputRange
+    from hwflow.folders.design import Design
+    from hwflow.stages.comparison import Compared
+    from hwflow.stages.demo import DemoResult
+    from hwflow.stages.evaluate import Evaluation
+    from hwflow.stages.input_range import InputRange
 
 
 MANY = 12

@@ -20,7 +20,9 @@ from hwflow.cli._tables import (
     print_tools,
     print_upset,
 )
-from hwflow.outputs import check_outputs, data_path, model_paths, write_file
+from hwflow.data import data_path
+from hwflow.files.outputs import check_outputs, write_file
+from hwflow.models import model_paths
 from hwflow.version import __version__
 
 app = typer.Typer(
@@ -162,10 +164,10 @@ def harden(
     )
     refuse_ignored(granularity != "channel", "it is for --granularity channel", {"--absorb": absorb})
     refuse_ignored(compensation == "layer", "--compensation layer leaves no scale to take in", {"--absorb": absorb})
-    from hwflow.design import harden as run
     from hwflow.fixed import FixedType
     from hwflow.hardening import HardenOptions
-    from hwflow.scaling import ScalingOptions
+    from hwflow.hardening.options import ScalingOptions
+    from hwflow.stages.harden import harden as run
 
     scaling = ScalingOptions(
         FixedType.parse(weights),
@@ -229,16 +231,16 @@ def generate(
     check_outputs({"design": design}, files={"--json": json}, folders={"-o": output})
     only_firmware = {"--io-type": io_type != "io_stream", "--part": part, "--bram-ports": bram_ports}
     refuse_ignored(not firmware, "--no-firmware writes no HLS project", only_firmware)
-    from hwflow import generation
+    from hwflow.stages import generate as stage
 
     with display() as shown:
-        project = generation.generate(
+        project = stage.generate(
             design,
             output,
             io_type=io_type,
             reuse=reuse,
             target_cycles=target_cycles,
-            part=part or generation.DEFAULT_PART,
+            part=part or stage.DEFAULT_PART,
             bram_ports=bram_ports,
             firmware=firmware,
             rtl=rtl,
@@ -289,12 +291,12 @@ def evaluate(
         files={"--json": json},
         folders={"--save-faults": save_faults},
     )
-    from hwflow import evaluation
-    from hwflow.design import load_design
+    from hwflow.folders.design import load_design
+    from hwflow.stages import evaluate as stage
 
     opened = load_design(design)
     with display() as shown:
-        result = evaluation.evaluate(
+        result = stage.evaluate(
             opened,
             data,
             labels=labels,
@@ -380,12 +382,12 @@ def simulate(
         {"design": design, "data": data_path(data), "labels": labels, "fault list": faults, "project": project},
         files={"--json": json, "--xunit": xunit},
     )
-    from hwflow import simulation
-    from hwflow.design import load_design
+    from hwflow.folders.design import load_design
+    from hwflow.stages import simulate as stage
 
     opened = load_design(design)
     with display() as shown:
-        result = simulation.simulate(
+        result = stage.simulate(
             opened,
             data,
             labels=labels,
@@ -428,7 +430,7 @@ def demo(
 ) -> None:
     """Run the whole path on the embedded network and digits, in less than 10 minutes."""
     check_outputs({}, files={"--json": json}, folders={"-o": output})
-    from hwflow import demo as stage
+    from hwflow.stages import demo as stage
 
     with display() as shown:
         result = stage.run(output, quick=quick, simulator=simulator, force=force, seed=seed, step=shown.step)

@@ -11,11 +11,13 @@ from hwflow.cli import _options as options
 from hwflow.cli._console import display, print_line, print_table, save_json
 from hwflow.cli._ignored import refuse_ignored
 from hwflow.cli.commands import app
+from hwflow.data import data_path
 from hwflow.errors import HwflowError
-from hwflow.outputs import check_outputs, data_path, model_paths
+from hwflow.files.outputs import check_outputs
+from hwflow.models import model_paths
 
 if TYPE_CHECKING:
-    from hwflow.emulation.run import Emulation
+    from hwflow.stages.emulate import Emulation
 
 
 @app.command(epilog="Example: hwflow emulate model.h5 --random 100 --against-csim")
@@ -70,8 +72,8 @@ def emulate(
     if output is not None and output.suffix != ".npz":
         raise HwflowError(f"-o {output}: must end in .npz")
     refuse_ignored(data is None, "it counts the images of --data", {"--images": images})
-    from hwflow.emulation import run as stage
     from hwflow.emulation.source import Options
+    from hwflow.stages import emulate as stage
 
     with display() as shown:
         result = stage.run(

@@ -11,11 +11,13 @@ import typer
 from hwflow.cli import _options as options
 from hwflow.cli._console import display, print_line, print_table, save_json
 from hwflow.cli._ignored import refuse_ignored
+from hwflow.data import data_path
 from hwflow.errors import HwflowError
-from hwflow.outputs import check_outputs, data_path, model_paths
+from hwflow.files.outputs import check_outputs
+from hwflow.models import model_paths
 
 if TYPE_CHECKING:
-    from hwflow.formats import Msb
+    from hwflow.float_study import Msb
     from hwflow.paper.studies import Subject
 
 ROUNDS = 10
@@ -42,7 +44,7 @@ def fig2(
 ) -> None:
     """Absolute error against weight value, by Monte Carlo and over all masks (figure 2)."""
     check_paths(None, figure=figure, json=json)
-    from hwflow.formats.words import PAPER_FORMATS
+    from hwflow.float_study.words import PAPER_FORMATS
     from hwflow.paper import fig2 as study
 
     refuse_ignored(_without(formats or PAPER_FORMATS, floats=True), _NO_FLOAT, {"--msb": msb != "assume"})
@@ -216,7 +218,7 @@ def check_paths(subject: Subject | None, results: Path | None = None, **files: P
         files: output files by option, without dashes.
 
     Raises:
-        HwflowError: see :func:`hwflow.outputs.check_outputs`; or a figure's name has another ending.
+        HwflowError: see :func:`hwflow.files.outputs.check_outputs`; or a figure's name has another ending.
     """
     reads = {} if subject is None else study_inputs(subject)
     stored = {} if results is None else {f"--results {name}": results / name for name in STORED}
@@ -228,7 +230,7 @@ def check_paths(subject: Subject | None, results: Path | None = None, **files: P
 
 def _without(formats: Iterable[str], floats: bool) -> bool:
     """Whether none of the formats is a floating-point one, or none a fixed-point one."""
-    from hwflow.formats import weight_format
+    from hwflow.float_study import weight_format
 
     return all((weight_format(name).exponent_msb is not None) != floats for name in formats)
 
@@ -268,7 +270,7 @@ def _study(
 ) -> None:
     check_paths(subject, results, figure=figure, json=json)
     from hwflow.campaign.statistics import described
-    from hwflow.formats.words import PAPER_FORMATS
+    from hwflow.float_study.words import PAPER_FORMATS
 
     refuse_ignored(_without(formats or PAPER_FORMATS, floats=True), _NO_FLOAT, {"--msb": subject.msb != "assume"})
     from hwflow.paper.plots import fig3_plot, save

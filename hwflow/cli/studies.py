@@ -14,7 +14,7 @@ from hwflow.cli._ignored import refuse_ignored
 from hwflow.cli.commands import app
 from hwflow.cli.paper import paper, print_accuracies
 from hwflow.errors import HwflowError
-from hwflow.outputs import check_outputs
+from hwflow.files.outputs import check_outputs
 
 if TYPE_CHECKING:
     from hwflow.campaign import CampaignSpec, Status

@@ -97,7 +97,7 @@ class Secded:
 
     def _syndromes(self, words: Words) -> npt.NDArray[np.uint8]:
         tables = _syndrome_tables(self.data_bits)
-        syndromes = tables[0][words[:, 0]]
+        syndromes: npt.NDArray[np.uint8] = tables[0][words[:, 0]]
         for table, byte in zip(tables[1:], words.T[1:], strict=True):
             syndromes ^= table[byte]
         return syndromes

@@ -46,3 +46,10 @@ def to_integers(words: Words) -> list[int]:
     """Each word as a whole number."""
     raw, size = np.ascontiguousarray(words).tobytes(), words.shape[1]
     return [int.from_bytes(raw[start : start + size], "little") for start in range(0, len(raw), size)]
+
+
+def to_uint64(words: Words) -> npt.NDArray[np.uint64]:
+    """Words ``(n, bytes)`` of up to 64 bits as numbers ``(n,)``."""
+    wide = np.zeros((len(words), 8), dtype=np.uint8)
+    wide[:, : words.shape[1]] = words
+    return wide.view("<u8").reshape(-1)

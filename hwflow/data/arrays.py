@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hwflow.arrays import members, open_npz, read_member
 from hwflow.data.labels import Int64, class_numbers
 from hwflow.errors import HwflowError
+from hwflow.files.arrays import members, open_npz, read_member
 
 DIGITS = "digits"
 SPLITS = ("train", "test")

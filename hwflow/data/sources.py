@@ -12,6 +12,7 @@ from hwflow.data.imagenet import imagenet, labelled_folder
 from hwflow.data.labels import Int64
 from hwflow.data.preprocessing import CAFFE, CIFAR, IMAGENET, UNCHANGED, UNIT, Preprocessing
 from hwflow.errors import HwflowError
+from hwflow.files.outputs import as_path
 
 Data = Dataset | ImageSet
 
@@ -157,3 +158,8 @@ def batches(data: Data, size: int) -> Iterator[Batch]:
     for start in range(0, len(data), size):
         part = slice(start, start + size)
         yield Batch(data.images[part], None if data.labels is None else data.labels[part], ())
+
+
+def data_path(data: object) -> Path | None:
+    """The file or folder that images are read from; None for those known by name or in memory."""
+    return None if data == DIGITS else as_path(data)

@@ -15,7 +15,7 @@ from hls4ml.model.graph import ModelGraph
 
 from hwflow.errors import HwflowError
 from hwflow.firmware.csim import FLAGS, first_reason, run_worker
-from hwflow.firmware.quiet import quiet
+from hwflow.frontends.quiet import quiet
 
 WORKER = Path(__file__).with_name("_csim_worker.py")
 

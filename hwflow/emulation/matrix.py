@@ -11,7 +11,7 @@ from hwflow.emulation.node import Node, Weights
 from hwflow.emulation.products import Order, Products
 from hwflow.fixed import Codes, FixedType, Overflow
 from hwflow.graph import Window
-from hwflow.windows import windows
+from hwflow.graph.windows import windows
 
 Function = Callable[..., Codes]
 

@@ -10,7 +10,7 @@ from hwflow.emulation.exact import Exact, limited, tree_sum
 from hwflow.emulation.node import Node
 from hwflow.fixed import Codes, FixedType
 from hwflow.graph import Window
-from hwflow.windows import windows
+from hwflow.graph.windows import windows
 
 Function = Callable[..., Codes]
 

@@ -13,11 +13,11 @@ import numpy as np
 import yaml
 from hls4ml.model.graph import ModelGraph
 
-from hwflow.arrays import parse_json
 from hwflow.emulation.names import ATTRIBUTE, LegalModel
 from hwflow.emulation.pasted import check_pasted, check_project_name, short
 from hwflow.errors import HwflowError
-from hwflow.firmware.quiet import quiet
+from hwflow.files.arrays import parse_json
+from hwflow.frontends.quiet import quiet
 from hwflow.models import load_model
 
 IOType = Literal["io_parallel", "io_stream"]

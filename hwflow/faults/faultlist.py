@@ -21,16 +21,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.errors import HwflowError
-from hwflow.files import read_json
-from hwflow.outputs import write_file
+from hwflow.files.folders import read_json
+from hwflow.files.outputs import write_file
 
 Words = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.int16]
-Masks = npt.NDArray[np.uint64]
+Masks = npt.NDArray[np.uint8]
 
 FORMAT = "hwflow fault list"
 VERSION = 1
-MAX_MASK_BITS = 64
 MAX_BITS = 1 << 62
 """Of all memories together: bits are counted in int64."""
 
@@ -156,20 +155,23 @@ class FaultList:
         return self.word[span], self.bit[span]
 
     def masks(self, name: str) -> tuple[Words, Masks]:
-        """The faults of one memory: distinct words, and the bits to flip in each as a number.
+        """The faults of one memory: distinct words ``(m,)``, and what to flip in each, ``(m, ceil(bits / 8))``.
+
+        A mask is bytes, bit 0 of a word the least significant of byte 0.
 
         Raises:
-            HwflowError: no memory has this name, or its words are wider than 64 bits.
+            HwflowError: no memory has this name.
         """
         words, bits = self.for_memory(name)
-        memory = self.memories[self._index(name)]
-        if memory.bits > MAX_MASK_BITS:
-            raise HwflowError(f"{_describe(memory)}: masks hold at most {MAX_MASK_BITS} bits, use for_memory")
-        if words.size == 0:
-            return words.copy(), np.empty(0, dtype=np.uint64)
-        starts = np.flatnonzero(np.concatenate([[True], words[1:] != words[:-1]]))
-        flips = np.uint64(1) << bits.astype(np.uint64)
-        return words[starts], np.bitwise_xor.reduceat(flips, starts)
+        size = -(-self.memories[self._index(name)].bits // 8)
+        new_word = np.diff(words, prepend=-1) != 0
+        masks = np.zeros((int(new_word.sum()), size), dtype=np.uint8)
+        if len(words):
+            byte, place = np.divmod(bits, 8)
+            starts = np.flatnonzero(new_word | (np.diff(byte, prepend=-1) != 0))  # faults are sorted
+            flips = np.bitwise_or.reduceat(np.left_shift(1, place).astype(np.uint8), starts)
+            masks[(np.cumsum(new_word) - 1)[starts], byte[starts]] = flips
+        return words[new_word], masks
 
     def check(self, memories: Iterable[Memory], model_hash: str) -> None:
         """Refuse this list for a design that it was not made for.

@@ -19,7 +19,7 @@ from hwflow.faults.faultlist import FaultList, Memory
 from hwflow.faults.sampling import sample_ber
 
 Contents = Callable[[str], npt.NDArray[Any]]
-"""The words that a memory holds, by its name, as unsigned integers ``(words,)``."""
+"""The words that a memory holds, by its name: bytes ``(words, ceil(bits / 8))``, the least significant first."""
 
 
 class FaultModel(Protocol):
@@ -208,8 +208,8 @@ def _stored_bits(faults: FaultList, contents: Contents) -> npt.NDArray[np.bool_]
     for number, memory in enumerate(faults.memories):
         here = np.flatnonzero(faults.memory == number)
         if len(here):
-            words = np.asarray(contents(memory.name)).astype(np.uint64)[faults.word[here]]
-            held[here] = (words >> faults.bit[here].astype(np.uint64)) & np.uint64(1) == 1
+            byte, place = np.divmod(faults.bit[here], 8)
+            held[here] = contents(memory.name)[faults.word[here], byte] >> place & 1 == 1
     return held
 
 

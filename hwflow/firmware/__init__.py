@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hwflow.firmware.apply import apply_graph
-    from hwflow.firmware.convert import generate, model_graph, read_keras
+    from hwflow.firmware.convert import generate, model_graph
     from hwflow.firmware.csim import CsimExecutor
     from hwflow.firmware.harden_pass import hardened, register
     from hwflow.firmware.project import Project, open_project
+    from hwflow.frontends.keras_graph import read_keras
 
 _HOMES = {
-    "CsimExecutor": "csim",
-    "Project": "project",
-    "apply_graph": "apply",
-    "generate": "convert",
-    "hardened": "harden_pass",
-    "model_graph": "convert",
-    "open_project": "project",
-    "read_keras": "convert",
-    "register": "harden_pass",
+    "CsimExecutor": "hwflow.firmware.csim",
+    "Project": "hwflow.firmware.project",
+    "apply_graph": "hwflow.firmware.apply",
+    "generate": "hwflow.firmware.convert",
+    "hardened": "hwflow.firmware.harden_pass",
+    "model_graph": "hwflow.firmware.convert",
+    "open_project": "hwflow.firmware.project",
+    "read_keras": "hwflow.frontends.keras_graph",
+    "register": "hwflow.firmware.harden_pass",
 }
 
 __all__ = [
@@ -45,4 +46,4 @@ def __getattr__(name: str) -> Any:
     """Import on first use: C simulation of a written project then never waits for hls4ml."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)

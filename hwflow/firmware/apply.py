@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from hls4ml.model.types import FixedPrecisionType, NamedType
 
+from hwflow.cost.reuse import valid_reuse_factors
 from hwflow.errors import HwflowError
 from hwflow.firmware.layers import BACKEND, register_layers
 from hwflow.firmware.outliers import add_tables
@@ -32,8 +33,7 @@ from hwflow.graph import (
     WeightLayer,
     Window,
 )
-from hwflow.naming import identifier
-from hwflow.reuse import valid_reuse_factors
+from hwflow.graph.naming import identifier
 
 Layer = Any
 """An hls4ml layer; hls4ml carries no types."""

@@ -1,56 +1,32 @@
-"""From a Keras model to a graph, and from a hardened graph to a Vitis project."""
+"""From a hardened graph to a Vitis project."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import hls4ml
 from hls4ml.model.graph import ModelGraph
 
 from hwflow.errors import HwflowError
-from hwflow.files import new_folder
+from hwflow.files.folders import new_folder
 from hwflow.firmware.apply import apply_graph, firmware_reuse
 from hwflow.firmware.build import layer_list
-from hwflow.firmware.legal import legal, renamed, renamed_layers, users_names
-from hwflow.firmware.passes import fast_passes
-from hwflow.firmware.project import FIRMWARE, Project, open_project
-from hwflow.firmware.quiet import quiet
-from hwflow.firmware.read import read_graph
+from hwflow.firmware.project import FIRMWARE, IOType, Project, open_project
 from hwflow.firmware.writer import HwflowWriter, mark_bram_ports, memory_symbols, write_csim
+from hwflow.frontends.hls4ml_passes import fast_passes
+from hwflow.frontends.keras_graph import FLOWS, convert_network
 from hwflow.frontends.keras_network import KerasNetwork, read_network
+from hwflow.frontends.legal import legal
+from hwflow.frontends.quiet import quiet
 from hwflow.graph import Graph, Reshape
-from hwflow.naming import identifiers, restored
+from hwflow.graph.naming import restored
 from hwflow.version import __version__
-
-IOType = Literal["io_stream", "io_parallel"]
-FLOWS = {"Flows": ["optimize"]}
-"""Stops hls4ml after its last flow before its backend's: parsed, batch norms fused."""
 
 PART = "xczu7ev-ffvc1156-2-e"
 CLOCK_PERIOD = 5.0
-
-
-def read_keras(model: Any) -> Graph:
-    """The untyped graph of a Keras or QKeras model, through hls4ml's layers and its fusion of batch norms.
-
-    Raises:
-        HwflowError: a layer or attribute that is not supported, by the layer's name.
-    """
-    return network_graph(read_network(model))
-
-
-def network_graph(network: KerasNetwork) -> Graph:
-    """The untyped graph of the calls of a Keras model."""
-    # hls4ml multiplies two batch normalisations in a row into a wrong one.
-    wrong = ("fuse_consecutive_batch_normalization",)
-    names = identifiers(layer["name"] for layer in network.layers)
-    back = partial(restored, names=names)
-    with fast_passes(wrong), quiet(f"{network.name}: hls4ml cannot convert it", back):
-        graph = read_graph(_convert_network(network, names))
-        return renamed(graph, users_names(graph, names), network.name)
 
 
 def model_graph(
@@ -105,7 +81,7 @@ def _model_graph(
         config["HLSConfig"] = {"Model": {"Precision": "ap_fixed<16,6>", "ReuseFactor": 1}} | FLOWS
         model = ModelGraph.from_layer_list(config, layer_list(given))
     else:
-        model = _convert_network(network, names, io_type, output, name, **settings)
+        model = convert_network(network, names, io_type, output, name, **settings)
     apply_graph(given, model, {names[layer]: factor for layer, factor in reuse.items()})
     return model
 
@@ -128,7 +104,7 @@ def generate(
         graph: a typed graph.
         keras_model: the model that it was made from, or ``None``: the graph alone says everything.
         output: the project's folder; it appears only when all of it is written.
-        reuse: reuse factors by layer name, from :func:`hwflow.reuse.choose_reuse`.
+        reuse: reuse factors by layer name, from :func:`hwflow.cost.reuse.choose_reuse`.
         io_type: ``io_stream`` or ``io_parallel``.
         part: the FPGA part.
         clock_period: in ns.
@@ -171,24 +147,3 @@ def generate(
             notes=tuple(notes),
         ).write(folder)
     return open_project(output)
-
-
-def _convert_network(
-    network: KerasNetwork,
-    names: Mapping[str, str],
-    io_type: str = "io_stream",
-    output: Path = Path("unused"),
-    name: str = "network",
-    **settings: Any,
-) -> ModelGraph:
-    config = hls4ml.utils.config.create_config(
-        output_dir=str(output), project_name=name, backend="Vitis", io_type=io_type, **settings
-    )
-    layers = renamed_layers(network.layers, names)
-    # Types that are left to hls4ml do not stand in the way of its fusion of batch norms.
-    config["HLSConfig"] = {
-        "Model": {"Precision": {"default": "ap_fixed<16,6>"}, "ReuseFactor": 1},
-        "LayerName": {layer["name"]: {"Precision": "auto"} for layer in layers},
-    } | FLOWS
-    inputs = [layer["name"] for layer in layers if layer["class_name"] == "InputLayer"]
-    return ModelGraph.from_layer_list(config, layers, inputs, [names[network.output_layer]])

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hwflow import compiled
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList
+from hwflow.files import compiled
 from hwflow.firmware.project import Project, open_project
-from hwflow.graph import Graph, IntArray, WeightLayer
-from hwflow.memory import memory_of, read_with_faults
+from hwflow.graph import Graph, IntArray
+from hwflow.memory import touched
 
 WORKER = Path(__file__).with_name("_csim_worker.py")
 FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-w")
@@ -96,17 +96,11 @@ class CsimExecutor:
 
     def _patches(self, faults: FaultList) -> dict[str, IntArray]:
         """The faulted weight codes, by array of the C++."""
-        faults.check(tuple(memory_of(self.graph, memory.name) for memory in faults.memories), self.graph.digest)
         patches: dict[str, IntArray] = {}
-        for memory in faults.memories:
-            name, kind = memory.name.rsplit(".", 1)
-            layer = self.graph[name]
-            assert isinstance(layer, WeightLayer)
-            index, codes = read_with_faults(layer, kind, faults)
-            if len(index):
-                symbol = self.project.memories[memory.name].symbol
-                patches[f"index:{symbol}"] = index
-                patches[f"codes:{symbol}"] = codes
+        for read in touched(self.graph, faults):
+            symbol = self.project.memories[f"{read.layer.name}.{read.kind}"].symbol
+            patches[f"index:{symbol}"] = read.index
+            patches[f"codes:{symbol}"] = read.codes
         return patches
 
     def _source_hash(self) -> str:

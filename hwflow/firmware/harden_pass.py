@@ -15,20 +15,20 @@ import numpy.typing as npt
 from hls4ml.model.flow import get_flow, update_flow
 from hls4ml.model.optimizer import ModelOptimizerPass, register_pass
 
-from hwflow.arrays import read_npy
+from hwflow.cost.reuse import choose_reuse
 from hwflow.errors import HwflowError
+from hwflow.files.arrays import read_npy
 from hwflow.firmware.apply import apply_graph, firmware_reuse
-from hwflow.firmware.convert import network_graph
 from hwflow.firmware.layers import register_layers
-from hwflow.firmware.read import read_graph
 from hwflow.fixed import FixedType, Rounding
 from hwflow.frontends.keras_agreement import measure
 from hwflow.frontends.keras_check import check, check_images
+from hwflow.frontends.keras_graph import network_graph
 from hwflow.frontends.keras_network import read_network
+from hwflow.frontends.model_graph import read_graph
 from hwflow.graph import Graph
 from hwflow.hardening import Hardened, HardenOptions, harden
-from hwflow.reuse import choose_reuse
-from hwflow.scaling import ScalingOptions
+from hwflow.hardening.options import ScalingOptions
 
 PASS = "hwflow_harden"
 FLOW = "optimize"
@@ -86,7 +86,7 @@ def register() -> None:
     """Make hls4ml obey ``config["Model"]["Hardening"]``; a second call does nothing.
 
     The entries are ``Calibration`` (images: an array, or the path of an ``.npy`` or of an ``.npz`` with an
-    array ``x``) and the options of :class:`~hwflow.scaling.ScalingOptions` and
+    array ``x``) and the options of :class:`~hwflow.hardening.scaling.ScalingOptions` and
     :class:`~hwflow.hardening.HardenOptions` by their names in CamelCase, e.g. ``WeightType``, ``Scale``,
     ``Align``, ``Compensation``, ``ActivationBits``. The backend must be Vitis. hls4ml's own ``ReuseFactor``
     is taken to the nearest valid one, and the strategy is always Resource.

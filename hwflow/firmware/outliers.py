@@ -25,6 +25,7 @@ from hls4ml.backends.vivado.passes.core_templates import (
 from hls4ml.model.layers import Conv2D, Dense
 from hls4ml.model.types import FixedPrecisionType, IntegerPrecisionType
 
+from hwflow.codes.layout import position
 from hwflow.graph import WeightLayer
 
 HEADER = "nnet_utils/nnet_outliers.h"
@@ -135,7 +136,7 @@ def add_tables(layer: Any, node: WeightLayer) -> None:
     assert node.outliers is not None
     rest = node.outliers.rest
     assert rest.type is not None
-    outputs, inputs = np.divmod(node.outliers.index, node.n_in)
+    outputs, inputs = position(node.outliers.index, node.n_in)
     tables = {
         "out": (_index_type(node.n_out), outputs.astype(np.float64)),
         "in": (_index_type(node.n_in), inputs.astype(np.float64)),

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from hwflow.errors import HwflowError
-from hwflow.files import FILES, FolderKind, files_in, read_json, write_json
+from hwflow.files.folders import FILES, FolderKind, files_in, read_json, write_json
 
 FIRMWARE = FolderKind("firmware project", "hwflow.json", "hwflow-firmware", ("csim/*",))
 VERSION = 1
+
+IOType = Literal["io_stream", "io_parallel"]
+"""hls4ml's interface styles."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from hwflow.arrays import expansion_limit
+from hwflow.files.arrays import expansion_limit
 
 _MOST_NAMES = 1_000_000
 

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from hwflow.arrays import first_line
 from hwflow.errors import HwflowError
+from hwflow.files.arrays import first_line
 from hwflow.frontends._keras3 import bidirectional, is_operation
 from hwflow.frontends._quantizers import canonical_text
 from hwflow.frontends._table import LAYERS, MODELS, PYTHON_LAYERS, arguments_of
 from hwflow.frontends._tf import qkeras, tensorflow
 from hwflow.frontends._values import Dialect, Refused, class_and_config, class_name, named, short
-from hwflow.naming import identifier
+from hwflow.graph.naming import identifier
 
 MOST_LAYERS = 10_000
 DEEPEST = 20

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwflow.calibration import check_calibration
 from hwflow.errors import HwflowError
 from hwflow.frontends.keras_network import Call, KerasNetwork
 from hwflow.graph import FloatArray, Graph, Node, Reshape, WeightLayer
-from hwflow.reference.real import evaluate
+from hwflow.reference.real import check_calibration, evaluate
 
 TOLERANCE = 1e-4
 """Largest difference, in parts of a layer's range; Keras computes in float32."""

@@ -14,8 +14,8 @@ from typing import Any
 
 import h5py
 
-from hwflow.arrays import READ_ERRORS, first_line, open_archive, parse_json
 from hwflow.errors import HwflowError
+from hwflow.files.arrays import READ_ERRORS, first_line, open_archive, parse_json
 from hwflow.frontends import _hdf5
 from hwflow.frontends._layers import Build
 from hwflow.frontends._network import check_network, make_model

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from hwflow.errors import HwflowError
+from hwflow.files.outputs import as_path
 from hwflow.frontends.keras_file import read_keras_file
 from hwflow.models._state_dict import StateDict, read_state_dict
 from hwflow.models._weights import check_finite, load_weights
@@ -33,6 +34,7 @@ __all__ = [
     "embedded",
     "load_model",
     "load_torchvision",
+    "model_paths",
     "port",
     "resnet18",
     "resnet20",
@@ -154,3 +156,16 @@ def load_model(
     model = read_keras_file(path)
     check_finite(model, str(path))
     return model
+
+
+def model_paths(model: object) -> dict[str, object]:
+    """The files that a model is read from; none for a network known by name or in memory."""
+    path = as_path(model)
+    if path is None or not path.exists():
+        return {}
+    if str(model) in (*EMBEDDED, *NETWORKS):
+        return {}
+    found: dict[str, object] = {"model": path}
+    if path.suffix == ".json":
+        found |= {f"model's {ending}": path.with_name(path.stem + ending) for ending in ("_weights.h5", ".weights.h5")}
+    return found

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwflow.arrays import READ_ERRORS, check_expansion, first_line, parse_json, read_npz
 from hwflow.errors import HwflowError
+from hwflow.files.arrays import READ_ERRORS, check_expansion, first_line, parse_json, read_npz
 
 StateDict = dict[str, npt.NDArray[np.float32]]
 

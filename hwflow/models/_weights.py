@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from hwflow.arrays import read_npz
 from hwflow.errors import HwflowError
+from hwflow.files.arrays import read_npz
 
 
 def variables(model: Any) -> Iterator[tuple[str, Any]]:

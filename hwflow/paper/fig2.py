@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.errors import HwflowError
-from hwflow.formats import Msb, WeightFormat, weight_format
-from hwflow.formats.words import PAPER_FORMATS, Values
+from hwflow.float_study import Msb, WeightFormat, weight_format
+from hwflow.float_study.words import PAPER_FORMATS, Values
 
 WEIGHTS: Values = np.arange(-50, 51) / 100
 """The paper's pseudo-weights, -0.5 to 0.5 (section IV.C)."""

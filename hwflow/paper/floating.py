@@ -8,11 +8,12 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from hwflow.codes.layout import ordered, unordered
+from hwflow.codes.words import to_uint64
 from hwflow.faults import FaultList, Memory
-from hwflow.formats import Outcome
-from hwflow.formats.words import FloatFormat
+from hwflow.float_study import Outcome
+from hwflow.float_study.words import FloatFormat
 from hwflow.graph import Constant, Graph, Node, WeightLayer
-from hwflow.memory import canonical
 from hwflow.reference.real import evaluate
 
 BATCH = 32
@@ -85,13 +86,11 @@ class FloatNetwork:
             if not len(words):
                 continue
             clean = cast(WeightLayer, nodes[layer.name])
-            stored = canonical(clean.weight.values).copy()
-            flipped = self.format.encode(stored[words]) ^ (masks & self._reachable)
+            stored = ordered(clean.weight.values).copy()
+            flipped = self.format.encode(stored[words]) ^ (to_uint64(masks) & self._reachable)
             stored[words] = self.format.decode(flipped).astype(np.float32)
             bad += int(np.count_nonzero(~np.isfinite(stored[words])))
-            shape = clean.weight.values.shape
-            weight = np.moveaxis(stored.reshape(shape[-1], *shape[:-1]), 0, -1)
-            nodes[layer.name] = replace(clean, weight=_constant(np.ascontiguousarray(weight)))
+            nodes[layer.name] = replace(clean, weight=_constant(unordered(stored, clean.weight.shape)))
         return nodes, bad
 
     def _run(self, nodes: dict[str, Node], images: npt.NDArray[Any]) -> Float32:

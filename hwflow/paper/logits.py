@@ -12,16 +12,17 @@ import numpy.typing as npt
 from hwflow.campaign.sources import calibration_images, open_model
 from hwflow.campaign.statistics import summarise
 from hwflow.campaign.trials import CHECKED_IMAGES, ReferenceNetwork
-from hwflow.evaluation import Advance, no_progress
 from hwflow.faults import sample_ber
 from hwflow.fixed import FixedType
-from hwflow.formats import Outcome, WeightFormat, weight_format
-from hwflow.formats.words import FixedFormat, FloatFormat
+from hwflow.float_study import Outcome, WeightFormat, weight_format
+from hwflow.float_study.words import FixedFormat, FloatFormat
 from hwflow.graph import Graph
 from hwflow.hardening import HardenOptions, harden
+from hwflow.hardening.options import ScalingOptions
+from hwflow.hardening.plan import scale_graph
 from hwflow.paper.floating import FloatNetwork
 from hwflow.paper.studies import LOGITS, Subject
-from hwflow.scaling import ScalingOptions, scale_graph
+from hwflow.stages.evaluate import Advance, no_progress
 
 Compensation = Literal["none", "layer", "logits"]
 COMPENSATIONS: tuple[Compensation, ...] = ("none", "layer", "logits")
@@ -112,8 +113,8 @@ def run_logits(
     Raises:
         HwflowError: a network or data that do not fit, or a bit error rate out of range.
     """
-    from hwflow.firmware.convert import network_graph
     from hwflow.frontends.keras_check import check
+    from hwflow.frontends.keras_graph import network_graph
     from hwflow.frontends.keras_network import read_network
 
     spec = subject.network

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from hwflow.campaign.export import CellResult
-from hwflow.formats import weight_format
-from hwflow.outputs import write_file
+from hwflow.files.outputs import write_file
+from hwflow.float_study import weight_format
 from hwflow.paper.fig2 import WEIGHTS, Curve
 from hwflow.report.figures import COLOURS, DPI, MARKERS
 

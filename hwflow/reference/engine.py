@@ -9,8 +9,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from hwflow.codes.layout import position
 from hwflow.errors import HwflowError
-from hwflow.faults import FaultList
 from hwflow.graph import (
     Add,
     AveragePool2D,
@@ -28,7 +28,7 @@ from hwflow.graph import (
     Reshape,
     WeightLayer,
 )
-from hwflow.memory import read_with_faults
+from hwflow.memory import Touched
 from hwflow.reference.engine_layers import AffineLayer, MatrixLayer, Undo, compile_layer
 from hwflow.reference.engine_nodes import (
     Run,
@@ -175,27 +175,22 @@ class Engine:
 
     def dead(self, steps: Sequence[EngineStep]) -> list[list[str]]:
         """For every step, the tensors that nothing after it reads."""
-        last = {name: position for position, step in enumerate(steps) for name in step.inputs}
+        last = {name: number for number, step in enumerate(steps) for name in step.inputs}
         last.pop(self.graph.output.name, None)
         names: list[list[str]] = [[] for _ in steps]
-        for name, position in last.items():
-            names[position].append(name)
+        for name, number in last.items():
+            names[number].append(name)
         return names
 
     # Faults
 
-    def apply(self, layer_name: str, kind: str, faults: FaultList) -> Undo:
-        """Put what reading the faulted words of a memory gives into the packed weights.
-
-        Costs as much as there are faults.
-        """
-        layer = self.layers[layer_name]
-        index, codes = read_with_faults(layer.node, kind, faults)
-        if kind == "bias":
-            return layer.change_bias(index, codes)
-        outputs, inputs = np.divmod(index, layer.node.n_in)
-        rest: IntArray | int = 0 if layer.node.outliers is None else layer.node.outliers.at(index)
-        return layer.change(inputs, outputs, codes + rest)
+    def apply(self, read: Touched) -> Undo:
+        """Put what reading the faulted words of a memory gives into the packed weights."""
+        layer = self.layers[read.layer.name]
+        if read.kind == "bias":
+            return layer.change_bias(read.index, read.codes)
+        outputs, inputs = position(read.index, read.layer.n_in)
+        return layer.change(inputs, outputs, read.effective)
 
     # Building
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hwflow.codes.layout import position
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList
 from hwflow.fixed import FixedType
@@ -33,11 +34,11 @@ from hwflow.graph import (
     WeightLayer,
     Window,
 )
-from hwflow.memory import layer_bias_type, memory_of, read_with_faults
+from hwflow.graph.windows import patches, windows
+from hwflow.memory import layer_bias_type, touched
 from hwflow.reference.engine import Engine, EngineName, check_input
 from hwflow.reference.engine_prefix import CleanPrefix
 from hwflow.reference.softmax import SoftmaxKernel
-from hwflow.windows import patches, windows
 
 FLOAT64_EXACT_BITS = 53
 """Sums of integers are exact in float64 while every partial sum stays below 2^53."""
@@ -134,28 +135,21 @@ class IntegerExecutor:
         """Put the faulted weights into the packed ones, and the clean ones back afterwards."""
         undo: list[tuple[FloatArray, Any, FloatArray]] = []
         undo_packed: list[Callable[[], None]] = []
-        if faults is not None:
-            faults.check(tuple(memory_of(self.graph, m.name) for m in faults.memories), self.graph.digest)
         try:
-            for memory in () if faults is None else faults.memories:
-                layer_name, kind = memory.name.rsplit(".", 1)
-                layer = self.graph[layer_name]
-                assert isinstance(layer, WeightLayer) and faults is not None
-                if layer_name in self.engine.layers:
-                    undo_packed.append(self.engine.apply(layer_name, kind, faults))
+            for read in () if faults is None else touched(self.graph, faults):
+                layer = read.layer
+                if layer.name in self.engine.layers:
+                    undo_packed.append(self.engine.apply(read))
                     continue
-                index, codes = read_with_faults(layer, kind, faults)
-                if not len(index):
-                    continue
-                matrix = self._matrices[layer_name]
-                if kind == "weight":
+                matrix = self._matrices[layer.name]
+                if read.kind == "weight":
                     target = matrix.weight
-                    place: Any = (index % layer.n_in, index // layer.n_in)
-                    rest = 0 if layer.outliers is None else layer.outliers.at(index)
-                    new = (codes + rest).astype(np.float64)
+                    output, source = position(read.index, layer.n_in)
+                    place: Any = (source, output)
+                    new = read.effective.astype(np.float64)
                 else:
-                    target, place = matrix.bias, index
-                    new = _bias_in_accum(layer, codes)
+                    target, place = matrix.bias, read.index
+                    new = _bias_in_accum(layer, read.codes)
                 undo.append((target, place, target[place].copy()))
                 target[place] = new
             yield

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hwflow.errors import HwflowError
 from hwflow.graph import (
@@ -29,7 +30,7 @@ from hwflow.graph import (
     Softmax,
     WeightLayer,
 )
-from hwflow.windows import patches, windows
+from hwflow.graph.windows import patches, windows
 
 Observer = Callable[[Node, FloatArray], None]
 
@@ -121,3 +122,17 @@ def evaluate(node: Node, sources: list[FloatArray]) -> FloatArray:
             exponentials = np.exp(x - x.max(axis=-1, keepdims=True))
             return exponentials / exponentials.sum(axis=-1, keepdims=True)
     raise HwflowError(f"{node.name}: {node.op} has no float64 kernel")
+
+
+def check_calibration(graph: Graph, images: npt.NDArray[Any]) -> None:
+    """Refuse images that a network cannot be calibrated with.
+
+    Raises:
+        HwflowError: no images, or images of another shape.
+    """
+    if images.shape[1:] != graph.input.shape:
+        raise HwflowError(
+            f"calibration images have shape {images.shape[1:]}, but the network takes {graph.input.shape}"
+        )
+    if not len(images):
+        raise HwflowError("calibration needs at least one image")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hwflow.campaign.export import CellResult, Results
-from hwflow.naming import file_stems
+from hwflow.graph.naming import file_stems
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

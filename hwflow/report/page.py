@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hwflow.campaign.export import Results
-from hwflow.files import FILES, FolderKind, files_in, json_text, new_folder
-from hwflow.outputs import check_outputs
+from hwflow.files.folders import FILES, FolderKind, files_in, json_text, new_folder
+from hwflow.files.outputs import check_outputs
 from hwflow.report.figures import Figure, report_figures
 from hwflow.report.tables import to_json
 from hwflow.version import __version__

@@ -11,7 +11,7 @@ from hwflow.campaign.plan import Cell
 from hwflow.campaign.records import Damage
 from hwflow.campaign.run import input_ranges
 from hwflow.campaign.statistics import PAIRED_INTERVAL, described
-from hwflow.formats import weight_format
+from hwflow.float_study import weight_format
 
 
 def to_json(results: Results) -> dict[str, Any]:

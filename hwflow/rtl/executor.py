@@ -17,7 +17,7 @@ from hwflow.errors import HwflowError
 from hwflow.faults import FaultList
 from hwflow.fixed import FixedType
 from hwflow.graph import Graph, IntArray, WeightLayer
-from hwflow.memory import memory_of
+from hwflow.memory import check_faults
 from hwflow.rtl.memory_image import packing, read_hex, write_hex
 from hwflow.rtl.project import METADATA
 from hwflow.rtl.simulator import build, run
@@ -233,7 +233,7 @@ class RtlExecutor:
 
     def _flips(self, faults: FaultList) -> list[tuple[str, int, str]]:
         """Faults as (path of the memory, address, XOR mask in hexadecimal)."""
-        faults.check(tuple(memory_of(self.graph, memory.name) for memory in faults.memories), self.graph.digest)
+        check_faults(self.graph, faults)
         units = {unit["layer"]: unit for unit in self.metadata["layers"]}
         flips = []
         for memory in faults.memories:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hwflow.codes.words import Words, unpack
 from hwflow.errors import HwflowError
 from hwflow.graph import IntArray, WeightLayer
 from hwflow.memory import layer_storage, stored_words
@@ -60,8 +61,9 @@ class Packing:
         address, lane = self.locate(word)
         return address, lane * self.bits + bit
 
-    def pack(self, words: IntArray) -> list[int]:
-        """Hardware words of stored words ``(n_out * n_in,)``."""
+    def pack(self, stored: Words) -> list[int]:
+        """Hardware words of stored words ``(n_out * n_in, ceil(bits / 8))``."""
+        words = unpack(stored, self.bits, 1, signed=False)
         shape = (self.n_out // self.pe, self.pe, self.n_in // self.simd, self.simd)
         lanes = words.reshape(shape).transpose(0, 2, 1, 3).reshape(self.depth, -1)
         if self.bits == 8:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from hwflow.cost.reuse import fold
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType, Overflow, Rounding
 from hwflow.graph import (
@@ -26,9 +27,8 @@ from hwflow.graph import (
     WeightLayer,
     Window,
 )
+from hwflow.graph.naming import Unique, identifier, identifiers
 from hwflow.memory import layer_bias_type
-from hwflow.naming import Unique, identifier, identifiers
-from hwflow.reuse import fold
 from hwflow.rtl.depth import FifoDepths
 from hwflow.rtl.memory_image import side_memory
 

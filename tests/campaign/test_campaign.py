@@ -34,9 +34,9 @@ from hwflow.errors import HwflowError
 from hwflow.faults import sample_ber
 from hwflow.faults.models import restrict
 from hwflow.hardening import harden
-from hwflow.input_range import input_range
 from hwflow.reference import IntegerExecutor
 from hwflow.report import to_json
+from hwflow.stages.input_range import input_range
 from tests.campaign.conftest import SPEC, csv_of, toml
 from tests.cli.conftest import hwflow
 

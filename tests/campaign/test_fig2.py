@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hwflow.errors import HwflowError
-from hwflow.formats import weight_format
+from hwflow.float_study import weight_format
 from hwflow.paper.fig2 import WEIGHTS, expectation, fig2, random_masks
 
 

@@ -8,13 +8,13 @@ from PIL import Image
 
 from hwflow.campaign import ModelSpec
 from hwflow.campaign.sources import calibration_images
+from hwflow.codes.layout import ordered
 from hwflow.data import CIFAR, load_digits
 from hwflow.errors import HwflowError
 from hwflow.faults import chosen, sample_ber
-from hwflow.firmware.convert import read_keras
-from hwflow.formats import weight_format
+from hwflow.float_study import weight_format
+from hwflow.frontends.keras_graph import read_keras
 from hwflow.graph import Constant
-from hwflow.memory import canonical
 from hwflow.models import embedded
 from hwflow.paper.floating import FloatNetwork
 from hwflow.paper.logits import run_logits
@@ -35,7 +35,7 @@ def with_weight(graph, layer, word, change):
     for node in graph:
         if node.name == layer:
             shape = node.weight.values.shape
-            values = canonical(node.weight.values).copy()
+            values = ordered(node.weight.values).copy()
             values[word] = change(values[word])
             values = np.moveaxis(values.reshape(shape[-1], *shape[:-1]), 0, -1)
             node = replace(node, weight=Constant(values))
@@ -48,7 +48,7 @@ def with_weight(graph, layer, word, change):
 def test_sign_flip_is_the_negative_weight(graph, name, kind):
     format_ = weight_format(name)
     layer = graph.weight_layers[0 if kind == "first" else -1]
-    word = int(np.argmax(np.abs(canonical(layer.weight.values))))
+    word = int(np.argmax(np.abs(ordered(layer.weight.values))))
     network = FloatNetwork(graph, format_)
     faults = chosen(network.memories, [(f"{layer.name}.weight", word, format_.bits - 1)])
     logits, bad = network.logits(IMAGES, faults)
@@ -63,7 +63,7 @@ def test_sign_flip_is_the_negative_weight(graph, name, kind):
 def test_top_exponent_bit(graph, name):
     format_ = weight_format(name)
     layer = graph.weight_layers[0]
-    word = int(np.argmax(np.abs(canonical(layer.weight.values))))
+    word = int(np.argmax(np.abs(ordered(layer.weight.values))))
     safe, unsafe = FloatNetwork(graph, format_), FloatNetwork(graph, format_, msb_flips=True)
     faults = chosen(safe.memories, [(f"{layer.name}.weight", word, format_.exponent_msb)])
     clean, _ = safe.logits(IMAGES)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from hwflow.cli import main
-from hwflow.files import content_hash, sha256_file
+from hwflow.files.folders import content_hash, sha256_file
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hwflow.files import files_in
+from hwflow.files.folders import files_in
 from tests.cli.bad_inputs import ALL, Case
 from tests.cli.conftest import hwflow
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hwflow.design import load_design
-from hwflow.generation import load_project
+from hwflow.folders.design import load_design
+from hwflow.folders.project import load_project
 from tests.cli.conftest import hwflow, left_in
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "json.md"

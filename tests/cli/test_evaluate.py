@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from hwflow.data import load_digits
-from hwflow.design import open_design
 from hwflow.faults import FaultList
 from hwflow.faults.models import restrict
+from hwflow.folders.design import open_design
 from hwflow.reference import IntegerExecutor
 from tests.cli.conftest import hwflow, left_in
 

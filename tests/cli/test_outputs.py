@@ -15,11 +15,11 @@ import pytest
 import hwflow as api
 from hwflow.campaign import load_spec, run_campaign
 from hwflow.errors import HwflowError
-from hwflow.evaluation import evaluate
 from hwflow.faults import FaultList
-from hwflow.files import PROJECT, files_in, new_folder
-from hwflow.leftovers import hidden, partial_file, partial_folder
-from hwflow.outputs import write_file
+from hwflow.files.folders import PROJECT, files_in, new_folder
+from hwflow.files.leftovers import hidden, partial_file, partial_folder
+from hwflow.files.outputs import write_file
+from hwflow.stages.evaluate import evaluate
 from tests.cli.conftest import hwflow, left_in
 
 SPEC = 'models = ["digits_cnn"]\nrounds = 1\nimages = 5\nber = [1e-3]\nt = ["none"]\n'

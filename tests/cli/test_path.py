@@ -14,7 +14,7 @@ import pytest
 import hwflow as api
 from hwflow import doctor
 from hwflow.errors import HwflowError
-from hwflow.generation import load_project
+from hwflow.folders.project import load_project
 from tests.cli.conftest import hwflow, left_in, seal
 
 IMAGES = "4"

@@ -7,8 +7,8 @@ import pytest
 from hwflow.emulation import emulate
 from hwflow.emulation.compare import compare
 from hwflow.emulation.csim import simulation
-from hwflow.emulation.run import random_codes
 from hwflow.emulation.source import Options, open_graph
+from hwflow.stages.emulate import random_codes
 from tests.data.conftest import DATA
 
 MODELS = DATA / "hls4ml_example_models"

@@ -8,12 +8,13 @@ from typing import Protocol
 
 import numpy as np
 
+from hwflow.codes.layout import ordered
+from hwflow.cost.reuse import valid_reuse_factors
 from hwflow.faults import FaultList, chosen, sample_ber
 from hwflow.fixed import FixedType
 from hwflow.graph import Constant, Conv2D, Dense, Graph, IntArray, Outliers
-from hwflow.memory import canonical, layer_storage, memories
+from hwflow.memory import layer_storage, memories
 from hwflow.reference import IntegerExecutor
-from hwflow.reuse import valid_reuse_factors
 from hwflow.rtl import RtlExecutor, generate
 
 
@@ -46,7 +47,7 @@ def with_outliers(graph: Graph, fraction: float, seed: int) -> Graph:
         type_, accum = layer.weight.type, layer.accum
         assert type_ is not None
         assert accum is not None
-        stored = canonical(layer.weight.codes).copy()
+        stored = ordered(layer.weight.codes).copy()
         count = max(1, round(fraction * stored.size))
         index = np.sort(np.argsort(-np.abs(stored), kind="stable")[:count])
         high = (stored[index] > 0) | (not type_.signed)

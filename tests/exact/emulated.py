@@ -12,8 +12,8 @@ from hls4ml.model.graph import ModelGraph
 from hwflow.emulation import Emulator, emulate
 from hwflow.emulation.compare import Comparison, compare
 from hwflow.emulation.csim import Simulation, simulation
-from hwflow.emulation.run import random_codes
 from hwflow.models._tf import tensorflow
+from hwflow.stages.emulate import random_codes
 
 
 def convert(

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hwflow.cost.reuse import choose_reuse
 from hwflow.data import load_digits
 from hwflow.errors import HwflowError
 from hwflow.faults import chosen, sample_ber
@@ -19,13 +20,12 @@ from hwflow.firmware import generate as generate_firmware
 from hwflow.fixed import Rounding
 from hwflow.graph import Graph, Window
 from hwflow.hardening import HardenOptions, harden
+from hwflow.hardening.options import ScalingOptions
 from hwflow.memory import memories
 from hwflow.models import EMBEDDED, embedded
 from hwflow.reference import IntegerExecutor
-from hwflow.reuse import choose_reuse
 from hwflow.rtl import RtlExecutor
 from hwflow.rtl import generate as generate_rtl
-from hwflow.scaling import ScalingOptions
 from tests.exact.agreement import assert_agree, random_reuse, rtl
 from tests.networks import NetworkBuilder, random_graph, random_images, random_options, random_rows, to_keras
 

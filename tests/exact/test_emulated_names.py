@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hwflow.emulation.run import Emulation, run
 from hwflow.emulation.source import Options, open_graph
 from hwflow.errors import HwflowError
 from hwflow.frontends._tf import tensorflow
+from hwflow.stages.emulate import Emulation, run
 from tests.exact.emulated import agree, convert, filled
 
 ODD = {

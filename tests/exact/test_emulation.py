@@ -9,9 +9,9 @@ import pytest
 
 from hwflow.emulation import emulate
 from hwflow.emulation.compare import compare
-from hwflow.emulation.run import random_codes
 from hwflow.errors import HwflowError
 from hwflow.models._tf import tensorflow
+from hwflow.stages.emulate import random_codes
 from tests.exact.emulated import (
     against_csim,
     agree,
@@ -246,11 +246,11 @@ def test_bad_inputs(inputs: Any, word: str) -> None:
 
 
 def test_the_reference_offers_it() -> None:
-    from hwflow import reference
+    import hwflow
 
-    assert reference.emulate is emulate
+    assert hwflow.emulate is emulate
     with pytest.raises(AttributeError):
-        _ = reference.nothing
+        _ = hwflow.nothing
 
 
 def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hwflow.cost.reuse import choose_reuse
 from hwflow.errors import HwflowError
 from hwflow.faults import sample_ber
 from hwflow.firmware import CsimExecutor, generate, open_project
-from hwflow.firmware.legal import renamed
 from hwflow.fixed import FixedType
+from hwflow.frontends.legal import renamed
 from hwflow.graph import (
     Add,
     AveragePool2D,
@@ -33,12 +34,11 @@ from hwflow.graph import (
     WeightLayer,
     Window,
 )
+from hwflow.graph.naming import identifier
 from hwflow.hardening import HardenOptions, harden
+from hwflow.hardening.options import ScalingOptions
 from hwflow.memory import memories
-from hwflow.naming import identifier
 from hwflow.reference import IntegerExecutor
-from hwflow.reuse import choose_reuse
-from hwflow.scaling import ScalingOptions
 from tests.exact.agreement import assert_agree
 
 IMAGES = 12

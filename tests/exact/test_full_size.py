@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hwflow.cost.reuse import choose_reuse
 from hwflow.faults import sample_ber
 from hwflow.firmware import CsimExecutor, generate, read_keras
 from hwflow.hardening import harden
 from hwflow.memory import memories
 from hwflow.models import NETWORKS
 from hwflow.reference import IntegerExecutor
-from hwflow.reuse import choose_reuse
 
 
 def natural_image(seed: int) -> np.ndarray:

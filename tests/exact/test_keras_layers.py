@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hwflow.cost.reuse import choose_reuse
 from hwflow.errors import HwflowError
 from hwflow.faults import sample_ber
 from hwflow.firmware import CsimExecutor, generate, read_keras
 from hwflow.graph import Affine, AveragePool2D, Concatenate, Conv2D, Graph, MaxPool2D
 from hwflow.hardening import HardenOptions, harden
+from hwflow.hardening.options import ScalingOptions
 from hwflow.memory import memories
 from hwflow.models._tf import tensorflow
 from hwflow.reference import IntegerExecutor, RealExecutor
-from hwflow.reuse import choose_reuse
-from hwflow.scaling import ScalingOptions
 
 Tensor = Any
 

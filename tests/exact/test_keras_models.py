@@ -5,9 +5,9 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 
 from hwflow.errors import HwflowError
-from hwflow.firmware.convert import network_graph
 from hwflow.frontends.keras_agreement import measure
 from hwflow.frontends.keras_check import TOLERANCE, check
+from hwflow.frontends.keras_graph import network_graph
 from hwflow.frontends.keras_network import read_network
 from hwflow.graph import ReLU
 from hwflow.hardening import harden

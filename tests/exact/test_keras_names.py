@@ -8,14 +8,14 @@ import h5py
 import numpy as np
 import pytest
 
-from hwflow.design import load_design
+from hwflow.cost.reuse import choose_reuse
 from hwflow.faults import FaultList
 from hwflow.firmware import CsimExecutor, generate, read_keras
+from hwflow.folders.design import load_design
 from hwflow.frontends._tf import tensorflow
 from hwflow.graph import Graph
 from hwflow.hardening import harden
 from hwflow.reference.real import RealExecutor
-from hwflow.reuse import choose_reuse
 from tests.cli.conftest import hwflow
 from tests.exact.agreement import assert_agree
 from tests.names import NAMES

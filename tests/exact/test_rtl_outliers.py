@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hwflow.codes.words import to_uint64
+from hwflow.cost.reuse import valid_reuse_factors
 from hwflow.graph import Graph, WeightLayer, Window
 from hwflow.hardening import harden
 from hwflow.reference import IntegerExecutor
-from hwflow.reuse import valid_reuse_factors
 from hwflow.rtl import RtlExecutor, generate
 from tests.exact.agreement import assert_agree, outlier_faults, rtl, with_outliers
 from tests.networks import NetworkBuilder, random_graph, random_images, random_options
@@ -86,7 +87,7 @@ def test_an_outlier_is_its_cell_plus_its_rest(tmp_path: Path) -> None:
         output, place = np.divmod(words, layer.n_in)
         flat = stored[layer.name].reshape(layer.n_in, layer.n_out)
         before = flat[place, output]
-        after = (before & ((1 << width) - 1)) ^ masks.astype(np.int64)
+        after = (before & ((1 << width) - 1)) ^ to_uint64(masks).astype(np.int64)
         after -= (after >> (width - 1)) << width
         in_effect[layer.name].reshape(layer.n_in, layer.n_out)[place, output] += after - before
     upset = executor.run(codes, faults)

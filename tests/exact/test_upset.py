@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hwflow.cost.reuse import choose_reuse
 from hwflow.faults import FaultList, chosen, sample_ber
 from hwflow.graph import Graph, IntArray
 from hwflow.hardening import harden
 from hwflow.memory import memories
 from hwflow.reference import IntegerExecutor
-from hwflow.reuse import choose_reuse
 from hwflow.rtl import RtlExecutor, generate
 from hwflow.rtl.executor import Expectation
 from tests.exact.agreement import rtl

@@ -67,14 +67,14 @@ def make_project(folder: Path) -> list[Path]:
 
 
 def use_project(folder: Path) -> object:
-    from hwflow.generation import load_project
+    from hwflow.folders.project import load_project
 
     project = load_project(folder / "project", hwflow.load_design(folder / "design"))
     return project.to_json() | {"project": ""}, contents(project.path, "project.json")
 
 
 def make_faults(folder: Path) -> list[Path]:
-    from hwflow.evaluation import draw_rounds
+    from hwflow.stages.evaluate import draw_rounds
 
     design = hwflow.load_design(_design(folder))
     draw_rounds(design, 1e-3, 1, 0)[0].save(folder / "faults.json")
@@ -268,8 +268,8 @@ def make_hls4ml(folder: Path) -> list[Path]:
 
 
 def use_hls4ml(folder: Path) -> object:
+    from hwflow import emulate
     from hwflow.emulation.source import open_graph
-    from hwflow.reference import emulate
 
     return emulate(open_graph(folder / "project")).predict(np.zeros((1, 4))).shape
 

@@ -7,10 +7,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from hwflow.classification import ExecutorAccuracy, Limits, Score, Truth
-from hwflow.comparison import Compared, Comparison
 from hwflow.errors import HwflowError
 from hwflow.rtl.simulator import merged_reports
+from hwflow.stages.classification import ExecutorAccuracy, Limits, Score, Truth
+from hwflow.stages.comparison import Compared, Comparison
 
 LABELS = np.array([0, 1, 2, 2])
 KERAS = np.array([0, 1, 2, 0])

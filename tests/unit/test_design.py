@@ -7,10 +7,11 @@ import os
 import numpy as np
 import pytest
 
-from hwflow.design import describe, load_design, write_graph, write_manifest
 from hwflow.errors import HwflowError
-from hwflow.files import DESIGN, PROJECT, new_folder, write_json
+from hwflow.files.folders import DESIGN, PROJECT, new_folder, write_json
+from hwflow.folders.design import load_design, write_graph, write_manifest
 from hwflow.hardening import harden, summary
+from hwflow.stages.harden import describe
 from tests.networks import random_graph, random_images, random_options
 
 

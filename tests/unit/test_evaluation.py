@@ -7,13 +7,13 @@ import pytest
 
 from hwflow.data import Dataset
 from hwflow.errors import HwflowError
-from hwflow.evaluation import Accuracy, draw_rounds, stored_bits
 from hwflow.executors import images_at_once, open_network, run_batches
 from hwflow.faults.models import restrict
 from hwflow.hardening import harden
-from hwflow.inputs import labelled
 from hwflow.memory import memories
 from hwflow.reference import IntegerExecutor
+from hwflow.stages.evaluate import Accuracy, draw_rounds, stored_bits
+from hwflow.stages.inputs import labelled
 from tests.networks import random_graph, random_images, random_options
 
 SEED = 4

@@ -18,7 +18,7 @@ MODELS = [Independent(0.01), Asymmetric(0.02, 0.005), StuckAt(0.02, 0.25), Clust
 
 
 def contents(name):
-    return WORDS[name]
+    return WORDS[name].astype("<u2").view(np.uint8).reshape(-1, 2)
 
 
 def held(faults):

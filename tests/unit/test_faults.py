@@ -131,16 +131,20 @@ class TestFaultList:
     def test_masks(self):
         faults = chosen(MEMORIES, [("dense", 0, 63), ("dense", 2, 0), ("dense", 0, 1)])
         words, masks = faults.masks("dense")
-        assert (words.tolist(), masks.tolist()) == ([0, 2], [(1 << 63) | 2, 1])
-        assert (words.dtype, masks.dtype) == (np.int64, np.uint64)
+        assert (words.tolist(), masks.tolist()) == ([0, 2], [[2, 0, 0, 0, 0, 0, 0, 128], [1] + [0] * 7])
+        assert (words.dtype, masks.dtype) == (np.int64, np.uint8)
         words, masks = faults.masks("conv1")
         assert words.size == masks.size == 0
 
-    def test_masks_of_words_that_do_not_fit(self):
-        wide = chosen((Memory("wide", 4, 72),), [("wide", 1, 70)])
-        assert wide.for_memory("wide")[1].tolist() == [70]
-        with pytest.raises(HwflowError, match="at most 64 bits"):
-            wide.masks("wide")
+    @pytest.mark.parametrize("bits", [1, 7, 8, 9, 64, 72, 261])
+    def test_masks_hold_every_fault(self, bits):
+        memory = Memory("wide", 50, bits)
+        faults = sample_count((memory,), min(40 * bits, 300), bits)
+        words, masks = faults.masks("wide")
+        assert masks.shape == (len(words), -(-bits // 8))
+        rows, places = np.nonzero(np.unpackbits(masks, axis=1, bitorder="little"))
+        np.testing.assert_array_equal(words[rows], faults.word)
+        np.testing.assert_array_equal(places, faults.bit)
 
     def test_arrays_are_read_only(self):
         faults = sample_count(MEMORIES, 3, 1)

@@ -6,12 +6,13 @@ import struct
 import numpy as np
 import pytest
 
+from hwflow.codes.layout import ordered
+from hwflow.codes.words import to_uint64
 from hwflow.data import load_digits
 from hwflow.errors import HwflowError
 from hwflow.faults import chosen, sample_ber
-from hwflow.formats import FaultyNetwork, KerasNetwork, StudyOptions, store, weight_format
-from hwflow.formats.network import top1
-from hwflow.memory import canonical
+from hwflow.float_study import FaultyNetwork, KerasNetwork, StudyOptions, store, weight_format
+from hwflow.float_study.network import top1
 
 RNG = np.random.default_rng(3)
 WEIGHTS = RNG.normal(0, 0.3, (3, 3, 2, 4)).astype(np.float32)
@@ -76,16 +77,16 @@ def test_storage_is_equations_2_to_6(name, per):
     faults = sample_ber([layer.memory], 0.05, 1)
     positions, values = layer.upset(faults)
     c = np.broadcast_to(layer.c, WEIGHTS.shape)
-    read = canonical(layer.read()).copy()
-    order = canonical(np.arange(WEIGHTS.size).reshape(WEIGHTS.shape))
+    read = ordered(layer.read()).copy()
+    order = ordered(np.arange(WEIGHTS.size).reshape(WEIGHTS.shape))
     words, masks = faults.masks("conv.weight")
-    for word, mask in zip(words, masks, strict=True):
+    for word, mask in zip(words, to_uint64(masks), strict=True):
         where = np.unravel_index(order[word], WEIGHTS.shape)
         mask = int(mask) if format_.exponent_msb is None else int(mask) & ~(1 << format_.exponent_msb)
         read[word] = flipped(float(WEIGHTS[where]) * c[where], mask, name) / c[where]
     faulted = layer.read()
     faulted.reshape(-1)[positions] = values
-    np.testing.assert_array_equal(canonical(faulted), read.astype(np.float32))
+    np.testing.assert_array_equal(ordered(faulted), read.astype(np.float32))
 
 
 def test_both_readings_store_the_same_codes_at_optimal_t():
@@ -174,7 +175,7 @@ def test_accuracy_is_that_of_the_formula_on_every_kernel(network, digits):
     for layer in faulty.layers:
         words = layer.words()
         where, masks = faults.masks(layer.memory.name)
-        words[where] ^= masks & ~np.uint64(1 << 14)
+        words[where] ^= to_uint64(masks) & ~np.uint64(1 << 14)
         values = layer.format.decode(words) / layer.c
         shape = layer.weights.shape
         kernels[layer.name] = np.moveaxis(values.reshape(shape[-1], *shape[:-1]), 0, -1).astype(np.float32)
@@ -199,7 +200,7 @@ def test_nan_and_infinity_are_counted(network, digits):
     name = faulty.memories[0].name
     one = store("one", np.ones((1, 1), np.float32), weight_format("fp32"), None)
     assert one.words()[0] == 0x3F800000
-    word = int(faulty.contents(name)[0])
+    word = int(to_uint64(faulty.contents(name))[0])
     to_infinity = [(name, 0, bit) for bit in range(32) if (word ^ 0x7F800000) >> bit & 1 and bit < 31]
     outcome = faulty.evaluate(digits.images, digits.labels, chosen(faulty.memories, to_infinity))
     assert outcome.bad_weights == 1

@@ -16,11 +16,13 @@ from hwflow.faults import sample_ber
 from hwflow.firmware import read_keras
 from hwflow.fixed import FixedType, Overflow, Rounding
 from hwflow.graph import Constant, Graph, Input, Outliers, ReLU, Rescale, WeightLayer
-from hwflow.hardening import HardenOptions, accumulator_type, harden
+from hwflow.hardening import HardenOptions, harden
+from hwflow.hardening.options import ScalingOptions
+from hwflow.hardening.plan import scale_graph
+from hwflow.hardening.types import accumulator_type
 from hwflow.memory import memories
 from hwflow.models import embedded
 from hwflow.reference import IntegerExecutor, RealExecutor
-from hwflow.scaling import ScalingOptions, scale_graph
 from tests.networks import NetworkBuilder, random_graph, random_images
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from hwflow.fixed import FixedType, Overflow, Rounding
 from hwflow.graph import Graph, Input
-from hwflow.input_range import MARGIN, calibrated_range, input_range
+from hwflow.stages.input_range import MARGIN, calibrated_range, input_range
 
 TYPE = FixedType(8, 2, True, Rounding.RND, Overflow.SAT)  # -2 to 1.984375
 GRAPH = Graph((Input(name="image", shape=(10, 10), type=TYPE),))

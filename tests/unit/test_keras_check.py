@@ -9,13 +9,13 @@ import qkeras
 
 import hwflow
 from hwflow.errors import HwflowError
-from hwflow.firmware.convert import network_graph
 from hwflow.frontends.keras_agreement import measure
 from hwflow.frontends.keras_check import TOLERANCE, check, counterparts
+from hwflow.frontends.keras_graph import network_graph
 from hwflow.frontends.keras_network import read_network
 from hwflow.graph import Constant, Graph
 from hwflow.hardening import HardenOptions, harden
-from hwflow.scaling import ScalingOptions
+from hwflow.hardening.options import ScalingOptions
 from tests.exact.test_keras_layers import randomised
 
 L = keras.layers

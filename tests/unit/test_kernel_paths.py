@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwflow import compiled
 from hwflow.errors import HwflowError
 from hwflow.faults import chosen
+from hwflow.files import compiled
+from hwflow.files.leftovers import hidden
 from hwflow.fixed import FixedType
-from hwflow.leftovers import hidden
 from hwflow.memory import memories
 from hwflow.reference import IntegerExecutor
 from hwflow.reference.kernels import build, library

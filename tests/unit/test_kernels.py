@@ -29,7 +29,8 @@ from hwflow.graph import (
     WeightLayer,
     Window,
 )
-from hwflow.hardening import accumulator_type, harden
+from hwflow.hardening import harden
+from hwflow.hardening.types import accumulator_type
 from hwflow.memory import memories
 from hwflow.reference import IntegerExecutor
 from hwflow.reference.engine_layers import MatrixLayer

@@ -11,7 +11,7 @@ from pygments.lexers.hdl import SystemVerilogLexer
 from pygments.token import Keyword
 
 from hwflow.doctor import find_program
-from hwflow.naming import Unique, file_stems, identifier, identifiers, is_file_stem, is_identifier, restored
+from hwflow.graph.naming import Unique, file_stems, identifier, identifiers, is_file_stem, is_identifier, restored
 from tests.names import MODEL_NAMES, NAMES
 
 HEADERS = "".join(f"#include <{name}>\n" for name in ("array", "cmath", "complex", "cstdint", "fstream", "iostream"))

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwflow.codes.layout import ordered
 from hwflow.errors import HwflowError
 from hwflow.faults import chosen, sample_ber
 from hwflow.fixed import FixedType
@@ -34,10 +35,11 @@ from hwflow.graph import (
     Reshape,
     WeightLayer,
 )
-from hwflow.hardening import HardenOptions, accumulator_type, harden
-from hwflow.memory import canonical, memories, stored_words
+from hwflow.hardening import HardenOptions, harden
+from hwflow.hardening.options import ScalingOptions
+from hwflow.hardening.types import accumulator_type
+from hwflow.memory import memories, stored_words
 from hwflow.reference import IntegerExecutor, RealExecutor
-from hwflow.scaling import ScalingOptions
 from tests.networks import random_graph, random_images, random_options
 
 Values = dict[tuple[int, ...], Fraction]
@@ -214,7 +216,7 @@ def test_faults_change_the_weights_they_name_and_are_undone(seed: int, ber: floa
             assert node.weight.type is not None
             assert node.bias.type is not None
             words, bits = faults.for_memory(f"{node.name}.weight")
-            flat = canonical(node.weight.codes) & ((1 << node.weight.type.width) - 1)
+            flat = ordered(node.weight.codes) & ((1 << node.weight.type.width) - 1)
             for word, bit in zip(words, bits, strict=True):
                 flat[word] ^= 1 << int(bit)
             flat = np.where(flat > node.weight.type.max_code, flat - (1 << node.weight.type.width), flat)
@@ -282,7 +284,7 @@ def test_stored_words_are_output_major() -> None:
     graph = _layer(0, 3, FixedType(8, 3))
     layer = graph.weight_layers[0]
     weight = Constant.from_codes(np.arange(6).reshape(3, 2) - 3, FixedType(8, 3))
-    assert stored_words(replace(layer, weight=weight)).tolist() == [253, 255, 1, 254, 0, 2]
+    assert stored_words(replace(layer, weight=weight)).tolist() == [[253], [255], [1], [254], [0], [2]]
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwflow.cost.reuse import choose_reuse, fold, valid_reuse_factors
 from hwflow.errors import HwflowError
 from hwflow.graph import Conv2D
-from hwflow.reuse import choose_reuse, fold, valid_reuse_factors
 from tests.networks import random_graph
 
 

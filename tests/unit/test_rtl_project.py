@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwflow.cost.reuse import choose_reuse, fold, valid_reuse_factors
 from hwflow.doctor import find_program
 from hwflow.errors import HwflowError
-from hwflow.firmware.legal import renamed
 from hwflow.fixed import FixedType
+from hwflow.frontends.legal import renamed
 from hwflow.graph import Concatenate, Constant, Graph, Outliers, Softmax, Window
 from hwflow.hardening import HardenOptions, harden
 from hwflow.memory import stored_words
-from hwflow.reuse import choose_reuse, fold, valid_reuse_factors
 from hwflow.rtl import RtlExecutor, generate
 from hwflow.rtl.depth import FifoDepths, backlog, last_pixel
 from hwflow.rtl.memory_image import Packing, packing, side_memory
@@ -47,7 +47,7 @@ def test_packing_is_a_bijection_between_stored_bits_and_hardware_bits(seed: int,
     address, position = layout.place(word, bit)
     assert len(set(zip(address.tolist(), position.tolist(), strict=True))) == layout.depth * layout.width
     for i in range(len(word)):
-        assert hardware[address[i]] >> int(position[i]) & 1 == words[word[i]] >> bit[i] & 1
+        assert hardware[address[i]] >> int(position[i]) & 1 == words[word[i], bit[i] // 8] >> (bit[i] % 8) & 1
 
 
 @settings(max_examples=50, deadline=None)
@@ -103,7 +103,7 @@ def test_only_layers_with_outliers_have_a_side_memory(tmp_path: Path) -> None:
 def test_packing_follows_the_matrix_unit() -> None:
     # 4 inputs, 2 outputs, PE 2, SIMD 2: word sf holds (o0 s0, o0 s1, o1 s0, o1 s1).
     layout = Packing(n_in=4, n_out=2, pe=2, simd=2, bits=8)
-    words = np.array([0x10, 0x11, 0x12, 0x13, 0x20, 0x21, 0x22, 0x23])
+    words = np.array([0x10, 0x11, 0x12, 0x13, 0x20, 0x21, 0x22, 0x23]).astype(np.uint8)[:, None]
     assert layout.pack(words) == [0x21201110, 0x23221312]
 
 

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
 from hwflow.graph import Add, Constant, Dense, FloatArray, Graph, Input, Node, Rescale, WeightLayer
-from hwflow.outliers import without_largest
+from hwflow.hardening.options import ScalingOptions
+from hwflow.hardening.plan import scale_graph
+from hwflow.hardening.scaling import channel_constants, layer_constant, power_of_two_below
+from hwflow.memory.outliers import without_largest
 from hwflow.reference import RealExecutor
-from hwflow.scaling import ScalingOptions, channel_constants, layer_constant, power_of_two_below, scale_graph
 from tests.networks import NetworkBuilder, random_graph, random_images, same
 
 OPTIONS = st.builds(

@@ -9,9 +9,11 @@ import pytest
 
 from hwflow.firmware import read_keras
 from hwflow.graph import Add, Affine, Concatenate, Graph, Rescale
+from hwflow.hardening.options import ScalingOptions
+from hwflow.hardening.plan import scale_graph
+from hwflow.hardening.scaling import CHANNEL_SPREAD
 from hwflow.models import NETWORKS
 from hwflow.reference import RealExecutor
-from hwflow.scaling import CHANNEL_SPREAD, ScalingOptions, scale_graph
 
 SHAPES: dict[str, tuple[tuple[int, int, int], float]] = {
     "alexnet": ((64, 64, 3), 0.125),

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from numpy.core._multiarray_umath import __cpu_features__  # of processor and system; NumPy itself dispatches on it
 
-from hwflow import compiled
 from hwflow.errors import HwflowError
+from hwflow.files import compiled
 from hwflow.reference.kernels.check import wrong_products
 
 SOURCE = "kernels.cpp"

@@ -1,0 +1,1 @@
+"""What a design costs: reuse factors, folds, memories, cycles."""

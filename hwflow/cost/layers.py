@@ -1,0 +1,61 @@
+"""What every weight layer takes in hardware."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hwflow.cost.reuse import fold
+from hwflow.graph import Graph, WeightLayer
+from hwflow.memory import layer_storage
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """What one weight layer takes.
+
+    Attributes:
+        name: the layer.
+        reuse_factor: cycles a matrix-vector product.
+        pe: outputs handled in a cycle.
+        simd: inputs handled in a cycle.
+        words: words of its weight memory in hardware.
+        word_bits: bits of such a word.
+        bram_kbit: ``words`` x ``word_bits``, in units of 1024 bits.
+        cycles_per_image: cycles that its multipliers are busy for one image.
+        outliers: weights that a side memory completes.
+        side_bits: bits of that memory, which faults do not reach.
+    """
+
+    name: str
+    reuse_factor: int
+    pe: int
+    simd: int
+    words: int
+    word_bits: int
+    bram_kbit: float
+    cycles_per_image: int
+    outliers: int
+    side_bits: int
+
+
+def layer_costs(graph: Graph, reuse: Mapping[str, int]) -> tuple[LayerCost, ...]:
+    """What every weight layer takes with its reuse factor."""
+    return tuple(_layer_cost(layer, reuse[layer.name]) for layer in graph.weight_layers)
+
+
+def _layer_cost(layer: WeightLayer, reuse_factor: int) -> LayerCost:
+    pe, simd = fold(layer, reuse_factor)
+    word_bits = pe * simd * layer_storage(layer).bits
+    return LayerCost(
+        name=layer.name,
+        reuse_factor=reuse_factor,
+        pe=pe,
+        simd=simd,
+        words=reuse_factor,
+        word_bits=word_bits,
+        bram_kbit=reuse_factor * word_bits / 1024,
+        cycles_per_image=layer.vectors * reuse_factor,
+        outliers=0 if layer.outliers is None else len(layer.outliers.index),
+        side_bits=layer.side_bits,
+    )

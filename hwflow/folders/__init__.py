@@ -1,0 +1,1 @@
+"""The folders that hwflow writes and opens again: designs and projects."""

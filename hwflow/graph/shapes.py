@@ -1,0 +1,87 @@
+"""What the inputs of a node say about its output, and what its constants must fit."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from hwflow.errors import HwflowError
+from hwflow.graph.nodes import (
+    Add,
+    Affine,
+    AveragePool2D,
+    Concatenate,
+    Conv2D,
+    Dense,
+    Flatten,
+    GlobalAveragePool2D,
+    Input,
+    MaxPool2D,
+    Node,
+    Rescale,
+    Reshape,
+    WeightLayer,
+)
+
+
+def check_outliers(node: Node) -> None:
+    """Refuse rests that do not belong to cells of a layer's memory, or lie on another grid."""
+    if not isinstance(node, WeightLayer) or node.outliers is None:
+        return
+    if not isinstance(node, Conv2D | Dense):
+        raise HwflowError(f"{node.name}: it has outliers, which only Conv2D and Dense can have")
+    index, rest, weight = node.outliers.index, node.outliers.rest, node.weight
+    cells = index.ndim == 1 and (np.diff(index, prepend=-1, append=weight.values.size) > 0).all()
+    grids = rest.type is not None and weight.type is not None and rest.type.fraction == weight.type.fraction
+    if not cells or not grids or rest.values.shape != index.shape or not rest.values.all():
+        raise HwflowError(f"{node.name}: its outliers do not fit its {weight.values.size} weights of {weight.type}")
+
+
+def output_shape(node: Node, sources: list[Node]) -> tuple[int, ...]:
+    """The output shape that ``node``'s inputs imply."""
+    if isinstance(node, Input):
+        return node.shape
+    shape = sources[0].shape
+    if isinstance(node, Add) and sources[1].shape != shape:
+        raise HwflowError(f"{node.name}: it adds tensors of shapes {shape} and {sources[1].shape}")
+    if isinstance(node, Conv2D | MaxPool2D | AveragePool2D):
+        if len(shape) != 3:
+            raise HwflowError(f"{node.name}: {node.op} needs (height, width, channels), not {shape}")
+        rows, columns = node.window.output_size(shape[0], shape[1])
+        if rows < 1 or columns < 1:
+            raise HwflowError(f"{node.name}: its {node.window.kernel} window does not fit into {shape}")
+        channels = shape[2]
+        if isinstance(node, MaxPool2D) and not node.window.touches(shape[0], shape[1]):
+            raise HwflowError(
+                f"{node.name}: a window lies wholly in the padding {node.window.padding}, it has no maximum"
+            )
+        if isinstance(node, Conv2D):
+            if node.weight.values.shape[:3] != (*node.window.kernel, channels):
+                raise HwflowError(
+                    f"{node.name}: weights of shape {node.weight.values.shape} do not fit {channels} channels "
+                    f"and a {node.window.kernel} kernel"
+                )
+            channels = node.n_out
+        return (rows, columns, channels)
+    if isinstance(node, Affine) and node.weight.values.shape != (1, shape[-1]):
+        raise HwflowError(f"{node.name}: weights of shape {node.weight.values.shape} do not fit {shape[-1]} channels")
+    if isinstance(node, Concatenate):
+        if sources[1].shape[:-1] != shape[:-1]:
+            raise HwflowError(f"{node.name}: it joins the channels of shapes {shape} and {sources[1].shape}")
+        return (*shape[:-1], shape[-1] + sources[1].shape[-1])
+    if isinstance(node, Dense):
+        if len(shape) != 1 or node.weight.values.shape[0] != shape[0]:
+            raise HwflowError(f"{node.name}: weights of shape {node.weight.values.shape} do not fit an input {shape}")
+        return (node.n_out,)
+    if isinstance(node, GlobalAveragePool2D):
+        return (shape[-1],)
+    if isinstance(node, Flatten):
+        return (math.prod(shape),)
+    if isinstance(node, Reshape):
+        if (1, *shape) != node.shape and shape != (1, *node.shape):
+            raise HwflowError(f"{node.name}: it makes {node.shape} of {shape}; only one row of pixels can be added")
+        return node.shape
+    if isinstance(node, Rescale) and node.factor.values.shape not in ((1,), (shape[-1],)):
+        raise HwflowError(f"{node.name}: {node.factor.values.shape} factors do not fit {shape[-1]} channels")
+    return shape

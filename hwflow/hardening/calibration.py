@@ -1,0 +1,81 @@
+"""Calibration: the range of every tensor, from images run through the float64 executor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwflow.errors import HwflowError
+from hwflow.fixed import FixedType
+from hwflow.graph import FloatArray, Graph, Node
+from hwflow.reference.real import RealExecutor, check_calibration
+
+BATCH_ELEMENTS = 1 << 23
+"""float64 elements of the largest patch matrix of a batch: 64 MiB."""
+MAX_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Observed ranges of stored values, by node name.
+
+    Attributes:
+        images: number of images run.
+        ranges: lowest and highest value of every tensor.
+    """
+
+    images: int
+    ranges: Mapping[str, tuple[float, float]]
+
+    def integer_bits(self, name: str, signed: bool, guard: int) -> int:
+        """Integer bits (with the sign where signed) that hold the tensor's range, and ``guard`` more."""
+        low, high = self.ranges[name]
+        largest = max(abs(low), abs(high)) if signed else max(high, 0.0)
+        return magnitude_bits(largest) + guard + int(signed)
+
+
+def magnitude_bits(largest: float) -> int:
+    """The least k with ``largest < 2^k``; 0 for an all-zero tensor."""
+    return math.frexp(largest)[1] if largest > 0 else 0
+
+
+def calibrate(graph: Graph, images: npt.NDArray[Any]) -> Calibration:
+    """Run real images ``(n, *input shape)`` through ``graph`` and note every tensor's range.
+
+    Raises:
+        HwflowError: no images, images of another shape, or values that are not finite.
+    """
+    check_calibration(graph, images)
+    low: dict[str, float] = {node.name: math.inf for node in graph}
+    high: dict[str, float] = {node.name: -math.inf for node in graph}
+
+    def observe(node: Node, values: FloatArray) -> None:
+        low[node.name] = min(low[node.name], float(values.min()))
+        high[node.name] = max(high[node.name], float(values.max()))
+
+    executor = RealExecutor(graph)
+    size = _batch_size(graph)
+    for start in range(0, len(images), size):
+        executor.run(np.asarray(images[start : start + size], dtype=np.float64), observe)
+    for node in graph:
+        if not (math.isfinite(low[node.name]) and math.isfinite(high[node.name])):
+            raise HwflowError(
+                f"{node.name}: calibration gives values that are not finite; check the model and the images"
+            )
+    return Calibration(len(images), {node.name: (low[node.name], high[node.name]) for node in graph})
+
+
+def sum_bits(type_: FixedType, count: int) -> int:
+    """Integer bits of an exact sum of ``count`` values of ``type_``, sign included."""
+    return type_.integer + (not type_.signed) + (count - 1).bit_length()
+
+
+def _batch_size(graph: Graph) -> int:
+    """Images run at once: few enough that no layer's patches take much memory."""
+    largest = max((layer.vectors * layer.n_in for layer in graph.weight_layers), default=1)
+    return max(1, min(MAX_BATCH, BATCH_ELEMENTS // largest))

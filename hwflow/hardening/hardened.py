@@ -1,0 +1,73 @@
+"""Hardening: from a network of real values to the typed graph that all executors run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+
+from hwflow.fixed import FixedType
+from hwflow.graph import (
+    Graph,
+)
+from hwflow.hardening.calibration import Calibration, calibrate
+from hwflow.hardening.options import HardenOptions
+from hwflow.hardening.plan import ScalePlan, scale_graph
+from hwflow.hardening.types import Typer, calibrated_type
+
+
+@dataclass(frozen=True)
+class Hardened:
+    """A hardened network.
+
+    Attributes:
+        graph: the typed graph.
+        plan: what scaling did.
+        calibration: ranges that the activation types come from.
+    """
+
+    graph: Graph
+    plan: ScalePlan
+    calibration: Calibration
+
+
+def harden(graph: Graph, images: npt.NDArray[Any], options: HardenOptions | None = None) -> Hardened:
+    """Scale the weights, calibrate, and resolve every type.
+
+    Args:
+        graph: an untyped graph, from :func:`hwflow.hls4ml_adapter.read_graph`.
+        images: real calibration images ``(n, *input shape)``.
+        options: see :class:`HardenOptions`.
+
+    Raises:
+        HwflowError: weights, images or options that cannot be hardened, in one line.
+    """
+    options = options or HardenOptions()
+    scaled, plan = scale_graph(graph, options.scaling)
+    calibration = calibrate(scaled, images)
+    return Hardened(Typer(scaled, calibration, options).typed(), plan, calibration)
+
+
+def input_type(images: npt.NDArray[Any], options: HardenOptions | None = None) -> FixedType:
+    """The type that :func:`harden` gives a network's input, from real calibration images ``(n, *input shape)``."""
+    ranges = {"": (float(images.min()), float(images.max()))}
+    return calibrated_type(Calibration(len(images), ranges), "", True, options or HardenOptions())
+
+
+def summary(hardened: Hardened) -> Mapping[str, Any]:
+    """Calibration and plan as JSON data, for a design folder."""
+    plan = hardened.plan
+    return {
+        "calibration": {"images": hardened.calibration.images, "ranges": dict(hardened.calibration.ranges)},
+        "plan": {
+            "layers": [vars(layer) for layer in plan.layers],
+            "rescales": [{"name": name, "factor": factor} for name, factor in plan.rescales],
+            "output_scale": plan.output_scale,
+            "logit_scale": plan.logit_scale,
+            "outliers": plan.outliers,
+            "side_bits": plan.side_bits,
+            "notes": list(plan.notes),
+        },
+    }

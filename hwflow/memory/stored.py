@@ -1,0 +1,131 @@
+"""The memories of a graph: stored words, and what reading them gives after an upset.
+
+Biases are registers; they become memories only when asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwflow.codes import PLAIN, StorageCode, Words, layout, storage_code
+from hwflow.errors import HwflowError
+from hwflow.faults import FaultList, Memory
+from hwflow.fixed import FixedType
+from hwflow.graph import Affine, Constant, Graph, IntArray, WeightLayer
+
+KINDS = ("weight", "bias")
+
+
+@dataclass(frozen=True, eq=False)
+class Touched:
+    """What reading the words of a memory that faults hit gives.
+
+    Attributes:
+        layer: whose memory.
+        kind: ``weight`` or ``bias``.
+        index: ``(m,)`` the weights or biases of these words, in storage order.
+        codes: ``(m,)`` their codes as they are read.
+    """
+
+    layer: WeightLayer
+    kind: str
+    index: IntArray
+    codes: IntArray
+
+    @property
+    def effective(self) -> IntArray:
+        """``(m,)`` the codes in effect: with what outliers add."""
+        outliers = self.layer.outliers if self.kind == "weight" else None
+        return self.codes if outliers is None else self.codes + outliers.at(self.index)
+
+
+def layer_storage(layer: WeightLayer, kind: str = "weight") -> StorageCode:
+    """The storage code of a layer's ``weight`` or ``bias`` memory; biases are stored plainly."""
+    constant = layer.weight if kind == "weight" else layer.bias
+    return storage_code(layer.storage if kind == "weight" else PLAIN, _type(layer, constant))
+
+
+def layer_layout(layer: WeightLayer, kind: str = "weight") -> layout.Layout:
+    """How a layer's ``weight`` or ``bias`` memory is divided into words; an affine layer is a single row."""
+    rows, columns = (1, layer.n_out) if kind == "bias" or isinstance(layer, Affine) else (layer.n_out, layer.n_in)
+    return layout.Layout(rows, columns, layer_storage(layer, kind).weights_per_word)
+
+
+def layer_bias_type(layer: WeightLayer) -> FixedType:
+    """The type of a hardened layer's bias."""
+    return _type(layer, layer.bias)
+
+
+def memories(graph: Graph, faulty_biases: bool = False) -> tuple[Memory, ...]:
+    """The fault-prone memories of a typed graph, ``<layer>.weight`` and on demand ``<layer>.bias``."""
+    kinds = KINDS if faulty_biases else ("weight",)
+    return tuple(_memory(layer, kind) for layer in graph.weight_layers for kind in kinds)
+
+
+def memory_of(graph: Graph, name: str) -> Memory:
+    """The memory called ``name``.
+
+    Raises:
+        HwflowError: the design has no such memory.
+    """
+    return _memory(*_owner(graph, name))
+
+
+def stored_words(layer: WeightLayer, kind: str = "weight") -> Words:
+    """The words ``(words, ceil(bits / 8))`` that a memory holds, fault-free."""
+    return _stored(layer, kind, np.arange(layer_layout(layer, kind).words))[1]
+
+
+def check_faults(graph: Graph, faults: FaultList) -> None:
+    """Refuse faults of another design.
+
+    Raises:
+        HwflowError: a memory that this one does not have, or not so, or another model hash.
+    """
+    faults.check(tuple(memory_of(graph, memory.name) for memory in faults.memories), graph.digest)
+
+
+def touched(graph: Graph, faults: FaultList) -> Iterator[Touched]:
+    """What reading the words that ``faults`` hits gives, memory by memory; costs as much as there are faults.
+
+    Raises:
+        HwflowError: faults of another design.
+    """
+    check_faults(graph, faults)
+    for memory in faults.memories:
+        layer, kind = _owner(graph, memory.name)
+        words, masks = faults.masks(memory.name)
+        if len(words):
+            index, stored = _stored(layer, kind, words)
+            held = index >= 0  # a row's last word may have room to spare
+            yield Touched(layer, kind, index[held], layer_storage(layer, kind).decode(stored ^ masks)[held])
+
+
+def _stored(layer: WeightLayer, kind: str, words: IntArray) -> tuple[IntArray, Words]:
+    """The weights of some words by index, see :meth:`~hwflow.codes.layout.Layout.indices`, and the words stored."""
+    index = layer_layout(layer, kind).indices(words)
+    constant = layer.weight if kind == "weight" else layer.bias
+    codes = np.where(index >= 0, layout.at(constant.codes, index.reshape(-1)).reshape(index.shape), 0)
+    return index, layer_storage(layer, kind).encode(codes)
+
+
+def _owner(graph: Graph, name: str) -> tuple[WeightLayer, str]:
+    """The layer and the kind of the memory called ``name``."""
+    layer_name, _, kind = name.rpartition(".")
+    layer = graph.get(layer_name)
+    if not isinstance(layer, WeightLayer) or kind not in KINDS:
+        raise HwflowError(f"memory {name!r} is not in this design; its memories are LAYER.weight and LAYER.bias")
+    return layer, kind
+
+
+def _memory(layer: WeightLayer, kind: str) -> Memory:
+    return Memory(f"{layer.name}.{kind}", layer_layout(layer, kind).words, layer_storage(layer, kind).bits)
+
+
+def _type(layer: WeightLayer, constant: Constant) -> FixedType:
+    if constant.type is None:
+        raise HwflowError(f"{layer.name}: its constants have no type yet; harden the graph first")
+    return constant.type

@@ -1,0 +1,149 @@
+"""Generating a project: firmware by hls4ml and RTL, both of one design and with one set of reuse factors."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_args
+
+from hwflow.cost.layers import LayerCost, layer_costs
+from hwflow.cost.reuse import choose_reuse
+from hwflow.errors import HwflowError
+from hwflow.files.folders import (
+    FILES,
+    PROJECT,
+    check_output,
+    content_hash,
+    file_hashes,
+    folder_bytes,
+    json_text,
+    new_folder,
+)
+from hwflow.files.outputs import check_outputs
+from hwflow.firmware.project import IOType
+from hwflow.folders.design import Design, open_design
+from hwflow.folders.project import Project, load_project
+from hwflow.graph import Graph
+from hwflow.stages.progress import Step, silent
+from hwflow.version import __version__
+
+DEFAULT_PART = "xczu7ev-ffvc1156-2-e"
+"""A mid-size Zynq UltraScale+."""
+
+
+def generate(
+    design: Design | str | Path,
+    output: str | Path,
+    *,
+    io_type: IOType = "io_stream",
+    reuse: int | None = None,
+    target_cycles: int | None = None,
+    part: str = DEFAULT_PART,
+    bram_ports: bool = False,
+    firmware: bool = True,
+    rtl: bool = True,
+    force: bool = False,
+    step: Step = silent,
+) -> Project:
+    """Write the HLS project and the RTL of a design.
+
+    The RTL of a network that ends in a softmax ends at its logits. If there can be no RTL of the design, the
+    firmware is written all the same, and a note says why.
+
+    Args:
+        design: a design or its folder.
+        output: the project folder to write.
+        io_type: ``io_stream`` or ``io_parallel``, for the firmware.
+        reuse: reuse factor wanted for every layer; the nearest valid one is taken.
+        target_cycles: cycles an image instead, see :func:`hwflow.cost.reuse.choose_reuse`.
+        part: FPGA that the HLS project is for.
+        bram_ports: weights of the firmware as external block-RAM ports instead of inside.
+        firmware: write ``firmware/``.
+        rtl: write ``rtl/``.
+        force: replace an existing project folder.
+        step: called with the name of each step.
+
+    Raises:
+        HwflowError: an option, a layer or a folder that stands in the way; or an operation that the RTL lacks,
+            unless there is firmware.
+    """
+    if not (firmware or rtl):
+        raise HwflowError("nothing to generate: leave out --no-firmware or --no-rtl")
+    if io_type not in get_args(IOType):
+        raise HwflowError(f"io_type {io_type!r} is unknown; choose one of {', '.join(get_args(IOType))}")
+    output = Path(output)
+    check_outputs({"design": design}, folders={"output": output})
+    check_output(output, PROJECT, force)
+    design = open_design(design)
+    factors = choose_reuse(design.graph, reuse, target_cycles)
+    costs = layer_costs(design.graph, factors)
+    notes = _missed(costs, target_cycles)
+    refused: dict[str, str] = {}
+    with new_folder(output, PROJECT, force) as folder:
+        if rtl:
+            step("writing the RTL")
+            try:
+                notes += _write_rtl(design.graph, folder / "rtl", factors)
+            except HwflowError as error:
+                if not firmware:
+                    raise
+                refused["rtl"] = str(error)
+                notes.append(f"there is no RTL: {error}; the firmware is complete, and --no-rtl asks for it alone")
+        if firmware:
+            step("writing the firmware with hls4ml")
+            from hwflow import firmware as firmware_backend
+
+            written = firmware_backend.generate(
+                design.graph,
+                None,  # the graph says everything, and TensorFlow stays out of it
+                folder / "firmware",
+                io_type=io_type,
+                reuse=factors,
+                part=part,
+                bram_ports=bram_ports,
+            )
+            notes += written.notes
+        manifest: dict[str, Any] = {
+            "format": PROJECT.format,
+            "hwflow": __version__,
+            "design_sha256": design.sha256,
+            "io_type": io_type,
+            "part": part,
+            "bram_ports": bram_ports,
+            "layers": [asdict(cost) for cost in costs],
+            "bytes": {name: folder_bytes(folder / name) for name in ("firmware", "rtl") if (folder / name).exists()},
+            "notes": notes,
+            "refused": refused,
+            FILES: file_hashes(folder),
+        }
+        manifest["sha256"] = content_hash(manifest)
+        (folder / PROJECT.manifest).write_text(json_text(manifest), encoding="utf-8")
+    return load_project(output, design)
+
+
+def _write_rtl(graph: Graph, folder: Path, reuse: Mapping[str, int]) -> list[str]:
+    """Write the RTL, completely or not at all; a note if it ends before the network does."""
+    from hwflow import rtl as rtl_backend
+
+    try:
+        rtl_backend.generate(graph, folder, reuse)
+    except HwflowError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    if graph.logits is graph:
+        return []
+    return [f"{graph.output.name}: the RTL ends at the logits before it; it has no softmax, the firmware has"]
+
+
+def _missed(costs: tuple[LayerCost, ...], target_cycles: int | None) -> list[str]:
+    """A note for every layer that even its smallest reuse factor leaves above the target."""
+    if target_cycles is None:
+        return []
+    return [
+        f"{cost.name}: takes {cost.cycles_per_image} cycles an image, more than {target_cycles}; "
+        f"{cost.reuse_factor} is its smallest reuse factor"
+        for cost in costs
+        if cost.cycles_per_image > target_cycles
+    ]

@@ -1,0 +1,201 @@
+"""Hardening a network: from a model to a design folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwflow.data import data_path
+from hwflow.errors import HwflowError
+from hwflow.files.folders import DESIGN, check_output, new_folder, sha256_file
+from hwflow.files.outputs import check_outputs
+from hwflow.folders.design import Design, load_design, write_graph, write_manifest
+from hwflow.hardening import HardenOptions, summary
+from hwflow.hardening import harden as harden_graph
+from hwflow.models import model_paths
+from hwflow.stages.progress import Step, silent
+
+if TYPE_CHECKING:
+    from hwflow.data import Data, Float32, Preprocessing, Unreadable
+    from hwflow.models import KerasModel
+
+CALIBRATION_IMAGES = 256
+
+
+def harden(
+    model: str | Path | KerasModel,
+    output: str | Path,
+    options: HardenOptions | None = None,
+    *,
+    torch_weights: str | Path | None = None,
+    classes: int | None = None,
+    image_size: int | None = None,
+    calibration: str | Path | Data | None = None,
+    preprocessing: str | Preprocessing | None = None,
+    calibration_images: int = CALIBRATION_IMAGES,
+    seed: int = 0,
+    force: bool = False,
+    step: Step = silent,
+) -> Design:
+    """Scale, quantise and calibrate a network, and write a design folder.
+
+    Args:
+        model: an embedded network's or a port's name, a model file, or a Keras model.
+        output: the design folder to write.
+        options: see :class:`~hwflow.hardening.HardenOptions`.
+        torch_weights: state dict of a port, see :func:`hwflow.models.load_torchvision`.
+        classes: of a port, by default as in the original.
+        image_size: pixels a side of a port's image, by default as in the original.
+        calibration: images that the activation types come from: ``digits``, an ``.npz``, a folder of images,
+            or a data set; embedded networks have the training split of the digits as default.
+        preprocessing: of a folder's images, see :data:`hwflow.data.PRESETS`; by default ``cifar`` for
+            images of up to 64 pixels, else ``imagenet``.
+        calibration_images: how many of them, drawn at random if there are more.
+        seed: seed of that draw.
+        force: replace an existing design folder.
+        step: called with the name of each step.
+
+    Raises:
+        HwflowError: the model, the images or the options cannot be hardened, or the folder exists.
+    """
+    output = Path(output)
+    options = options or HardenOptions()
+    reads = {**model_paths(model), "state dict": torch_weights, "calibration data": data_path(calibration)}
+    check_outputs(reads, folders={"output": output})
+    check_output(output, DESIGN, force)
+    source = str(model) if isinstance(model, str | Path) else str(getattr(model, "name", "model"))
+    if calibration_images < 1:
+        raise HwflowError(f"calibration needs at least one image, not {calibration_images}")
+    data = _calibration_data(source, calibration, preprocessing)
+
+    step("loading the model")
+    keras_model = _load(model, torch_weights, classes, image_size)
+    step("reading it with hls4ml")
+    from hwflow.data import suited
+    from hwflow.frontends.keras_agreement import measure
+    from hwflow.frontends.keras_check import check, check_images
+    from hwflow.frontends.keras_graph import network_graph
+    from hwflow.frontends.keras_network import read_network
+
+    network = read_network(keras_model)
+    graph = network_graph(network)
+    step("reading the calibration images")
+    if isinstance(calibration, str | Path) and preprocessing is None:
+        data = suited(data, graph.input.shape)
+    images, about = _draw(data, calibration_images, seed, graph.input.shape)
+    step("comparing it with the Keras model")
+    checked = images[: check_images(len(images))]
+    unscaled_error = check(graph, network, checked, keras_model)
+    step("scaling and calibrating")
+    hardened = harden_graph(graph, images, options)
+    step("comparing the hardened network with the Keras model")
+    agreement = measure(hardened.graph, network, checked, unscaled_error, options.scaling.granularity == "layer")
+    step("writing the design")
+    content = summary(hardened)
+    content["calibration"].update(about)
+    with new_folder(output, DESIGN, force) as folder:
+        write_graph(folder, hardened.graph)
+        _save_keras(keras_model, folder / "model.h5")
+        origin = {"source": source, "torch_weights": None if torch_weights is None else _named(Path(torch_weights))}
+        about = {**origin, "options": describe(options), **content, "check": agreement.to_json()}
+        write_manifest(folder, about, hardened.graph)
+    return load_design(output)
+
+
+def describe(options: HardenOptions) -> dict[str, Any]:
+    """Hardening options as JSON data."""
+    scaling = options.scaling
+    return {
+        "weights": str(scaling.weight_type),
+        "t": scaling.target,
+        "scale": scaling.scale,
+        "align": scaling.align,
+        "compensation": scaling.compensation,
+        "saturate": scaling.saturate,
+        "granularity": scaling.granularity,
+        "absorb": scaling.absorb,
+        "renormalise": scaling.renormalise,
+        "outliers": scaling.outliers,
+        "activation_bits": options.activation_bits,
+        "guard_bits": options.guard_bits,
+        "rounding": options.rounding.value,
+        "storage": options.storage,
+    }
+
+
+def _load(
+    model: str | Path | KerasModel, torch_weights: str | Path | None, classes: int | None, image_size: int | None
+) -> KerasModel:
+    from hwflow.models import load_model
+
+    if isinstance(model, str | Path):
+        return load_model(model, torch_weights, classes, image_size)
+    if (torch_weights, classes, image_size) != (None, None, None):
+        raise HwflowError("a Keras model brings its weights and shape; leave out torch_weights, classes and image_size")
+    return model
+
+
+def _named(path: Path) -> dict[str, str]:
+    """A file as the manifest tells of it."""
+    return {"file": path.name, "sha256": sha256_file(path)}
+
+
+def _calibration_data(
+    source: str, calibration: str | Path | Data | None, preprocessing: str | Preprocessing | None
+) -> Data:
+    from hwflow.data import DIGITS, open_images
+    from hwflow.models import EMBEDDED
+
+    if calibration is None:
+        if source not in EMBEDDED:
+            raise HwflowError(
+                f"{source}: activation types need images; give --calibration {DIGITS}, an .npz or a folder of images"
+            )
+        calibration = DIGITS
+    if isinstance(calibration, str | Path):
+        return open_images(calibration, "train", preprocessing)
+    if preprocessing is not None:
+        raise HwflowError(f"{calibration.name}: preprocessing is for a folder that is opened here")
+    return calibration
+
+
+def _draw(data: Data, count: int, seed: int, shape: tuple[int, ...]) -> tuple[Float32, dict[str, Any]]:
+    """The calibration images, and what the manifest tells about them."""
+    from hwflow.data import ImageSet, check_shape, drawn, preset_name, unreadable_text
+
+    chosen = drawn(data, count, seed)
+    name: str | None = None
+    unreadable: list[Unreadable] = []
+    if isinstance(chosen, ImageSet):
+        (batch,) = chosen.batches(len(chosen))
+        images, unreadable = batch.images, list(batch.unreadable)
+        name = preset_name(chosen.preprocessing)
+        if not len(images):
+            raise HwflowError(f"{data.name}: {unreadable_text(unreadable, len(chosen))}")
+    else:
+        images = chosen.images
+    try:
+        check_shape(images, shape)
+    except HwflowError as error:
+        raise HwflowError(f"{data.name}: {error}") from error
+    return images, {
+        "data": data.name,
+        "seed": seed,
+        "preprocessing": name,
+        "unreadable": [{"path": str(each.path), "reason": each.reason} for each in unreadable],
+    }
+
+
+def _save_keras(model: KerasModel, path: Path) -> None:
+    import warnings
+
+    import h5py
+
+    # In memory first: where a disk is full, HDF5 ends the process.
+    with h5py.File(path.name, "w", driver="core", backing_store=False) as file, warnings.catch_warnings():
+        # Keras calls HDF5 legacy; QKeras reads nothing else back reliably.
+        warnings.simplefilter("ignore", UserWarning)
+        model.save(file, include_optimizer=False)
+        file.flush()
+        content = file.id.get_file_image()
+    path.write_bytes(content)
