@@ -41,9 +41,16 @@ template <class T, unsigned SIZE> void store(hls::stream<T> &tensor, long long *
     }
 }
 
-template <class T> void write_codes(T *memory, long count, const long long *index, const long long *codes) {
+// Flips bits of stored words: masks are whole bytes of a word, the least significant first.
+template <class T> void flip(T *memory, long count, const long long *index, const unsigned char *masks) {
+    const long bytes = (T::width + 7) / 8;
     for (long i = 0; i < count; i++) {
-        set_code(memory[index[i]], codes[i]);
+        T &word = memory[index[i]];
+        for (int bit = 0; bit < T::width; bit++) {
+            if (masks[i * bytes + bit / 8] >> bit % 8 & 1) {
+                word[bit] = !word[bit];
+            }
+        }
     }
 }
 

@@ -1,9 +1,9 @@
-"""The child process of C simulation: loads the library, writes faulted weights, runs images.
+"""The child process of C simulation: loads the library, flips bits of stored words, runs images.
 
 Run by path, with NumPy alone: ``python _csim_worker.py LIBRARY REQUEST.npz RESULT.npy``. The request
-holds ``codes (n, inputs)``, ``outputs`` (elements of an output) and, for every array to change,
-``index:<symbol>`` and ``codes:<symbol>``. The current folder is the project's ``firmware``, where the
-library finds its weights.
+holds ``codes (n, inputs)``, ``outputs`` (elements of an output) and, for every array with faults,
+``words:<symbol> (m,)`` and ``masks:<symbol> (m, bytes of a word)``, the bits to flip. The current folder is
+the project's ``firmware``, where the library finds its weights.
 """
 
 import ctypes
@@ -23,13 +23,13 @@ def main(library_path: str, request_path: str, result_path: str) -> None:
     with np.load(request_path) as request:
         codes = np.ascontiguousarray(request["codes"], dtype=np.int64)
         outputs = int(request["outputs"])
-        symbols = [name.split(":", 1)[1] for name in request.files if name.startswith("index:")]
-        patches = {symbol: (request[f"index:{symbol}"], request[f"codes:{symbol}"]) for symbol in symbols}
-    if patches:
+        symbols = [name.split(":", 1)[1] for name in request.files if name.startswith("words:")]
+        flips = {symbol: (request[f"words:{symbol}"], request[f"masks:{symbol}"]) for symbol in symbols}
+    if flips:
         # The first call loads the weights from their text files, over whatever the arrays held.
         _run(library, np.zeros((1, codes.shape[1]), dtype=np.int64), outputs)
-    for symbol, (index, values) in patches.items():
-        _write(library, symbol, index, values)
+    for symbol, (words, masks) in flips.items():
+        _flip(library, symbol, words, masks)
     np.save(result_path, _run(library, codes, outputs))
 
 
@@ -39,10 +39,10 @@ def _run(library: ctypes.CDLL, codes: np.ndarray, outputs: int) -> np.ndarray:
     return result
 
 
-def _write(library: ctypes.CDLL, symbol: str, index: np.ndarray, values: np.ndarray) -> None:
-    index = np.ascontiguousarray(index, dtype=np.int64)
-    values = np.ascontiguousarray(values, dtype=np.int64)
-    getattr(library, f"hwflow_write_{symbol}")(ctypes.c_long(len(index)), _pointer(index), _pointer(values))
+def _flip(library: ctypes.CDLL, symbol: str, words: np.ndarray, masks: np.ndarray) -> None:
+    words = np.ascontiguousarray(words, dtype=np.int64)
+    masks = np.ascontiguousarray(masks, dtype=np.uint8)
+    getattr(library, f"hwflow_flip_{symbol}")(ctypes.c_long(len(words)), _pointer(words), _pointer(masks))
 
 
 def _pointer(array: np.ndarray) -> ctypes.c_void_p:

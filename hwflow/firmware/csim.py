@@ -1,4 +1,4 @@
-"""C simulation of a written Vitis project, bit for bit, with upsets in its weight arrays."""
+"""C simulation of a written Vitis project, bit for bit, with upsets in its stored words."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList
 from hwflow.files import compiled
 from hwflow.firmware.project import Project, open_project
 from hwflow.graph import Graph, IntArray
-from hwflow.memory import touched
+from hwflow.memory import check_faults
 
 WORKER = Path(__file__).with_name("_csim_worker.py")
 FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-w")
@@ -57,9 +59,12 @@ class CsimExecutor:
         if codes.shape[1:] != self.graph.input.shape:
             raise HwflowError(f"inputs have shape {codes.shape[1:]}, but the network takes {self.graph.input.shape}")
         shape = self.graph.output.shape
-        request = {"codes": codes.reshape(len(codes), -1), "outputs": np.array(int(np.prod(shape)))}
+        request: dict[str, npt.NDArray[Any]] = {
+            "codes": codes.reshape(len(codes), -1),
+            "outputs": np.array(int(np.prod(shape))),
+        }
         if faults is not None:
-            request |= self._patches(faults)
+            request |= self._flips(faults)
         library = self.build()
         with tempfile.TemporaryDirectory(prefix="hwflow-csim-") as folder:
             arguments = Path(folder) / "request.npz"
@@ -94,14 +99,16 @@ class CsimExecutor:
         compiled.build(library, compile_to)
         return library
 
-    def _patches(self, faults: FaultList) -> dict[str, IntArray]:
-        """The faulted weight codes, by array of the C++."""
-        patches: dict[str, IntArray] = {}
-        for read in touched(self.graph, faults):
-            symbol = self.project.memories[f"{read.layer.name}.{read.kind}"].symbol
-            patches[f"index:{symbol}"] = read.index
-            patches[f"codes:{symbol}"] = read.codes
-        return patches
+    def _flips(self, faults: FaultList) -> dict[str, npt.NDArray[Any]]:
+        """The words with faults and the bits to flip in them, by array of the C++."""
+        check_faults(self.graph, faults)
+        flips: dict[str, npt.NDArray[Any]] = {}
+        for memory in faults.memories:
+            words, masks = faults.masks(memory.name)
+            if len(words):
+                symbol = self.project.memories[memory.name].symbol
+                flips[f"words:{symbol}"], flips[f"masks:{symbol}"] = words, masks
+        return flips
 
     def _source_hash(self) -> str:
         """A hash of every source and flag; the weights' headers only matter to synthesis."""

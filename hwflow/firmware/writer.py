@@ -119,7 +119,7 @@ def memory_symbols(graph: Graph, model: Any, names: Mapping[str, str]) -> dict[s
 
 
 def write_csim(graph: Graph, model: Any, project: Path) -> None:
-    """Write the entry of C simulation: codes in, codes out, and a writer of every weight array."""
+    """Write the entry of C simulation: codes in, codes out, and flips in the words of every weight array."""
     shutil.copyfile(folder("hls_templates") / "firmware" / CSIM_HEADER, project / CSIM_HEADER)
     (project / CSIM_SOURCE).write_text(_csim_source(graph, model), encoding="utf-8")
 
@@ -165,8 +165,8 @@ def _csim_source(graph: Graph, model: Any) -> str:
     for variable in weights:
         lines += [
             "",
-            f"void hwflow_write_{variable.name}(long count, const long long *index, const long long *codes) {{",
-            f"    hwflow::write_codes({variable.name}, count, index, codes);",
+            f"void hwflow_flip_{variable.name}(long count, const long long *index, const unsigned char *masks) {{",
+            f"    hwflow::flip({variable.name}, count, index, masks);",
             "}",
         ]
     return "\n".join([*lines, "", '} // extern "C"', ""])
