@@ -12,7 +12,8 @@ from hls4ml.model.types import FixedPrecisionType, NamedType
 from hwflow.cost.reuse import valid_reuse_factors
 from hwflow.errors import HwflowError
 from hwflow.firmware.layers import BACKEND, register_layers
-from hwflow.firmware.outliers import add_tables
+from hwflow.firmware.outliers import add_tables, has_tables
+from hwflow.firmware.storage import is_stored, mark_stored
 from hwflow.fixed import FixedType
 from hwflow.graph import (
     Affine,
@@ -81,10 +82,13 @@ def apply_graph(graph: Graph, model: Any, reuse: Mapping[str, int]) -> None:
         _set_parameters(graph, node, model.graph[node.name])
         if isinstance(node, WeightLayer):
             _set_strategy(node, model.config, reuse)
+            mark_stored(model.graph[node.name], node)
     for node in nodes:
+        layer = model.graph[node.name]
         if isinstance(node, Conv2D | Dense) and node.outliers is not None and len(node.outliers.index):
-            add_tables(model.graph[node.name], node)
-            _replace(model, node, "HwflowOutlierConv2D" if isinstance(node, Conv2D) else "HwflowOutlierDense")
+            add_tables(layer, node)
+        if isinstance(node, Conv2D | Dense) and (is_stored(layer) or has_tables(layer)):
+            _replace(model, node, "HwflowKernelConv2D" if isinstance(node, Conv2D) else "HwflowKernelDense")
         elif isinstance(node, ReLU) and node.limit is not None:
             _replace_relu(model, node)
         elif model.config.get_config_value("IOType") == "io_stream":

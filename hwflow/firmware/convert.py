@@ -15,6 +15,7 @@ from hwflow.files.folders import new_folder
 from hwflow.firmware.apply import apply_graph, firmware_reuse
 from hwflow.firmware.build import layer_list
 from hwflow.firmware.project import FIRMWARE, IOType, Project, open_project
+from hwflow.firmware.storage import store_words
 from hwflow.firmware.writer import HwflowWriter, mark_bram_ports, memory_symbols, write_csim
 from hwflow.frontends.hls4ml_passes import fast_passes
 from hwflow.frontends.keras_graph import FLOWS, convert_network
@@ -128,6 +129,7 @@ def generate(
         settings = {"part": part, "clock_period": clock_period}
         model = _model_graph(given, names, network, factors, folder, io_type, settings)
         model.apply_flow("vitis:ip")
+        store_words(given, model)
         if bram_ports:
             mark_bram_ports(given, model)
         model.config.config["Stamp"] = graph.digest[:8]

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from hls4ml.model.flow import get_flow, update_flow
 from hls4ml.model.optimizer import ModelOptimizerPass, register_pass
 
+from hwflow.codes import PLAIN
 from hwflow.cost.reuse import choose_reuse
 from hwflow.errors import HwflowError
 from hwflow.files.arrays import read_npy
@@ -56,6 +57,11 @@ class HardenPass(ModelOptimizerPass):
         if entries is None:
             return False
         images, options = parse_options(entries)
+        if options.storage != PLAIN.name:
+            raise HwflowError(
+                f"{KEY}: Storage={options.storage!r} cannot be written by an hls4ml script; "
+                "use 'hwflow harden' and 'hwflow generate'"
+            )
         result = self._hardened(model, images, options)
         wanted = _requested_reuse(result.graph, model)
         factors, notes = firmware_reuse(result.graph, wanted, model.config.get_config_value("IOType"))

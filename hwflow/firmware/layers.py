@@ -17,7 +17,8 @@ from hls4ml.backends.vivado.passes.pooling_templates import pooling2d_config_tem
 from hls4ml.model.attributes import Attribute, TypeAttribute, WeightAttribute
 from hls4ml.model.layers import Conv2D, Layer, Pooling2D, layer_map, register_layer
 
-from hwflow.firmware.outliers import OUTLIER_LAYERS, OUTLIER_TEMPLATES
+from hwflow.firmware import storage
+from hwflow.firmware.kernels import KERNEL_LAYERS, KERNEL_TEMPLATES
 from hwflow.resources import folder
 
 BACKEND = "vitis"
@@ -140,7 +141,10 @@ class AffineConfigTemplate(LayerConfigTemplate):
         """The C++ text."""
         params = self._default_config_params(node)
         params["reuse_factor"] = node.model.config.get_reuse_factor(node)
-        return str(self.template.format(**params))
+        text = str(self.template.format(**params))
+        if storage.is_stored(node):
+            text += "\n" + storage.stored_config(node, f"{node.index}")
+        return text
 
 
 class AffineFunctionTemplate(FunctionCallTemplate):
@@ -148,11 +152,21 @@ class AffineFunctionTemplate(FunctionCallTemplate):
 
     def __init__(self) -> None:
         super().__init__(HwflowAffine, include_header=["nnet_utils/nnet_affine.h"])
-        self.template = "nnet::affine<{input_t}, {output_t}, {config}>({input}, {output}, {w}, {b});"
+        self.template = "nnet::{function}<{input_t}, {output_t}, {config}>({input}, {output}, {w}, {b});"
+
+    def transform(self, model: Any, node: Any) -> bool:
+        """Called by hls4ml to set the C++ text and the headers that it needs."""
+        changed = bool(super().transform(model, node))
+        if storage.is_stored(node):
+            node.set_attr("include_header", [*self.include_header, storage.HEADER])
+        return changed
 
     def format(self, node: Any) -> str:
         """The C++ text."""
         params = self._default_function_params(node)
+        params["function"] = "affine"
+        if storage.is_stored(node):
+            params |= {"function": "stored_affine", "config": f"stored{node.index}"}
         params["w"], params["b"] = node.get_weights("weight").name, node.get_weights("bias").name
         return str(self.template.format(**params))
 
@@ -228,7 +242,7 @@ class RowConv2DFunctionTemplate(Conv2DFunctionTemplate):
         self.template = "nnet::row_conv_2d_{data_format}<{input_t}, {output_t}, {config}>({input}, {output}, {w}, {b});"
 
 
-LAYERS = (HwflowRescale, HwflowAffine, HwflowClippedReLU, HwflowWindowPooling2D, HwflowRowConv2D, *OUTLIER_LAYERS)
+LAYERS = (HwflowRescale, HwflowAffine, HwflowClippedReLU, HwflowWindowPooling2D, HwflowRowConv2D, *KERNEL_LAYERS)
 TEMPLATES = (
     AffineConfigTemplate,
     AffineFunctionTemplate,
@@ -240,7 +254,7 @@ TEMPLATES = (
     WindowPoolingFunctionTemplate,
     RowConv2DConfigTemplate,
     RowConv2DFunctionTemplate,
-    *OUTLIER_TEMPLATES,
+    *KERNEL_TEMPLATES,
 )
 
 
@@ -253,5 +267,6 @@ def register_layers() -> None:
         register_layer(layer.__name__, layer)
     for template in TEMPLATES:
         backend.register_template(template)
-    for header in sorted((folder("hls_templates") / "firmware").glob("nnet_*.h")):
+    headers = folder("hls_templates") / "firmware"
+    for header in [*sorted(headers.glob("nnet_*.h")), headers / storage.CODES_HEADER]:
         backend.register_source(header)

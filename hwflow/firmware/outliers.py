@@ -1,28 +1,10 @@
-"""Convolutions and dense layers with outliers: tables of rests beside the weights, and kernels that add them.
-
-A layer's configuration is hls4ml's own, extended by a struct ``outliers<index>``; hls4ml's functions take it in
-place of the original and reach the rests through the kernel that it names.
-"""
+"""Outliers of convolutions and dense layers: tables of rests beside the weights, and the kernel that adds them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from hls4ml.backends.vivado.passes.convolution_templates import (
-    Conv2DConfigTemplate,
-    Conv2DFunctionTemplate,
-    conv2d_config_template,
-    conv2d_include_list,
-    conv_mult_config_template,
-)
-from hls4ml.backends.vivado.passes.core_templates import (
-    DenseConfigTemplate,
-    DenseFunctionTemplate,
-    dense_config_template,
-    dense_include_list,
-)
-from hls4ml.model.layers import Conv2D, Dense
 from hls4ml.model.types import FixedPrecisionType, IntegerPrecisionType
 
 from hwflow.codes.layout import position
@@ -30,8 +12,8 @@ from hwflow.graph import WeightLayer
 
 HEADER = "nnet_utils/nnet_outliers.h"
 
-CONFIG = """struct outliers{suffix} : config{suffix} {{
-    typedef config{suffix} stored_config;
+CONFIG = """struct outliers{suffix} : {base} {{
+    typedef {base} stored_config;
     static const unsigned n_outliers = {n_outliers};
     typedef {out.type.name} outlier_out_t;
     typedef {in_.type.name} outlier_in_t;
@@ -45,86 +27,6 @@ CONFIG = """struct outliers{suffix} : config{suffix} {{
     }}
 }};
 """
-
-CONV_CONFIG = """struct outliers{index} : config{index} {{
-    typedef outliers{index}_mult mult_config;
-}};
-"""
-
-
-class HwflowOutlierConv2D(Conv2D):
-    """A convolution with outliers."""
-
-    def initialize(self) -> None:
-        """Nothing: the attributes are copied from the layer that it replaces."""
-
-
-class HwflowOutlierDense(Dense):
-    """A dense layer with outliers."""
-
-    def initialize(self) -> None:
-        """Nothing: the attributes are copied from the layer that it replaces."""
-
-
-class OutlierConv2DConfigTemplate(Conv2DConfigTemplate):
-    """The configuration structs of a :class:`HwflowOutlierConv2D`."""
-
-    def __init__(self) -> None:
-        super(Conv2DConfigTemplate, self).__init__(HwflowOutlierConv2D)
-        self.template = conv2d_config_template
-        self.mult_template = conv_mult_config_template
-
-    def format(self, node: Any) -> str:
-        """The C++ text."""
-        mult = _config(node, f"{node.index}_mult")
-        return "\n".join([str(super().format(node)), mult, CONV_CONFIG.format(index=node.index)])
-
-
-class OutlierConv2DFunctionTemplate(Conv2DFunctionTemplate):
-    """The call of a :class:`HwflowOutlierConv2D`."""
-
-    def __init__(self) -> None:
-        headers = [*conv2d_include_list, "nnet_utils/nnet_row_conv2d.h", HEADER]
-        super(Conv2DFunctionTemplate, self).__init__(HwflowOutlierConv2D, include_header=headers)
-
-    def format(self, node: Any) -> str:
-        """The C++ text."""
-        name = "outlier_conv_2d_cl"
-        if _streams(node):
-            name = "row_conv_2d_cl" if node.get_attr("filt_height") == 1 else "conv_2d_cl"
-        return _call(name, self._default_function_params(node), node)
-
-
-class OutlierDenseConfigTemplate(DenseConfigTemplate):
-    """The configuration structs of a :class:`HwflowOutlierDense`."""
-
-    def __init__(self) -> None:
-        super(DenseConfigTemplate, self).__init__(HwflowOutlierDense)
-        self.template = dense_config_template
-
-    def format(self, node: Any) -> str:
-        """The C++ text."""
-        return "\n".join([str(super().format(node)), _config(node, f"{node.index}")])
-
-
-class OutlierDenseFunctionTemplate(DenseFunctionTemplate):
-    """The call of a :class:`HwflowOutlierDense`."""
-
-    def __init__(self) -> None:
-        super(DenseFunctionTemplate, self).__init__(HwflowOutlierDense, include_header=[*dense_include_list, HEADER])
-
-    def format(self, node: Any) -> str:
-        """The C++ text."""
-        return _call("outlier_dense" if _streams(node) else "dense", self._default_function_params(node), node)
-
-
-OUTLIER_LAYERS = (HwflowOutlierConv2D, HwflowOutlierDense)
-OUTLIER_TEMPLATES = (
-    OutlierConv2DConfigTemplate,
-    OutlierConv2DFunctionTemplate,
-    OutlierDenseConfigTemplate,
-    OutlierDenseFunctionTemplate,
-)
 
 
 def add_tables(layer: Any, node: WeightLayer) -> None:
@@ -152,20 +54,16 @@ def add_tables(layer: Any, node: WeightLayer) -> None:
         )
 
 
+def has_tables(layer: Any) -> bool:
+    """Whether an hls4ml layer has outliers."""
+    return "outlier_rest" in layer.weights
+
+
+def outlier_config(layer: Any, suffix: str, base: str) -> str:
+    """The C++ configuration of a layer's outliers, which extends the struct ``base``."""
+    out, in_, rest = (layer.get_weights(f"outlier_{name}") for name in ("out", "in", "rest"))
+    return CONFIG.format(suffix=suffix, base=base, n_outliers=rest.data_length, out=out, in_=in_, rest=rest)
+
+
 def _index_type(count: int) -> IntegerPrecisionType:
     return IntegerPrecisionType(max(1, (count - 1).bit_length()), signed=False)
-
-
-def _config(node: Any, suffix: str) -> str:
-    out, in_, rest = (node.get_weights(f"outlier_{name}") for name in ("out", "in", "rest"))
-    return CONFIG.format(suffix=suffix, n_outliers=rest.data_length, out=out, in_=in_, rest=rest)
-
-
-def _call(function: str, params: dict[str, Any], node: Any) -> str:
-    weights, biases = (node.get_weights(kind).name for kind in ("weight", "bias"))
-    types = f"{params['input_t']}, {params['output_t']}, outliers{node.index}"
-    return f"nnet::{function}<{types}>({params['input']}, {params['output']}, {weights}, {biases});"
-
-
-def _streams(node: Any) -> bool:
-    return bool(node.model.config.get_config_value("IOType") == "io_stream")

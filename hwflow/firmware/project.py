@@ -23,15 +23,25 @@ class ProjectMemory:
 
     Attributes:
         symbol: name of the array, and of its file ``firmware/weights/<symbol>.txt``.
-        type: C++ type of an element, which is one decoded weight.
+        type: C++ type of an element, which is one weight, or one word of a code.
         size: number of elements.
-        layout: axes of the array, the outermost first; it is the order in which the memory stores words.
+        layout: axes of the weights, the outermost first; it is the order in which the memory stores them.
+        code: name of the storage code, if its words are not the weights themselves.
+        decoder: C++ type of the code, in ``firmware/nnet_utils/hwflow_stored.h``.
+        word_bits: width of a stored word.
+        weights_per_word: weights of a word, the first in the lowest bits.
+        rows: parts of equal size that each begin a new word; what is left of their last words holds zeros.
     """
 
     symbol: str
     type: str
     size: int
     layout: tuple[str, ...]
+    code: str | None = None
+    decoder: str | None = None
+    word_bits: int | None = None
+    weights_per_word: int | None = None
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,10 @@ class Project:
     def write(self, folder: Path) -> None:
         """Write ``hwflow.json`` into ``folder``, whose other files are there."""
         data = {key: value for key, value in asdict(self).items() if key != "path"}
+        data["memories"] = {
+            name: {key: value for key, value in memory.items() if value is not None}
+            for name, memory in data["memories"].items()
+        }
         write_json(
             folder / FIRMWARE.manifest,
             {"format": FIRMWARE.format, "version": VERSION} | data | {FILES: files_in(folder)},

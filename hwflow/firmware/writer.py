@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
@@ -12,7 +12,9 @@ import numpy as np
 import yaml
 from hls4ml.writer.vitis_writer import VitisWriter
 
+from hwflow.codes import Words
 from hwflow.firmware.project import ProjectMemory
+from hwflow.firmware.storage import Stored, StoredWords
 from hwflow.graph import Conv2D, FloatArray, Graph, WeightLayer
 from hwflow.resources import folder
 
@@ -39,13 +41,25 @@ class HwflowWriter(VitisWriter):
     def print_array_to_cpp(
         self, var: Any, odir: Any, namespace: str | None = None, write_txt_file: bool = True
     ) -> None:
-        """hls4ml's files of an array: its values once, in the text file, which the header includes for synthesis."""
+        """hls4ml's files of an array: its values once, in the text file, which the header includes for synthesis.
+
+        Stored words are hexadecimal there, which C++ has no constants for beyond 64 bits: synthesis includes
+        initialisers of its own.
+        """
         weights = Path(odir) / "firmware" / "weights"
-        with (weights / f"{var.name}.txt").open("w", encoding="ascii") as file:
-            write_values(file, np.asarray(var.data, dtype=np.float64).reshape(-1), var.type.precision.fractional)
+        included, values = f"{var.name}.txt", f"{' x '.join(map(str, var.shape))} values"
+        with (weights / included).open("w", encoding="ascii") as file:
+            if isinstance(var, StoredWords):
+                file.writelines(hexadecimals(var.words, "0x{}", ", "))
+            else:
+                write_values(file, np.asarray(var.data, dtype=np.float64).reshape(-1), var.type.precision.fractional)
+        if isinstance(var, StoredWords):
+            included, values = f"{var.name}.inc", f"{len(var.words)} words"
+            with (weights / included).open("w", encoding="ascii") as file:
+                file.writelines(hexadecimals(var.words, '{{"{}", 16}}', ",\n"))
         guard = f"{var.name.upper()}_H_"
         lines = [
-            f"// {' x '.join(map(str, var.shape))} values; C simulation reads {var.name}.txt when it starts.",
+            f"// {values}; C simulation reads {var.name}.txt when it starts.",
             f"#ifndef {guard}",
             f"#define {guard}",
             "",
@@ -53,7 +67,7 @@ class HwflowWriter(VitisWriter):
             f"{var.definition_cpp()};",
             "#else",
             f"{var.definition_cpp()} = {{",
-            f'#include "{var.name}.txt"',
+            f'#include "{included}"',
             "};",
             "#endif",
             "",
@@ -77,6 +91,15 @@ def write_values(file: TextIO, values: FloatArray, fraction: int) -> None:
         decimals = dict(zip(distinct.tolist(), map(_decimal, np.ldexp(distinct.astype(float), -fraction)), strict=True))
         file.write(", " if start else "")
         file.write(", ".join(map(decimals.__getitem__, codes.tolist())))
+
+
+def hexadecimals(words: Words, form: str, separator: str) -> Iterator[str]:
+    """The text of stored words ``(n, bytes)``, each by ``form`` from its hexadecimal digits, in parts."""
+    digits = 2 * words.shape[1]
+    for start in range(0, len(words), VALUES_AT_ONCE):
+        text = words[start : start + VALUES_AT_ONCE, ::-1].tobytes().hex()
+        part = (form.format(text[place : place + digits]) for place in range(0, len(text), digits))
+        yield (separator if start else "") + separator.join(part)
 
 
 def _decimal(value: float) -> str:
@@ -107,14 +130,17 @@ def memory_symbols(graph: Graph, model: Any, names: Mapping[str, str]) -> dict[s
     """
     memories = {}
     for layer in graph.weight_layers:
-        for kind, constant in (("weight", layer.weight), ("bias", layer.bias)):
-            variable = model.graph[names[layer.name]].get_weights(kind)
-            memories[f"{layer.name}.{kind}"] = ProjectMemory(
-                symbol=variable.name,
-                type=str(constant.type),
-                size=int(variable.data_length),
-                layout=_layout(layer) if kind == "weight" else ("out",),
-            )
+        weight, bias = (model.graph[names[layer.name]].get_weights(kind) for kind in ("weight", "bias"))
+        memories[f"{layer.name}.weight"] = ProjectMemory(
+            symbol=weight.name,
+            type=weight.type.precision.definition_cpp() if isinstance(weight, StoredWords) else str(layer.weight.type),
+            size=int(weight.data_length),
+            layout=_layout(layer),
+            **(_stored_form(weight.stored) if isinstance(weight, StoredWords) else {}),
+        )
+        memories[f"{layer.name}.bias"] = ProjectMemory(
+            symbol=bias.name, type=str(layer.bias.type), size=int(bias.data_length), layout=("out",)
+        )
     return memories
 
 
@@ -126,6 +152,16 @@ def write_csim(graph: Graph, model: Any, project: Path) -> None:
 
 def _layout(layer: WeightLayer) -> tuple[str, ...]:
     return ("out", "kernel_height", "kernel_width", "in") if isinstance(layer, Conv2D) else ("out", "in")
+
+
+def _stored_form(stored: Stored) -> dict[str, Any]:
+    return {
+        "code": stored.name,
+        "decoder": stored.decoder,
+        "word_bits": stored.code.bits,
+        "weights_per_word": stored.code.weights_per_word,
+        "rows": stored.layout.rows,
+    }
 
 
 def _csim_source(graph: Graph, model: Any) -> str:

@@ -459,6 +459,9 @@ def test_hls4ml_script(tmp_path: Path) -> None:
     config["Model"]["Hardening"] = {"Calibration": calibration, "Compensate": "logits"}
     with pytest.raises(HwflowError, match="'Compensate' is not an option; did you mean 'Compensation'"):
         convert()
+    config["Model"]["Hardening"] = {"Calibration": calibration, "Storage": "secded"}
+    with pytest.raises(HwflowError, match="Storage='secded' cannot be written by an hls4ml script"):
+        convert()
     config["Model"]["Hardening"] = {"WeightType": "ap_fixed<8,3>"}
     with pytest.raises(HwflowError, match="'Calibration' is missing"):
         convert()

@@ -1,0 +1,139 @@
+"""Weight memories that store words of a code: what the C++ calls it, its words as an array, how lanes share them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hls4ml.backends.fpga.fpga_types import APTypeConverter, HLSTypeConverter, StaticWeightVariableConverter
+from hls4ml.model.types import IntegerPrecisionType, WeightVariable
+
+from hwflow.codes import Plain, Secded, StorageCode, Words
+from hwflow.codes.layout import Layout
+from hwflow.graph import Graph, WeightLayer
+from hwflow.memory import layer_layout, layer_storage, stored_words
+
+HEADER = "nnet_utils/nnet_stored.h"
+CODES_HEADER = "hwflow_stored.h"
+"""Beside it, with a C++ type for every code."""
+
+CPP_CODES: Mapping[type[StorageCode], Callable[[Any], str]] = {
+    Secded: lambda code: f"hwflow::secded<{code.type}, hwflow::on_double::{code.on_double}>",
+}
+"""C++ type of every code; the plain one needs none, its words are hls4ml's own weights."""
+
+ATTRIBUTE = "hwflow_stored"
+"""Attribute of an hls4ml layer: its :class:`Stored`."""
+
+CONFIG = """struct stored{suffix} : config{suffix} {{
+    typedef {stored.decoder} code_t;
+    static const unsigned row_words = {stored.layout.row_words};
+    static const unsigned lane_rows = {lanes.rows};
+    static const unsigned lane_words = {lanes.words};
+    static const unsigned word_parts = {lanes.parts};
+{kernel}}};
+"""
+
+KERNEL = """    template<class data_T, class res_T, class CONFIG_T>
+    using kernel = nnet::StoredKernel<data_T, res_T, CONFIG_T>;
+"""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A memory of weights in words of a code that is not plain.
+
+    Attributes:
+        name: of the code.
+        code: for the type of the weights.
+        layout: how the weights are divided into words.
+    """
+
+    name: str
+    code: StorageCode
+    layout: Layout
+
+    @property
+    def decoder(self) -> str:
+        """The C++ type of the code."""
+        return CPP_CODES[type(self.code)](self.code)
+
+
+class StoredWords(WeightVariable):  # type: ignore[misc]  # hls4ml carries no types
+    """An array of stored words in place of an array of weights.
+
+    Attributes:
+        stored: the memory.
+        words: its words ``(n, bytes of a word)``, see :mod:`hwflow.codes.words`.
+    """
+
+    def __init__(self, weights: Any, stored: Stored, words: Words) -> None:
+        # hls4ml takes its length from an array of numbers
+        precision = IntegerPrecisionType(stored.code.bits, signed=False)
+        super().__init__(weights.name, weights.type.name, precision, np.zeros(len(words)))
+        self.stored = stored
+        self.words = words
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """How the words of a memory are shared between lanes that each read one word a cycle.
+
+    Attributes:
+        rows: outputs that a lane reads, one after the other.
+        words: words of an output that a lane reads.
+        parts: cycles that a word takes, each with a part of its weights.
+    """
+
+    rows: int
+    words: int
+    parts: int
+
+
+def choose_lanes(layout: Layout, reuse: int) -> Lanes:
+    """The fewest lanes, and multipliers in each, that divide a memory evenly and need at most ``reuse`` cycles."""
+    words = _largest_divisor(layout.row_words, reuse)
+    rows = _largest_divisor(layout.rows, reuse // words) if words == layout.row_words else 1
+    return Lanes(rows, words, _largest_divisor(layout.per_word, reuse // (rows * words)))
+
+
+def mark_stored(layer: Any, node: WeightLayer) -> None:
+    """Tell an hls4ml layer the code that its weights are stored in, unless that is the plain one."""
+    code = layer_storage(node)
+    if not isinstance(code, Plain):
+        layer.set_attr(ATTRIBUTE, Stored(node.storage.name, code, layer_layout(node)))
+
+
+def is_stored(layer: Any) -> bool:
+    """Whether an hls4ml layer's weights are stored in words of a code."""
+    return layer.get_attr(ATTRIBUTE) is not None
+
+
+def store_words(graph: Graph, model: Any) -> None:
+    """Put the words that the memories store where hls4ml's layers, after its passes, have their weights."""
+    for node in graph.weight_layers:
+        layer = model.graph[node.name]
+        if is_stored(layer):
+            words = StoredWords(layer.get_weights("weight"), layer.get_attr(ATTRIBUTE), stored_words(node))
+            StaticWeightVariableConverter(HLSTypeConverter(APTypeConverter())).convert(words)
+            layer.set_attr("weight", words)
+            layer.set_attr("weight_t", words.type)
+
+
+def stored_config(layer: Any, suffix: str, kernel: str = "") -> str:
+    """The C++ configuration of a layer's stored words, which extends hls4ml's own, ``config<suffix>``.
+
+    Args:
+        layer: an hls4ml layer.
+        suffix: of the struct's name.
+        kernel: C++ that names the kernel of the layer's products, if it takes one.
+    """
+    stored = layer.get_attr(ATTRIBUTE)
+    lanes = choose_lanes(stored.layout, layer.model.config.get_reuse_factor(layer))
+    return CONFIG.format(suffix=suffix, stored=stored, lanes=lanes, kernel=kernel)
+
+
+def _largest_divisor(number: int, limit: int) -> int:
+    return next(divisor for divisor in range(min(number, max(limit, 1)), 0, -1) if number % divisor == 0)

@@ -1,0 +1,122 @@
+"""C simulation of firmware whose memories store words of a code equals the reference, whatever bits of them flip."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hwflow.codes.layout import Layout
+from hwflow.cost.reuse import choose_reuse
+from hwflow.faults import FaultList, chosen, sample_ber
+from hwflow.firmware import CsimExecutor, generate, open_project
+from hwflow.firmware.storage import choose_lanes
+from hwflow.fixed import FixedType
+from hwflow.graph import Affine, Constant, Graph, WeightLayer
+from hwflow.hardening import HardenOptions, harden
+from hwflow.hardening.options import ScalingOptions
+from hwflow.memory import layer_storage, memories, stored_words
+from hwflow.reference import IntegerExecutor
+from tests.exact.test_firmware import IMAGES, Network, images
+
+
+def layers() -> Graph:
+    """Every kind of layer with weights; rows of several words and of less than one, none of them full."""
+    net = Network((6, 5, 2), seed=8)
+    net.conv(4)
+    net.relu()
+    channels = net.nodes[-1].shape[-1]
+    weight = net.rng.uniform(0.5, 1.5, (1, channels))
+    net.put(Affine, weight=Constant(weight), bias=Constant(net.rng.normal(size=channels) * 0.1))
+    net.conv(5, kernel=(1, 1))
+    net.relu()
+    net.conv(10, kernel=(1, 3), strides=(2, 1))
+    net.relu()
+    net.put(Affine, weight=Constant(net.rng.uniform(0.5, 1.5, (1, 10))), bias=Constant(net.rng.normal(size=10) * 0.1))
+    net.flatten()
+    net.dense(4)
+    return net.graph()
+
+
+def hardened(storage: str, width: int, outliers: float) -> Graph:
+    graph = layers()
+    scaling = ScalingOptions(weight_type=FixedType(width, 3), outliers=outliers)
+    return harden(graph, images(graph, 20), HardenOptions(scaling=scaling, storage=storage)).graph
+
+
+def flips_in_a_word(graph: Graph, count: int, seed: int) -> FaultList:
+    """So many flips in a word of every memory, in the last one of those with an even seed."""
+    rng = np.random.default_rng([20261202, seed, count])
+    flips = []
+    for memory in memories(graph):
+        word = memory.words - 1 if seed % 2 == 0 else int(rng.integers(memory.words))
+        flips += [(memory.name, word, int(bit)) for bit in rng.choice(memory.bits, count, replace=False)]
+    return chosen(memories(graph), flips, graph.digest)
+
+
+CASES = list(product(("secded", "secded-pass"), (8, 11), (0.0, 0.1), ("io_stream", "io_parallel")))
+QUICK = [("secded", 8, 0.1, "io_stream"), ("secded-pass", 11, 0.0, "io_parallel")]
+
+
+@pytest.mark.parametrize(
+    ("storage", "width", "outliers", "io_type"),
+    [pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow) for case in CASES],
+)
+def test_equals_reference(storage: str, width: int, outliers: float, io_type: Any, tmp_path: Path) -> None:
+    graph = hardened(storage, width, outliers)
+    assert any(layer.outliers is not None for layer in graph.weight_layers) == (outliers > 0)
+    reuse = choose_reuse(graph, {8: 6, 11: 40}[width])
+    ports = io_type == "io_parallel"
+    project = generate(graph, None, tmp_path / "project", reuse=reuse, io_type=io_type, bram_ports=ports)
+    reference, csim = IntegerExecutor(graph), CsimExecutor(project.path, graph)
+    codes = reference.encode(images(graph, IMAGES) * 1.5)
+    clean = reference.run(codes)
+    np.testing.assert_array_equal(csim.run(codes), clean)
+    changed = []
+    for count in range(1, 6):
+        for seed in range(2):
+            faults = flips_in_a_word(graph, count, seed)
+            faulted = reference.run(codes, faults)
+            np.testing.assert_array_equal(csim.run(codes, faults), faulted)
+            changed.append(bool((faulted != clean).any()))
+    assert not any(changed[:2])
+    assert any(changed[2:])
+    for seed, faulty_biases in ((1, False), (2, True)):
+        faults = sample_ber(memories(graph, faulty_biases), 2e-2, seed, graph.digest)
+        np.testing.assert_array_equal(csim.run(codes, faults), reference.run(codes, faults))
+
+
+def test_the_project_says_what_its_memories_store(tmp_path: Path) -> None:
+    graph = hardened("secded", 11, 0.1)
+    project = generate(graph, None, tmp_path / "project", reuse=choose_reuse(graph))
+    weights = project.path / "firmware" / "weights"
+    for layer in graph.weight_layers:
+        memory, code = open_project(project.path).memories[f"{layer.name}.weight"], layer_storage(layer)
+        words = stored_words(layer)
+        assert (memory.code, memory.word_bits, memory.type) == ("secded", code.bits, f"ap_uint<{code.bits}>")
+        assert (memory.size, memory.weights_per_word) == (len(words), code.weights_per_word)
+        assert memory.rows == (1 if isinstance(layer, Affine) else layer.n_out)
+        text = (weights / f"{memory.symbol}.txt").read_text().split(", ")
+        assert [int(word, 16).to_bytes(words.shape[1], "little") for word in text] == [word.tobytes() for word in words]
+        # What synthesis reads are the same words.
+        lines = (weights / f"{memory.symbol}.inc").read_text().split(",\n")
+        assert [line.split('"')[1] for line in lines] == [word.removeprefix("0x") for word in text]
+        assert f'#include "{memory.symbol}.inc"' in (weights / f"{memory.symbol}.h").read_text()
+        assert project.memories[f"{layer.name}.bias"].code is None
+
+
+@pytest.mark.parametrize("layout", [Layout(16, 9, 8), Layout(4, 90, 8), Layout(10, 128, 5), Layout(1, 40, 8)])
+def test_lanes_divide_a_memory_evenly_and_keep_to_the_reuse_factor(layout: Layout) -> None:
+    multipliers = []
+    for reuse in range(1, layout.rows * layout.columns + 1):
+        lanes = choose_lanes(layout, reuse)
+        assert layout.row_words % lanes.words == layout.rows % lanes.rows == layout.per_word % lanes.parts == 0
+        assert lanes.rows == 1 or lanes.words == layout.row_words
+        cycles = lanes.rows * lanes.words * lanes.parts
+        assert cycles <= reuse
+        multipliers.append(layout.words * layout.per_word // cycles)
+    assert multipliers[0] == layout.words * layout.per_word
+    assert min(multipliers) == 1
