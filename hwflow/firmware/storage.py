@@ -12,6 +12,7 @@ from hls4ml.model.types import IntegerPrecisionType, WeightVariable
 
 from hwflow.codes import Plain, Secded, StorageCode, Words
 from hwflow.codes.layout import Layout
+from hwflow.errors import HwflowError
 from hwflow.graph import Graph, WeightLayer
 from hwflow.memory import layer_layout, layer_storage, stored_words
 
@@ -61,7 +62,7 @@ class Stored:
         return CPP_CODES[type(self.code)](self.code)
 
 
-class StoredWords(WeightVariable):  # type: ignore[misc]  # hls4ml carries no types
+class StoredWords(WeightVariable):
     """An array of stored words in place of an array of weights.
 
     Attributes:
@@ -100,9 +101,15 @@ def choose_lanes(layout: Layout, reuse: int) -> Lanes:
 
 
 def mark_stored(layer: Any, node: WeightLayer) -> None:
-    """Tell an hls4ml layer the code that its weights are stored in, unless that is the plain one."""
+    """Tell an hls4ml layer the code that its weights are stored in, unless that is the plain one.
+
+    Raises:
+        HwflowError: a code without a decoder in C++.
+    """
     code = layer_storage(node)
     if not isinstance(code, Plain):
+        if type(code) not in CPP_CODES:
+            raise HwflowError(f"{node.name}: the firmware has no decoder of storage code {node.storage.name!r}")
         layer.set_attr(ATTRIBUTE, Stored(node.storage.name, code, layer_layout(node)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
@@ -50,13 +50,13 @@ class HwflowWriter(VitisWriter):
         included, values = f"{var.name}.txt", f"{' x '.join(map(str, var.shape))} values"
         with (weights / included).open("w", encoding="ascii") as file:
             if isinstance(var, StoredWords):
-                file.writelines(hexadecimals(var.words, "0x{}", ", "))
+                write_words(file, var.words, "0x{}", ", ")
             else:
                 write_values(file, np.asarray(var.data, dtype=np.float64).reshape(-1), var.type.precision.fractional)
         if isinstance(var, StoredWords):
             included, values = f"{var.name}.inc", f"{len(var.words)} words"
             with (weights / included).open("w", encoding="ascii") as file:
-                file.writelines(hexadecimals(var.words, '{{"{}", 16}}', ",\n"))
+                write_words(file, var.words, '{{"{}", 16}}', ",\n")
         guard = f"{var.name.upper()}_H_"
         lines = [
             f"// {values}; C simulation reads {var.name}.txt when it starts.",
@@ -93,13 +93,13 @@ def write_values(file: TextIO, values: FloatArray, fraction: int) -> None:
         file.write(", ".join(map(decimals.__getitem__, codes.tolist())))
 
 
-def hexadecimals(words: Words, form: str, separator: str) -> Iterator[str]:
-    """The text of stored words ``(n, bytes)``, each by ``form`` from its hexadecimal digits, in parts."""
+def write_words(file: TextIO, words: Words, form: str, separator: str) -> None:
+    """Write stored words ``(n, bytes)``, the ``form`` of each with its hexadecimal digits in it."""
     digits = 2 * words.shape[1]
     for start in range(0, len(words), VALUES_AT_ONCE):
         text = words[start : start + VALUES_AT_ONCE, ::-1].tobytes().hex()
-        part = (form.format(text[place : place + digits]) for place in range(0, len(text), digits))
-        yield (separator if start else "") + separator.join(part)
+        file.write(separator if start else "")
+        file.write(separator.join(form.format(text[at : at + digits]) for at in range(0, len(text), digits)))
 
 
 def _decimal(value: float) -> str:
