@@ -135,20 +135,25 @@ def compare(options: argparse.Namespace) -> None:
 
     from hwflow import load_design
     from hwflow.data import load_data
-    from hwflow.executors import encode, run_batches
+    from hwflow.executors import Setup, open_executor
     from hwflow.firmware.csim import CsimExecutor
-    from hwflow.reference import IntegerExecutor
     from hwflow.stages.evaluate import draw_rounds
 
     design = load_design(options.design)
-    reference, csim = IntegerExecutor(design.graph), CsimExecutor(options.project / "firmware", design.graph)
-    codes = encode(design.graph, load_data(str(options.data_file)).images[: options.images])
+    reference, csim = (
+        open_executor("reference", Setup(design.graph)),
+        CsimExecutor(options.project / "firmware", design.graph),
+    )
+    images = load_data(str(options.data_file)).images[: options.images]
+    codes = design.graph.input.resolved.encode(images)
     start = time.perf_counter()
     csim.build()
     result: dict[str, object] = {"build_seconds": time.perf_counter() - start, "images": len(codes)}
     for name, faults in (("none", None), (f"BER {options.ber:g}", draw_rounds(design, options.ber, 1, 0)[0])):
         start = time.perf_counter()
-        expected = run_batches(reference, design.graph, codes, faults)
+        size = reference.images_at_once
+        parts = [reference.start(images[first : first + size])(faults) for first in range(0, len(images), size)]
+        expected = np.concatenate(parts)
         between = time.perf_counter()
         outputs = csim.run(codes, faults)
         result[name] = {

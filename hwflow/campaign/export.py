@@ -173,7 +173,7 @@ def write_parquet(results: Results, path: str | Path) -> None:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ProtectionPair:
     """A protection against the first one of its model, format, rate and place, round by round."""
 
     first: Cell
@@ -181,9 +181,9 @@ class Comparison:
     paired: Paired
 
 
-def comparisons(results: Results) -> list[Comparison]:
+def protection_pairs(results: Results) -> list[ProtectionPair]:
     """Paired comparisons with the first protection of the spec; whole networks only."""
-    found: list[Comparison] = []
+    found: list[ProtectionPair] = []
     baselines: dict[tuple[Any, ...], CellResult] = {}
     for each in results.cells:
         cell = each.cell
@@ -194,7 +194,7 @@ def comparisons(results: Results) -> list[Comparison]:
             baselines[key] = each
             continue
         first = baselines[key]
-        found.append(Comparison(first.cell, cell, compare(_accuracies(first.trials), _accuracies(each.trials))))
+        found.append(ProtectionPair(first.cell, cell, compare(_accuracies(first.trials), _accuracies(each.trials))))
     return found
 
 

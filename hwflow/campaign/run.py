@@ -20,7 +20,7 @@ from hwflow.campaign.store import Store
 from hwflow.campaign.trials import Bundle, Runner, prepare
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs
-from hwflow.stages.evaluate import Advance, no_progress
+from hwflow.progress import Advance, no_progress
 from hwflow.stages.input_range import InputRange
 from hwflow.version import __version__
 

@@ -243,9 +243,9 @@ class ReferenceNetwork:
         return Outcome(correct, len(labels), 0 if faults is None else len(faults))
 
     def _start(self, images: npt.NDArray[Any]) -> list[CleanPrefix]:
-        from hwflow.executors import encode, images_at_once
+        from hwflow.executors import encode, reference_batch
 
-        size = images_at_once(self.executor, self.graph)
+        size = reference_batch(self.executor)
         parts = [images[start : start + size] for start in range(0, len(images), size)]
         return [self.executor.clean_prefix(encode(self.graph, part), KEPT_BYTES // len(parts)) for part in parts]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,16 +11,15 @@ from hwflow.emulation.csim import Simulation
 from hwflow.emulation.emulator import Emulator
 from hwflow.errors import HwflowError
 from hwflow.fixed import Codes
+from hwflow.progress import Advance
 
 _AT_ONCE = 64
 """Images whose layers are all in memory at the same time."""
 
-Advance = Callable[[int, int, str], None]
-
 
 @dataclass(frozen=True)
-class Comparison:
-    """What two executors had to say about the same images.
+class Agreement:
+    """The emulator and the C simulation on the same images.
 
     Attributes:
         images: compared.
@@ -51,7 +50,7 @@ class Comparison:
 
 def compare(
     emulator: Emulator, simulation: Simulation, codes: Sequence[Codes], advance: Advance | None = None
-) -> Comparison:
+) -> Agreement:
     """Compare all outputs and all layers.
 
     Args:
@@ -84,4 +83,4 @@ def compare(
     first = next((step.name for step in emulator.steps if step.name in apart), None)
     if differing and first is None:
         first = emulator.outputs[0][0]
-    return Comparison(count, total, differing, len(seen), first)
+    return Agreement(count, total, differing, len(seen), first)

@@ -49,7 +49,7 @@ _EXACT_BITS = 53
 
 
 @dataclass(frozen=True)
-class Step:
+class Operation:
     """One layer, ready to run.
 
     Attributes:
@@ -105,7 +105,7 @@ class Emulator:
         steps = []
         for layer in model.get_layers():
             steps.append(_step(Node(layer), tuple(layer.outputs)))
-        self.steps: tuple[Step, ...] = tuple(steps)
+        self.steps: tuple[Operation, ...] = tuple(steps)
         signals = {name: step.signal for step in self.steps for name in step.outputs}
         self.inputs = tuple((name, signals[name]) for name in model.inputs)
         self.outputs = tuple((name, signals[name]) for name in model.outputs)
@@ -212,7 +212,7 @@ class Emulator:
         return values[0] if len(values) == 1 else values
 
 
-def _step(node: Node, outputs: tuple[str, ...]) -> Step:
+def _step(node: Node, outputs: tuple[str, ...]) -> Operation:
     function: Function | None = None
     if node.function:
         if node.function not in FUNCTIONS:
@@ -224,4 +224,4 @@ def _step(node: Node, outputs: tuple[str, ...]) -> Step:
             raise (error if named else node.refusal(str(error))) from error
     elif not node.is_input and node.kind != "Reshape":
         raise node.refusal(f"{node.kind} is not emulated")
-    return Step(node.name, node.kind, node.input_names, outputs, node.output, function)
+    return Operation(node.name, node.kind, node.input_names, outputs, node.output, function)

@@ -22,7 +22,7 @@ from hwflow.hardening.options import ScalingOptions
 from hwflow.hardening.plan import scale_graph
 from hwflow.paper.floating import FloatNetwork
 from hwflow.paper.studies import LOGITS, Subject
-from hwflow.stages.evaluate import Advance, no_progress
+from hwflow.progress import Advance, no_progress
 
 Compensation = Literal["none", "layer", "logits"]
 COMPENSATIONS: tuple[Compensation, ...] = ("none", "layer", "logits")

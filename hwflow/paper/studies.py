@@ -15,8 +15,8 @@ from hwflow.campaign.spec import T
 from hwflow.errors import HwflowError
 from hwflow.float_study import Msb, weight_format
 from hwflow.float_study.words import PAPER_FORMATS
+from hwflow.progress import Advance, no_progress
 from hwflow.report.tables import damage_text
-from hwflow.stages.evaluate import Advance, no_progress
 
 ROUNDS = 10
 PAPER_T: tuple[T, ...] = (0.5, 1.0, 1.5, "optimal", 2.5, 3.0, 3.5, 4.0)

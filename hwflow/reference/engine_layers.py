@@ -12,7 +12,7 @@ from hwflow.fixed import FixedType
 from hwflow.graph import Affine, Conv2D, Graph, IntArray, WeightLayer, Window
 from hwflow.memory import layer_bias_type
 from hwflow.reference.kernels.binding import LANES, Array, Geometry, Kernels, empty
-from hwflow.reference.kernels.epilogue import FLOAT64, INT32, Epilogue, NotCompiled, Step, Storage, lowest
+from hwflow.reference.kernels.epilogue import FLOAT64, INT32, Epilogue, EpilogueStep, NotCompiled, Storage, lowest
 from hwflow.reference.kernels.packing import Packed, PackedWinograd
 
 BLOCK_BYTES = 20 << 10
@@ -129,7 +129,7 @@ class MatrixLayer(CompiledLayer):
             and 4 * self.weight_sum * magnitude(x) < 1 << 31
         )
 
-    def runner(self, steps: list[Step], out: Storage, shape: tuple[int, ...]) -> Callable[[list[Array]], Array]:
+    def runner(self, steps: list[EpilogueStep], out: Storage, shape: tuple[int, ...]) -> Callable[[list[Array]], Array]:
         """The layer and what follows it, as a function of ``[x]``."""
         end = Epilogue(steps, self.magnitude, self.node.n_out, out)
         arguments = self._block(end)
@@ -219,7 +219,7 @@ class AffineLayer(CompiledLayer):
         self.weights: IntArray = np.ascontiguousarray(node.weight.codes[0])
         self.bias = np.ascontiguousarray(self.bias_codes(node.bias.codes))
 
-    def runner(self, steps: list[Step], out: Storage, shape: tuple[int, ...]) -> Callable[[list[Array]], Array]:
+    def runner(self, steps: list[EpilogueStep], out: Storage, shape: tuple[int, ...]) -> Callable[[list[Array]], Array]:
         """The layer and what follows it, as a function of ``[x]``."""
         end = Epilogue(steps, self.magnitude, self.node.n_out, out)
 

@@ -23,16 +23,26 @@ from hwflow.graph import (
 from hwflow.reference.engine_layers import magnitude
 from hwflow.reference.kernels import Kernels
 from hwflow.reference.kernels.binding import CHUNK, Array, Geometry, empty
-from hwflow.reference.kernels.epilogue import Cast, Clip, Epilogue, Multiply, NotCompiled, Relu, Step, Storage, cast
+from hwflow.reference.kernels.epilogue import (
+    Cast,
+    Clip,
+    Epilogue,
+    EpilogueStep,
+    Multiply,
+    NotCompiled,
+    Relu,
+    Storage,
+    cast,
+)
 
 Run = Callable[[list[Array]], Array]
 """Stored arrays of the inputs to the stored array of the output."""
 
 
-def elementwise(node: ReLU | Rescale, source: FixedType) -> list[Step]:
+def elementwise(node: ReLU | Rescale, source: FixedType) -> list[EpilogueStep]:
     """What a ReLU or a multiplication does to codes of ``source``."""
     if isinstance(node, ReLU):
-        steps: list[Step] = [Relu(), *cast(source, node.resolved)]
+        steps: list[EpilogueStep] = [Relu(), *cast(source, node.resolved)]
         if node.limit is not None:
             steps.append(Clip(int(node.limit.codes[0])))
         return steps
@@ -47,9 +57,9 @@ def elementwise(node: ReLU | Rescale, source: FixedType) -> list[Step]:
     return [Multiply(codes, factor), Cast(product, node.resolved)]
 
 
-def followers(group: Sequence[Node]) -> list[Step]:
+def followers(group: Sequence[Node]) -> list[EpilogueStep]:
     """The same of the ReLUs and multiplications that follow the first node of a group."""
-    steps: list[Step] = []
+    steps: list[EpilogueStep] = []
     for before, node in pairwise(group):
         assert isinstance(node, ReLU | Rescale)
         steps += elementwise(node, before.resolved)
@@ -57,7 +67,7 @@ def followers(group: Sequence[Node]) -> list[Step]:
 
 
 def map_elements(
-    kernels: Kernels, source: Storage, type_: FixedType, steps: list[Step], out: Storage, shape: tuple[int, ...]
+    kernels: Kernels, source: Storage, type_: FixedType, steps: list[EpilogueStep], out: Storage, shape: tuple[int, ...]
 ) -> Run:
     """Steps alone, element by element; no bound but the type's own."""
     end = Epilogue(steps, magnitude(type_), shape[-1], out)
@@ -75,7 +85,7 @@ def add(
     node: Add,
     inputs: list[FixedType],
     sources: list[Storage],
-    after: list[Step],
+    after: list[EpilogueStep],
     out: Storage,
     shape: tuple[int, ...],
 ) -> Run:
@@ -134,7 +144,7 @@ def max_pool(
     node: MaxPool2D,
     type_: FixedType,
     source: Storage,
-    after: list[Step],
+    after: list[EpilogueStep],
     out: Storage,
     shape: tuple[int, ...],
 ) -> Run:
@@ -161,7 +171,7 @@ def average_pool(
     node: AveragePool2D | GlobalAveragePool2D,
     type_: FixedType,
     source: Storage,
-    after: list[Step],
+    after: list[EpilogueStep],
     out: Storage,
     shape: tuple[int, ...],
 ) -> Run:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from hwflow.campaign.export import CellResult, Results, comparisons
+from hwflow.campaign.export import CellResult, Results, protection_pairs
 from hwflow.campaign.plan import Cell
 from hwflow.campaign.records import Damage
 from hwflow.campaign.run import input_ranges
@@ -30,7 +30,7 @@ def to_json(results: Results) -> dict[str, Any]:
         "complete": len(results.cells) == len(head["plan"]) and all(each.complete for each in results.cells),
         "not_reached": sum(each.reached is False for each in results.cells if each.complete),
         "cells": [cell_row(each) for each in results.cells],
-        "comparisons": [
+        "protection_pairs": [
             {
                 "model": each.first.model,
                 "format": each.first.format,
@@ -43,7 +43,7 @@ def to_json(results: Results) -> dict[str, Any]:
                 "p": each.paired.p,
                 "rounds": each.paired.rounds,
             }
-            for each in comparisons(results)
+            for each in protection_pairs(results)
         ],
         "layers": scale_rows(head),
     }

@@ -10,16 +10,16 @@ import numpy.typing as npt
 
 from hwflow.data import Dataset
 from hwflow.errors import HwflowError
-from hwflow.executors import encode, images_at_once, open_network
+from hwflow.executors import Setup, encode, open_executor, reference_batch
 from hwflow.faults import FaultList
 from hwflow.folders.design import Design
 from hwflow.folders.project import Project
 from hwflow.graph import Graph, IntArray, Node
+from hwflow.progress import Step, silent
 from hwflow.reference import IntegerExecutor
 from hwflow.rtl.executor import BoolArray, Expectation, RtlExecutor, Simulator
 from hwflow.stages.classification import KERAS, ExecutorAccuracy, Limits, Score, Truth
 from hwflow.stages.comparison import Compared, Comparison, Condition
-from hwflow.stages.progress import Step, silent
 
 LOGITS = "reference_logits"
 """The reference scored where the RTL ends: two logits that differ may give probabilities of one code."""
@@ -212,15 +212,15 @@ class _Comparator:
 
 def keras_classes(design: Design, images: npt.NDArray[np.float32]) -> IntArray:
     """The largest class ``(n,)`` of the Keras model in float for each image."""
-    with open_network(design, KERAS, None, None, []) as network:
-        parts = [images[start : start + network.size] for start in range(0, len(images), network.size)]
-        logits = [np.asarray(network.start(part)(None)) for part in parts]
+    network = open_executor(KERAS, Setup(design.graph, design.keras_model))
+    size = network.images_at_once
+    logits = [network.start(images[start : start + size])(None) for start in range(0, len(images), size)]
     return np.concatenate(logits).argmax(axis=-1).astype(np.int64)
 
 
 def reference_outputs(reference: IntegerExecutor, codes: IntArray, faults: FaultList | None) -> Outputs:
     """Output codes of the reference, of any number of images, and its logits if a softmax follows them."""
-    graph, size = reference.graph, images_at_once(reference, reference.graph)
+    graph, size = reference.graph, reference_batch(reference)
     logits: list[IntArray] = []
 
     def keep(node: Node, outputs: IntArray) -> None:

@@ -27,13 +27,13 @@ from hwflow.folders.design import Design
 from hwflow.hardening import HardenOptions
 from hwflow.hardening.options import ScalingOptions
 from hwflow.models import load_model
+from hwflow.progress import Step, silent
 from hwflow.rtl.executor import Simulator
 from hwflow.stages.comparator import compare
 from hwflow.stages.comparison import Compared, Comparison, Condition
 from hwflow.stages.evaluate import Accuracy, draw_rounds, evaluate, stored_bits
 from hwflow.stages.generate import generate
 from hwflow.stages.harden import harden
-from hwflow.stages.progress import Step, silent
 from hwflow.version import __version__
 
 NETWORK = "digits_cnn"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hwflow.data import Data, ImageSet, check_shape, open_images, some
-from hwflow.emulation.compare import Advance, Comparison, compare
+from hwflow.emulation.compare import Agreement, compare
 from hwflow.emulation.csim import simulation
 from hwflow.emulation.emulator import Emulator, emulate
 from hwflow.emulation.names import in_users_words, users_names
@@ -21,6 +21,7 @@ from hwflow.errors import HwflowError
 from hwflow.files.npz import npz_bytes
 from hwflow.files.outputs import check_outputs, write_file
 from hwflow.fixed import Codes, FixedType, Overflow
+from hwflow.progress import Advance
 from hwflow.stages.limits import check_memory
 
 _RANDOM_BYTES = 48  # of an input element while it is drawn: codes, extremes, what chooses them
@@ -70,7 +71,7 @@ class Emulation:
     layers: tuple[LayerReport, ...]
     inputs: dict[str, np.ndarray]
     outputs: dict[str, np.ndarray]
-    csim: Comparison | None
+    csim: Agreement | None
 
     @property
     def images_per_second(self) -> float:
@@ -210,7 +211,7 @@ def _codes(emulator: Emulator, data: Data | None) -> Sequence[Codes]:
 
 def _compared(
     emulator: Emulator, graph: Any, codes: Sequence[Codes], step: Callable[[str], None], advance: Advance | None
-) -> Comparison:
+) -> Agreement:
     with tempfile.TemporaryDirectory(prefix="hwflow-emulate-") as folder:
         step("compiling hls4ml's C simulation")
         found = compare(emulator, simulation(graph, Path(folder) / "project"), codes, advance)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import compress
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
+from hwflow import doctor
 from hwflow.data import (
     Data,
     ImageSet,
@@ -23,7 +24,7 @@ from hwflow.data import (
     unreadable_text,
 )
 from hwflow.errors import HwflowError
-from hwflow.executors import Network, open_network
+from hwflow.executors import EXECUTORS, Executor, Setup, open_executor
 from hwflow.faults import FaultList, sample_ber
 from hwflow.faults.models import in_layers, restrict
 from hwflow.files.folders import FAULT_LISTS, check_output, new_folder
@@ -31,6 +32,8 @@ from hwflow.files.outputs import check_outputs
 from hwflow.folders.design import Design, open_design
 from hwflow.graph import Graph
 from hwflow.memory import memories
+from hwflow.progress import Advance, no_progress
+from hwflow.stages.generate import project_for
 from hwflow.stages.input_range import InputRange, calibrated_range, input_range
 from hwflow.stages.inputs import check_images, labelled, open_for
 from hwflow.stages.limits import MAX_THREADS, check_memory
@@ -40,16 +43,8 @@ ROUNDS = 10
 TOP5_CLASSES = 10
 """Top-5 accuracy is measured of networks with more classes than this."""
 
-Advance = Callable[[int, int, str], None]
-"""Called with what is done, the total, and the name of the step."""
-
-
 _FAULT_BYTES = 40  # of a fault while lists are drawn
 _LIST_BYTES = 2000  # of an empty one
-
-
-def no_progress(_done: int, _total: int, _name: str) -> None:
-    """Show no progress."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +186,8 @@ def evaluate(
         reads = {"design": design, "data": data_path(data), "labels": labels, "project": project}
         check_outputs(reads, folders={"save_faults": save_faults})
         check_output(Path(save_faults), FAULT_LISTS, force=False)
+    if executor == "csim":
+        doctor.require("g++")
     design = open_design(design)
     source = open_for(design, data, labels, preprocessing)
     source = labelled(source, images, design.graph)
@@ -200,8 +197,10 @@ def evaluate(
     ]
     if save_faults is not None:
         _save(lists, Path(save_faults))
-    with open_network(design, executor, project, threads, lists) as network:
-        tallies, inputs = _tally(network, design, source, [None, *lists], advance)
+    with project_for(design, project, ("firmware",) if executor == "csim" else ()) as made:
+        part = None if made is None else made.part
+        opened = open_executor(executor, Setup(design.graph, design.keras_model, part, threads, lists))
+        tallies, inputs = _tally(opened, design, source, [None, *lists], advance)
     clean, *faulted = tallies
     top5 = design.graph.output.shape[-1] > TOP5_CLASSES
     return Evaluation(
@@ -218,13 +217,13 @@ def evaluate(
         faulted_top5=_over_rounds(faulted, 5) if top5 and faulted else None,
         preprocessing=preset_name(source.preprocessing) if isinstance(source, ImageSet) else None,
         unreadable=tallies[0].unreadable,
-        engine=network.engine,
+        engine=opened.note,
         inputs=inputs,
     )
 
 
 def _tally(
-    network: Network, design: Design, source: Data, conditions: Sequence[FaultList | None], advance: Advance
+    executor: Executor, design: Design, source: Data, conditions: Sequence[FaultList | None], advance: Advance
 ) -> tuple[list[Tally], InputRange]:
     """Hits under every condition, and the range of the images.
 
@@ -234,11 +233,11 @@ def _tally(
     tallies = [Tally()] * len(conditions)
     seen = input_range(graph, np.zeros(0), calibrated)
     done, total = 0, len(source) * len(conditions)
-    for batch in batches(source, network.size):
+    for batch in batches(source, executor.images_at_once):
         if len(batch):
             check_images(source.name, batch.images, graph)
             seen += input_range(graph, batch.images, calibrated)
-            logits = network.start(batch.images)
+            logits = executor.start(batch.images)
         for index, faults in enumerate(conditions):
             name = "fault-free" if faults is None else f"fault list {index} of {len(conditions) - 1}"
             counted = Tally(unreadable=batch.unreadable)
@@ -292,8 +291,8 @@ def stored_bits(graph: Graph, faulty_biases: bool = False, layers: Sequence[str]
 def _check_options(
     ber: float | None, faults: object, layers: Sequence[str] | None, rounds: int | None, executor: str
 ) -> None:
-    if executor not in get_args(ExecutorName):
-        raise HwflowError(f"executor {executor!r} is unknown; choose one of {', '.join(get_args(ExecutorName))}")
+    if executor not in EXECUTORS:
+        raise HwflowError(f"executor {executor!r} is unknown; choose one of {', '.join(EXECUTORS)}")
     if ber is not None and faults is not None:
         raise HwflowError("give a bit error rate or a fault list, not both")
     if layers is not None and ber is None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
@@ -26,7 +28,7 @@ from hwflow.firmware.project import IOType
 from hwflow.folders.design import Design, open_design
 from hwflow.folders.project import Project, load_project
 from hwflow.graph import Graph
-from hwflow.stages.progress import Step, silent
+from hwflow.progress import Step, silent
 from hwflow.version import __version__
 
 DEFAULT_PART = "xczu7ev-ffvc1156-2-e"
@@ -147,3 +149,26 @@ def _missed(costs: tuple[LayerCost, ...], target_cycles: int | None) -> list[str
         for cost in costs
         if cost.cycles_per_image > target_cycles
     ]
+
+
+@contextmanager
+def project_for(
+    design: Design, project: str | Path | None, parts: Sequence[str], step: Step = silent
+) -> Iterator[Project | None]:
+    """The given project, or a temporary one with some parts that lasts as long as the block; ``None`` without parts.
+
+    Raises:
+        HwflowError: it is not the design's, or a part cannot be made of the design.
+    """
+    if project is not None:
+        yield load_project(project, design)
+        return
+    if not parts:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="hwflow-", ignore_cleanup_errors=True) as folder:
+        firmware, rtl = "firmware" in parts, "rtl" in parts
+        made = generate(design, Path(folder) / "project", firmware=firmware, rtl=rtl, step=step)
+        if "rtl" in made.refused:
+            raise HwflowError(f"{design.path}: there is no RTL to simulate: {made.refused['rtl']}")
+        yield made

@@ -13,7 +13,7 @@ from hwflow.folders.design import Design, load_design, write_graph, write_manife
 from hwflow.hardening import HardenOptions, summary
 from hwflow.hardening import harden as harden_graph
 from hwflow.models import model_paths
-from hwflow.stages.progress import Step, silent
+from hwflow.progress import Step, silent
 
 if TYPE_CHECKING:
     from hwflow.data import Data, Float32, Preprocessing, Unreadable

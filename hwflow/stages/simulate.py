@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,17 +12,16 @@ from hwflow.data import Data, Dataset, Preprocessing
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList
 from hwflow.folders.design import Design, open_design
-from hwflow.folders.project import Project, load_project
+from hwflow.progress import Step, silent
 from hwflow.rtl.executor import Simulator
 from hwflow.rtl.simulator import merged_reports
 from hwflow.stages.classification import ExecutorAccuracy, Limits
 from hwflow.stages.comparator import compare
 from hwflow.stages.comparison import Compared, Comparison, Condition
 from hwflow.stages.evaluate import draw_rounds, open_faults
-from hwflow.stages.generate import generate
+from hwflow.stages.generate import project_for
 from hwflow.stages.input_range import InputRange, calibrated_range, input_range
 from hwflow.stages.inputs import fitting, labelled, open_for
-from hwflow.stages.progress import Step, silent
 
 
 @dataclass(frozen=True)
@@ -149,7 +146,8 @@ def simulate(
     dataset, unlabelled = _with_labels_that_fit(design, source, images, labels is not None, limits)
     conditions = _conditions(design, ber, rounds or 1, faults, faulty_biases, upset_cycle, seed)
     inputs = input_range(design.graph, dataset.images, calibrated_range(design))
-    with open_project(design, project, csim, step) as made:
+    with project_for(design, project, ("rtl", "firmware") if csim else ("rtl",), step) as made:
+        assert made is not None
         compared = compare(design, made, dataset, conditions, simulator=simulator, csim=csim, limits=limits, step=step)
     return Simulation(dataset.name, compared, limits, inputs, unlabelled)
 
@@ -220,20 +218,3 @@ def _conditions(
         named = [("fault list" if isinstance(faults, FaultList) else Path(faults).name, open_faults(faults))]
     at = "" if upset_cycle is None else f" at cycle {upset_cycle}"
     return [Condition(), *(Condition(name + at, each, upset_cycle) for name, each in named)]
-
-
-@contextmanager
-def open_project(design: Design, project: str | Path | None, firmware: bool, step: Step) -> Iterator[Project]:
-    """The given project, or a temporary one that lasts as long as the block.
-
-    Raises:
-        HwflowError: it is not the design's, or there can be no RTL of the design.
-    """
-    if project is not None:
-        yield load_project(project, design)
-        return
-    with tempfile.TemporaryDirectory(prefix="hwflow-", ignore_cleanup_errors=True) as folder:
-        made = generate(design, Path(folder) / "project", firmware=firmware, step=step)
-        if "rtl" in made.refused:
-            raise HwflowError(f"{design.path}: there is no RTL to simulate: {made.refused['rtl']}")
-        yield made

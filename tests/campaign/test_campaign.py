@@ -22,7 +22,7 @@ import pytest
 from distributed.client import FutureCancelledError
 
 from hwflow.campaign import Store, cluster, run_campaign, status
-from hwflow.campaign.export import COLUMNS, comparisons, read_results, rows, write_csv, write_parquet
+from hwflow.campaign.export import COLUMNS, protection_pairs, read_results, rows, write_csv, write_parquet
 from hwflow.campaign.plan import cells, seed_of
 from hwflow.campaign.records import Trial
 from hwflow.campaign.run import plan_of
@@ -88,7 +88,7 @@ def test_protections_meet_the_same_faults(finished):
     first, second = (results.find(format="fp16", t=t, ber=1e-3)[0].trials for t in ("none", "optimal"))
     assert [(trial.seed, trial.flips) for trial in first] == [(trial.seed, trial.flips) for trial in second]
     assert len({trial.seed for each in results.cells for trial in each.trials if each.cell.ber}) == 2 * 4
-    assert {(each.first.t, each.second.t) for each in comparisons(results)} == {("none", "optimal")}
+    assert {(each.first.t, each.second.t) for each in protection_pairs(results)} == {("none", "optimal")}
 
 
 def test_seeds_depend_on_their_own_coordinates_only(spec):

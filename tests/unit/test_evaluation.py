@@ -1,5 +1,6 @@
 """Accuracies, batches, and draws; what an upset in mid-run leaves clean."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from hwflow.data import Dataset
 from hwflow.errors import HwflowError
-from hwflow.executors import images_at_once, open_network, run_batches
+from hwflow.executors import Setup, open_executor, reference_batch
 from hwflow.faults.models import restrict
 from hwflow.hardening import harden
 from hwflow.memory import memories
@@ -36,24 +37,13 @@ def test_a_single_round_has_no_deviation():
     assert str(Accuracy.of([90.0], 50)) == "90.00 %"
 
 
-def test_batches_change_nothing(graph, monkeypatch):
-    monkeypatch.setattr("hwflow.executors.MAX_BATCH", 3)
-    executor = IntegerExecutor(graph)
-    codes = executor.encode(random_images(SEED, graph, 10))
-    done = []
-    outputs = run_batches(executor, graph, codes, None, done.append)
-    assert np.array_equal(outputs, executor.run(codes))
-    assert done[-1] == 10
-    assert len(done) > 3
-
-
 def test_a_batch_fits_into_memory(graph, monkeypatch):
     compiled, numpy = IntegerExecutor(graph), IntegerExecutor(graph, engine="numpy")
-    assert 1 < images_at_once(compiled, graph) <= 256
+    assert 1 < reference_batch(compiled) <= 256
     monkeypatch.setattr("hwflow.executors._BATCH_BYTES", 1 << 17)
-    assert 1 <= images_at_once(numpy, graph) < images_at_once(compiled, graph)
+    assert 1 <= reference_batch(numpy) < reference_batch(compiled)
     monkeypatch.setattr("hwflow.executors._BATCH_BYTES", 1)
-    assert images_at_once(compiled, graph) == 1
+    assert reference_batch(compiled) == 1
 
 
 def rounds_of(graph):
@@ -103,10 +93,9 @@ def test_a_network_runs_its_rounds_as_the_executor_does(graph):
     rounds = rounds_of(graph)
     images = random_images(SEED, graph, 5)
     executor = IntegerExecutor(graph)
-    with open_network(SimpleNamespace(graph=graph), "reference", None, 1, rounds) as network:
-        logits = network.start(images)
-        for faults in rounds:
-            np.testing.assert_array_equal(logits(faults), executor.run(executor.encode(images), faults))
+    outputs = open_executor("reference", Setup(graph, threads=1, lists=rounds)).start(images)
+    for faults in rounds:
+        np.testing.assert_array_equal(outputs(faults), executor.run(executor.encode(images), faults))
 
 
 def test_faults_of_another_design_are_refused(graph):
@@ -122,7 +111,15 @@ def test_faults_of_another_design_are_refused(graph):
 def test_a_process_a_run_is_given_many_images(graph, monkeypatch):
     pixels = np.prod(graph.input.shape)
     monkeypatch.setattr("hwflow.executors._RUN_ELEMENTS", 1000 * pixels)
-    assert images_at_once(SimpleNamespace(), graph) == 1000
+    monkeypatch.setattr("hwflow.firmware.csim.CsimExecutor", lambda *_: None)
+    assert open_executor("csim", Setup(graph, part=Path)).images_at_once == 1000
+
+
+def test_executors_say_what_they_lack(graph):
+    with pytest.raises(HwflowError, match="executor 'fpga' is unknown; choose one of reference, csim, keras"):
+        open_executor("fpga", Setup(graph))
+    with pytest.raises(HwflowError, match="no project whose firmware can run"):
+        open_executor("csim", Setup(graph))
 
 
 def test_draws_are_reproducible_and_independent(graph):

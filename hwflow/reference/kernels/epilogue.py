@@ -113,7 +113,7 @@ class Cast:
         return (-(-high >> self.right) if self.right > 0 else high << -self.right) <= self.bounds[1]
 
 
-Step = Cast | Relu | Clip | Multiply
+EpilogueStep = Cast | Relu | Clip | Multiply
 
 
 def lowest(type_: FixedType) -> int:
@@ -121,7 +121,7 @@ def lowest(type_: FixedType) -> int:
     return -(1 << (type_.width - 1)) if type_.signed else 0
 
 
-def cast(source: FixedType, target: FixedType) -> list[Step]:
+def cast(source: FixedType, target: FixedType) -> list[EpilogueStep]:
     """An assignment; between equal types it copies the bits."""
     return [] if source == target else [Cast(source, target)]
 
@@ -137,7 +137,7 @@ class _Fast:
     factor: Multiply | None
 
 
-def _collapse(steps: Sequence[Step]) -> _Fast | None:
+def _collapse(steps: Sequence[EpilogueStep]) -> _Fast | None:
     """The steps as one rounding and one clamp, if they are that.
 
     Rounding is monotone and keeps 0, so ReLU before a saturating cast is ReLU after it; clamps in a row
@@ -226,7 +226,7 @@ class Epilogue:
     """
 
     def __init__(
-        self, steps: Sequence[Step], magnitude: int, channels: int, out: Storage, int32_sums: bool = True
+        self, steps: Sequence[EpilogueStep], magnitude: int, channels: int, out: Storage, int32_sums: bool = True
     ) -> None:
         fast = None if out.wide else _collapse(steps)
         self._keep: list[object] = []
@@ -270,7 +270,7 @@ class Epilogue:
         self._keep.append(array)
         return int(array.ctypes.data)
 
-    def _stage(self, stage: StageStruct, step: Step) -> None:
+    def _stage(self, stage: StageStruct, step: EpilogueStep) -> None:
         if isinstance(step, Relu):
             stage.kind = _RELU
         elif isinstance(step, Clip):
