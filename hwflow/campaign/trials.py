@@ -24,6 +24,7 @@ from hwflow.float_study.words import FixedFormat
 from hwflow.graph import Graph
 from hwflow.hardening import HardenOptions, harden, input_type
 from hwflow.hardening.options import ScalingOptions
+from hwflow.models.running import one_thread, rebuilt
 from hwflow.stages.input_range import InputRange, input_range
 
 if TYPE_CHECKING:
@@ -183,7 +184,9 @@ class Runner:
     def _faulty(self, cell: Cell) -> FaultyNetwork:
         spec = self.bundle.spec
         if cell.model not in self._keras:
-            self._keras[cell.model] = KerasNetwork(_keras_model(self.bundle.networks[cell.model]))
+            one_thread()
+            network = self.bundle.networks[cell.model]
+            self._keras[cell.model] = KerasNetwork(rebuilt(network.architecture, network.weights))
         options = StudyOptions(cell.target, spec.msb, spec.scale)
         return FaultyNetwork(self._keras[cell.model], weight_format(cell.format), options)
 
@@ -260,27 +263,6 @@ def _check_patterns(patterns: tuple[str, ...] | None, model: str, layers: tuple[
 def _input_range(graph: Graph, calibration: npt.NDArray[Any], images: npt.NDArray[Any]) -> InputRange:
     typed = Graph((replace(graph.input, type=input_type(calibration)),), graph.name)
     return input_range(typed, images, (float(calibration.min()), float(calibration.max())))
-
-
-def one_thread() -> None:
-    """Keep TensorFlow on one thread: campaigns are parallel over trials, and sums keep their order."""
-    from hwflow.models._tf import tensorflow
-
-    threading = tensorflow().config.threading
-    try:
-        threading.set_intra_op_parallelism_threads(1)
-        threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError:  # it has already begun to compute, in a process that is not only a campaign
-        return
-
-
-def _keras_model(network: Network) -> Any:
-    from hwflow.models._tf import tensorflow
-
-    one_thread()
-    model = tensorflow().keras.models.model_from_json(network.architecture)
-    model.set_weights(network.weights)
-    return model
 
 
 def _literal(name: str) -> str:

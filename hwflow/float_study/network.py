@@ -15,6 +15,7 @@ from hwflow.faults import FaultList, Memory
 from hwflow.float_study.storage import Float32, Msb, PerWhat, StoredLayer, store
 from hwflow.float_study.words import WeightFormat
 from hwflow.models.resnet import SUBSAMPLE
+from hwflow.models.running import forward
 from hwflow.reference.kernels.library import machine_class
 
 _KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
@@ -40,8 +41,6 @@ class KerasNetwork:
     """
 
     def __init__(self, model: Any) -> None:
-        import tensorflow as tf
-
         self.name = str(model.name)
         self.input_shape = tuple(model.input_shape[1:])
         self.classes = int(model.output_shape[-1])
@@ -50,10 +49,9 @@ class KerasNetwork:
             raise HwflowError(f"{self.name}: has no layers with weights")
         self.kernels = {name: np.array(variable, np.float32) for name, variable in self._variables.items()}
         self._loaded: dict[str, Float32] = dict(self.kernels)
-        signature = [tf.TensorSpec((None, *self.input_shape), tf.float32)]
-        self._forward = tf.function(lambda x: model(x, training=False), input_signature=signature)
+        self._forward, engine = forward(model)
         self.digest = _digest(model)
-        self.engine = f"TensorFlow {tf.__version__} in float32, processor with {machine_class()}"
+        self.engine = f"{engine}, processor with {machine_class()}"
 
     def logits(self, images: npt.NDArray[Any], kernels: dict[str, Float32] | None = None) -> Float32:
         """Outputs ``(n, classes)`` of images ``(n, *input_shape)`` with these kernels, by default its own."""
@@ -63,8 +61,7 @@ class KerasNetwork:
                 self._loaded[name] = kernel
         size = max(16, min(256, _BATCH_ELEMENTS // int(np.prod(self.input_shape))))
         batches = [
-            self._forward(np.asarray(images[start : start + size], np.float32)).numpy()
-            for start in range(0, len(images), size)
+            self._forward(np.asarray(images[start : start + size], np.float32)) for start in range(0, len(images), size)
         ]
         return np.concatenate(batches)
 
