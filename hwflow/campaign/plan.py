@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hwflow.campaign.spec import MAX_BITS, CampaignSpec
+from hwflow.campaign.spec import MAX_BITS, CampaignSpec, stored_bits
 from hwflow.errors import HwflowError
 from hwflow.float_study import weight_format
 
@@ -79,10 +79,11 @@ def cells(spec: CampaignSpec, layers: Mapping[str, Sequence[str]]) -> tuple[Cell
                     continue
                 seen.add(target)
                 for protection in spec.protections:
+                    bits = stored_bits(format_, protection)
                     common = (model.name, format_.name, str(t), target, protection)
                     found.append(Cell(*common, 0.0))
                     for ber in (each for each in spec.ber if each > 0):
-                        found.extend(_places(spec, common, ber, layers[model.name], format_.bits))
+                        found.extend(_places(spec, common, ber, layers[model.name], bits))
     return tuple(found)
 
 

@@ -10,11 +10,12 @@ from pydantic import BeforeValidator, ConfigDict
 
 from hwflow.campaign.kinds import Real, Reals, Text, Texts, Whole, check_range, listed, nearest
 from hwflow.campaign.statistics import Interval
-from hwflow.codes import STORAGE_CODES
+from hwflow.codes import STORAGE_CODES, CodeSpec, storage_code
 from hwflow.errors import HwflowError
 from hwflow.faults.models import MODELS, Asymmetric, Clustered, FaultModel, Independent, StuckAt
-from hwflow.float_study import MSB_MODES, Msb, weight_format
+from hwflow.float_study import MSB_MODES, Msb, WeightFormat, weight_format
 from hwflow.float_study.storage import PerWhat
+from hwflow.float_study.words import FixedFormat
 
 ExecutorName = Literal["float", "reference"]
 Where = Literal["all", "layers", "bits"]
@@ -25,7 +26,7 @@ MAX_CLASSES = 1_000_000
 MAX_PIXELS = 8192
 MAX_INTERLEAVE = 1 << 30
 MAX_SEED = (1 << 64) - 1
-MAX_BITS = 64
+MAX_BITS = 72
 """Of a stored word."""
 
 
@@ -207,9 +208,10 @@ class CampaignSpec:
                 format_ = weight_format(name)
             except HwflowError as error:
                 raise HwflowError(f"formats: {error}") from error
+            most = max((stored_bits(format_, each) for each in self.protections if each in STORAGE_CODES), default=1)
             for bit in self.faults.bits or ():
-                if bit >= format_.bits:
-                    raise HwflowError(f"faults.bits: {bit} is beyond the bits of {name}, 0 to {format_.bits - 1}")
+                if bit >= most:
+                    raise HwflowError(f"faults.bits: {bit} is beyond the bits of {name}, 0 to {most - 1}")
             if format_.exponent_msb is not None and (self.executor, self.protections) != ("float", ("plain",)):
                 raise HwflowError(f"formats: {name} runs in the float executor only, with protections = ['plain']")
         if self.executor == "float" and self.protections != ("plain",):
@@ -231,6 +233,13 @@ class CampaignSpec:
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON data."""
         return asdict(self)
+
+
+def stored_bits(format_: WeightFormat, protection: str) -> int:
+    """Bits of a stored word: of a weight, or of the word of a storage code."""
+    if not isinstance(format_, FixedFormat):
+        return format_.bits
+    return storage_code(CodeSpec(protection), format_.type).bits
 
 
 STOPPING = ("rounds", "until_ci", "max_rounds", "interval")

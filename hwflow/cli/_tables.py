@@ -48,6 +48,8 @@ def print_plan(design: Design) -> None:
     )
     if sparse:
         print_line(f"side memory: {plan['side_bits']} bits for {plan['outliers']} outliers, not reached by faults")
+    if design.manifest["options"]["storage"] != "plain":
+        _print_storage(design)
     _print_rescales(plan["rescales"])
     for note in plan["notes"][:MANY]:
         print_line(f"note: {note}")
@@ -59,6 +61,18 @@ def print_plan(design: Design) -> None:
     tried = calibration["images"] + len(calibration["unreadable"])
     _print_unreadable([(each["path"], each["reason"]) for each in calibration["unreadable"]], tried)
     _print_check(design.manifest["check"])
+
+
+def _print_storage(design: Design) -> None:
+    """Print what the storage code takes."""
+    from hwflow.memory import memories
+
+    bits = sum(memory.total_bits for memory in memories(design.graph))
+    weights = sum(layer.weight.size for layer in design.graph.weight_layers)
+    code = design.manifest["options"]["storage"]
+    print_line(
+        f"stored in {code}: {bits} bits, {bits / weights:.2f} a weight with check bits and what rows leave empty"
+    )
 
 
 def _print_check(check: Mapping[str, Any]) -> None:

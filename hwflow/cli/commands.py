@@ -117,6 +117,14 @@ def harden(
             "completes those that the type cannot hold.",
         ),
     ] = 0.0,
+    protect: Annotated[
+        Literal["plain", "secded", "secded-pass"],
+        typer.Option(
+            "--protect",
+            help="How weights are stored. plain: one a word. secded: 64 bits of them and 8 check bits a word; one "
+            "error is corrected, two are detected and make zeros of the word's weights (secded-pass: leave them).",
+        ),
+    ] = "plain",
     compensation: Annotated[
         Literal["logits", "layer", "none"],
         typer.Option("--compensation", help="Where the scale is divided out again."),
@@ -184,7 +192,7 @@ def harden(
         design = run(
             model,
             output,
-            HardenOptions(scaling, activation_bits, guard_bits),
+            HardenOptions(scaling, activation_bits, guard_bits, storage=protect),
             torch_weights=torch_weights,
             classes=classes,
             image_size=image_size,

@@ -30,7 +30,7 @@ def to_json(results: Results) -> dict[str, Any]:
         "complete": len(results.cells) == len(head["plan"]) and all(each.complete for each in results.cells),
         "not_reached": sum(each.reached is False for each in results.cells if each.complete),
         "cells": [cell_row(each) for each in results.cells],
-        "protection_pairs": [
+        "comparisons": [
             {
                 "model": each.first.model,
                 "format": each.first.format,
