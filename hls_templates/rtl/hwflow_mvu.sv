@@ -1,28 +1,26 @@
 // Matrix-vector unit: y[o] = cast((bias[o] << B_SHIFT) + sum over i of w[o][i]*x[i]), with exact sums.
 //
-// One weight word of PE x SIMD weights is read and used a cycle. A vector of N_IN elements comes in as
-// SF = N_IN/SIMD beats (synapse folds) and leaves as NF = N_OUT/PE beats (neuron folds). The first
-// neuron fold takes the vector from the input and keeps a copy, which the other folds replay.
+// PE x SIMD weights are used a cycle. A vector of N_IN elements comes in as SF = N_IN/SIMD beats (synapse
+// folds) and leaves as NF = N_OUT/PE beats (neuron folds). The first neuron fold takes the vector from the
+// input and keeps a copy, which the other folds replay.
 //
 //   PE, SIMD              outputs and inputs in parallel; PE divides N_OUT, SIMD divides N_IN
 //   X_W, X_SIGNED         input code
-//   W_W                   weight code, signed
+//   W_W, EFFECT_W         weight code as it is stored and as it comes in, both signed; they differ if something
+//                         was added to it
+//   W_LATENCY             cycles from w_next_o to the weights
 //   ACC_W, ACC_FRAC       accumulator: it must hold every sum, which is checked for the products of stored
 //                         weights but not with bias and rests; ACC_FRAC is that of x plus that of w
 //   B_W, B_SHIFT          bias code, signed, and the left shift that aligns it to the accumulator's LSB
 //   OUT_*, ROUNDING, OVERFLOW   as in hwflow_cast
-//   WEIGHT_FILE           $readmemh file, NF*SF words: word nf*SF+sf holds w[nf*PE+p][sf*SIMD+s] at bits
-//                         [(p*SIMD+s)*W_W +: W_W]
-//   BIAS_FILE             $readmemh file, NF words: word nf holds bias[nf*PE+p] at bits [p*B_W +: B_W]
-//   REST_ROWS, REST_SLOTS, REST_W, REST_FILE   side memory of the outliers: ROWS and others of
-//                         hwflow_outliers, whose lane p*SIMD+s adds to w[nf*PE+p][sf*SIMD+s]; 0 rows: none
 //
-// The weight memory's second port is wb_*: b_rdata of a read follows wb_en_i by a cycle. Without files
-// the weights are whatever port B writes, and the biases 0.
+// Weights and biases come from hwflow_weights: w_en_o moves it on, w_next_o asks for a beat, and the beats come
+// neuron fold by neuron fold. W_LATENCY enabled cycles after w_next_o, beat (nf, sf) has w[nf*PE+p][sf*SIMD+s] at
+// w_data_i[(p*SIMD+s)*EFFECT_W +: EFFECT_W] and bias[nf*PE+p] at w_bias_i[p*B_W +: B_W].
 //
 // Timing: R = NF*SF cycles a vector while the streams do not stall, back to back too. The input is taken
-// in the first SF of them, so s_tready is low in the others. A result leaves 5 cycles after the beat
-// that completes it was taken in, or replayed. s_tready depends on m_tready in the same cycle, only
+// in the first SF of them, so s_tready is low in the others. A result leaves W_LATENCY + 4 cycles after the
+// beat that completes it was taken in, or replayed. s_tready depends on m_tready in the same cycle, only
 // while two results wait.
 
 `default_nettype none
@@ -35,6 +33,8 @@ module hwflow_mvu #(
     parameter int X_W        = 16,
     parameter int X_SIGNED   = 1,
     parameter int W_W        = 8,
+    parameter int EFFECT_W   = W_W,
+    parameter int W_LATENCY  = 1,
     parameter int ACC_W      = 32,
     parameter int ACC_FRAC   = 15,
     parameter int B_W        = 16,
@@ -43,36 +43,27 @@ module hwflow_mvu #(
     parameter int OUT_FRAC   = 10,
     parameter int OUT_SIGNED = 1,
     parameter int ROUNDING   = 0,
-    parameter int OVERFLOW   = 0,
-    parameter WEIGHT_FILE    = "",
-    parameter BIAS_FILE      = "",
-    parameter int REST_ROWS  = 0,
-    parameter int REST_SLOTS = 1,
-    parameter int REST_W     = 1,
-    parameter REST_FILE      = "",
-    localparam int NF        = N_OUT / PE,
-    localparam int SF        = N_IN / SIMD,
-    localparam int WADDR_W   = (NF * SF > 1) ? $clog2(NF * SF) : 1
+    parameter int OVERFLOW   = 0
 ) (
-    input  wire                    clk_i,
-    input  wire                    rst_ni,
+    input  wire                         clk_i,
+    input  wire                         rst_ni,
 
-    input  wire  [   SIMD*X_W-1:0] s_tdata,
-    input  wire                    s_tvalid,
-    output logic                   s_tready,
+    input  wire  [        SIMD*X_W-1:0] s_tdata,
+    input  wire                         s_tvalid,
+    output logic                        s_tready,
 
-    output logic [   PE*OUT_W-1:0] m_tdata,
-    output logic                   m_tvalid,
-    input  wire                    m_tready,
+    output logic                        w_en_o,
+    output logic                        w_next_o,
+    input  wire  [PE*SIMD*EFFECT_W-1:0] w_data_i,
+    input  wire  [          PE*B_W-1:0] w_bias_i,
 
-    input  wire                    wb_en_i,
-    input  wire                    wb_we_i,
-    input  wire  [    WADDR_W-1:0] wb_addr_i,
-    input  wire  [PE*SIMD*W_W-1:0] wb_wdata_i,
-    output logic [PE*SIMD*W_W-1:0] wb_rdata_o
+    output logic [        PE*OUT_W-1:0] m_tdata,
+    output logic                        m_tvalid,
+    input  wire                         m_tready
 );
 
-    localparam int EFFECT_W  = (REST_ROWS == 0) ? W_W : ((W_W > REST_W) ? W_W : REST_W) + 1;
+    localparam int NF        = N_OUT / PE;
+    localparam int SF        = N_IN / SIMD;
     localparam int PRODUCT_W = X_W + EFFECT_W;
     localparam int TREE_W    = PRODUCT_W + $clog2(SIMD);
     localparam int SUM_W     = (TREE_W < ACC_W) ? TREE_W : ACC_W;  // arithmetic modulo 2**ACC_W is exact
@@ -93,20 +84,27 @@ module hwflow_mvu #(
     if (X_W < 1 || W_W < 1 || B_W < 1 || X_SIGNED < 0 || X_SIGNED > 1 || B_SHIFT < 0) begin : gen_error_type
         initial $fatal(1, "hwflow_mvu: widths must be positive, X_SIGNED 0 or 1, B_SHIFT not negative");
     end
+    if (EFFECT_W < W_W || W_LATENCY < 1) begin : gen_error_weights
+        initial $fatal(1, "hwflow_mvu: EFFECT_W (%0d) must be at least W_W (%0d), W_LATENCY (%0d) at least 1",
+                       EFFECT_W, W_W, W_LATENCY);
+    end
     if (SUM_PEAK > ACC_LIMIT || B_W + B_SHIFT > ACC_W) begin : gen_error_acc
         initial $fatal(1, "hwflow_mvu: ACC_W (%0d) holds not every sum of %0d products, or not every bias",
                        ACC_W, N_IN);
     end
 
-    // --- Stage 0: one beat of x and one weight address a cycle.
+    // --- Stage 0: one beat of x a cycle, and the weights that it meets are asked for.
+
+    // The beats of stages 1 to 3
+    logic [W_LATENCY+1:0] valid_reg;
+    wire valid3 = valid_reg[W_LATENCY+1];
 
     // Results of stage 4 have nowhere to go: everything waits
     logic done4_reg;
     wire advance = !(done4_reg && m_tvalid && !m_tready);
 
-    logic [   SF_W-1:0] sf_reg;
-    logic [   NF_W-1:0] nf_reg;
-    logic [WADDR_W-1:0] waddr_reg;
+    logic [SF_W-1:0] sf_reg;
+    logic [NF_W-1:0] nf_reg;
 
     wire first_fold = nf_reg == '0;
     wire last_fold  = nf_reg == NF_W'(NF - 1);
@@ -115,33 +113,31 @@ module hwflow_mvu #(
     wire issue = advance && (s_tvalid || !first_fold);
 
     assign s_tready = advance && first_fold;
+    assign w_en_o   = advance;
+    assign w_next_o = issue;
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) begin
-            sf_reg    <= '0;
-            nf_reg    <= '0;
-            waddr_reg <= '0;
+            sf_reg <= '0;
+            nf_reg <= '0;
         end else if (issue) begin
             sf_reg <= last_beat ? '0 : sf_reg + 1'b1;
             if (last_beat) nf_reg <= last_fold ? '0 : nf_reg + 1'b1;
-            waddr_reg <= (last_beat && last_fold) ? '0 : waddr_reg + 1'b1;
         end
     end
 
-    // --- Stage 1: the memories' outputs.
+    // --- Stage 1: x, from the stream or from its copy. It waits there until its weights come, so that stage 1 has
+    // --- W_LATENCY registers.
 
-    logic valid1_reg, first1_reg, last1_reg;
-    logic [NF_W-1:0] nf1_reg;
+    logic first0_reg, last0_reg;
     logic [SIMD*X_W-1:0] x_stream_reg;
-    wire [SIMD*X_W-1:0] x1;
-    wire [PE*SIMD*W_W-1:0] stored1;
-    wire [PE*SIMD*EFFECT_W-1:0] w1;
+    wire [SIMD*X_W-1:0] x0, x1;
+    wire first1, last1;
 
     always_ff @(posedge clk_i) begin
         if (advance) begin
-            first1_reg   <= first_beat;
-            last1_reg    <= last_beat;
-            nf1_reg      <= nf_reg;
+            first0_reg   <= first_beat;
+            last0_reg    <= last_beat;
             x_stream_reg <= s_tdata;
         end
     end
@@ -162,59 +158,29 @@ module hwflow_mvu #(
             end
         end
 
-        assign x1 = replay_reg ? x_replay_reg : x_stream_reg;
+        assign x0 = replay_reg ? x_replay_reg : x_stream_reg;
     end else begin : gen_no_replay
-        assign x1 = x_stream_reg;
+        assign x0 = x_stream_reg;
     end
 
-    hwflow_weight_mem #(
-        .WIDTH    (PE * SIMD * W_W),
-        .DEPTH    (NF * SF),
-        .MEM_FILE (WEIGHT_FILE)
-    ) weights (
-        .clk_i     (clk_i),
-        .a_en_i    (advance),
-        .a_addr_i  (waddr_reg),
-        .a_data_o  (stored1),
-        .b_en_i    (wb_en_i),
-        .b_we_i    (wb_we_i),
-        .b_addr_i  (wb_addr_i),
-        .b_wdata_i (wb_wdata_i),
-        .b_rdata_o (wb_rdata_o)
+    hwflow_delay #(
+        .WIDTH  (2 + SIMD * X_W),
+        .STAGES (W_LATENCY - 1)
+    ) wait_for_weights (
+        .clk_i  (clk_i),
+        .en_i   (advance),
+        .data_i ({first0_reg, last0_reg, x0}),
+        .data_o ({first1, last1, x1})
     );
-
-    if (REST_ROWS == 0) begin : gen_no_outliers
-        assign w1 = stored1;
-    end else begin : gen_outliers
-        hwflow_outliers #(
-            .LANES     (PE * SIMD),
-            .W_W       (W_W),
-            .DEPTH     (NF * SF),
-            .REST_W    (REST_W),
-            .ROWS      (REST_ROWS),
-            .SLOTS     (REST_SLOTS),
-            .REST_FILE (REST_FILE)
-        ) outliers (
-            .clk_i  (clk_i),
-            .rst_ni (rst_ni),
-            .en_i   (advance),
-            .next_i (issue),
-            .addr_i (waddr_reg),
-            .data_i (stored1),
-            .data_o (w1)
-        );
-    end
 
     // --- Stage 2: products. X_W + EFFECT_W bits hold them also if x is unsigned.
 
-    logic valid2_reg, first2_reg, last2_reg;
-    logic [NF_W-1:0] nf2_reg;
+    logic first2_reg, last2_reg;
 
     always_ff @(posedge clk_i) begin
         if (advance) begin
-            first2_reg <= first1_reg;
-            last2_reg  <= last1_reg;
-            nf2_reg    <= nf1_reg;
+            first2_reg <= first1;
+            last2_reg  <= last1;
         end
     end
 
@@ -226,7 +192,7 @@ module hwflow_mvu #(
             assign x = {1'b0, x1[s*X_W+:X_W]};
         end
         for (genvar p = 0; p < PE; p++) begin : gen_product
-            wire signed [EFFECT_W-1:0] w = w1[(p*SIMD+s)*EFFECT_W+:EFFECT_W];
+            wire signed [EFFECT_W-1:0] w = w_data_i[(p*SIMD+s)*EFFECT_W+:EFFECT_W];
             logic signed [PRODUCT_W-1:0] product_reg;
             always_ff @(posedge clk_i) begin
                 if (advance) product_reg <= w * x;
@@ -237,29 +203,31 @@ module hwflow_mvu #(
     // --- Stage 3: one sum of SIMD products a PE, and the bias. Stage 4: accumulators. Stage 5: output.
     // --- The adder tree is laid out as a heap: node i adds nodes 2i+1 and 2i+2, the last SIMD are leaves.
 
-    logic [PE*B_W-1:0] bias_mem [0:NF-1]  /*verilator public_flat_rw*/;
-    logic [PE*B_W-1:0] bias3_reg;
-    logic valid3_reg, first3_reg, last3_reg;
+    logic first3_reg, last3_reg;
+    wire [PE*B_W-1:0] bias3;
     wire [PE*OUT_W-1:0] y4;
-
-    if (BIAS_FILE != "") begin : gen_bias
-        initial $readmemh(BIAS_FILE, bias_mem);
-    end else begin : gen_no_bias
-        initial for (int i = 0; i < NF; i++) bias_mem[i] = '0;
-    end
 
     always_ff @(posedge clk_i) begin
         if (advance) begin
             first3_reg <= first2_reg;
             last3_reg  <= last2_reg;
-            bias3_reg  <= bias_mem[nf2_reg];
         end
     end
+
+    hwflow_delay #(
+        .WIDTH  (PE * B_W),
+        .STAGES (2)
+    ) wait_for_sums (
+        .clk_i  (clk_i),
+        .en_i   (advance),
+        .data_i (w_bias_i),
+        .data_o (bias3)
+    );
 
     for (genvar p = 0; p < PE; p++) begin : gen_pe
         logic signed [SUM_W-1:0] sum3_reg;
         logic signed [ACC_W-1:0] acc4_reg;
-        wire signed [B_W-1:0] bias = bias3_reg[p*B_W+:B_W];
+        wire signed [B_W-1:0] bias = bias3[p*B_W+:B_W];
         wire signed [ACC_W-1:0] start = first3_reg ? ACC_W'(bias) <<< B_SHIFT : acc4_reg;
 
         for (genvar i = 2 * SIMD - 2; i >= 0; i--) begin : gen_node
@@ -276,7 +244,7 @@ module hwflow_mvu #(
         end
 
         always_ff @(posedge clk_i) begin
-            if (advance && valid3_reg) acc4_reg <= start + ACC_W'(sum3_reg);
+            if (advance && valid3) acc4_reg <= start + ACC_W'(sum3_reg);
         end
 
         hwflow_cast #(
@@ -296,17 +264,13 @@ module hwflow_mvu #(
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) begin
-            valid1_reg <= 1'b0;
-            valid2_reg <= 1'b0;
-            valid3_reg <= 1'b0;
-            done4_reg  <= 1'b0;
-            m_tvalid   <= 1'b0;
+            valid_reg <= '0;
+            done4_reg <= 1'b0;
+            m_tvalid  <= 1'b0;
         end else begin
             if (advance) begin
-                valid1_reg <= issue;
-                valid2_reg <= valid1_reg;
-                valid3_reg <= valid2_reg;
-                done4_reg  <= valid3_reg && last3_reg;
+                valid_reg <= {valid_reg[W_LATENCY:0], issue};
+                done4_reg <= valid3 && last3_reg;
             end
             if (advance && done4_reg) m_tvalid <= 1'b1;
             else if (m_tready) m_tvalid <= 1'b0;

@@ -240,7 +240,7 @@ class RtlExecutor:
             layer_name, kind = memory.name.rsplit(".", 1)
             layer, unit = self.graph[layer_name], units[layer_name]
             assert isinstance(layer, WeightLayer)
-            path = f"dut.{unit['instance']}." + ("weights.mem" if kind == "weight" else "bias_mem")
+            path = f"dut.{unit['instance']}." + ("memory.mem" if kind == "weight" else "bias_mem")
             layout = packing(layer, kind, unit["pe"], unit["simd"])
             masks: dict[int, int] = {}
             words, bits = faults.for_memory(memory.name)

@@ -14,7 +14,7 @@ import numpy as np
 
 from hwflow.codes.words import Words, unpack
 from hwflow.errors import HwflowError
-from hwflow.graph import IntArray, WeightLayer
+from hwflow.graph import Affine, IntArray, WeightLayer
 from hwflow.memory import layer_storage, stored_words
 
 
@@ -80,11 +80,13 @@ class Packing:
 
 
 def packing(layer: WeightLayer, kind: str, pe: int, simd: int) -> Packing:
-    """The packing of a layer's ``weight`` or ``bias`` memory."""
+    """The packing of a layer's ``weight`` or ``bias`` memory; an affine layer's weights are one row."""
     bits = layer_storage(layer, kind).bits
-    if kind == "weight":
-        return Packing(layer.n_in, layer.n_out, pe, simd, bits)
-    return Packing(1, layer.n_out, pe, 1, bits)
+    if kind == "bias":
+        return Packing(1, layer.n_out, pe, 1, bits)
+    if isinstance(layer, Affine):
+        return Packing(layer.n_out, 1, 1, pe, bits)
+    return Packing(layer.n_in, layer.n_out, pe, simd, bits)
 
 
 @dataclass(frozen=True, eq=False)

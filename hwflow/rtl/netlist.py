@@ -30,7 +30,7 @@ from hwflow.graph import (
 from hwflow.graph.naming import Unique, identifier, identifiers
 from hwflow.memory import layer_bias_type
 from hwflow.rtl.depth import FifoDepths
-from hwflow.rtl.memory_image import side_memory
+from hwflow.rtl.memory_image import packing, side_memory
 
 ROUNDING_CODES = {rounding: code for code, rounding in enumerate(Rounding)}
 OVERFLOW_CODES = {overflow: code for code, overflow in enumerate(Overflow)}
@@ -67,18 +67,14 @@ class Stream:
 
 @dataclass(frozen=True)
 class Instance:
-    """One leaf module in the design; streams by the module's port prefix."""
+    """One leaf module in the design: streams by the module's port prefix, signals of other ports by the port."""
 
     module: str
     name: str
     parameters: Mapping[str, Parameter]
     inputs: Mapping[str, Stream]
     outputs: tuple[Stream, ...]
-
-    @property
-    def is_fork(self) -> bool:
-        """Whether its outputs are one packed port."""
-        return self.module == "hwflow_fork"
+    signals: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,14 +83,16 @@ class MatrixUnit:
 
     Attributes:
         layer: the layer's name, as the user gave it.
-        instance: name of its matrix-vector unit.
-        pe, simd: its fold.
+        instance: name of the ``hwflow_weights`` that holds them.
+        port: prefix of the top level's port to the weight memory.
+        pe, simd: the layer's fold.
         weight_file, bias_file: memory images.
         rest_file: image of the outliers' side memory, if there is one.
     """
 
     layer: str
     instance: str
+    port: str
     pe: int
     simd: int
     weight_file: str
@@ -104,12 +102,13 @@ class MatrixUnit:
 
 @dataclass
 class Netlist:
-    """A whole design: streams, instances, and the matrix units with their memories."""
+    """A whole design: streams, other signals with their bits, instances, and the layers' memories."""
 
     name: str
     input: Stream
     output: Stream
     streams: list[Stream] = field(default_factory=list)
+    signals: Mapping[str, int] = field(default_factory=dict)
     instances: list[Instance] = field(default_factory=list)
     units: list[MatrixUnit] = field(default_factory=list)
 
@@ -135,6 +134,7 @@ class _Builder:
         self.reuse = reuse
         self.depths = FifoDepths(graph)
         self.streams: list[Stream] = []
+        self.signals: dict[str, int] = {}
         self.instances: list[Instance] = []
         self.units: list[MatrixUnit] = []
         self.available: dict[str, list[Stream]] = {}
@@ -147,7 +147,8 @@ class _Builder:
             self._publish(node, self._node(node, sources))
         output = self.available[self.graph.output.name][0]
         entry = self.streams[0]
-        return Netlist(identifier(self.graph.name), entry, output, self.streams, self.instances, self.units)
+        name = identifier(self.graph.name)
+        return Netlist(name, entry, output, self.streams, self.signals, self.instances, self.units)
 
     def _publish(self, node: Node, stream: Stream) -> None:
         """Offer a tensor to its readers, through a fork where there are several."""
@@ -199,44 +200,71 @@ class _Builder:
 
     def _affine(self, node: Affine, source: Stream) -> Stream:
         pe, simd = fold(node, self.reuse[node.name])
-        stream = self._to_lanes(node, source, pe)
-        return self._matrix_unit("affine", node, stream, pe, simd, {"PE": pe, "CHANNELS": node.n_out})
+        return self._matrix_unit("affine", node, self._to_lanes(node, source, pe), pe, simd, {"PE": pe})
 
     def _matrix_unit(
         self, module: str, node: WeightLayer, stream: Stream, pe: int, simd: int, sizes: Mapping[str, Parameter]
     ) -> Stream:
-        """An instance with a weight memory and biases."""
+        """An instance that multiplies, beside the one that holds its weights and biases."""
         assert node.weight.type is not None and node.accum is not None
-        bias = layer_bias_type(node)
-        name = self.names[node.name]
-        side = side_memory(node, pe, simd)
-        files = {kind: f"{name}_{kind}.mem" for kind in ("weight", "bias", "rest")}
-        x = stream.type
+        weight, bias, x = node.weight.type, layer_bias_type(node), stream.type
+        effect_bits, signals = self._weights(node, pe, simd)
         parameters: dict[str, Parameter] = {
             **sizes,
             "X_W": x.width,
             "X_SIGNED": int(x.signed),
-            "W_W": node.weight.type.width,
+            "W_W": weight.width,
+            **({} if effect_bits == weight.width else {"EFFECT_W": effect_bits}),
             "ACC_W": node.accum.width,
             "ACC_FRAC": node.accum.fraction,
             "B_W": bias.width,
             "B_SHIFT": node.accum.fraction - bias.fraction,
             **_output(node.resolved),
+        }
+        out = self._tensor(node, node.resolved, pe)
+        self._instance(module, node, parameters, {"s": stream}, out, signals=signals)
+        return out
+
+    def _weights(self, node: WeightLayer, pe: int, simd: int) -> tuple[int, dict[str, str]]:
+        """An instance with a layer's memories.
+
+        Returns:
+            Bits of a weight that it gives, and the signals to it by the ports of the unit that multiplies.
+        """
+        assert node.weight.type is not None
+        layout, bias = packing(node, "weight", pe, simd), layer_bias_type(node)
+        name, side = self.names[node.name], side_memory(node, pe, simd)
+        files = {kind: f"{name}_{kind}.mem" for kind in ("weight", "bias", "rest")}
+        parameters: dict[str, Parameter] = {
+            "PE": layout.pe,
+            "SIMD": layout.simd,
+            "N_IN": layout.n_in,
+            "N_OUT": layout.n_out,
+            **({"CHANNELWISE": 1} if isinstance(node, Affine) else {}),
+            "W_W": node.weight.type.width,
+            "B_W": bias.width,
             "WEIGHT_FILE": f'"{files["weight"]}"',
             "BIAS_FILE": f'"{files["bias"]}"',
         }
+        effect_bits = node.weight.type.width
         if side is not None:
+            effect_bits = max(effect_bits, side.rest_bits) + 1
             parameters |= {
                 "REST_ROWS": side.rows,
                 "REST_SLOTS": side.slots,
                 "REST_W": side.rest_bits,
                 "REST_FILE": f'"{files["rest"]}"',
             }
-        out = self._tensor(node, node.resolved, pe)
-        instance = self._instance(module, node, parameters, {"s": stream}, out)
+        wire, port = self._name("w", node, ""), self._name("", node, "wb")
+        bits = {"en": 1, "next": 1, "data": pe * simd * effect_bits, "bias": pe * bias.width}
+        self.signals |= {f"{wire}_{part}": width for part, width in bits.items()}
+        signals = {f"{part}_{'i' if part in ('en', 'next') else 'o'}": f"{wire}_{part}" for part in bits}
+        signals |= {f"wb_{part}": f"{port}_{part}" for part in ("en_i", "we_i", "addr_i", "wdata_i", "rdata_o")}
+        instance = self._instance("weights", node, parameters, {}, suffix="weights", signals=signals)
         rests = None if side is None else files["rest"]
-        self.units.append(MatrixUnit(node.name, instance, pe, simd, files["weight"], files["bias"], rests))
-        return out
+        self.units.append(MatrixUnit(node.name, instance, port, pe, simd, files["weight"], files["bias"], rests))
+        ports = {"w_en_o": "en", "w_next_o": "next", "w_data_i": "data", "w_bias_i": "bias"}
+        return effect_bits, {pin: f"{wire}_{part}" for pin, part in ports.items()}
 
     def _elementwise(self, module: str, node: Node, source: Stream, extra: Mapping[str, Parameter]) -> Stream:
         out = self._tensor(node, node.resolved, source.lanes)
@@ -386,10 +414,11 @@ class _Builder:
         inputs: Mapping[str, Stream],
         *outputs: Stream,
         suffix: str = "",
+        signals: Mapping[str, str] | None = None,
     ) -> str:
         """Add an instance; its name."""
         name = self._name("u", node, suffix)
-        self.instances.append(Instance(f"hwflow_{module}", name, parameters, inputs, outputs))
+        self.instances.append(Instance(f"hwflow_{module}", name, parameters, inputs, outputs, signals or {}))
         return name
 
     def _name(self, prefix: str, node: Node, suffix: str) -> str:

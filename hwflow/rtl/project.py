@@ -19,7 +19,7 @@ from hwflow.version import __version__
 
 METADATA = "rtl.json"
 TOP = "hwflow_top"
-INNER_MODULES = {"hwflow_cast", "hwflow_outliers", "hwflow_weight_mem"}
+INNER_MODULES = {"hwflow_cast", "hwflow_delay", "hwflow_outliers", "hwflow_weight_mem"}
 """Leaf modules that others instantiate."""
 
 
@@ -73,23 +73,12 @@ def render_top(graph: Graph, netlist: Netlist) -> str:
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
-    units = []
-    for unit in netlist.units:
-        layout = packing(_layer(graph, unit), "weight", unit.pe, unit.simd)
-        units.append(
-            {
-                "instance": unit.instance,
-                "port": f"{unit.instance.removeprefix('u_')}_wb",
-                "address_bits": layout.address_bits,
-                "word_bits": layout.width,
-            }
-        )
+    ports = {unit.port: packing(_layer(graph, unit), "weight", unit.pe, unit.simd) for unit in netlist.units}
     return environment.get_template("hwflow_top.sv.j2").render(
         netlist=netlist,
         version=__version__,
         digest=graph.digest,
-        units=units,
-        ports={unit["instance"]: unit["port"] for unit in units},
+        ports=ports,
         bytes=bus_bytes,
     )
 

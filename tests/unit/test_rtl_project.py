@@ -200,7 +200,8 @@ def test_names_that_collide_get_different_modules_and_files(tmp_path: Path) -> N
     netlist = build_netlist(graph, choose_reuse(graph))
     assert [unit.layer for unit in netlist.units] == names
     signals = [f"{stream.name}_tdata" for stream in netlist.streams] + ["s_axis_tdata", "m_axis_tdata"]
-    ports = [f"{unit.instance.removeprefix('u_')}_wb_en_i" for unit in netlist.units]
+    signals += netlist.signals
+    ports = [f"{unit.port}_en_i" for unit in netlist.units]
     everything = [*signals, *ports, *(instance.name for instance in netlist.instances)]
     assert len(set(everything)) == len(everything)
     files = [file.lower() for unit in netlist.units for file in (unit.weight_file, unit.bias_file)]

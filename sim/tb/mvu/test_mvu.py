@@ -1,6 +1,7 @@
-"""hwflow_mvu: results, R cycles a vector, outliers, the weight memory's second port, upsets, bad parameters."""
+"""hwflow_mvu beside its hwflow_weights: results, R cycles a vector, late weights, outliers, bad parameters."""
 
 import random
+from pathlib import Path
 
 import cocotb
 import pytest
@@ -16,16 +17,17 @@ from common import (
     rest_rows,
     rtl,
     run_tb,
-    to_signed,
     unpack_beats,
 )
 
 P = parameters()
-SOURCES = rtl("mvu", "weight_mem", "outliers", "cast")
+TOP = "mvu_with_weights"
+SOURCES = [Path(__file__).with_name(f"{TOP}.sv"), *rtl("mvu", "weights", "weight_mem", "outliers", "delay", "cast")]
 
 DEFAULTS = {
-    "PE": 2, "SIMD": 3, "N_IN": 12, "N_OUT": 6, "X_W": 8, "X_SIGNED": 1, "W_W": 8, "ACC_W": 24, "ACC_FRAC": 10,
-    "B_W": 10, "B_SHIFT": 3, "OUT_W": 12, "OUT_FRAC": 7, "OUT_SIGNED": 1, "ROUNDING": 6, "OVERFLOW": 1,
+    "PE": 2, "SIMD": 3, "N_IN": 12, "N_OUT": 6, "X_W": 8, "X_SIGNED": 1, "W_W": 8, "W_LATENCY": 1,
+    "ACC_W": 24, "ACC_FRAC": 10, "B_W": 10, "B_SHIFT": 3, "OUT_W": 12, "OUT_FRAC": 7, "OUT_SIGNED": 1,
+    "ROUNDING": 6, "OVERFLOW": 1,
 }  # fmt: skip
 
 CONFIGS = {
@@ -44,20 +46,22 @@ CONFIGS = {
     "tight_unsigned": {
         "X_SIGNED": 0, "X_W": 9, "N_IN": 16, "SIMD": 4, "ACC_W": 21, "B_W": 1, "B_SHIFT": 0, "OUT_W": 22,
     },
-    "loaded_through_port_b": {"PE": 3, "SIMD": 2},
+    "late_weights": {"W_LATENCY": 2, "PE": 3, "SIMD": 2},
+    "later_weights": {"W_LATENCY": 4, "PE": 2, "SIMD": 4, "N_IN": 4},
     "outliers": {"REST_W": 10, "outliers": 9},
-    "outliers_serial": {"REST_W": 4, "outliers": 6, "PE": 1, "SIMD": 1, "N_IN": 5, "N_OUT": 3, "X_SIGNED": 0},
-    "outliers_one_fold": {"REST_W": 12, "outliers": 4, "PE": 3, "SIMD": 5, "N_IN": 5, "N_OUT": 3, "ACC_W": 26},
+    "outliers_serial": {
+        "W_LATENCY": 3, "REST_W": 4, "outliers": 6, "PE": 1, "SIMD": 1, "N_IN": 5, "N_OUT": 3, "X_SIGNED": 0,
+    },
 }  # fmt: skip
 
 # --- the golden model
 
 
-def random_network(p, rng, biases=True):
+def random_network(p, rng):
     """Weights (N_OUT rows of N_IN) and biases; row 0 has the most negative weights and a zero bias."""
     weights = [random_codes(rng, p["N_IN"], p["W_W"], signed=True) for _ in range(p["N_OUT"])]
     weights[0] = [-(1 << (p["W_W"] - 1))] * p["N_IN"]
-    return weights, [0, *random_codes(rng, p["N_OUT"] - 1, p["B_W"], signed=True)] if biases else [0] * p["N_OUT"]
+    return weights, [0, *random_codes(rng, p["N_OUT"] - 1, p["B_W"], signed=True)]
 
 
 def random_rests(p, rng):
@@ -75,12 +79,12 @@ def random_vectors(p, rng, count):
     return ends + [random_codes(rng, p["N_IN"], p["X_W"], bool(p["X_SIGNED"])) for _ in range(count - 2)]
 
 
-def golden(p, weights, biases, vector):
+def golden(p, vector):
     """The N_OUT output codes."""
     acc = fixed(p, "ACC")
     sums = [
         (bias << p["B_SHIFT"]) + sum((w + rest) * x for w, rest, x in zip(row, rests, vector, strict=True))
-        for row, rests, bias in zip(weights, p["rests"], biases, strict=True)
+        for row, rests, bias in zip(p["weights"], p["rests"], p["biases"], strict=True)
     ]
     return [cast(total, acc, fixed(p, "OUT")) for total in sums]
 
@@ -99,22 +103,11 @@ def weight_words(p, weights):
     return [pack(word, p["W_W"]) for word in memory_words(p, weights)]
 
 
-def flip(p, weights, address, bit):
-    """A copy of the weights with one bit of one memory word inverted."""
-    pe, rest = divmod(bit, p["SIMD"] * p["W_W"])
-    s, bit = divmod(rest, p["W_W"])
-    nf, sf = divmod(address, p["N_IN"] // p["SIMD"])
-    copy = [list(row) for row in weights]
-    o, i = nf * p["PE"] + pe, sf * p["SIMD"] + s
-    copy[o][i] = to_signed(copy[o][i] ^ (1 << bit), p["W_W"])
-    return copy
-
-
 # --- inside the simulator
 
 
 class Bench:
-    """The unit with its streams and port B; without a sink if `sink_stall` is None."""
+    """The unit with its streams; without a sink if `sink_stall` is None."""
 
     def __init__(self, dut, source_stall=0.0, sink_stall=0.0):
         self.dut = dut
@@ -124,28 +117,6 @@ class Bench:
         if sink_stall is not None:
             self.sink = self.tb.sink("m", sink_stall)
         self.words = (P["N_OUT"] // P["PE"]) * (P["N_IN"] // P["SIMD"])
-        self.weights, self.biases = P["weights"], P["biases"]
-        dut.wb_en_i.value = 0
-
-    async def start(self):
-        await self.tb.reset()
-        if not P["files"]:
-            for address, word in enumerate(weight_words(P, self.weights)):
-                await self.write(address, word)
-
-    async def write(self, address, word):
-        self.dut.wb_en_i.value, self.dut.wb_we_i.value = 1, 1
-        self.dut.wb_addr_i.value, self.dut.wb_wdata_i.value = address, word
-        await self.tb.step()
-        self.dut.wb_en_i.value = 0
-
-    async def read(self, address):
-        self.dut.wb_en_i.value, self.dut.wb_we_i.value = 1, 0
-        self.dut.wb_addr_i.value = address
-        await self.tb.step()
-        self.dut.wb_en_i.value = 0
-        await self.tb.step()
-        return int(self.dut.wb_rdata_o.value)
 
     def send(self, vectors):
         for vector in vectors:
@@ -157,17 +128,16 @@ class Bench:
         self.sink.beats.clear()
         return [codes[i : i + P["N_OUT"]] for i in range(0, len(codes), P["N_OUT"])]
 
-    async def check(self, vectors, weights=None, biases=None):
+    async def check(self, vectors):
         self.send(vectors)
-        weights, biases = weights or self.weights, biases or self.biases
-        assert await self.receive(len(vectors)) == [golden(P, weights, biases, vector) for vector in vectors]
+        assert await self.receive(len(vectors)) == [golden(P, vector) for vector in vectors]
 
 
 @cocotb.test()
 @cocotb.parametrize(source_stall=[0.0, 0.5], sink_stall=[0.0, 0.5])
 async def results(dut, source_stall, sink_stall):
     bench = Bench(dut, source_stall, sink_stall)
-    await bench.start()
+    await bench.tb.reset()
     await bench.check(random_vectors(P, bench.tb.rng, 20))
     assert bench.source.empty
 
@@ -175,20 +145,20 @@ async def results(dut, source_stall, sink_stall):
 @cocotb.test()
 async def one_weight_word_a_cycle(dut):
     bench = Bench(dut)
-    await bench.start()
+    await bench.tb.reset()
     sf = P["N_IN"] // P["SIMD"]
     await bench.check(random_vectors(P, bench.tb.rng, 6))
     starts = bench.source.cycles[::sf]
     assert set(gaps(starts)) == {bench.words}
     assert set(gaps(bench.sink.cycles)) <= {sf}
-    assert bench.sink.cycles[0] - bench.source.cycles[sf - 1] == 5
+    assert bench.sink.cycles[0] - bench.source.cycles[sf - 1] == P["W_LATENCY"] + 4
 
 
 @cocotb.test()
 async def full_output_stops_the_unit_without_loss(dut):
     bench = Bench(dut, sink_stall=None)
     dut.m_tready.value = 0
-    await bench.start()
+    await bench.tb.reset()
     vectors = random_vectors(P, bench.tb.rng, 8)
     bench.send(vectors)
     await bench.tb.step(10 * bench.words + 20)
@@ -196,72 +166,13 @@ async def full_output_stops_the_unit_without_loss(dut):
     await bench.tb.step(50)
     assert len(bench.source.cycles) == accepted < 8 * P["N_IN"] // P["SIMD"]
     bench.sink = bench.tb.sink("m")
-    assert await bench.receive(8) == [golden(P, bench.weights, bench.biases, vector) for vector in vectors]
-
-
-@cocotb.test()
-async def port_b_reads_and_writes(dut):
-    bench = Bench(dut, 0.3, 0.3)
-    await bench.start()
-    words = weight_words(P, bench.weights)
-    vectors = random_vectors(P, bench.tb.rng, 4)
-    bench.send(vectors)
-    for address in bench.tb.rng.sample(range(bench.words), min(20, bench.words)):
-        assert await bench.read(address) == words[address]
-    assert await bench.receive(4) == [golden(P, bench.weights, bench.biases, vector) for vector in vectors]
-    other, _ = random_network(P, bench.tb.rng)
-    for address, word in enumerate(weight_words(P, other)):
-        await bench.write(address, word)
-    await bench.check(random_vectors(P, bench.tb.rng, 4), weights=other)
-    for address, word in enumerate(words):
-        await bench.write(address, word)
-    await bench.check(random_vectors(P, bench.tb.rng, 4))
-
-
-@cocotb.test()
-async def upset_of_one_bit(dut):
-    bench = Bench(dut)
-    await bench.start()
-    word_bits = P["PE"] * P["SIMD"] * P["W_W"]
-    vectors = random_vectors(P, bench.tb.rng, 3)
-    for bit in [0, word_bits - 1, *bench.tb.rng.choices(range(word_bits), k=4)]:
-        address = bench.tb.rng.randrange(bench.words)
-        cell = dut.weights.mem[address]
-        cell.value = int(cell.value) ^ (1 << bit)
-        await bench.tb.step()
-        faulty = flip(P, bench.weights, address, bit)
-        await bench.check(vectors, weights=faulty)
-        assert await bench.read(address) == weight_words(P, faulty)[address]
-        cell.value = int(cell.value) ^ (1 << bit)
-        await bench.tb.step()
-    await bench.check(vectors)
-
-
-@cocotb.test()
-async def upset_in_a_bias(dut):
-    bench = Bench(dut)
-    await bench.start()
-    output = bench.tb.rng.randrange(P["N_OUT"])
-    fold, pe = divmod(output, P["PE"])
-    bit = P["B_W"] - 1
-    cell = dut.bias_mem[fold]
-    clean = int(cell.value)
-    assert clean == pack(bench.biases[fold * P["PE"] : (fold + 1) * P["PE"]], P["B_W"])
-    cell.value = clean ^ (1 << (pe * P["B_W"] + bit))
-    await bench.tb.step()
-    biases = list(bench.biases)
-    biases[output] = to_signed(biases[output] ^ (1 << bit), P["B_W"])
-    zeros = [[0] * P["N_IN"]] * 2  # so that no sum leaves a tight accumulator
-    await bench.check(zeros, biases=biases)
-    cell.value = clean
-    await bench.tb.step()
-    await bench.check(zeros)
+    assert await bench.receive(8) == [golden(P, vector) for vector in vectors]
 
 
 @cocotb.test()
 async def reset_forgets_the_vector(dut):
     bench = Bench(dut)
-    await bench.start()
+    await bench.tb.reset()
     bench.send(random_vectors(P, bench.tb.rng, 3))
     await bench.tb.step(bench.words + 3)
     await bench.tb.reset()
@@ -274,9 +185,8 @@ async def reset_forgets_the_vector(dut):
 
 def run(tmp_path, name, simulator):
     p = {**DEFAULTS, **CONFIGS[name], "ACC_SIGNED": 1}
-    files = name != "loaded_through_port_b"
     rng = random.Random(name)
-    weights, biases = random_network(p, rng, biases=files)
+    weights, biases = random_network(p, rng)
     rests = random_rests(p, rng)
     texts = {
         "WEIGHT_FILE": weight_words(p, weights),
@@ -286,12 +196,12 @@ def run(tmp_path, name, simulator):
         texts["REST_FILE"], p["REST_SLOTS"] = rest_rows(memory_words(p, rests), p["REST_W"])
         p["REST_ROWS"] = len(texts["REST_FILE"])
     literals = {}
-    for parameter, words in texts.items() if files else ():
+    for parameter, words in texts.items():
         path = tmp_path / f"{parameter.lower()}.hex"
         path.write_text("".join(f"{word:x}\n" for word in words))
         literals[parameter] = f'"{path}"'
-    extra = {"ACC_SIGNED": p.pop("ACC_SIGNED"), "weights": weights, "biases": biases, "rests": rests, "files": files}
-    run_tb("hwflow_mvu", SOURCES, {**p, **literals}, __name__, simulator, tmp_path, extra=extra)
+    extra = {"ACC_SIGNED": p.pop("ACC_SIGNED"), "weights": weights, "biases": biases, "rests": rests}
+    run_tb(TOP, SOURCES, {**p, **literals}, __name__, simulator, tmp_path, extra=extra)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -317,5 +227,5 @@ def test_mvu_verilator(tmp_path, name):
 )
 def test_bad_parameters_are_refused(tmp_path, capfd, wrong, message):
     with pytest.raises((SystemExit, RuntimeError, AssertionError)):
-        run_tb("hwflow_mvu", SOURCES, {**DEFAULTS, **wrong}, __name__, "icarus", tmp_path)
+        run_tb(TOP, SOURCES, {**DEFAULTS, **wrong}, __name__, "icarus", tmp_path)
     assert message in capfd.readouterr().out

@@ -1,0 +1,77 @@
+// Test bench only: hwflow_mvu beside its hwflow_weights, whose beats come W_LATENCY - 1 cycles later than they
+// do alone.
+
+`default_nettype none
+
+module mvu_with_weights #(
+    parameter int PE         = 2,
+    parameter int SIMD       = 2,
+    parameter int N_IN       = 8,
+    parameter int N_OUT      = 4,
+    parameter int X_W        = 16,
+    parameter int X_SIGNED   = 1,
+    parameter int W_W        = 8,
+    parameter int W_LATENCY  = 1,
+    parameter int ACC_W      = 32,
+    parameter int ACC_FRAC   = 15,
+    parameter int B_W        = 16,
+    parameter int B_SHIFT    = 0,
+    parameter int OUT_W      = 16,
+    parameter int OUT_FRAC   = 10,
+    parameter int OUT_SIGNED = 1,
+    parameter int ROUNDING   = 0,
+    parameter int OVERFLOW   = 0,
+    parameter WEIGHT_FILE    = "",
+    parameter BIAS_FILE      = "",
+    parameter int REST_ROWS  = 0,
+    parameter int REST_SLOTS = 1,
+    parameter int REST_W     = 1,
+    parameter REST_FILE      = ""
+) (
+    input  wire                  clk_i,
+    input  wire                  rst_ni,
+
+    input  wire  [ SIMD*X_W-1:0] s_tdata,
+    input  wire                  s_tvalid,
+    output logic                 s_tready,
+
+    output logic [ PE*OUT_W-1:0] m_tdata,
+    output logic                 m_tvalid,
+    input  wire                  m_tready
+);
+
+    localparam int EFFECT_W = (REST_ROWS == 0) ? W_W : ((W_W > REST_W) ? W_W : REST_W) + 1;
+    localparam int DATA_W   = PE * SIMD * EFFECT_W;
+
+    wire en, next;
+    wire [DATA_W-1:0] data, late_data;
+    wire [PE*B_W-1:0] bias, late_bias;
+
+    hwflow_weights #(
+        .PE(PE), .SIMD(SIMD), .N_IN(N_IN), .N_OUT(N_OUT), .W_W(W_W), .B_W(B_W),
+        .WEIGHT_FILE(WEIGHT_FILE), .BIAS_FILE(BIAS_FILE),
+        .REST_ROWS(REST_ROWS), .REST_SLOTS(REST_SLOTS), .REST_W(REST_W), .REST_FILE(REST_FILE)
+    ) weights (
+        .clk_i(clk_i), .rst_ni(rst_ni), .en_i(en), .next_i(next), .data_o(data), .bias_o(bias),
+        .wb_en_i(1'b0), .wb_we_i(1'b0), .wb_addr_i('0), .wb_wdata_i('0), .wb_rdata_o()
+    );
+
+    hwflow_delay #(.WIDTH(DATA_W + PE * B_W), .STAGES(W_LATENCY - 1)) late (
+        .clk_i(clk_i), .en_i(en), .data_i({data, bias}), .data_o({late_data, late_bias})
+    );
+
+    hwflow_mvu #(
+        .PE(PE), .SIMD(SIMD), .N_IN(N_IN), .N_OUT(N_OUT), .X_W(X_W), .X_SIGNED(X_SIGNED),
+        .W_W(W_W), .EFFECT_W(EFFECT_W), .W_LATENCY(W_LATENCY), .ACC_W(ACC_W), .ACC_FRAC(ACC_FRAC),
+        .B_W(B_W), .B_SHIFT(B_SHIFT), .OUT_W(OUT_W), .OUT_FRAC(OUT_FRAC), .OUT_SIGNED(OUT_SIGNED),
+        .ROUNDING(ROUNDING), .OVERFLOW(OVERFLOW)
+    ) unit (
+        .clk_i(clk_i), .rst_ni(rst_ni),
+        .s_tdata(s_tdata), .s_tvalid(s_tvalid), .s_tready(s_tready),
+        .w_en_o(en), .w_next_o(next), .w_data_i(late_data), .w_bias_i(late_bias),
+        .m_tdata(m_tdata), .m_tvalid(m_tvalid), .m_tready(m_tready)
+    );
+
+endmodule
+
+`default_nettype wire

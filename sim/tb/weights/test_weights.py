@@ -1,0 +1,229 @@
+"""hwflow_weights: every beat under random enables, outliers, the memory's second port, upsets, reset."""
+
+import random
+
+import cocotb
+import pytest
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge, Timer
+from common import pack, parameters, random_codes, rest_rows, rtl, run_tb, unpack
+
+P = parameters()
+SOURCES = rtl("weights", "weight_mem", "outliers")
+
+DEFAULTS = {"PE": 2, "SIMD": 3, "N_IN": 12, "N_OUT": 6, "CHANNELWISE": 0, "W_W": 8, "B_W": 10}
+
+CONFIGS = {
+    "folds": {},
+    "serial": {"PE": 1, "SIMD": 1, "N_IN": 5, "N_OUT": 3, "W_W": 5},
+    "one_neuron_fold": {"PE": 4, "SIMD": 1, "N_IN": 7, "N_OUT": 4},
+    "one_fold": {"PE": 3, "SIMD": 5, "N_IN": 5, "N_OUT": 3},
+    "one_weight": {"PE": 1, "SIMD": 1, "N_IN": 1, "N_OUT": 1, "W_W": 1, "B_W": 1},
+    "channels": {"CHANNELWISE": 1, "PE": 1, "N_OUT": 1},
+    "one_beat_of_channels": {"CHANNELWISE": 1, "PE": 1, "N_OUT": 1, "SIMD": 4, "N_IN": 4},
+    "loaded_through_port_b": {"PE": 3, "SIMD": 2},
+    "outliers": {"REST_W": 10, "outliers": 9},
+    "outliers_serial": {"REST_W": 4, "outliers": 6, "PE": 1, "SIMD": 1, "N_IN": 5, "N_OUT": 3},
+}
+
+
+class Layout:
+    """Where the weights and biases of a layer are."""
+
+    def __init__(self, p):
+        self.pe, self.simd, self.width = p["PE"], p["SIMD"], p["W_W"]
+        self.folds = p["N_IN"] // self.simd
+        self.beats = p["N_OUT"] // self.pe * self.folds
+        self.channelwise = bool(p["CHANNELWISE"])
+
+    def lanes(self, matrix):
+        """A matrix (N_OUT rows of N_IN) as the lanes of each beat."""
+        beats = (divmod(beat, self.folds) for beat in range(self.beats))
+        return [
+            [matrix[nf * self.pe + p][sf * self.simd + s] for p in range(self.pe) for s in range(self.simd)]
+            for nf, sf in beats
+        ]
+
+    def words(self, matrix):
+        """A matrix as the weight memory's words."""
+        return [pack(word, self.width) for word in self.lanes(matrix)]
+
+    def read(self, words, beat):
+        """The weights of a beat, from the memory's words."""
+        return unpack(words[beat], self.width, self.pe * self.simd, signed=True)
+
+    def bias_words(self, biases, width):
+        """The biases as the words of their memory."""
+        lanes = self.simd if self.channelwise else self.pe
+        return [pack(biases[i : i + lanes], width) for i in range(0, len(biases), lanes)]
+
+    def bias_word(self, beat):
+        """Address of the biases of a beat."""
+        return beat if self.channelwise else beat // self.folds
+
+
+class Bench:
+    """The module, what its memories hold, and the beats that are on their way through it."""
+
+    def __init__(self, dut):
+        self.dut, self.layout = dut, Layout(P)
+        self.rng = random.Random(cocotb.RANDOM_SEED)
+        self.words, self.biases = list(P["words"]), list(P["biases"])
+        self.effect_bits = len(dut.data_o) // (P["PE"] * P["SIMD"])
+        Clock(dut.clk_i, 10, unit="ns").start(start_high=False)
+
+    async def start(self):
+        self.dut.wb_en_i.value = 0
+        await self.reset()
+        if not P["files"]:
+            for address, word in enumerate(self.words):
+                await self.write(address, word)
+
+    async def reset(self):
+        self.beat, self.line = 0, [None] * P["latency"]
+        self.dut.rst_ni.value, self.dut.en_i.value, self.dut.next_i.value = 0, 0, 0
+        for _ in range(2):
+            await FallingEdge(self.dut.clk_i)
+        self.dut.rst_ni.value = 1
+
+    async def cycle(self, en, next_):
+        """One rising edge."""
+        self.dut.en_i.value, self.dut.next_i.value = int(en), int(next_)
+        await FallingEdge(self.dut.clk_i)
+        if en:
+            self.line = [*self.line[1:], self.beat if next_ else None]
+        if next_:
+            self.beat = (self.beat + 1) % self.layout.beats
+
+    async def write(self, address, word):
+        self.dut.wb_en_i.value, self.dut.wb_we_i.value = 1, 1
+        self.dut.wb_addr_i.value, self.dut.wb_wdata_i.value = address, word
+        await self.cycle(False, False)
+        self.dut.wb_en_i.value = 0
+
+    async def read(self, address):
+        self.dut.wb_en_i.value, self.dut.wb_we_i.value, self.dut.wb_addr_i.value = 1, 0, address
+        await self.cycle(False, False)
+        self.dut.wb_en_i.value = 0
+        return int(self.dut.wb_rdata_o.value)
+
+    async def check(self, cycles, stall=0.0):
+        """Cycles of which each beat that comes out is checked; without a stall one a cycle."""
+        seen = 0
+        for _ in range(cycles):
+            en = self.rng.random() >= stall
+            await self.cycle(en, en and self.rng.random() >= stall)
+            await Timer(1, unit="ns")
+            seen += self.check_beat(self.line[0])
+        assert seen >= min(cycles, self.layout.beats) // 4
+
+    def check_beat(self, beat):
+        if beat is None:
+            return 0
+        stored = self.layout.read(self.words, beat)
+        expected = [weight + rest for weight, rest in zip(stored, P["rests"][beat], strict=True)]
+        assert unpack(int(self.dut.data_o.value), self.effect_bits, len(stored), signed=True) == expected
+        assert int(self.dut.bias_o.value) == self.biases[self.layout.bias_word(beat)]
+        return 1
+
+    def rounds(self, count, stall=0.0):
+        """Cycles of so many rounds, and some."""
+        return int((count * self.layout.beats + P["latency"]) / (1 - stall) ** 2) + 3
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.4, 0.7])
+async def beats_come_in_order(dut, stall):
+    bench = Bench(dut)
+    await bench.start()
+    await bench.check(bench.rounds(4, stall), stall)
+
+
+@cocotb.test()
+async def port_b_reads_and_writes(dut):
+    bench = Bench(dut)
+    await bench.start()
+    for address in bench.rng.sample(range(len(bench.words)), min(20, len(bench.words))):
+        assert await bench.read(address) == bench.words[address]
+        await bench.check(bench.rng.randint(1, 3))
+    await bench.reset()
+    clean = list(bench.words)
+    bench.words = bench.rng.sample(clean, len(clean))
+    for address, word in enumerate(bench.words):
+        await bench.write(address, word)
+    await bench.check(bench.rounds(2))
+    for address, word in enumerate(clean):
+        await bench.write(address, word)
+
+
+@cocotb.test()
+async def upsets_of_weights(dut):
+    bench = Bench(dut)
+    await bench.start()
+    clean, bits = list(bench.words), len(dut.wb_wdata_i)
+    for count in (1, 1, 2, 3, 4, bits):
+        address = bench.rng.randrange(len(clean))
+        mask = sum(1 << bit for bit in bench.rng.sample(range(bits), min(count, bits)))
+        dut.memory.mem[address].value = bench.words[address] = clean[address] ^ mask
+        await bench.cycle(False, False)
+        await bench.reset()
+        await bench.check(bench.rounds(1))
+        assert await bench.read(address) == clean[address] ^ mask
+        dut.memory.mem[address].value = bench.words[address] = clean[address]
+        await bench.cycle(False, False)
+
+
+@cocotb.test()
+async def an_upset_of_a_bias(dut):
+    bench = Bench(dut)
+    await bench.start()
+    address = bench.rng.randrange(len(bench.biases))
+    clean = bench.biases[address]
+    bench.biases[address] ^= 1 << bench.rng.randrange(len(dut.bias_o))
+    dut.bias_mem[address].value = bench.biases[address]
+    await bench.cycle(False, False)
+    await bench.check(bench.rounds(2))
+    dut.bias_mem[address].value = clean
+    await bench.cycle(False, False)
+
+
+@cocotb.test()
+async def reset_returns_to_the_first_beat(dut):
+    bench = Bench(dut)
+    await bench.start()
+    for _ in range(6):
+        await bench.check(bench.rng.randint(1, bench.rounds(1)), stall=0.2)
+        await bench.reset()
+    await bench.check(bench.rounds(1))
+
+
+def random_rests(p, rng):
+    """What is added to each weight, N_OUT rows of N_IN: 0 but for some of them."""
+    rests = [[0] * p["N_IN"] for _ in range(p["N_OUT"])]
+    for place in rng.sample(range(p["N_OUT"] * p["N_IN"]), p.get("outliers", 0)):
+        rests[place // p["N_IN"]][place % p["N_IN"]] = rng.choice([-1, 1]) * rng.randint(1, (1 << p["REST_W"] - 1) - 1)
+    return rests
+
+
+@pytest.mark.parametrize(
+    ("name", "simulator"),
+    [*((name, "icarus") for name in CONFIGS), ("folds", "verilator"), ("outliers", "verilator")],
+)
+def test_weights(tmp_path, name, simulator):
+    p = DEFAULTS | CONFIGS[name]
+    rng, layout, files = random.Random(name), Layout(p), name != "loaded_through_port_b"
+    weights = [random_codes(rng, p["N_IN"], p["W_W"], signed=True) for _ in range(p["N_OUT"])]
+    biases = [rng.getrandbits(p["B_W"]) for _ in range(p["N_IN"] if p["CHANNELWISE"] else p["N_OUT"])]
+    if not files:
+        biases = [0] * len(biases)
+    rests = layout.lanes(random_rests(p, rng))
+    texts = {"WEIGHT_FILE": layout.words(weights), "BIAS_FILE": layout.bias_words(biases, p["B_W"])}
+    extra = {"words": texts["WEIGHT_FILE"], "biases": texts["BIAS_FILE"], "rests": rests, "files": files, "latency": 1}
+    if p.pop("outliers", 0):
+        texts["REST_FILE"], p["REST_SLOTS"] = rest_rows(rests, p["REST_W"])
+        p["REST_ROWS"] = len(texts["REST_FILE"])
+    for parameter, words in texts.items() if files else ():
+        path = tmp_path / f"{parameter.lower()}.hex"
+        path.write_text("".join(f"{word:x}\n" for word in words))
+        p[parameter] = f'"{path}"'
+    run_tb("hwflow_weights", SOURCES, p, __name__, simulator, tmp_path, extra=extra)
