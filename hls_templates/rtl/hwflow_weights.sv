@@ -1,5 +1,5 @@
 // A layer's weights and biases for the unit that multiplies, beat by beat in the order of its folds, round
-// and round: hwflow_weight_mem, the outliers' rests, and the biases.
+// and round: hwflow_weight_mem, the decoder of its storage code, the outliers' rests, and the biases.
 //
 //   PE, SIMD        outputs and inputs of a beat; PE divides N_OUT, SIMD divides N_IN. NF = N_OUT/PE,
 //                   SF = N_IN/SIMD
@@ -7,22 +7,31 @@
 //   CHANNELWISE     0: a bias an output, for all of its beats. 1: a bias a weight, for layers that scale
 //                   channels; the channels are N_IN, N_OUT = PE = 1
 //   W_W             weight code, signed
+//   CODE            storage code. 0: plain, a stored word is a weight, K = 1. 1: SECDED, it is K = 64/W_W weights
+//                   of one output and 8 check bits, as hwflow_decode_secded has them
+//   ON_DOUBLE       as in hwflow_decode_secded
 //   B_W             bias code, signed
-//   WEIGHT_FILE     $readmemh file, NF*SF words: word nf*SF+sf holds w[nf*PE+p][sf*SIMD+s] at bits
-//                   [(p*SIMD+s)*W_W +: W_W]
+//   WEIGHT_FILE     $readmemh file, see below
 //   BIAS_FILE       $readmemh file, NF words: word nf holds bias[nf*PE+p] at bits [p*B_W +: B_W]; channelwise
 //                   SF words: word sf holds bias[sf*SIMD+s] at bits [s*B_W +: B_W]
 //   REST_ROWS, REST_SLOTS, REST_W, REST_FILE   side memory of the outliers: ROWS and others of
-//                   hwflow_outliers, whose lane p*SIMD+s adds to w[nf*PE+p][sf*SIMD+s]; 0 rows: none
+//                   hwflow_outliers, whose lane p*SIMD+s adds to w[nf*PE+p][sf*SIMD+s] of beat nf*SF+sf; 0 rows: none
+//
+// Row o of the matrix is ceil(N_IN/K) stored words of WORD_W bits, the last filled up with zeros: word j holds
+// w[o][j*K+l] as its weight l. An address of the memory holds WORDS of them for each of PE rows, word v of row
+// p at bits [(p*WORDS+v)*WORD_W +: WORD_W]:
+//   SIMD a multiple of K, or N_IN   WORDS = ceil(SIMD/K), address nf*SF+sf
+//   SIMD a divisor of K             WORDS = 1, address nf*ceil(N_IN/K)+j; it is read for K/SIMD beats, or for
+//                                   those that are left of the row
 //
 // en_i moves everything on; next_i, only with en_i, says that the beat read in this cycle is used, and turns
 // to the next one. Data and bias of a beat come out together, and hold without en_i.
 //
-// The weight memory's second port is wb_*: wb_rdata of a read follows wb_en_i by a cycle. Without files the
-// weights are whatever port B writes, and the biases 0. `memory.mem` and `bias_mem` are the names by which
-// a test bench flips stored bits.
+// The weight memory's second port is wb_*: wb_rdata of a read follows wb_en_i by a cycle. It has the stored words,
+// check bits too. Without files the weights are whatever port B writes, and the biases 0. `memory.mem` and
+// `bias_mem` are the names by which a test bench flips stored bits.
 //
-// Timing: 1 cycle with en_i from next_i to the beat's data; a beat a cycle.
+// Timing: from next_i to the beat's data 1 cycle with en_i, 3 for SECDED; a beat a cycle.
 
 `default_nettype none
 
@@ -33,6 +42,8 @@ module hwflow_weights #(
     parameter int N_OUT       = 4,
     parameter int CHANNELWISE = 0,
     parameter int W_W         = 8,
+    parameter int CODE        = 0,
+    parameter int ON_DOUBLE   = 0,
     parameter int B_W         = 16,
     parameter WEIGHT_FILE     = "",
     parameter BIAS_FILE       = "",
@@ -40,9 +51,15 @@ module hwflow_weights #(
     parameter int REST_SLOTS  = 1,
     parameter int REST_W      = 1,
     parameter REST_FILE       = "",
+    localparam int K          = (CODE == 1) ? 64 / W_W : 1,
+    localparam int WORD_W     = (CODE == 1) ? K * W_W + 8 : W_W,
+    localparam int WORDS      = (SIMD + K - 1) / K,
+    localparam int TURNS      = (SIMD < K && SIMD < N_IN) ? K / SIMD : 1,  // beats of an address
+    localparam int ROW        = (N_IN / SIMD + TURNS - 1) / TURNS,         // addresses of PE rows
+    localparam int DEPTH      = (N_OUT / PE) * ROW,
+    localparam int ADDR_W     = (DEPTH > 1) ? $clog2(DEPTH) : 1,
+    localparam int MEM_W      = PE * WORDS * WORD_W,
     localparam int LANES      = PE * SIMD,
-    localparam int BEATS      = (N_OUT / PE) * (N_IN / SIMD),
-    localparam int ADDR_W     = (BEATS > 1) ? $clog2(BEATS) : 1,
     localparam int EFFECT_W   = (REST_ROWS == 0) ? W_W : ((W_W > REST_W) ? W_W : REST_W) + 1,
     localparam int BIASES     = (CHANNELWISE != 0) ? SIMD : PE
 ) (
@@ -57,13 +74,18 @@ module hwflow_weights #(
     input  wire                       wb_en_i,
     input  wire                       wb_we_i,
     input  wire  [        ADDR_W-1:0] wb_addr_i,
-    input  wire  [     LANES*W_W-1:0] wb_wdata_i,
-    output logic [     LANES*W_W-1:0] wb_rdata_o
+    input  wire  [         MEM_W-1:0] wb_wdata_i,
+    output logic [         MEM_W-1:0] wb_rdata_o
 );
 
-    localparam int BIAS_BEATS = (CHANNELWISE != 0) ? 1 : N_IN / SIMD;  // beats of one word of biases
+    localparam int DECODE     = (CODE == 1) ? 2 : 0;  // cycles from the memory's data to the weights
+    localparam int SF         = N_IN / SIMD;
+    localparam int BEATS      = (N_OUT / PE) * SF;
+    localparam int BIAS_BEATS = (CHANNELWISE != 0) ? 1 : SF;  // beats of one word of biases
     localparam int BIAS_WORDS = BEATS / BIAS_BEATS;
-    localparam int STAY_W     = (BIAS_BEATS > 1) ? $clog2(BIAS_BEATS) : 1;
+    localparam int BEAT_W     = (BEATS > 1) ? $clog2(BEATS) : 1;
+    localparam int TURN_W     = (TURNS > 1) ? $clog2(TURNS) : 1;
+    localparam int SF_W       = (SF > 1) ? $clog2(SF) : 1;
     localparam int BADDR_W    = (BIAS_WORDS > 1) ? $clog2(BIAS_WORDS) : 1;
 
     if (PE < 1 || SIMD < 1 || N_IN < 1 || N_OUT < 1 || N_OUT % PE != 0 || N_IN % SIMD != 0)
@@ -78,37 +100,68 @@ module hwflow_weights #(
         initial $fatal(1, "hwflow_weights: the channels are N_IN; N_OUT (%0d) must be 1", N_OUT);
     end
 
-    // --- The beat that is read in this cycle, and the biases that belong to it.
+    if (CODE < 0 || CODE > 1) begin : gen_error_code
+        initial $fatal(1, "hwflow_weights: no such CODE (%0d)", CODE);
+    end
+    if (SIMD != N_IN && SIMD % K != 0 && K % SIMD != 0) begin : gen_error_word
+        initial $fatal(1, "hwflow_weights: of SIMD (%0d) and the %0d weights of a word, one must divide the other",
+                       SIMD, K);
+    end
 
-    logic [ ADDR_W-1:0] beat_reg;
-    logic [ STAY_W-1:0] stay_reg;
-    logic [BADDR_W-1:0] bias_addr_reg;
+    // --- The beat that is read in this cycle.
 
-    wire last_beat = beat_reg == ADDR_W'(BEATS - 1);
-    wire last_stay = stay_reg == STAY_W'(BIAS_BEATS - 1);
+    logic [BEAT_W-1:0] beat_reg;
+    logic [  SF_W-1:0] sf_reg;
+
+    wire last_beat = beat_reg == BEAT_W'(BEATS - 1);
+    wire last_fold = sf_reg == SF_W'(SF - 1);
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) begin
-            beat_reg      <= '0;
-            stay_reg      <= '0;
-            bias_addr_reg <= '0;
+            beat_reg <= '0;
+            sf_reg   <= '0;
         end else if (next_i) begin
             beat_reg <= last_beat ? '0 : beat_reg + 1'b1;
-            stay_reg <= last_stay ? '0 : stay_reg + 1'b1;
-            if (last_stay) bias_addr_reg <= last_beat ? '0 : bias_addr_reg + 1'b1;
+            sf_reg   <= last_fold ? '0 : sf_reg + 1'b1;
         end
     end
 
-    wire [LANES*W_W-1:0] stored;
+    // --- Its stored words, and the turn of an address that it is.
+
+    wire [ADDR_W-1:0] addr;
+    wire [TURN_W-1:0] turn;
+    wire [MEM_W-1:0] stored;
+
+    if (TURNS == 1) begin : gen_address_a_beat
+        assign addr = beat_reg;
+        assign turn = '0;
+    end else begin : gen_address_some_beats
+        logic [ADDR_W-1:0] addr_reg;
+        logic [TURN_W-1:0] turn_reg;
+        wire last_turn = last_fold || turn_reg == TURN_W'(TURNS - 1);
+
+        assign addr = addr_reg;
+        assign turn = turn_reg;
+
+        always_ff @(posedge clk_i) begin
+            if (!rst_ni) begin
+                addr_reg <= '0;
+                turn_reg <= '0;
+            end else if (next_i) begin
+                turn_reg <= last_turn ? '0 : turn_reg + 1'b1;
+                if (last_turn) addr_reg <= last_beat ? '0 : addr_reg + 1'b1;
+            end
+        end
+    end
 
     hwflow_weight_mem #(
-        .WIDTH    (LANES * W_W),
-        .DEPTH    (BEATS),
+        .WIDTH    (MEM_W),
+        .DEPTH    (DEPTH),
         .MEM_FILE (WEIGHT_FILE)
     ) memory (
         .clk_i     (clk_i),
         .a_en_i    (en_i),
-        .a_addr_i  (beat_reg),
+        .a_addr_i  (addr),
         .a_data_o  (stored),
         .b_en_i    (wb_en_i),
         .b_we_i    (wb_we_i),
@@ -117,9 +170,73 @@ module hwflow_weights #(
         .b_rdata_o (wb_rdata_o)
     );
 
+    // --- Its weights. What does not pass the decoders waits for them.
+
+    wire [PE*WORDS*K*W_W-1:0] decoded;
+    wire [LANES*W_W-1:0] weights;
+    wire [TURN_W-1:0] turn_decoded;
+
+    if (CODE == 1) begin : gen_secded
+        for (genvar i = 0; i < PE * WORDS; i++) begin : gen_word
+            hwflow_decode_secded #(
+                .W_W       (W_W),
+                .ON_DOUBLE (ON_DOUBLE)
+            ) decode (
+                .clk_i  (clk_i),
+                .en_i   (en_i),
+                .data_i (stored[i*WORD_W+:WORD_W]),
+                .data_o (decoded[i*K*W_W+:K*W_W])
+            );
+        end
+    end else begin : gen_plain
+        assign decoded = stored;
+    end
+
+    hwflow_delay #(
+        .WIDTH  (TURN_W),
+        .STAGES (DECODE + 1)
+    ) turn_line (
+        .clk_i  (clk_i),
+        .en_i   (en_i),
+        .data_i (turn),
+        .data_o (turn_decoded)
+    );
+
+    for (genvar p = 0; p < PE; p++) begin : gen_row
+        wire [WORDS*K*W_W-1:0] lanes = decoded[p*WORDS*K*W_W+:WORDS*K*W_W] >> (turn_decoded * SIMD * W_W);
+        assign weights[p*SIMD*W_W+:SIMD*W_W] = lanes[SIMD*W_W-1:0];
+        wire unused_lanes = &{1'b0, lanes};
+    end
+
     if (REST_ROWS == 0) begin : gen_no_outliers
-        assign data_o = stored;
+        assign data_o = weights;
     end else begin : gen_outliers
+        wire next_decoded;
+        wire [BEAT_W-1:0] beat_decoded;
+
+        hwflow_delay #(
+            .WIDTH  (BEAT_W),
+            .STAGES (DECODE)
+        ) beat_line (
+            .clk_i  (clk_i),
+            .en_i   (en_i),
+            .data_i (beat_reg),
+            .data_o (beat_decoded)
+        );
+
+        if (DECODE == 0) begin : gen_now
+            assign next_decoded = next_i;
+        end else begin : gen_later
+            logic [DECODE-1:0] next_reg;
+
+            assign next_decoded = en_i && next_reg[DECODE-1];
+
+            always_ff @(posedge clk_i) begin
+                if (!rst_ni) next_reg <= '0;
+                else if (en_i) next_reg <= DECODE'({next_reg, next_i});
+            end
+        end
+
         hwflow_outliers #(
             .LANES     (LANES),
             .W_W       (W_W),
@@ -132,14 +249,40 @@ module hwflow_weights #(
             .clk_i  (clk_i),
             .rst_ni (rst_ni),
             .en_i   (en_i),
-            .next_i (next_i),
-            .addr_i (beat_reg),
-            .data_i (stored),
+            .next_i (next_decoded),
+            .addr_i (beat_decoded),
+            .data_i (weights),
             .data_o (data_o)
         );
     end
 
+    // --- Its biases.
+
+    wire [BADDR_W-1:0] bias_addr, bias_addr_decoded;
     logic [BIASES*B_W-1:0] bias_mem [0:BIAS_WORDS-1]  /*verilator public_flat_rw*/;
+
+    if (BIAS_WORDS == BEATS) begin : gen_bias_a_beat
+        assign bias_addr = beat_reg;
+    end else begin : gen_bias_some_beats
+        logic [BADDR_W-1:0] nf_reg;
+
+        assign bias_addr = nf_reg;
+
+        always_ff @(posedge clk_i) begin
+            if (!rst_ni) nf_reg <= '0;
+            else if (next_i && last_fold) nf_reg <= last_beat ? '0 : nf_reg + 1'b1;
+        end
+    end
+
+    hwflow_delay #(
+        .WIDTH  (BADDR_W),
+        .STAGES (DECODE)
+    ) bias_line (
+        .clk_i  (clk_i),
+        .en_i   (en_i),
+        .data_i (bias_addr),
+        .data_o (bias_addr_decoded)
+    );
 
     if (BIAS_FILE != "") begin : gen_bias
         initial $readmemh(BIAS_FILE, bias_mem);
@@ -148,7 +291,7 @@ module hwflow_weights #(
     end
 
     always_ff @(posedge clk_i) begin
-        if (en_i) bias_o <= bias_mem[bias_addr_reg];
+        if (en_i) bias_o <= bias_mem[bias_addr_decoded];
     end
 
 endmodule

@@ -11,7 +11,8 @@ import math
 from functools import cache
 
 from hwflow.errors import HwflowError
-from hwflow.graph import Conv2D, Graph, WeightLayer
+from hwflow.graph import Affine, Conv2D, Graph, WeightLayer
+from hwflow.memory import layer_storage
 
 
 def fold(layer: WeightLayer, reuse_factor: int) -> tuple[int, int]:
@@ -19,23 +20,24 @@ def fold(layer: WeightLayer, reuse_factor: int) -> tuple[int, int]:
 
     PE x SIMD = n_in n_out / R. SIMD divides what one window position offers (a convolution's input
     channels, all inputs of a dense layer), PE divides the outputs, and SIMD is as large as it can be,
-    which leaves the fewest accumulators.
+    which leaves the fewest accumulators. Where a stored word holds several weights, SIMD is a multiple or
+    a divisor of their number, or all of n_in. An affine layer has PE instead of SIMD: its weights are a row.
 
     Raises:
         HwflowError: R has no such fold.
     """
-    pair = _fold(layer.n_in, layer.n_out, _lane_limit(layer), reuse_factor)
+    pair = _fold(*_matrix(layer), reuse_factor)
     if pair is None:
         raise HwflowError(
             f"{layer.name}: reuse factor {reuse_factor} is not valid; choose from "
             f"{', '.join(map(str, valid_reuse_factors(layer)))}"
         )
-    return pair
+    return pair[::-1] if isinstance(layer, Affine) else pair
 
 
 def valid_reuse_factors(layer: WeightLayer) -> list[int]:
     """Reuse factors that both hls4ml's Resource strategy and the RTL can build, ascending."""
-    return list(_valid(layer.n_in, layer.n_out, _lane_limit(layer)))
+    return list(_valid(*_matrix(layer)))
 
 
 def choose_reuse(graph: Graph, reuse: int | None = None, target_cycles: int | None = None) -> dict[str, int]:
@@ -68,27 +70,34 @@ def choose_reuse(graph: Graph, reuse: int | None = None, target_cycles: int | No
     return {layer.name: _within(valid_reuse_factors(layer), target_cycles / layer.vectors) for layer in layers}
 
 
-def _lane_limit(layer: WeightLayer) -> int:
-    return int(layer.weight.values.shape[-2]) if isinstance(layer, Conv2D) else layer.n_in
+def _matrix(layer: WeightLayer) -> tuple[int, int, int, int]:
+    """Inputs, outputs, the limit of SIMD and the weights of a stored word; one without types yet is stored plainly."""
+    per_word = 1 if layer.weight.type is None else layer_storage(layer).weights_per_word
+    if isinstance(layer, Affine):
+        return layer.n_out, 1, layer.n_out, per_word
+    lanes = int(layer.weight.values.shape[-2]) if isinstance(layer, Conv2D) else layer.n_in
+    return layer.n_in, layer.n_out, lanes, per_word
 
 
 @cache
-def _fold(n_in: int, n_out: int, lanes: int, reuse_factor: int) -> tuple[int, int] | None:
+def _fold(n_in: int, n_out: int, lanes: int, per_word: int, reuse_factor: int) -> tuple[int, int] | None:
     if reuse_factor < 1 or (n_in * n_out) % reuse_factor:
         return None
     if n_in % reuse_factor if reuse_factor <= n_in else reuse_factor % n_in:
         return None
     products = n_in * n_out // reuse_factor
     for simd in sorted(_divisors(lanes), reverse=True):
+        if simd != n_in and simd % per_word and per_word % simd:
+            continue
         if products % simd == 0 and n_out % (products // simd) == 0:
             return products // simd, simd
     return None
 
 
 @cache
-def _valid(n_in: int, n_out: int, lanes: int) -> tuple[int, ...]:
+def _valid(n_in: int, n_out: int, lanes: int, per_word: int) -> tuple[int, ...]:
     candidates = _divisors(n_in) | {n_in * outputs for outputs in _divisors(n_out)}
-    return tuple(sorted(factor for factor in candidates if _fold(n_in, n_out, lanes, factor)))
+    return tuple(sorted(factor for factor in candidates if _fold(n_in, n_out, lanes, per_word, factor)))
 
 
 @cache

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from hwflow.codes import Plain, Secded
 from hwflow.cost.reuse import fold
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType, Overflow, Rounding
@@ -28,12 +29,13 @@ from hwflow.graph import (
     Window,
 )
 from hwflow.graph.naming import Unique, identifier, identifiers
-from hwflow.memory import layer_bias_type
+from hwflow.memory import layer_bias_type, layer_storage
 from hwflow.rtl.depth import FifoDepths
 from hwflow.rtl.memory_image import packing, side_memory
 
 ROUNDING_CODES = {rounding: code for code, rounding in enumerate(Rounding)}
 OVERFLOW_CODES = {overflow: code for code, overflow in enumerate(Overflow)}
+ON_DOUBLE_CODES = {"null": 0, "pass": 1}
 INPUT_LANES = 4
 """A pixel of up to this many channels comes in as one beat, one of more channels element by element."""
 
@@ -208,13 +210,15 @@ class _Builder:
         """An instance that multiplies, beside the one that holds its weights and biases."""
         assert node.weight.type is not None and node.accum is not None
         weight, bias, x = node.weight.type, layer_bias_type(node), stream.type
-        effect_bits, signals = self._weights(node, pe, simd)
+        code, latency = _code(node)
+        effect_bits, signals = self._weights(node, pe, simd, code)
         parameters: dict[str, Parameter] = {
             **sizes,
             "X_W": x.width,
             "X_SIGNED": int(x.signed),
             "W_W": weight.width,
             **({} if effect_bits == weight.width else {"EFFECT_W": effect_bits}),
+            **({} if latency == 1 else {"W_LATENCY": latency}),
             "ACC_W": node.accum.width,
             "ACC_FRAC": node.accum.fraction,
             "B_W": bias.width,
@@ -225,7 +229,9 @@ class _Builder:
         self._instance(module, node, parameters, {"s": stream}, out, signals=signals)
         return out
 
-    def _weights(self, node: WeightLayer, pe: int, simd: int) -> tuple[int, dict[str, str]]:
+    def _weights(
+        self, node: WeightLayer, pe: int, simd: int, code: Mapping[str, Parameter]
+    ) -> tuple[int, dict[str, str]]:
         """An instance with a layer's memories.
 
         Returns:
@@ -242,6 +248,7 @@ class _Builder:
             "N_OUT": layout.n_out,
             **({"CHANNELWISE": 1} if isinstance(node, Affine) else {}),
             "W_W": node.weight.type.width,
+            **code,
             "B_W": bias.width,
             "WEIGHT_FILE": f'"{files["weight"]}"',
             "BIAS_FILE": f'"{files["bias"]}"',
@@ -423,6 +430,16 @@ class _Builder:
 
     def _name(self, prefix: str, node: Node, suffix: str) -> str:
         return self.unique("_".join(part for part in (prefix, self.names[node.name], suffix) if part))
+
+
+def _code(node: WeightLayer) -> tuple[dict[str, Parameter], int]:
+    """The parameters of ``hwflow_weights`` for a layer's storage code, and its latency in cycles."""
+    match layer_storage(node):
+        case Plain():
+            return {}, 1
+        case Secded(on_double=policy):
+            return {"CODE": 1, "ON_DOUBLE": ON_DOUBLE_CODES[policy]}, 3
+    raise HwflowError(f"{node.name}: the RTL has no decoder of storage code {node.storage.name!r}")
 
 
 def _input(prefix: str, type_: FixedType) -> dict[str, Parameter]:

@@ -19,7 +19,7 @@ from hwflow.version import __version__
 
 METADATA = "rtl.json"
 TOP = "hwflow_top"
-INNER_MODULES = {"hwflow_cast", "hwflow_delay", "hwflow_outliers", "hwflow_weight_mem"}
+INNER_MODULES = {"hwflow_cast", "hwflow_decode_secded", "hwflow_delay", "hwflow_outliers", "hwflow_weight_mem"}
 """Leaf modules that others instantiate."""
 
 

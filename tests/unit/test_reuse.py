@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwflow.codes import CodeSpec
 from hwflow.cost.reuse import choose_reuse, fold, valid_reuse_factors
 from hwflow.errors import HwflowError
-from hwflow.graph import Conv2D
-from tests.networks import random_graph
+from hwflow.graph import Affine, Conv2D
+from hwflow.hardening import harden
+from hwflow.memory import layer_storage
+from tests.networks import random_graph, random_images
 
 
 @settings(max_examples=60, deadline=None)
@@ -24,6 +29,22 @@ def test_folds_cover_the_matrix(seed: int) -> None:
             assert layer.n_out % pe == 0
             lanes = layer.weight.values.shape[-2] if isinstance(layer, Conv2D) else layer.n_in
             assert lanes % simd == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6))
+def test_words_of_several_weights_fit_the_lanes(seed: int) -> None:
+    graph = harden(random_graph(seed), random_images(1, random_graph(seed), 2)).graph
+    for plain in graph.weight_layers:
+        layer = replace(plain, storage=CodeSpec("secded"))
+        per_word = layer_storage(layer).weights_per_word
+        factors = valid_reuse_factors(layer)
+        assert factors
+        assert set(factors) <= set(valid_reuse_factors(plain))
+        for factor in factors:
+            pe, simd = fold(layer, factor)
+            lanes, row = (pe, layer.n_out) if isinstance(layer, Affine) else (simd, layer.n_in)
+            assert lanes % per_word == 0 or per_word % lanes == 0 or lanes == row
 
 
 @settings(max_examples=40, deadline=None)

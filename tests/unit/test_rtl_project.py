@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwflow.codes import CodeSpec
 from hwflow.cost.reuse import choose_reuse, fold, valid_reuse_factors
 from hwflow.doctor import find_program
 from hwflow.errors import HwflowError
@@ -38,9 +39,11 @@ def hardened(graph: Graph, options: HardenOptions | None = None) -> Graph:
 def test_packing_is_a_bijection_between_stored_bits_and_hardware_bits(seed: int, data: st.DataObject) -> None:
     graph = hardened(random_graph(seed), random_options(seed))
     layer = data.draw(st.sampled_from(graph.weight_layers))
+    layer = replace(layer, storage=CodeSpec(data.draw(st.sampled_from(["plain", "secded"]))))
     factor = data.draw(st.sampled_from(valid_reuse_factors(layer)))
     layout = packing(layer, "weight", *fold(layer, factor))
-    assert layout.depth == factor
+    assert layout.beats == factor
+    assert layout.depth == factor or (layout.depth < factor and layout.words == 1)
     words = stored_words(layer)
     hardware = layout.pack(words)
     word, bit = (index.reshape(-1) for index in np.indices((len(words), layout.bits)))
@@ -105,6 +108,18 @@ def test_packing_follows_the_matrix_unit() -> None:
     layout = Packing(n_in=4, n_out=2, pe=2, simd=2, bits=8)
     words = np.array([0x10, 0x11, 0x12, 0x13, 0x20, 0x21, 0x22, 0x23]).astype(np.uint8)[:, None]
     assert layout.pack(words) == [0x21201110, 0x23221312]
+
+
+def test_packing_of_words_of_several_weights() -> None:
+    # 6 inputs, 2 outputs, two words of 9 bits an output with 4 weights each: beats of 2 inputs share an address.
+    words = np.array([[0x10, 1], [0x11, 0], [0x20, 0], [0x21, 1]], dtype=np.uint8)
+    narrow = Packing(n_in=6, n_out=2, pe=2, simd=2, bits=9, per_word=4)
+    assert (narrow.beats, narrow.depth, narrow.width) == (3, 2, 18)
+    assert narrow.pack(words) == [0x20 << 9 | 0x110, 0x121 << 9 | 0x11]
+    # All inputs in a beat, both words of a row side by side.
+    wide = Packing(n_in=6, n_out=2, pe=1, simd=6, bits=9, per_word=4)
+    assert (wide.beats, wide.depth, wide.width) == (2, 2, 18)
+    assert wide.pack(words) == [0x11 << 9 | 0x110, 0x121 << 9 | 0x20]
 
 
 @pytest.mark.parametrize("seed", range(25))

@@ -1,17 +1,22 @@
-"""hwflow_weights: every beat under random enables, outliers, the memory's second port, upsets, reset."""
+"""hwflow_weights: every beat under random enables, storage codes, outliers, the memory's second port, upsets, reset."""
 
 import random
 
 import cocotb
+import numpy as np
 import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 from common import pack, parameters, random_codes, rest_rows, rtl, run_tb, unpack
 
-P = parameters()
-SOURCES = rtl("weights", "weight_mem", "outliers")
+from hwflow.codes import Plain, Secded
+from hwflow.codes.words import to_integers, word_bytes
+from hwflow.fixed import FixedType
 
-DEFAULTS = {"PE": 2, "SIMD": 3, "N_IN": 12, "N_OUT": 6, "CHANNELWISE": 0, "W_W": 8, "B_W": 10}
+P = parameters()
+SOURCES = rtl("weights", "weight_mem", "decode_secded", "outliers", "delay")
+
+DEFAULTS = {"PE": 2, "SIMD": 3, "N_IN": 12, "N_OUT": 6, "CHANNELWISE": 0, "W_W": 8, "B_W": 10, "CODE": 0}
 
 CONFIGS = {
     "folds": {},
@@ -24,17 +29,40 @@ CONFIGS = {
     "loaded_through_port_b": {"PE": 3, "SIMD": 2},
     "outliers": {"REST_W": 10, "outliers": 9},
     "outliers_serial": {"REST_W": 4, "outliers": 6, "PE": 1, "SIMD": 1, "N_IN": 5, "N_OUT": 3},
+    "secded_words_a_beat": {"CODE": 1, "SIMD": 16, "N_IN": 48},
+    "secded_a_word_a_beat": {"CODE": 1, "W_W": 16, "SIMD": 4, "N_IN": 12, "ON_DOUBLE": 1},
+    "secded_whole_row": {"CODE": 1, "SIMD": 11, "N_IN": 11, "PE": 3},
+    "secded_beats_a_word": {"CODE": 1, "SIMD": 2, "N_IN": 22, "W_W": 6},
+    "secded_serial": {"CODE": 1, "SIMD": 1, "N_IN": 11, "PE": 1, "N_OUT": 3},
+    "secded_short_row": {"CODE": 1, "SIMD": 2, "N_IN": 6},
+    "secded_channels": {"CODE": 1, "CHANNELWISE": 1, "PE": 1, "N_OUT": 1, "SIMD": 4, "N_IN": 20},
+    "secded_loaded_through_port_b": {"CODE": 1, "SIMD": 4, "N_IN": 12},
+    "secded_outliers": {"CODE": 1, "SIMD": 4, "N_IN": 12, "REST_W": 10, "outliers": 9},
+    "secded_outliers_wide": {"CODE": 1, "SIMD": 8, "N_IN": 16, "REST_W": 4, "outliers": 20, "ON_DOUBLE": 1},
 }
+
+LATENCY = {0: 1, 1: 3}
+"""By the number of the storage code."""
+
+
+def storage(p):
+    """The storage code of the parameters."""
+    type_ = FixedType(p["W_W"], p["W_W"])
+    return Secded(type_, ("null", "pass")[p.get("ON_DOUBLE", 0)]) if p["CODE"] else Plain(type_)
 
 
 class Layout:
     """Where the weights and biases of a layer are."""
 
     def __init__(self, p):
-        self.pe, self.simd, self.width = p["PE"], p["SIMD"], p["W_W"]
-        self.folds = p["N_IN"] // self.simd
+        self.pe, self.simd, self.n_in = p["PE"], p["SIMD"], p["N_IN"]
+        self.code = storage(p)
+        self.k = self.code.weights_per_word
+        self.folds = self.n_in // self.simd
         self.beats = p["N_OUT"] // self.pe * self.folds
         self.channelwise = bool(p["CHANNELWISE"])
+        # Weights of a row that an address holds; the row's last address may have fewer.
+        self.chunk = self.simd if self.simd >= min(self.k, self.n_in) else self.k
 
     def lanes(self, matrix):
         """A matrix (N_OUT rows of N_IN) as the lanes of each beat."""
@@ -46,11 +74,30 @@ class Layout:
 
     def words(self, matrix):
         """A matrix as the weight memory's words."""
-        return [pack(word, self.width) for word in self.lanes(matrix)]
+        words = []
+        for fold in range(0, len(matrix), self.pe):
+            for start in range(0, self.n_in, self.chunk):
+                chunks = [row[start : start + self.chunk] for row in matrix[fold : fold + self.pe]]
+                words.append(pack([word for chunk in chunks for word in self.encode(chunk)], self.code.bits))
+        return words
+
+    def encode(self, codes):
+        """Stored words of weights of a row."""
+        words = -(-self.chunk // self.k)
+        full = np.zeros(words * self.k, dtype=np.int64)
+        full[: len(codes)] = codes
+        return to_integers(self.code.encode(full.reshape(words, self.k)))
 
     def read(self, words, beat):
         """The weights of a beat, from the memory's words."""
-        return unpack(words[beat], self.width, self.pe * self.simd, signed=True)
+        nf, sf = divmod(beat, self.folds)
+        turn, row = sf * self.simd % self.chunk, -(-self.n_in // self.chunk)
+        stored = unpack(
+            words[nf * row + sf * self.simd // self.chunk], self.code.bits, self.pe * -(-self.chunk // self.k), False
+        )
+        raw = b"".join(word.to_bytes(word_bytes(self.code.bits), "little") for word in stored)
+        codes = self.code.decode(np.frombuffer(raw, dtype=np.uint8).reshape(len(stored), -1))
+        return codes.reshape(self.pe, -1)[:, turn : turn + self.simd].reshape(-1).tolist()
 
     def bias_words(self, biases, width):
         """The biases as the words of their memory."""
@@ -207,18 +254,24 @@ def random_rests(p, rng):
 
 @pytest.mark.parametrize(
     ("name", "simulator"),
-    [*((name, "icarus") for name in CONFIGS), ("folds", "verilator"), ("outliers", "verilator")],
+    [*((name, "icarus") for name in CONFIGS), ("folds", "verilator"), ("secded_outliers", "verilator")],
 )
 def test_weights(tmp_path, name, simulator):
     p = DEFAULTS | CONFIGS[name]
-    rng, layout, files = random.Random(name), Layout(p), name != "loaded_through_port_b"
+    rng, layout, files = random.Random(name), Layout(p), not name.endswith("through_port_b")
     weights = [random_codes(rng, p["N_IN"], p["W_W"], signed=True) for _ in range(p["N_OUT"])]
     biases = [rng.getrandbits(p["B_W"]) for _ in range(p["N_IN"] if p["CHANNELWISE"] else p["N_OUT"])]
     if not files:
         biases = [0] * len(biases)
     rests = layout.lanes(random_rests(p, rng))
     texts = {"WEIGHT_FILE": layout.words(weights), "BIAS_FILE": layout.bias_words(biases, p["B_W"])}
-    extra = {"words": texts["WEIGHT_FILE"], "biases": texts["BIAS_FILE"], "rests": rests, "files": files, "latency": 1}
+    extra = {
+        "words": texts["WEIGHT_FILE"],
+        "biases": texts["BIAS_FILE"],
+        "rests": rests,
+        "files": files,
+        "latency": LATENCY[p["CODE"]],
+    }
     if p.pop("outliers", 0):
         texts["REST_FILE"], p["REST_SLOTS"] = rest_rows(rests, p["REST_W"])
         p["REST_ROWS"] = len(texts["REST_FILE"])
