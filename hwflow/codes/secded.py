@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.codes.words import Codes, Words, pack, unpack, word_bytes
-from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
 
 DATA_BITS = 64
@@ -39,20 +38,12 @@ class Secded:
     miscorrected, as in hardware.
 
     Attributes:
-        type: of a weight, up to 64 bits wide.
+        type: of a weight.
         on_double: ``pass`` gives the weights as they are read, ``null`` gives zeros for all weights of the word.
-
-    Raises:
-        HwflowError: weights wider than a word.
     """
 
     type: FixedType
     on_double: OnDouble = "null"
-
-    def __post_init__(self) -> None:
-        """Refuse weights that no word holds."""
-        if self.type.width > DATA_BITS:
-            raise HwflowError(f"secded: weights of {self.type} do not fit the {DATA_BITS} data bits of a word")
 
     @property
     def weights_per_word(self) -> int:
