@@ -35,7 +35,7 @@ KEPT_BYTES = 1 << 29
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class NetworkData:
     """A network and its images, free of TensorFlow.
 
     Attributes:
@@ -82,7 +82,7 @@ class Bundle:
     """
 
     spec: CampaignSpec
-    networks: Mapping[str, Network]
+    networks: Mapping[str, NetworkData]
 
 
 def prepare(spec: CampaignSpec, step: Callable[[str], None] = lambda _: None) -> Bundle:
@@ -91,7 +91,7 @@ def prepare(spec: CampaignSpec, step: Callable[[str], None] = lambda _: None) ->
     Raises:
         HwflowError: a network or data set that is missing, does not fit, or has fewer images than asked for.
     """
-    networks: dict[str, Network] = {}
+    networks: dict[str, NetworkData] = {}
     one_thread()
     for each in spec.models:
         step(f"loading {each.name}")
@@ -114,7 +114,7 @@ def prepare(spec: CampaignSpec, step: Callable[[str], None] = lambda _: None) ->
             kernels, digest = keras.kernels, keras.digest
         _check_patterns(spec.faults.layers, each.name, tuple(kernels))
         assert dataset.labels is not None
-        networks[each.name] = Network(
+        networks[each.name] = NetworkData(
             architecture=model.to_json(),
             weights=[np.asarray(weight) for weight in model.get_weights()],
             graph=graph,

@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from hwflow.codes.plain import Plain
 from hwflow.codes.secded import Secded
-from hwflow.codes.words import Codes, Words
+from hwflow.codes.words import Words
 from hwflow.errors import HwflowError
-from hwflow.fixed import FixedType
+from hwflow.fixed import Codes, FixedType
 
-__all__ = ["PLAIN", "STORAGE_CODES", "CodeSpec", "Codes", "Plain", "Secded", "StorageCode", "Words", "storage_code"]
+__all__ = ["PLAIN", "STORAGE_CODES", "CodeSpec", "Plain", "Secded", "StorageCode", "Words", "storage_code"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hwflow.codes.words import Codes, Words, pack, unpack
-from hwflow.fixed import FixedType
+from hwflow.codes.words import Words, pack, unpack
+from hwflow.fixed import Codes, FixedType
 
 
 @dataclass(frozen=True)

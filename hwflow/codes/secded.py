@@ -15,8 +15,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from hwflow.codes.words import Codes, Words, pack, unpack, word_bytes
-from hwflow.fixed import FixedType
+from hwflow.codes.words import Words, pack, unpack, word_bytes
+from hwflow.fixed import Codes, FixedType
 
 DATA_BITS = 64
 CHECK_BITS = 8

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Codes = npt.NDArray[np.int64]
+from hwflow.fixed import Codes
+
 Words = npt.NDArray[np.uint8]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwflow.emulation.csim import Simulation
+from hwflow.emulation.csim import Hls4mlSimulation
 from hwflow.emulation.emulator import Emulator
 from hwflow.errors import HwflowError
 from hwflow.fixed import Codes
@@ -18,7 +18,7 @@ _AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class Agreement:
+class CsimAgreement:
     """The emulator and the C simulation on the same images.
 
     Attributes:
@@ -49,8 +49,8 @@ class Agreement:
 
 
 def compare(
-    emulator: Emulator, simulation: Simulation, codes: Sequence[Codes], advance: Advance | None = None
-) -> Agreement:
+    emulator: Emulator, simulation: Hls4mlSimulation, codes: Sequence[Codes], advance: Advance | None = None
+) -> CsimAgreement:
     """Compare all outputs and all layers.
 
     Args:
@@ -83,4 +83,4 @@ def compare(
     first = next((step.name for step in emulator.steps if step.name in apart), None)
     if differing and first is None:
         first = emulator.outputs[0][0]
-    return Agreement(count, total, differing, len(seen), first)
+    return CsimAgreement(count, total, differing, len(seen), first)

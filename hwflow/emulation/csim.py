@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Simulation:
+class Hls4mlSimulation:
     """A compiled C simulation.
 
     Attributes:
@@ -61,7 +61,7 @@ class Simulation:
             return outputs, {name: arrays_back[f"layer:{name}"] for name in names}
 
 
-def simulation(model: ModelGraph, folder: Path) -> Simulation:
+def simulation(model: ModelGraph, folder: Path) -> Hls4mlSimulation:
     """Write a ModelGraph with hls4ml, every layer traced, and compile it.
 
     Args:
@@ -94,4 +94,4 @@ def simulation(model: ModelGraph, folder: Path) -> Simulation:
     if done.returncode:
         raise HwflowError(f"{folder}: g++ refuses hls4ml's project: {first_reason(done.stderr)}")
     outputs = tuple(int(variable.size()) for variable in model.get_output_variables())
-    return Simulation(library, name, outputs, layers)
+    return Hls4mlSimulation(library, name, outputs, layers)

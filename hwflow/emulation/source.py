@@ -17,10 +17,10 @@ from hwflow.emulation.names import ATTRIBUTE, LegalModel
 from hwflow.emulation.pasted import check_pasted, check_project_name, short
 from hwflow.errors import HwflowError
 from hwflow.files.arrays import parse_json
+from hwflow.firmware.project import IOType
 from hwflow.frontends.quiet import quiet
 from hwflow.models import load_model
 
-IOType = Literal["io_parallel", "io_stream"]
 Granularity = Literal["model", "type", "name"]
 
 CONFIG = "hls4ml_config.yml"

@@ -24,7 +24,7 @@ from hwflow.errors import HwflowError
 from hwflow.files.folders import read_json
 from hwflow.files.outputs import write_file
 
-Words = npt.NDArray[np.int64]
+WordIndices = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.int16]
 Masks = npt.NDArray[np.uint8]
 
@@ -83,7 +83,7 @@ class FaultList:
 
     memories: tuple[Memory, ...]
     memory: npt.NDArray[np.int32]
-    word: Words
+    word: WordIndices
     bit: Bits
     seed: int | None = None
     model_hash: str = ""
@@ -145,8 +145,8 @@ class FaultList:
         flips = np.bincount(self.memory, minlength=len(self.memories))
         return {memory.name: int(count) for memory, count in zip(self.memories, flips, strict=True)}
 
-    def for_memory(self, name: str) -> tuple[Words, Bits]:
-        """Words and bits of the faults of one memory, sorted.
+    def for_memory(self, name: str) -> tuple[WordIndices, Bits]:
+        """WordIndices and bits of the faults of one memory, sorted.
 
         Raises:
             HwflowError: no memory has this name.
@@ -154,7 +154,7 @@ class FaultList:
         span = self._span(name)
         return self.word[span], self.bit[span]
 
-    def masks(self, name: str) -> tuple[Words, Masks]:
+    def masks(self, name: str) -> tuple[WordIndices, Masks]:
         """The faults of one memory: distinct words ``(m,)``, and what to flip in each, ``(m, ceil(bits / 8))``.
 
         A mask is bytes, bit 0 of a word the least significant of byte 0.
@@ -310,7 +310,7 @@ def unknown_memory(name: str, memories: Iterable[Memory]) -> HwflowError:
 
 
 def _sizes(memories: Sequence[Memory]) -> tuple[list[int], list[int], list[int]]:
-    """Words and bits of the memories, and the number of bits before each."""
+    """WordIndices and bits of the memories, and the number of bits before each."""
     words, bits = [memory.words for memory in memories], [memory.bits for memory in memories]
     return words, bits, list(accumulate((memory.total_bits for memory in memories[:-1]), initial=0))
 

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from hwflow.firmware.convert import generate, model_graph
     from hwflow.firmware.csim import CsimExecutor
     from hwflow.firmware.harden_pass import hardened, register
-    from hwflow.firmware.project import Project, open_project
+    from hwflow.firmware.project import FirmwareProject, open_project
     from hwflow.frontends.keras_graph import read_keras
 
 _HOMES = {
     "CsimExecutor": "hwflow.firmware.csim",
-    "Project": "hwflow.firmware.project",
+    "FirmwareProject": "hwflow.firmware.project",
     "apply_graph": "hwflow.firmware.apply",
     "generate": "hwflow.firmware.convert",
     "hardened": "hwflow.firmware.harden_pass",
@@ -31,7 +31,7 @@ _HOMES = {
 
 __all__ = [
     "CsimExecutor",
-    "Project",
+    "FirmwareProject",
     "apply_graph",
     "generate",
     "hardened",

@@ -14,12 +14,12 @@ from hwflow.errors import HwflowError
 from hwflow.files.folders import new_folder
 from hwflow.firmware.apply import apply_graph, firmware_reuse
 from hwflow.firmware.build import layer_list
-from hwflow.firmware.project import FIRMWARE, IOType, Project, open_project
+from hwflow.firmware.project import FIRMWARE, FirmwareProject, IOType, open_project
 from hwflow.firmware.storage import store_words
 from hwflow.firmware.writer import HwflowWriter, mark_bram_ports, memory_symbols, write_csim
 from hwflow.frontends.hls4ml_passes import fast_passes
 from hwflow.frontends.keras_graph import FLOWS, convert_network
-from hwflow.frontends.keras_network import KerasNetwork, read_network
+from hwflow.frontends.keras_network import KerasCalls, read_network
 from hwflow.frontends.legal import legal
 from hwflow.frontends.quiet import quiet
 from hwflow.graph import Graph, Reshape
@@ -58,7 +58,7 @@ def model_graph(
     return _model_graph(given, names, network, reuse, output, io_type, settings)
 
 
-def _network(graph: Graph, keras_model: Any | None) -> KerasNetwork | None:
+def _network(graph: Graph, keras_model: Any | None) -> KerasCalls | None:
     """The Keras model's layers where hls4ml is to be given those."""
     return None if keras_model is None or graph.of_type(Reshape) else read_network(keras_model)
 
@@ -66,7 +66,7 @@ def _network(graph: Graph, keras_model: Any | None) -> KerasNetwork | None:
 def _model_graph(
     given: Graph,
     names: Mapping[str, str],
-    network: KerasNetwork | None,
+    network: KerasCalls | None,
     reuse: Mapping[str, int],
     output: Path,
     io_type: IOType,
@@ -98,7 +98,7 @@ def generate(
     clock_period: float = CLOCK_PERIOD,
     bram_ports: bool = False,
     force: bool = False,
-) -> Project:
+) -> FirmwareProject:
     """Write the Vitis project of a hardened graph.
 
     Args:
@@ -135,7 +135,7 @@ def generate(
         model.config.config["Stamp"] = graph.digest[:8]
         HwflowWriter().write_hls(model)
         write_csim(given, model, folder)
-        Project(
+        FirmwareProject(
             path=output,
             name=model.config.get_project_name(),
             hwflow=__version__,

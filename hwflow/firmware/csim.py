@@ -16,7 +16,7 @@ import numpy.typing as npt
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList
 from hwflow.files import compiled
-from hwflow.firmware.project import Project, open_project
+from hwflow.firmware.project import FirmwareProject, open_project
 from hwflow.graph import Graph, IntArray
 from hwflow.memory import check_faults
 
@@ -40,7 +40,7 @@ class CsimExecutor:
     """
 
     def __init__(self, project: str | Path, graph: Graph) -> None:
-        self.project: Project = open_project(project)
+        self.project: FirmwareProject = open_project(project)
         self.graph = graph
         if self.project.graph != graph.digest:
             raise HwflowError(f"{project}: written from another hardened graph; generate the project again")

@@ -45,7 +45,7 @@ class ProjectMemory:
 
 
 @dataclass(frozen=True)
-class Project:
+class FirmwareProject:
     """A Vitis project that hwflow wrote.
 
     Attributes:
@@ -87,7 +87,7 @@ class Project:
         )
 
 
-def open_project(path: str | Path) -> Project:
+def open_project(path: str | Path) -> FirmwareProject:
     """The project in a folder.
 
     Raises:
@@ -106,6 +106,6 @@ def open_project(path: str | Path) -> Project:
             name: ProjectMemory(**(memory | {"layout": tuple(memory["layout"])}))
             for name, memory in data.pop("memories").items()
         }
-        return Project(path=folder, memories=memories, notes=tuple(data.pop("notes")), **data)
+        return FirmwareProject(path=folder, memories=memories, notes=tuple(data.pop("notes")), **data)
     except (KeyError, TypeError, AttributeError) as error:
         raise HwflowError(f"{file}: corrupt ({type(error).__name__}: {error}); generate the project again") from error

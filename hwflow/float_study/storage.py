@@ -13,7 +13,7 @@ from hwflow.codes.layout import position
 from hwflow.codes.words import to_uint64
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList, Memory
-from hwflow.float_study.words import FloatFormat, Values, WeightFormat, Words
+from hwflow.float_study.words import FloatFormat, Patterns, Values, WeightFormat
 
 Msb = Literal["assume", "clamp", "sparse", "none"]
 MSB_MODES: tuple[Msb, ...] = get_args(Msb)
@@ -62,7 +62,7 @@ class StoredLayer:
 
     @cached_property
     def outside(self) -> npt.NDArray[np.int64]:
-        """Words whose weight is kept in the side memory, ascending."""
+        """Patterns whose weight is kept in the side memory, ascending."""
         if self.msb != "sparse" or not isinstance(self.format, FloatFormat):
             return np.empty(0, dtype=np.int64)
         scaled = np.abs(self._scaled(np.arange(self.weights.size)))
@@ -73,7 +73,7 @@ class StoredLayer:
         """Bits of the protected side memory: an index and a weight for each entry."""
         return len(self.outside) * (_INDEX_BITS + self.format.bits)
 
-    def words(self) -> Words:
+    def words(self) -> Patterns:
         """The stored words ``(weights,)``, fault-free."""
         return self._stored(np.arange(self.weights.size))
 
@@ -124,14 +124,14 @@ class StoredLayer:
         values = self.weights.reshape(-1)[self._position(words)].astype(np.float64)
         return values * self._constants(words)
 
-    def _stored(self, words: npt.NDArray[np.int64]) -> Words:
+    def _stored(self, words: npt.NDArray[np.int64]) -> Patterns:
         scaled = self._scaled(words)
         if isinstance(self.format, FloatFormat) and self.msb in ("clamp", "sparse"):
             limit = self.format.largest_below_two
             scaled = np.clip(scaled, -limit, limit)
         return self.format.encode(scaled)
 
-    def _recovered(self, words: npt.NDArray[np.int64], stored: Words) -> Float32:
+    def _recovered(self, words: npt.NDArray[np.int64], stored: Patterns) -> Float32:
         values = self.format.decode(stored)
         if len(self.outside):
             kept = np.isin(words, self.outside)

@@ -12,7 +12,7 @@ from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType, Overflow, Rounding
 from hwflow.hardening.options import T_MARGIN
 
-Words = npt.NDArray[np.uint64]
+Patterns = npt.NDArray[np.uint64]
 Values = npt.NDArray[np.float64]
 
 FLOAT_T = 1.9999
@@ -45,7 +45,7 @@ class WeightFormat(Protocol):
     def optimal_t(self) -> float:
         """The largest magnitude that weights are best scaled to."""
 
-    def encode(self, values: npt.ArrayLike) -> Words:
+    def encode(self, values: npt.ArrayLike) -> Patterns:
         """b_D(Q(values)): bits of the nearest values of the format, uint64 of the same shape.
 
         Raises:
@@ -75,7 +75,7 @@ class FloatFormat:
         """The largest value whose most significant exponent bit is 0."""
         return 2.0 - 2.0 ** -(self.bits - self.exponent_bits - 1)
 
-    def encode(self, values: npt.ArrayLike) -> Words:
+    def encode(self, values: npt.ArrayLike) -> Patterns:
         """Bits of `values` rounded to nearest even."""
         with np.errstate(over="ignore"):
             stored = np.asarray(values, dtype=np.float64).astype(self._float)
@@ -121,7 +121,7 @@ class FixedFormat:
         """Just under the largest value, by the paper's margin."""
         return self.type.max * T_MARGIN
 
-    def encode(self, values: npt.ArrayLike) -> Words:
+    def encode(self, values: npt.ArrayLike) -> Patterns:
         """Two's complement bits of `values`."""
         return self.type.encode(values).astype(np.uint64) & np.uint64((1 << self.type.width) - 1)
 

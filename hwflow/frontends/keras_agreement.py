@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hwflow.fixed import FixedType
 from hwflow.frontends.keras_check import counterparts, keras_batches
-from hwflow.frontends.keras_network import KerasNetwork
+from hwflow.frontends.keras_network import KerasCalls
 from hwflow.graph import FloatArray, Graph, IntArray, Node, ReLU
 from hwflow.reference.integer import IntegerExecutor
 
@@ -68,7 +68,7 @@ class Agreement:
 
 
 def measure(
-    graph: Graph, network: KerasNetwork, images: npt.NDArray[Any], unscaled_error: float, layer_options: bool
+    graph: Graph, network: KerasCalls, images: npt.NDArray[Any], unscaled_error: float, layer_options: bool
 ) -> Agreement:
     """Compare a hardened graph with the Keras model; saturation and rounding are reported, not refused.
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.errors import HwflowError
-from hwflow.frontends.keras_network import Call, KerasNetwork
+from hwflow.frontends.keras_network import Call, KerasCalls
 from hwflow.graph import FloatArray, Graph, Node, Reshape, WeightLayer
 from hwflow.reference.real import check_calibration, evaluate
 
@@ -33,7 +33,7 @@ def check_images(count: int) -> int:
     return -(-count // 2)
 
 
-def counterparts(graph: Graph, network: KerasNetwork) -> dict[str, str]:
+def counterparts(graph: Graph, network: KerasCalls) -> dict[str, str]:
     """The call of the Keras model whose output each node of a graph equals, by node name.
 
     A layer that the graph lacks, because it was fused with the one before it or does nothing, leaves its output
@@ -55,7 +55,7 @@ def counterparts(graph: Graph, network: KerasNetwork) -> dict[str, str]:
     return found
 
 
-def check(graph: Graph, network: KerasNetwork, images: npt.NDArray[Any], model: Any) -> float:
+def check(graph: Graph, network: KerasCalls, images: npt.NDArray[Any], model: Any) -> float:
     """Compare an untyped graph in float64 with the Keras model, layer by layer.
 
     Args:
@@ -137,7 +137,7 @@ def _compare(name: str, ours: FloatArray, theirs: FloatArray, noise: float, whos
 
 
 def keras_batches(
-    graph: Graph, network: KerasNetwork, images: npt.NDArray[Any]
+    graph: Graph, network: KerasCalls, images: npt.NDArray[Any]
 ) -> Iterator[tuple[npt.NDArray[Any], dict[str, FloatArray]]]:
     """Batches of images, and what Keras computes in every call, by key."""
     elements = sum(int(np.prod(node.shape)) for node in graph)

@@ -11,7 +11,7 @@ import hls4ml
 from hls4ml.model.graph import ModelGraph
 
 from hwflow.frontends.hls4ml_passes import fast_passes
-from hwflow.frontends.keras_network import KerasNetwork, read_network
+from hwflow.frontends.keras_network import KerasCalls, read_network
 from hwflow.frontends.legal import renamed, renamed_layers, users_names
 from hwflow.frontends.model_graph import read_graph
 from hwflow.frontends.quiet import quiet
@@ -31,7 +31,7 @@ def read_keras(model: Any) -> Graph:
     return network_graph(read_network(model))
 
 
-def network_graph(network: KerasNetwork) -> Graph:
+def network_graph(network: KerasCalls) -> Graph:
     """The untyped graph of the calls of a Keras model."""
     # hls4ml multiplies two batch normalisations in a row into a wrong one.
     wrong = ("fuse_consecutive_batch_normalization",)
@@ -43,7 +43,7 @@ def network_graph(network: KerasNetwork) -> Graph:
 
 
 def convert_network(
-    network: KerasNetwork,
+    network: KerasCalls,
     names: Mapping[str, str],
     io_type: str = "io_stream",
     output: Path = Path("unused"),

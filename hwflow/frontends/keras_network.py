@@ -42,7 +42,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class KerasNetwork:
+class KerasCalls:
     """A model as a sequence of calls.
 
     Attributes:
@@ -63,7 +63,7 @@ class KerasNetwork:
         return _resolve(self.output, {call.key: call for call in self.calls})
 
 
-def read_network(model: KerasModel) -> KerasNetwork:
+def read_network(model: KerasModel) -> KerasCalls:
     """The calls of a built model with one input and one output.
 
     Raises:
@@ -90,12 +90,12 @@ class _Walk:
         self.owned: set[str] = set()
         self.by_key: dict[str, Call] = {}
 
-    def network(self, model: KerasModel) -> KerasNetwork:
+    def network(self, model: KerasModel) -> KerasCalls:
         tensors: dict[int, str] = {}
         self.owned |= set(_layer_names(model))
         self._model(model, tensors)
         output = tensors[id(model.outputs[0])]
-        return KerasNetwork(self.name, tuple(self.calls), output, tuple(self.layers))
+        return KerasCalls(self.name, tuple(self.calls), output, tuple(self.layers))
 
     def _model(self, model: KerasModel, tensors: dict[int, str]) -> None:
         """Append the calls of ``model``; ``tensors`` tells the key of each Keras tensor by its id."""

@@ -26,7 +26,7 @@ LOGITS = "reference_logits"
 
 
 @dataclass(frozen=True)
-class Outputs:
+class ReferenceOutputs:
     """Output codes of the reference.
 
     Attributes:
@@ -37,11 +37,11 @@ class Outputs:
     logits: IntArray
     final: IntArray
 
-    def with_images_of(self, other: Outputs, images: BoolArray) -> Outputs:
+    def with_images_of(self, other: ReferenceOutputs, images: BoolArray) -> ReferenceOutputs:
         """These, but some images, a mask ``(n,)``, as in ``other``."""
         logits, final = self.logits.copy(), self.final.copy()
         logits[images], final[images] = other.logits[images], other.final[images]
-        return Outputs(logits, final)
+        return ReferenceOutputs(logits, final)
 
 
 def compare(
@@ -107,7 +107,7 @@ class _Comparator:
         self.rtl = RtlExecutor(project.part("rtl"), graph, simulator)
         self.csim = CsimExecutor(project.part("firmware"), graph) if csim else None
         self.truth: Truth | None = None
-        self.clean: Outputs | None = None
+        self.clean: ReferenceOutputs | None = None
         self.comparisons: list[Comparison] = []
         names = [KERAS, "reference", LOGITS, "rtl", "csim"]
         names = [name for name in names if (name != LOGITS or graph.logits is not graph) and (name != "csim" or csim)]
@@ -218,7 +218,7 @@ def keras_classes(design: Design, images: npt.NDArray[np.float32]) -> IntArray:
     return np.concatenate(logits).argmax(axis=-1).astype(np.int64)
 
 
-def reference_outputs(reference: IntegerExecutor, codes: IntArray, faults: FaultList | None) -> Outputs:
+def reference_outputs(reference: IntegerExecutor, codes: IntArray, faults: FaultList | None) -> ReferenceOutputs:
     """Output codes of the reference, of any number of images, and its logits if a softmax follows them."""
     graph, size = reference.graph, reference_batch(reference)
     logits: list[IntArray] = []
@@ -231,4 +231,4 @@ def reference_outputs(reference: IntegerExecutor, codes: IntArray, faults: Fault
     final = np.concatenate(
         [reference.run(codes[start : start + size], faults, observe) for start in range(0, len(codes), size)]
     )
-    return Outputs(np.concatenate(logits) if logits else final, final)
+    return ReferenceOutputs(np.concatenate(logits) if logits else final, final)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hwflow.data import Data, ImageSet, check_shape, open_images, some
-from hwflow.emulation.compare import Agreement, compare
+from hwflow.emulation.compare import CsimAgreement, compare
 from hwflow.emulation.csim import simulation
 from hwflow.emulation.emulator import Emulator, emulate
 from hwflow.emulation.names import in_users_words, users_names
@@ -71,7 +71,7 @@ class Emulation:
     layers: tuple[LayerReport, ...]
     inputs: dict[str, np.ndarray]
     outputs: dict[str, np.ndarray]
-    csim: Agreement | None
+    csim: CsimAgreement | None
 
     @property
     def images_per_second(self) -> float:
@@ -211,7 +211,7 @@ def _codes(emulator: Emulator, data: Data | None) -> Sequence[Codes]:
 
 def _compared(
     emulator: Emulator, graph: Any, codes: Sequence[Codes], step: Callable[[str], None], advance: Advance | None
-) -> Agreement:
+) -> CsimAgreement:
     with tempfile.TemporaryDirectory(prefix="hwflow-emulate-") as folder:
         step("compiling hls4ml's C simulation")
         found = compare(emulator, simulation(graph, Path(folder) / "project"), codes, advance)

@@ -38,7 +38,6 @@ from hwflow.stages.input_range import InputRange, calibrated_range, input_range
 from hwflow.stages.inputs import check_images, labelled, open_for
 from hwflow.stages.limits import MAX_THREADS, check_memory
 
-ExecutorName = Literal["reference", "csim", "keras"]
 ROUNDS = 10
 TOP5_CLASSES = 10
 """Top-5 accuracy is measured of networks with more classes than this."""
@@ -141,7 +140,7 @@ def evaluate(
     faults: FaultList | str | Path | None = None,
     faulty_biases: bool = False,
     layers: Sequence[str] | None = None,
-    executor: ExecutorName = "reference",
+    executor: str = "reference",
     images: int | None = None,
     seed: int = 0,
     project: str | Path | None = None,

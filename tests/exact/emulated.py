@@ -10,8 +10,8 @@ import numpy as np
 from hls4ml.model.graph import ModelGraph
 
 from hwflow.emulation import Emulator, emulate
-from hwflow.emulation.compare import Agreement, compare
-from hwflow.emulation.csim import Simulation, simulation
+from hwflow.emulation.compare import CsimAgreement, compare
+from hwflow.emulation.csim import Hls4mlSimulation, simulation
 from hwflow.models._tf import tensorflow
 from hwflow.stages.emulate import random_codes
 
@@ -35,7 +35,7 @@ def convert(
         )
 
 
-def against_csim(graph: Any, folder: Path, images: int = 48) -> tuple[Emulator, Simulation, Agreement]:
+def against_csim(graph: Any, folder: Path, images: int = 48) -> tuple[Emulator, Hls4mlSimulation, CsimAgreement]:
     """The emulator and the C simulation of a graph on random inputs, extremes included."""
     emulator, csim = emulate(graph), simulation(graph, folder / "project")
     return emulator, csim, compare(emulator, csim, random_codes(emulator, images, 1))

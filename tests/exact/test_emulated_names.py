@@ -152,12 +152,12 @@ def test_the_first_layer_that_differs_has_its_users_name(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from hwflow.emulation import run as module
-    from hwflow.emulation.compare import Agreement
+    from hwflow.emulation.compare import CsimAgreement
 
     graph = open_graph(files[0])
     first = next(name for name in graph.graph if name.endswith("_tanh"))
     monkeypatch.setattr(module, "simulation", lambda *_: None)
-    monkeypatch.setattr(module, "compare", lambda *_: Agreement(1, 1, 1, 1, first))
+    monkeypatch.setattr(module, "compare", lambda *_: CsimAgreement(1, 1, 1, 1, first))
     found = emulated(files[0], "io_parallel", against_csim=True).csim
     assert found is not None
     assert found.first_layer == "kernel_tanh"
