@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hwflow.cost.packing import packing
 from hwflow.cost.reuse import fold
 from hwflow.graph import Graph, WeightLayer
-from hwflow.memory import layer_storage
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,15 @@ def layer_costs(graph: Graph, reuse: Mapping[str, int]) -> tuple[LayerCost, ...]
 
 def _layer_cost(layer: WeightLayer, reuse_factor: int) -> LayerCost:
     pe, simd = fold(layer, reuse_factor)
-    word_bits = pe * simd * layer_storage(layer).bits
+    memory = packing(layer, "weight", pe, simd)
     return LayerCost(
         name=layer.name,
         reuse_factor=reuse_factor,
         pe=pe,
         simd=simd,
-        words=reuse_factor,
-        word_bits=word_bits,
-        bram_kbit=reuse_factor * word_bits / 1024,
+        words=memory.depth,
+        word_bits=memory.width,
+        bram_kbit=memory.depth * memory.width / 1024,
         cycles_per_image=layer.vectors * reuse_factor,
         outliers=0 if layer.outliers is None else len(layer.outliers.index),
         side_bits=layer.side_bits,

@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow import resources
+from hwflow.cost.packing import packing
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList
 from hwflow.fixed import FixedType
 from hwflow.graph import Graph, IntArray, WeightLayer
 from hwflow.memory import check_faults
-from hwflow.rtl.memory_image import packing, read_hex, write_hex
+from hwflow.rtl.memory_image import read_hex, write_hex
 from hwflow.rtl.project import METADATA
 from hwflow.rtl.simulator import build, run
 

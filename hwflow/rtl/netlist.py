@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from hwflow.codes import Plain, Secded
+from hwflow.cost.packing import packing
 from hwflow.cost.reuse import fold
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType, Overflow, Rounding
@@ -31,7 +32,7 @@ from hwflow.graph import (
 from hwflow.graph.naming import Unique, identifier, identifiers
 from hwflow.memory import layer_bias_type, layer_storage
 from hwflow.rtl.depth import FifoDepths
-from hwflow.rtl.memory_image import packing, side_memory
+from hwflow.rtl.memory_image import side_memory
 
 ROUNDING_CODES = {rounding: code for code, rounding in enumerate(Rounding)}
 OVERFLOW_CODES = {overflow: code for code, overflow in enumerate(Overflow)}

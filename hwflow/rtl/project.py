@@ -12,8 +12,9 @@ from typing import Any
 import jinja2
 
 from hwflow import resources
+from hwflow.cost.packing import packing
 from hwflow.graph import Graph, WeightLayer
-from hwflow.rtl.memory_image import packing, write_image, write_rests
+from hwflow.rtl.memory_image import write_image, write_rests
 from hwflow.rtl.netlist import MatrixUnit, Netlist, Stream, build_netlist
 from hwflow.version import __version__
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwflow.codes import CodeSpec
+from hwflow.cost.packing import Packing, packing
 from hwflow.cost.reuse import choose_reuse, fold, valid_reuse_factors
 from hwflow.doctor import find_program
 from hwflow.errors import HwflowError
@@ -23,7 +24,7 @@ from hwflow.hardening import HardenOptions, harden
 from hwflow.memory import stored_words
 from hwflow.rtl import RtlExecutor, generate
 from hwflow.rtl.depth import FifoDepths, backlog, last_pixel
-from hwflow.rtl.memory_image import Packing, packing, side_memory
+from hwflow.rtl.memory_image import side_memory
 from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.simulator import _runner
 from tests.exact.agreement import with_outliers
