@@ -118,11 +118,11 @@ def harden(
         ),
     ] = 0.0,
     protect: Annotated[
-        Literal["plain", "secded", "secded-pass"],
+        Literal["plain", "secded", "secded-null"],
         typer.Option(
             "--protect",
             help="How weights are stored. plain: one a word. secded: 64 bits of them and 8 check bits a word; one "
-            "error is corrected, two are detected and make zeros of the word's weights (secded-pass: leave them).",
+            "error is corrected, two are detected and left (secded-null: they make zeros of the word's weights).",
         ),
     ] = "plain",
     compensation: Annotated[

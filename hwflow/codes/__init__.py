@@ -59,7 +59,7 @@ class StorageCode(Protocol):
 STORAGE_CODES: dict[str, Callable[..., StorageCode]] = {
     "plain": Plain,
     "secded": Secded,
-    "secded-pass": lambda type_: Secded(type_, "pass"),
+    "secded-null": lambda type_: Secded(type_, "null"),
 }
 """By the names that users choose them by; called with the type of the weights and the tables, by name."""
 

@@ -43,7 +43,7 @@ class Secded:
     """
 
     type: FixedType
-    on_double: OnDouble = "null"
+    on_double: OnDouble = "pass"
 
     @property
     def weights_per_word(self) -> int:

@@ -18,7 +18,7 @@ from hwflow.resources import folder
 TYPES = ("ap_fixed<8,3>", "ap_ufixed<7,2>", "ap_fixed<11,4>", "ap_fixed<22,2>", "ap_fixed<63,20>")
 CODED = [
     pytest.param(storage_code(CodeSpec(name), FixedType.parse(type_)), id=f"{name}-{type_}")
-    for name in ("secded", "secded-pass")
+    for name in ("secded", "secded-null")
     for type_ in TYPES
 ]
 HARNESS = """

@@ -95,7 +95,7 @@ def test_decoding_undoes_encoding(name: str, width: int, signed: bool, seed: int
 
 
 def test_unknown_codes_are_refused() -> None:
-    with pytest.raises(HwflowError, match=r"'rot13' is unknown; choose one of plain, secded, secded-pass"):
+    with pytest.raises(HwflowError, match=r"'rot13' is unknown; choose one of plain, secded, secded-null"):
         storage_code(CodeSpec("rot13"), BYTE)
     with pytest.raises(HwflowError, match="does not have the tables levels"):
         storage_code(CodeSpec("plain", {"levels": np.arange(4)}), BYTE)
@@ -134,7 +134,7 @@ class TestSecded:
 
     def test_block_failures_are_those_of_the_binomial_law(self) -> None:
         """2556 p^2 (1 - p)^70 of the words fail by two errors, 59640 p^3 (1 - p)^69 by three; none by one."""
-        code, words, p = Secded(BYTE), 1_000_000, 4e-3
+        code, words, p = Secded(BYTE, "null"), 1_000_000, 4e-3
         faults = sample_ber([Memory("m", words, code.bits)], p, 5)
         hit, masks = faults.masks("m")
         errors = np.unpackbits(masks, axis=1).sum(axis=1)
@@ -146,7 +146,7 @@ class TestSecded:
             assert abs(int((failed & (errors == count)).sum()) - expected) < 4 * np.sqrt(expected)
 
     def test_three_errors_are_taken_for_one_as_often_as_in_all_patterns(self) -> None:
-        code = Secded(BYTE)
+        code = Secded(BYTE, "null")
         columns = np.array([*COLUMNS, *(1 << r for r in range(CHECK_BITS))])
         triples = np.array(list(combinations(range(72), 3)))
         syndromes = columns[triples[:, 0]] ^ columns[triples[:, 1]] ^ columns[triples[:, 2]]

@@ -19,7 +19,7 @@ from tests.exact.agreement import with_outliers
 from tests.networks import random_graph, random_images, random_options
 from tests.unit.test_codes import Looked
 
-CODES = ("plain", "secded", "secded-pass")
+CODES = ("plain", "secded", "secded-null")
 
 
 def hardened(seed: int, storage: str, outliers: float = 0.0) -> Graph:
