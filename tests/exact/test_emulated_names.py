@@ -151,8 +151,8 @@ def test_images_joined_with_themselves(tmp_path: Path) -> None:
 def test_the_first_layer_that_differs_has_its_users_name(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hwflow.emulation import run as module
     from hwflow.emulation.compare import CsimAgreement
+    from hwflow.stages import emulate as module
 
     graph = open_graph(files[0])
     first = next(name for name in graph.graph if name.endswith("_tanh"))

@@ -16,7 +16,7 @@ from hwflow.cost.reuse import choose_reuse
 from hwflow.faults import FaultList, sample_ber
 from hwflow.firmware import CsimExecutor
 from hwflow.firmware import generate as generate_firmware
-from hwflow.folders.design import write_graph
+from hwflow.folders.design import _read_graph, write_graph
 from hwflow.frontends.legal import renamed
 from hwflow.graph import Graph, Window
 from hwflow.hardening import HardenOptions, harden
@@ -24,7 +24,6 @@ from hwflow.memory import memories
 from hwflow.reference import IntegerExecutor
 from hwflow.rtl import RtlExecutor
 from hwflow.rtl import generate as generate_rtl
-from hwflow.stages.harden import _read_graph
 from tests.exact.agreement import assert_agree
 from tests.names import NAMES
 from tests.networks import NetworkBuilder
