@@ -245,9 +245,10 @@ def _dense_block(net: NetworkBuilder, x: Node, rng: np.random.Generator, growth:
 
 
 def random_options(seed: int) -> HardenOptions:
-    """Options of every kind, by seed; half of them take some weights for outliers."""
+    """Options of every kind, by seed; half of them take some weights for outliers, and half have a storage code."""
     rng = np.random.default_rng([20261123, seed])
     fraction = np.random.default_rng([20261126, seed]).choice([0.0, 0.0, 0.0, 0.02, 0.1, 0.5])
+    storage = np.random.default_rng([20261128, seed]).choice(["plain", "plain", "secded", "secded-null"])
 
     def one_of(*choices: Any) -> Any:
         return choices[int(rng.integers(len(choices)))]
@@ -268,6 +269,7 @@ def random_options(seed: int) -> HardenOptions:
         activation_bits=one_of(16, 16, 12, 8),
         guard_bits=one_of(1, 0),
         rounding=one_of(*Rounding),
+        storage=str(storage),
     )
 
 

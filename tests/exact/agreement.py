@@ -13,7 +13,7 @@ from hwflow.cost.reuse import valid_reuse_factors
 from hwflow.faults import FaultList, chosen, sample_ber
 from hwflow.fixed import FixedType
 from hwflow.graph import Constant, Conv2D, Dense, Graph, IntArray, Outliers
-from hwflow.memory import layer_storage, memories
+from hwflow.memory import layer_layout, layer_storage, memories
 from hwflow.reference import IntegerExecutor
 from hwflow.rtl import RtlExecutor, generate
 
@@ -72,11 +72,22 @@ def outlier_faults(graph: Graph, seed: int) -> FaultList:
     flips = set()
     for layer in graph.weight_layers:
         if layer.outliers is not None:
-            code = layer_storage(layer)
-            words = np.unique(layer.outliers.index // code.weights_per_word)
-            bits = rng.integers(code.bits, size=len(words))
+            words = np.unique(layer_layout(layer).place(layer.outliers.index)[0])
+            bits = rng.integers(layer_storage(layer).bits, size=len(words))
             flips |= {(f"{layer.name}.weight", int(word), int(bit)) for word, bit in zip(words, bits, strict=True)}
     return chosen(memories(graph), sorted(flips), graph.digest)
+
+
+def flips_in_words(graph: Graph, seed: int) -> FaultList:
+    """One to five flips in a word, each number in a word of every memory that has enough, its last one among them."""
+    rng = np.random.default_rng([20261127, seed])
+    flips = []
+    for memory in memories(graph):
+        others = rng.permutation(memory.words - 1)[:4].tolist()
+        for count, word in zip(rng.permutation(5) + 1, [memory.words - 1, *others], strict=False):
+            bits = rng.choice(memory.bits, min(int(count), memory.bits), replace=False)
+            flips += [(memory.name, int(word), int(bit)) for bit in bits]
+    return chosen(memories(graph), flips, graph.digest)
 
 
 def assert_agree(
@@ -89,7 +100,8 @@ def assert_agree(
 ) -> None:
     """Every executor equals the reference on ``images``, fault-free and under one fault list a BER.
 
-    A graph with outliers also gets a flip in the cell of each. Fails as well if no fault list changes any
+    A graph with outliers also gets a flip in the cell of each, one with a storage code one to five flips in some
+    words. Fails as well if no fault list changes any
     output, for then the comparison could not see a difference.
     """
     reference = IntegerExecutor(graph)
@@ -99,6 +111,8 @@ def assert_agree(
     lists = [sample_ber(places, ber, seed + i, graph.digest) for i, ber in enumerate(bers)]
     if any(layer.outliers is not None for layer in graph.weight_layers):
         lists.append(outlier_faults(graph, seed))
+    if any(layer.storage.name != "plain" for layer in graph.weight_layers):
+        lists.append(flips_in_words(graph, seed))
     for faults in (None, *lists):
         expected = clean if faults is None else reference.run(codes, faults)
         for executor in executors:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -147,7 +148,9 @@ def test_an_upset_in_the_middle_of_the_stream(network: Embedded) -> None:
 def test_an_upset_in_the_middle_of_an_image_splits_it_at_one_pixel(tmp_path: Path) -> None:
     net = NetworkBuilder(np.random.default_rng(7), (8, 8, 1))
     net.conv(net.nodes[0], 1, Window(kernel=(3, 3), padding=(1, 1, 1, 1)))
-    graph = hardened(net.graph("one_layer"), 1)
+    options = replace(random_options(1), storage="plain")
+    original = net.graph("one_layer")
+    graph = harden(original, random_images(2, original, 8), options).graph
     executor = rtl(graph, tmp_path / "rtl", 1)
     reference = IntegerExecutor(graph)
     codes = reference.encode(np.full((1, 8, 8, 1), 1.0))

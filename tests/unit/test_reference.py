@@ -152,9 +152,9 @@ class SlowExecutor:
         return Fraction(int(type_.cast(np.array([code]), source)[0])) / Fraction(2) ** type_.fraction
 
 
-def hardened(seed: int) -> Graph:
+def hardened(seed: int, **changes: str) -> Graph:
     graph = random_graph(seed)
-    return harden(graph, random_images(seed + 1, graph, 8), random_options(seed)).graph
+    return harden(graph, random_images(seed + 1, graph, 8), replace(random_options(seed), **changes)).graph
 
 
 @settings(max_examples=40, deadline=None)
@@ -202,7 +202,8 @@ def test_an_accumulator_that_float64_cannot_hold_is_refused() -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.floats(0.001, 0.2))
 def test_faults_change_the_weights_they_name_and_are_undone(seed: int, ber: float) -> None:
-    graph = hardened(seed)
+    """Of plain memories; of others see test_memory.py."""
+    graph = hardened(seed, storage="plain")
     executor = IntegerExecutor(graph)
     codes = executor.encode(random_images(seed, graph, 2))
     clean = executor.run(codes)

@@ -63,7 +63,7 @@ def test_the_side_memory_holds_every_rest_at_the_lane_and_address_of_its_cell(se
     side = side_memory(layer, pe, simd)
     assert side is not None
     slot_bits = max(1, (pe * simd - 1).bit_length()) + side.rest_bits
-    assert side.width == side.layout.address_bits + side.slots * slot_bits
+    assert side.width == max(1, (side.layout.beats - 1).bit_length()) + side.slots * slot_bits
     found, addresses, used = {}, [], []
     for row in side.pack():
         slots = [row >> (slot * slot_bits) & ((1 << slot_bits) - 1) for slot in range(side.slots)]
