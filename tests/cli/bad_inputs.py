@@ -546,7 +546,7 @@ OPTIONS = [
     *(
         case(f"harden digits_cnn -o out {option}", word)
         for option, word in {
-            "--weights int8": "int8", "--weights ap_fixed<0,0>": "ap_fixed<0,0>", "--weights ap_fixed<8,3": "ap_fixed",
+            "--protect hamming": "hamming", "--weights int8": "int8", "--weights ap_fixed<0,0>": "ap_fixed<0,0>", "--weights ap_fixed<8,3": "ap_fixed",
             "--weights ap_ufixed<8,3>": "signed", "--weights ap_fixed<99999999999999999999,3>": "ap_fixed",
             "--t 0": "t=0", "--t -1": "t=-1", "--t nan": "t=nan", "--t inf": "t=inf", "--t 5": "t=5", "--t x": "--t",
             "--t 1e400": "t=inf", "--scale half": "--scale", "--granularity row": "--granularity",

@@ -47,6 +47,23 @@ def test_options_reach_the_design(tmp_path):
         assert row["weight_type"].startswith("ap_fixed<6,1")
 
 
+def test_a_storage_code_protects_the_design(design, tmp_path):
+    out = hwflow("harden", "digits_cnn", "-o", tmp_path / "d", "--protect", "secded").succeeds()
+    assert "stored in secded: 76320 bits, 9.06 a weight" in out
+    assert load_design(tmp_path / "d").manifest["options"]["storage"] == "secded"
+    evaluate = ("--data", "digits", "--images", "100", "--ber", "1e-3", "--rounds", "4", "--json", tmp_path / "j.json")
+    found = {}
+    for name, path in (("plain", design), ("secded", tmp_path / "d")):
+        hwflow("evaluate", path, *evaluate).succeeds()
+        found[name] = json.loads((tmp_path / "j.json").read_text())
+    assert found["secded"]["stored_bits"] == 76320
+    assert found["secded"]["clean"] == found["plain"]["clean"]
+    assert found["secded"]["faulted"]["mean"] >= found["plain"]["faulted"]["mean"]
+    hwflow("generate", tmp_path / "d", "-o", tmp_path / "p", "--json", tmp_path / "j.json").succeeds()
+    layers = json.loads((tmp_path / "j.json").read_text())["layers"]
+    assert sum(layer["words"] * layer["word_bits"] for layer in layers) == 76320
+
+
 def test_outliers_are_kept_in_a_side_memory(design, tmp_path):
     plain = load_design(design)
     out = hwflow(
