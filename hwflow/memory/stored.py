@@ -108,7 +108,8 @@ def _stored(layer: WeightLayer, kind: str, words: IntArray) -> tuple[IntArray, W
     """The weights of some words by index, see :meth:`~hwflow.codes.layout.Layout.indices`, and the words stored."""
     index = layer_layout(layer, kind).indices(words)
     constant = layer.weight if kind == "weight" else layer.bias
-    codes = np.where(index >= 0, layout.at(constant.codes, index.reshape(-1)).reshape(index.shape), 0)
+    held = layout.at(constant.array, index.reshape(-1)).reshape(index.shape)  # copies what is touched, and no more
+    codes = np.where(index >= 0, held, 0).astype(np.int64)
     return index, layer_storage(layer, kind).encode(codes)
 
 

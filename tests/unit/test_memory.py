@@ -82,6 +82,14 @@ def test_the_reference_computes_with_what_the_memories_read(storage: str, engine
         np.testing.assert_array_equal(executor.run(codes), clean)
 
 
+def test_faults_cost_as_much_as_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What faults do not touch is not even copied."""
+    graph = hardened(4, "secded")
+    faults = sample_count(memories(graph), 3, 1, graph.digest)
+    monkeypatch.setattr(Constant, "codes", property(lambda _: pytest.fail("all codes of a memory were taken")))
+    assert sum(len(read.index) for read in touched(graph, faults)) <= 3 * 16
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(CODES))
 def test_memories_have_the_words_of_their_layout(seed: int, storage: str) -> None:
