@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy.typing as npt
 
+from hwflow import doctor
 from hwflow.data import Float32
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList
@@ -76,6 +77,23 @@ class Setup:
 
 
 @dataclass(frozen=True)
+class Kind:
+    """An executor that can be opened.
+
+    Attributes:
+        open: opens it.
+        part: the part of a project that it runs, ``firmware`` or ``rtl``, if any.
+        programs: that it needs on the machine.
+        faults: whether fault lists change what it computes.
+    """
+
+    open: Callable[[Setup], Executor]
+    part: str | None = None
+    programs: tuple[str, ...] = ()
+    faults: bool = True
+
+
+@dataclass(frozen=True)
 class OnCodes:
     """An executor of integer codes.
 
@@ -112,11 +130,20 @@ def open_executor(name: str, setup: Setup) -> Executor:
     """The executor of that name.
 
     Raises:
-        HwflowError: there is none, a tool that it needs is missing, or the project does not belong to the design.
+        HwflowError: there is none, or there is no project, or it does not belong to the design.
+    """
+    return kind_of(name).open(setup)
+
+
+def kind_of(name: str) -> Kind:
+    """The executor of that name, not open yet.
+
+    Raises:
+        HwflowError: there is none.
     """
     if name not in EXECUTORS:
         raise HwflowError(f"executor {name!r} is unknown; choose one of {', '.join(EXECUTORS)}")
-    return EXECUTORS[name](setup)
+    return EXECUTORS[name]
 
 
 def _reference(setup: Setup) -> Executor:
@@ -134,6 +161,13 @@ def _csim(setup: Setup) -> Executor:
     return OnCodes(setup.graph, lambda codes: partial(runner.run, codes), size)
 
 
+def _rtl(setup: Setup) -> Executor:
+    from hwflow.rtl.executor import RtlExecutor
+
+    runner = RtlExecutor(setup.folder("rtl"), setup.graph)
+    return OnCodes(setup.graph, lambda codes: partial(runner.run, codes), runner.capacity)
+
+
 def _keras(setup: Setup) -> Executor:
     assert setup.keras is not None
     # Four tensors of the largest size stay within the bytes of a batch.
@@ -141,8 +175,13 @@ def _keras(setup: Setup) -> Executor:
     return InFloat(setup.keras(), max(1, min(MAX_BATCH, _BATCH_BYTES // (4 * largest))))
 
 
-EXECUTORS: dict[str, Callable[[Setup], Executor]] = {"reference": _reference, "csim": _csim, "keras": _keras}
-"""By name. The RTL is not among them: it is compared with the reference, see :mod:`hwflow.stages.simulate`."""
+EXECUTORS: dict[str, Kind] = {
+    "reference": Kind(_reference),
+    "csim": Kind(_csim, "firmware", ("g++",)),
+    "rtl": Kind(_rtl, "rtl", doctor.SIMULATOR_PROGRAMS["verilator"]),
+    "keras": Kind(_keras, faults=False),
+}
+"""By name. The RTL, simulated by Verilator, ends at the logits before a softmax."""
 
 
 def encode(graph: Graph, images: npt.NDArray[Any]) -> IntArray:

@@ -277,8 +277,10 @@ def evaluate(
     faulty_biases: options.FaultyBiases = False,
     layers: options.Layers = None,
     executor: Annotated[
-        Literal["reference", "csim", "keras"],
-        typer.Option("--executor", help="Integer reference, C++ firmware, or the float network (clean only)."),
+        Literal["reference", "csim", "rtl", "keras"],
+        typer.Option(
+            "--executor", help="Integer reference, C++ firmware, RTL in Verilator, or the float network (clean only)."
+        ),
     ] = "reference",
     images: options.Images = None,
     project: options.ProjectFolder = None,

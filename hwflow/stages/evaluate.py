@@ -24,7 +24,7 @@ from hwflow.data import (
     unreadable_text,
 )
 from hwflow.errors import HwflowError
-from hwflow.executors import EXECUTORS, Executor, Setup, open_executor
+from hwflow.executors import Executor, Setup, kind_of, open_executor
 from hwflow.faults import FaultList, sample_ber
 from hwflow.faults.models import in_layers, restrict
 from hwflow.files.folders import FAULT_LISTS, check_output, new_folder
@@ -165,10 +165,11 @@ def evaluate(
         faults: a fault list, or its file, instead of ``ber``; one round.
         faulty_biases: biases are in fault-prone memory too.
         layers: patterns of layer names such as ``block1_*``: only faults in these count; by default all.
-        executor: ``reference``, ``csim`` (the C++ firmware) or ``keras`` (the float network, clean only).
+        executor: a name in :data:`hwflow.executors.EXECUTORS`: ``reference``, ``csim`` (the C++ firmware), ``rtl`` (in
+            Verilator, slow) or ``keras`` (the float network, clean only).
         images: only so many images: the first of an array, evenly spread over a folder.
         seed: round r draws from ``SeedSequence(seed, spawn_key=(r,))``.
-        project: a generated project whose firmware ``csim`` runs; by default a temporary one.
+        project: a generated project whose part ``csim`` or ``rtl`` runs; by default a temporary one.
         save_faults: folder that receives the fault list of every round.
         threads: threads of the reference, by default all cores; results do not depend on it.
         advance: progress display.
@@ -185,8 +186,8 @@ def evaluate(
         reads = {"design": design, "data": data_path(data), "labels": labels, "project": project}
         check_outputs(reads, folders={"save_faults": save_faults})
         check_output(Path(save_faults), FAULT_LISTS, force=False)
-    if executor == "csim":
-        doctor.require("g++")
+    kind = kind_of(executor)
+    doctor.require(*kind.programs)
     design = open_design(design)
     source = open_for(design, data, labels, preprocessing)
     source = labelled(source, images, design.graph)
@@ -196,7 +197,7 @@ def evaluate(
     ]
     if save_faults is not None:
         _save(lists, Path(save_faults))
-    with project_for(design, project, ("firmware",) if executor == "csim" else ()) as made:
+    with project_for(design, project, () if kind.part is None else (kind.part,)) as made:
         part = None if made is None else made.part
         opened = open_executor(executor, Setup(design.graph, design.keras_model, part, threads, lists))
         tallies, inputs = _tally(opened, design, source, [None, *lists], advance)
@@ -211,7 +212,7 @@ def evaluate(
             Draw(each.seed, len(each), 100 * tally.top1, 100 * tally.top5 if top5 else None)
             for each, tally in zip(lists, faulted, strict=True)
         ),
-        stored_bits=0 if executor == "keras" else stored_bits(design.graph, faulty_biases, layers),
+        stored_bits=stored_bits(design.graph, faulty_biases, layers) if kind.faults else 0,
         clean_top5=_over_rounds([clean], 5) if top5 else None,
         faulted_top5=_over_rounds(faulted, 5) if top5 and faulted else None,
         preprocessing=preset_name(source.preprocessing) if isinstance(source, ImageSet) else None,
@@ -290,16 +291,15 @@ def stored_bits(graph: Graph, faulty_biases: bool = False, layers: Sequence[str]
 def _check_options(
     ber: float | None, faults: object, layers: Sequence[str] | None, rounds: int | None, executor: str
 ) -> None:
-    if executor not in EXECUTORS:
-        raise HwflowError(f"executor {executor!r} is unknown; choose one of {', '.join(EXECUTORS)}")
+    kind = kind_of(executor)
     if ber is not None and faults is not None:
         raise HwflowError("give a bit error rate or a fault list, not both")
     if layers is not None and ber is None:
         raise HwflowError("layers are chosen for faults that are drawn: give a bit error rate")
     if rounds is not None and rounds < 1:
         raise HwflowError(f"rounds={rounds} must be at least 1")
-    if executor == "keras" and (ber is not None or faults is not None):
-        raise HwflowError("the Keras network stores no weight codes to flip; use --executor reference or csim")
+    if not kind.faults and (ber is not None or faults is not None):
+        raise HwflowError("the Keras network stores no weight codes to flip; use --executor reference, csim or rtl")
 
 
 def _check_used(
@@ -314,8 +314,8 @@ def _check_used(
     if ber is None and (rounds is not None or faulty_biases):
         given = "rounds are" if rounds is not None else "faulty biases are"
         raise HwflowError(f"{given} for faults that are drawn: give a bit error rate")
-    if project is not None and executor != "csim":
-        raise HwflowError(f"{project}: a project is for the executor csim; the {executor} executor needs none")
+    if project is not None and kind_of(executor).part is None:
+        raise HwflowError(f"{project}: a project is for the executors csim and rtl; the {executor} executor needs none")
     if threads is not None and executor != "reference":
         raise HwflowError(f"threads={threads}: is for the reference executor only")
     if threads is not None and not 1 <= threads <= MAX_THREADS:

@@ -118,17 +118,17 @@ def test_rtl_and_csim_equal_the_reference(design, project, tmp_path, faults):
     assert len(figures[0]) == conditions
 
 
-def test_csim_gives_the_accuracy_of_the_reference(design, project, tmp_path):
+def test_csim_and_rtl_give_the_accuracy_of_the_reference(design, project, tmp_path):
     results = []
-    for executor in (["reference"], ["csim", "--project", project]):
+    for executor in (["reference"], ["csim", "--project", project], ["rtl", "--project", project]):
         path = tmp_path / "result.json"
         options = ["--ber", "1e-2", "--rounds", "2", "--images", "40", "--json", path]
         hwflow("evaluate", design, "--data", "digits", "--executor", *executor, *options).succeeds()
         results.append(json.loads(path.read_text()))
-    of_reference, of_csim = ({key: result.pop(key) for key in ("executor", "engine")} for result in results)
-    assert of_reference["engine"]
-    assert of_csim == {"executor": "csim", "engine": None}
-    assert results[0] == results[1]
+    about = [{key: result.pop(key) for key in ("executor", "engine")} for result in results]
+    assert about[0]["engine"]
+    assert about[1:] == [{"executor": "csim", "engine": None}, {"executor": "rtl", "engine": None}]
+    assert results[0] == results[1] == results[2]
 
 
 def test_codes_that_differ_are_an_error(design, project, tmp_path):

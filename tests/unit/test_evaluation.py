@@ -116,7 +116,7 @@ def test_a_process_a_run_is_given_many_images(graph, monkeypatch):
 
 
 def test_executors_say_what_they_lack(graph):
-    with pytest.raises(HwflowError, match="executor 'fpga' is unknown; choose one of reference, csim, keras"):
+    with pytest.raises(HwflowError, match="executor 'fpga' is unknown; choose one of reference, csim, rtl, keras"):
         open_executor("fpga", Setup(graph))
     with pytest.raises(HwflowError, match="no project whose firmware can run"):
         open_executor("csim", Setup(graph))
