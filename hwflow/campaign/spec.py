@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict
 
 from hwflow.campaign.kinds import Real, Reals, Text, Texts, Whole, check_range, listed, nearest
 from hwflow.campaign.statistics import Interval
-from hwflow.codes import STORAGE_CODES, CodeSpec, storage_code
+from hwflow.codes import STORAGE_CODES, Protection
 from hwflow.errors import HwflowError
 from hwflow.faults.models import MODELS, Asymmetric, Clustered, FaultModel, Independent, StuckAt
 from hwflow.float_study import MSB_MODES, Msb, WeightFormat, weight_format
@@ -203,12 +203,13 @@ class CampaignSpec:
         for t in self.t:
             if not isinstance(t, str) and not (math.isfinite(t) and t > 0):
                 raise HwflowError(f"t: {t} must be a positive number, 'none' or 'optimal'")
+        _check_protections(self.protections)
         for name in self.formats:
             try:
                 format_ = weight_format(name)
             except HwflowError as error:
                 raise HwflowError(f"formats: {error}") from error
-            most = max((stored_bits(format_, each) for each in self.protections if each in STORAGE_CODES), default=1)
+            most = max(stored_bits(format_, each) for each in self.protections)
             for bit in self.faults.bits or ():
                 if bit >= most:
                     raise HwflowError(f"faults.bits: {bit} is beyond the bits of {name}, 0 to {most - 1}")
@@ -235,11 +236,22 @@ class CampaignSpec:
         return asdict(self)
 
 
+def _check_protections(protections: tuple[str, ...]) -> None:
+    for each in protections:
+        name = each.partition(":")[0]
+        if name not in STORAGE_CODES:
+            raise HwflowError(f"protections: {name!r} is unknown; {nearest(name, tuple(STORAGE_CODES))}")
+        try:
+            Protection.parse(each)
+        except HwflowError as error:
+            raise HwflowError(f"protections: {error}") from error
+
+
 def stored_bits(format_: WeightFormat, protection: str) -> int:
     """Bits of a stored word: of a weight, or of the word of a storage code."""
     if not isinstance(format_, FixedFormat):
         return format_.bits
-    return storage_code(CodeSpec(protection), format_.type).bits
+    return Protection.parse(protection).bits(format_.type)
 
 
 STOPPING = ("rounds", "until_ci", "max_rounds", "interval")
@@ -253,7 +265,6 @@ def _check_choices(spec: CampaignSpec) -> None:
         "scale": get_args(PerWhat),
         "interval": get_args(Interval),
         "where": get_args(Where),
-        "protections": tuple(STORAGE_CODES),
     }
     for name, known in choices.items():
         value = getattr(spec, name)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from hwflow.codes import CodeSpec
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType, Overflow, Rounding
 from hwflow.graph import (
@@ -97,7 +96,8 @@ class Typer:
         scaling = self.options.scaling
         weight_type = scaling.memory_type
         outliers = find_outliers(node, weight_type, most_outliers(node, scaling.outliers))
-        weight = Constant.from_codes(weight_type.encode(node.weight.values), weight_type)
+        storage, codes = self.options.protection.store(node.weight.values, weight_type)
+        weight = Constant.from_codes(codes, weight_type)
         node = replace(node, weight=weight, outliers=outliers)
         fraction = weight_type.fraction + x.fraction
         bias = _bias(node.bias, fraction)
@@ -113,7 +113,7 @@ class Typer:
             bias=bias,
             accum=accum,
             type=type_,
-            storage=CodeSpec(self.options.storage),
+            storage=storage,
         )
 
     def _rescale(self, node: Rescale, x: FixedType) -> Rescale:
