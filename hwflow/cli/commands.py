@@ -118,11 +118,13 @@ def harden(
         ),
     ] = 0.0,
     protect: Annotated[
-        Literal["plain", "secded", "secded-null"],
+        str,
         typer.Option(
             "--protect",
+            metavar="NAME[:BER]",
             help="How weights are stored. plain: one a word. secded: 64 bits of them and 8 check bits a word; one "
-            "error is corrected, two are detected and left (secded-null: they make zeros of the word's weights).",
+            "error is corrected, two are detected and left (secded-null: they make zeros of the word's weights). cosq:BER: a "
+            "byte points into a table of the layer, fitted to its weights and to a bit error rate; no bit is added.",
         ),
     ] = "plain",
     compensation: Annotated[

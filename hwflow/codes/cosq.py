@@ -120,13 +120,25 @@ def _alternate(points: Floats, counts: Codes, values: Floats, channel: Floats) -
 
 
 def _nearest(points: Floats, values: Floats, channel: Floats) -> Codes:
-    """The word ``(n,)`` with the least expected square error for each point, the first of equal ones."""
+    """The word ``(n,)`` with the least expected square error for each point.
+
+    The error of a word is a line in the point, less the point's square: the lower envelope of the lines says it all.
+    """
     mean, square = channel @ values, channel @ np.square(values)
-    chosen = np.empty(len(points), dtype=np.int64)
-    for start in range(0, len(points), 4096):
-        block = points[start : start + 4096, None]
-        chosen[start : start + 4096] = np.argmin(square - 2 * block * mean, axis=1)
-    return chosen
+    envelope: list[int] = []
+    ends: list[float] = []  # where each of its words gives way to the next one
+    for word in np.lexsort((square, mean)).tolist():
+        if envelope and mean[word] == mean[envelope[-1]]:
+            continue
+        while envelope:
+            end = float((square[word] - square[envelope[-1]]) / (2 * (mean[word] - mean[envelope[-1]])))
+            if not ends or end > ends[-1]:
+                ends.append(end)
+                break
+            envelope.pop()
+            ends.pop()
+        envelope.append(word)
+    return np.array(envelope)[np.searchsorted(ends, points)]
 
 
 def _encoder(decoder: Codes, type_: FixedType, channel: Floats) -> Codes:

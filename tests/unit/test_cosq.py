@@ -88,7 +88,7 @@ def hardened(seed: int, ber: float = 1e-2) -> Graph:
     return harden(graph, random_images(seed, graph, 4), options).graph
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_network_computes_with_what_its_tables_read(seed: int) -> None:
     graph = hardened(seed)
     data, arrays = graph.to_dict()
