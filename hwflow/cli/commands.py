@@ -123,8 +123,9 @@ def harden(
             "--protect",
             metavar="NAME[:BER]",
             help="How weights are stored. plain: one a word. secded: 64 bits of them and 8 check bits a word; one "
-            "error is corrected, two are detected and left (secded-null: they make zeros of the word's weights). cosq:BER: a "
-            "byte points into a table of the layer, fitted to its weights and to a bit error rate; no bit is added.",
+            "error is corrected, two are detected and left (secded-null: they make zeros of the word's weights). "
+            "cosq:BER: a word points into the layer's table, fitted to its weights and to a bit error rate; no bit is "
+            "added.",
         ),
     ] = "plain",
     compensation: Annotated[
