@@ -79,6 +79,19 @@ template <class T, on_double ON_DOUBLE> struct secded {
     }
 };
 
+// A weight a word, through a table of 2^width codes, see hwflow/codes/cosq.py: TABLE::code(word) is the weight's bits.
+// A layer's table is generated beside its configuration, see hwflow/firmware/storage.py.
+template <class T, class TABLE> struct table {
+    typedef T weight_t;
+    static const unsigned weights_per_word = 1;
+    typedef ap_uint<T::width> word_t;
+
+    static void decode(const word_t &word, T weights[weights_per_word]) {
+        #pragma HLS INLINE
+        weights[0].range(T::width - 1, 0) = TABLE::code(word);
+    }
+};
+
 } // namespace hwflow
 
 #endif

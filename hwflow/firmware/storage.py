@@ -10,9 +10,10 @@ import numpy as np
 from hls4ml.backends.fpga.fpga_types import APTypeConverter, HLSTypeConverter, StaticWeightVariableConverter
 from hls4ml.model.types import IntegerPrecisionType, WeightVariable
 
-from hwflow.codes import Plain, Secded, StorageCode, Words
+from hwflow.codes import Cosq, Plain, Secded, StorageCode, Words
 from hwflow.codes.layout import Layout
 from hwflow.errors import HwflowError
+from hwflow.fixed import Codes
 from hwflow.graph import Graph, WeightLayer
 from hwflow.memory import layer_layout, layer_storage, stored_words
 
@@ -20,10 +21,18 @@ HEADER = "nnet_utils/nnet_stored.h"
 CODES_HEADER = "hwflow_stored.h"
 """Beside it, with a C++ type for every code."""
 
-CPP_CODES: Mapping[type[StorageCode], Callable[[Any], str]] = {
-    Secded: lambda code: f"hwflow::secded<{code.type}, hwflow::on_double::{code.on_double}>",
+CPP_CODES: Mapping[type[StorageCode], Callable[[Any, str], str]] = {
+    Secded: lambda code, _: f"hwflow::secded<{code.type}, hwflow::on_double::{code.on_double}>",
+    Cosq: lambda code, table: f"hwflow::table<{code.type}, {table}>",
 }
-"""C++ type of every code; the plain one needs none, its words are hls4ml's own weights."""
+"""C++ type of every code, from the code and the name of its table; the plain one needs none, its words are hls4ml's own
+weights."""
+
+TABLES: Mapping[type[StorageCode], Callable[[Any], Codes]] = {Cosq: lambda code: code.decoder}
+"""Of the codes that decode through a table: the weight code of every word."""
+
+CODES_IN_ROW = 16
+"""Codes of a table in a line of C++."""
 
 ATTRIBUTE = "hwflow_stored"
 """Attribute of an hls4ml layer: its :class:`Stored`."""
@@ -36,6 +45,19 @@ CONFIG = """struct stored{suffix} : config{suffix} {{
     static const unsigned word_parts = {lanes.parts};
 {kernel}}};
 """
+
+TABLE = """struct {name} {{
+    static ap_uint<{bits}> code(const ap_uint<{bits}> &word) {{
+        #pragma HLS INLINE
+        static const ap_uint<{bits}> codes[{count}] = {{
+{codes}
+        }};
+        #pragma HLS BIND_STORAGE variable=codes type=rom_np impl=lutram
+        return codes[word.to_uint()];
+    }}
+}};
+"""
+"""A ROM in LUTs, outside the block RAM that holds the weights, which all lanes read in the same cycle."""
 
 KERNEL = """    template<class data_T, class res_T, class CONFIG_T>
     using kernel = nnet::StoredKernel<data_T, res_T, CONFIG_T>;
@@ -50,16 +72,25 @@ class Stored:
         name: of the code.
         code: for the type of the weights.
         layout: how the weights are divided into words.
+        table: what the C++ calls the table of the code, if it has one.
     """
 
     name: str
     code: StorageCode
     layout: Layout
+    table: str
 
     @property
     def decoder(self) -> str:
         """The C++ type of the code."""
-        return CPP_CODES[type(self.code)](self.code)
+        return CPP_CODES[type(self.code)](self.code, self.table)
+
+    @property
+    def definitions(self) -> str:
+        """C++ that the type of the code needs before it."""
+        if type(self.code) not in TABLES:
+            return ""
+        return cpp_table(self.table, TABLES[type(self.code)](self.code), self.code.bits)
 
 
 class StoredWords(WeightVariable):
@@ -110,7 +141,8 @@ def mark_stored(layer: Any, node: WeightLayer) -> None:
     if not isinstance(code, Plain):
         if type(code) not in CPP_CODES:
             raise HwflowError(f"{node.name}: the firmware has no decoder of storage code {node.storage.name!r}")
-        layer.set_attr(ATTRIBUTE, Stored(node.storage.name, code, layer_layout(node)))
+        table = f"table_{layer.get_weights('weight').name}"
+        layer.set_attr(ATTRIBUTE, Stored(node.storage.name, code, layer_layout(node), table))
 
 
 def is_stored(layer: Any) -> bool:
@@ -139,7 +171,20 @@ def stored_config(layer: Any, suffix: str, kernel: str = "") -> str:
     """
     stored = layer.get_attr(ATTRIBUTE)
     lanes = choose_lanes(stored.layout, layer.model.config.get_reuse_factor(layer))
-    return CONFIG.format(suffix=suffix, stored=stored, lanes=lanes, kernel=kernel)
+    return str(stored.definitions + CONFIG.format(suffix=suffix, stored=stored, lanes=lanes, kernel=kernel))
+
+
+def cpp_table(name: str, codes: Codes, bits: int) -> str:
+    """A table in C++: a struct that gives the bits of a weight for a word.
+
+    Args:
+        name: of the struct.
+        codes: the weight code of every word.
+        bits: of a word, and of a weight.
+    """
+    values = [str(code) for code in (codes & ((1 << bits) - 1)).tolist()]
+    rows = [" " * 12 + ", ".join(values[at : at + CODES_IN_ROW]) + "," for at in range(0, len(values), CODES_IN_ROW)]
+    return TABLE.format(name=name, bits=bits, count=len(values), codes="\n".join(rows))
 
 
 def _largest_divisor(number: int, limit: int) -> int:

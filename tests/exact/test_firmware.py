@@ -459,9 +459,10 @@ def test_hls4ml_script(tmp_path: Path) -> None:
     config["Model"]["Hardening"] = {"Calibration": calibration, "Compensate": "logits"}
     with pytest.raises(HwflowError, match="'Compensate' is not an option; did you mean 'Compensation'"):
         convert()
-    config["Model"]["Hardening"] = {"Calibration": calibration, "Storage": "secded"}
-    with pytest.raises(HwflowError, match="Storage='secded' cannot be written by an hls4ml script"):
-        convert()
+    for storage in ("secded", "cosq:1e-2"):
+        config["Model"]["Hardening"] = {"Calibration": calibration, "Storage": storage}
+        with pytest.raises(HwflowError, match=f"Storage='{storage}' cannot be written by an hls4ml script"):
+            convert()
     config["Model"]["Hardening"] = {"WeightType": "ap_fixed<8,3>"}
     with pytest.raises(HwflowError, match="'Calibration' is missing"):
         convert()

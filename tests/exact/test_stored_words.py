@@ -9,9 +9,11 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from hwflow.codes import CodeSpec, StorageCode, Words, storage_code
+from hwflow.codes import CodeSpec, Cosq, StorageCode, Words, storage_code
+from hwflow.codes.layout import Layout
+from hwflow.codes.words import pack
 from hwflow.firmware.csim import FLAGS
-from hwflow.firmware.storage import CPP_CODES
+from hwflow.firmware.storage import Stored
 from hwflow.fixed import FixedType
 from hwflow.resources import folder
 
@@ -21,12 +23,30 @@ CODED = [
     for name in ("secded", "secded-null")
     for type_ in TYPES
 ]
+
+
+def tables(type_: FixedType, seed: int) -> Cosq:
+    """A code through any table: codes of the type in any order, some of them more than once."""
+    rng = np.random.default_rng([20261203, seed])
+    codes = np.arange(type_.min_code, type_.max_code + 1)
+    decoder = rng.permutation(codes) if seed % 2 == 0 else rng.choice(codes, len(codes))
+    nearest = np.abs(decoder - codes[:, None]).argmin(axis=1)
+    return Cosq(type_, decoder, nearest)
+
+
+TABLE_TYPES = ("ap_fixed<8,3>", "ap_ufixed<7,2>", "ap_fixed<10,4>", "ap_fixed<2,1>", "ap_ufixed<1,1>")
+CODED += [
+    pytest.param(tables(FixedType.parse(type_), seed), id=f"cosq-{type_}-{seed}")
+    for type_ in TABLE_TYPES
+    for seed in range(2)
+]
 HARNESS = """
 #include "hwflow_csim.h"
 #include "hwflow_stored.h"
 
+{definitions}
 extern "C" void decode_{i}(long count, const unsigned char *words, long long *codes) {{
-    typedef {code} code_t;
+    typedef {decoder} code_t;
     const unsigned bytes = (code_t::word_t::width + 7) / 8;
     const long long first = 0;
     for (long n = 0; n < count; n++) {{
@@ -44,9 +64,11 @@ extern "C" void decode_{i}(long count, const unsigned char *words, long long *co
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     """Every code's decoder, ``decode_<place in CODED>``."""
     made = tmp_path_factory.mktemp("decoders")
-    codes = [case.values[0] for case in CODED]
+    decoders = [Stored("", case.values[0], Layout(1, 1, 1), f"table_{i}") for i, case in enumerate(CODED)]
     (made / "decoders.cpp").write_text(
-        "\n".join(HARNESS.format(i=i, code=CPP_CODES[type(c)](c)) for i, c in enumerate(codes))
+        "\n".join(
+            HARNESS.format(i=i, definitions=each.definitions, decoder=each.decoder) for i, each in enumerate(decoders)
+        )
     )
     includes = [folder("hls_templates") / "firmware", files("hls4ml") / "templates" / "vivado" / "ap_types"]
     command = ["g++", *FLAGS, *(f"-I{include}" for include in includes), "decoders.cpp", "-o", "decoders.so"]
@@ -71,7 +93,15 @@ def flipped(words: Words, bits: np.ndarray) -> Words:
     return words
 
 
-@pytest.mark.parametrize("code", CODED)
+@pytest.mark.parametrize("code", [case for case in CODED if isinstance(case.values[0], Cosq)])
+def test_tables(code: Cosq, library: ctypes.CDLL) -> None:
+    """Every word."""
+    words = pack(np.arange(1 << code.bits)[:, None], code.bits)
+    np.testing.assert_array_equal(decode(library, code, words)[:, 0], code.decoder)
+    np.testing.assert_array_equal(code.decode(words)[:, 0], code.decoder)
+
+
+@pytest.mark.parametrize("code", [case for case in CODED if not isinstance(case.values[0], Cosq)])
 def test_decoders(code: StorageCode, library: ctypes.CDLL) -> None:
     """Clean words, all single and double errors, and random errors of three to six bits."""
     rng = np.random.default_rng(20261201)
