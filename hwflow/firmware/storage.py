@@ -56,6 +56,7 @@ TABLE = """struct {name} {{
         return codes[word.to_uint()];
     }}
 }};
+
 """
 """A ROM in LUTs, outside the block RAM that holds the weights, which all lanes read in the same cycle."""
 
