@@ -90,7 +90,8 @@ def storage_code(spec: CodeSpec, type_: FixedType) -> StorageCode:
     try:
         return STORAGE_CODES[spec.name](type_, **spec.tables)
     except TypeError as error:
-        raise HwflowError(f"storage code {spec.name!r} does not have the tables {', '.join(spec.tables)}") from error
+        given = ", ".join(spec.tables) or "no tables"
+        raise HwflowError(f"storage code {spec.name!r} cannot decode with {given}") from error
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def test_decoding_undoes_encoding(name: str, width: int, signed: bool, seed: int
 def test_unknown_codes_are_refused() -> None:
     with pytest.raises(HwflowError, match=r"'rot13' is unknown; choose one of plain, secded, secded-null"):
         storage_code(CodeSpec("rot13"), BYTE)
-    with pytest.raises(HwflowError, match="does not have the tables levels"):
+    with pytest.raises(HwflowError, match="'plain' cannot decode with levels"):
         storage_code(CodeSpec("plain", {"levels": np.arange(4)}), BYTE)
 
 
