@@ -245,10 +245,11 @@ def _dense_block(net: NetworkBuilder, x: Node, rng: np.random.Generator, growth:
 
 
 def random_options(seed: int) -> HardenOptions:
-    """Options of every kind, by seed; half of them take some weights for outliers, and half have a storage code."""
+    """Options of every kind, by seed; half of them take some weights for outliers, and many have a storage code."""
     rng = np.random.default_rng([20261123, seed])
     fraction = np.random.default_rng([20261126, seed]).choice([0.0, 0.0, 0.0, 0.02, 0.1, 0.5])
-    storage = np.random.default_rng([20261128, seed]).choice(["plain", "plain", "secded", "secded-null"])
+    codes = ["plain", "plain", "secded", "secded-null"]
+    storage = np.random.default_rng([20261128, seed]).choice(codes if fraction else [*codes, "cosq:1e-2"])
 
     def one_of(*choices: Any) -> Any:
         return choices[int(rng.integers(len(choices)))]

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from hwflow.errors import HwflowError
 from hwflow.graph.nodes import FloatArray, Input, IntArray, Node, Softmax, WeightLayer
 from hwflow.graph.saved import node_from_dict, node_to_dict
-from hwflow.graph.shapes import check_outliers, output_shape
+from hwflow.graph.shapes import check_outliers, check_storage, output_shape
 
 NodeT = TypeVar("NodeT", bound=Node)
 
@@ -52,6 +52,7 @@ class Graph:
                 if source not in index:
                     raise HwflowError(f"{node.name}: its input {source} is not defined before it")
             check_outliers(node)
+            check_storage(node)
             expected = output_shape(node, [index[source] for source in node.inputs])
             if expected != node.shape:
                 raise HwflowError(f"{node.name}: its shape is {node.shape}, but its inputs give {expected}")

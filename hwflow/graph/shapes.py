@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from hwflow.codes import storage_code
 from hwflow.errors import HwflowError
 from hwflow.graph.nodes import (
     Add,
@@ -36,6 +37,17 @@ def check_outliers(node: Node) -> None:
     grids = rest.type is not None and weight.type is not None and rest.type.fraction == weight.type.fraction
     if not cells or not grids or rest.values.shape != index.shape or not rest.values.all():
         raise HwflowError(f"{node.name}: its outliers do not fit its {weight.values.size} weights of {weight.type}")
+
+
+def check_storage(node: Node) -> None:
+    """Refuse weights that a table of their storage code does not have: they would be read as others."""
+    if not isinstance(node, WeightLayer) or not node.storage.tables or node.weight.type is None:
+        return
+    code = storage_code(node.storage, node.weight.type)
+    codes = np.unique(node.weight.codes)
+    padded = np.resize(codes, (-(-codes.size // code.weights_per_word), code.weights_per_word))
+    if codes.size and not np.array_equal(code.decode(code.encode(padded)), padded):
+        raise HwflowError(f"{node.name}: its weights are not among those that its storage code {node.storage.name} has")
 
 
 def output_shape(node: Node, sources: list[Node]) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from hwflow.codes import PLAIN
 from hwflow.codes.layout import ordered
 from hwflow.cost.reuse import valid_reuse_factors
 from hwflow.faults import FaultList, chosen, sample_ber
@@ -39,7 +40,8 @@ def rtl(graph: Graph, folder: Path, seed: int, simulator: str = "icarus") -> Rtl
 def with_outliers(graph: Graph, fraction: float, seed: int) -> Graph:
     """The graph with outliers, at least one, in every convolution and dense layer: saturated cells and their rests.
 
-    The largest and the smallest weights become them, and their rests take up to twice the memory's range.
+    The largest and the smallest weights become them, and their rests take up to twice the memory's range. A table does
+    not have the saturated weights: such layers are stored plainly instead.
     """
     rng = np.random.default_rng([20261122, seed])
 
@@ -59,6 +61,7 @@ def with_outliers(graph: Graph, fraction: float, seed: int) -> Graph:
         return replace(
             layer,
             weight=Constant.from_codes(codes, type_),
+            storage=PLAIN if layer.storage.tables else layer.storage,
             outliers=Outliers(index, Constant.from_codes(rest, wide)),
             accum=replace(accum, width=accum.width + 2, integer=accum.integer + 2),
         )

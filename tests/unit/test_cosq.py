@@ -127,3 +127,16 @@ def test_what_cannot_be_fitted() -> None:
     tables, _ = fit(WEIGHTS, BYTE, 1e-2)
     with pytest.raises(HwflowError, match=r"its decoder is no table for weights of ap_fixed<6,3>"):
         Cosq(FixedType(6, 3), **tables)
+
+
+def test_weights_that_the_table_lacks_are_refused() -> None:
+    graph = hardened(1)
+    layer = graph.weight_layers[0]
+    codes = layer.weight.codes
+    lacking = np.setdiff1d(
+        np.arange(layer.weight.type.min_code, layer.weight.type.max_code), np.unique(layer.storage.tables["decoder"])
+    )
+    codes.reshape(-1)[0] = lacking[0]
+    damaged = replace(layer, weight=layer.weight.from_codes(codes, layer.weight.type))
+    with pytest.raises(HwflowError, match=f"{layer.name}: its weights are not among those that its"):
+        Graph(tuple(damaged if node is layer else node for node in graph), graph.name)
