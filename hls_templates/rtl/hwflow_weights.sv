@@ -8,8 +8,10 @@
 //                   channels; the channels are N_IN, N_OUT = PE = 1
 //   W_W             weight code, signed
 //   CODE            storage code. 0: plain, a stored word is a weight, K = 1. 1: SECDED, it is K = 64/W_W weights
-//                   of one output and 8 check bits, as hwflow_decode_secded has them
+//                   of one output and 8 check bits, as hwflow_decode_secded has them. 2: table, a stored word is a
+//                   weight through the table of hwflow_decode_table, K = 1
 //   ON_DOUBLE       as in hwflow_decode_secded
+//   TABLE_FILE      as in hwflow_decode_table; CODE 2 needs one
 //   B_W             bias code, signed
 //   WEIGHT_FILE     $readmemh file, see below
 //   BIAS_FILE       $readmemh file, NF words: word nf holds bias[nf*PE+p] at bits [p*B_W +: B_W]; channelwise
@@ -31,7 +33,7 @@
 // check bits too. Without files the weights are whatever port B writes, and the biases 0. `memory.mem` and
 // `bias_mem` are the names by which a test bench flips stored bits.
 //
-// Timing: from next_i to the beat's data 1 cycle with en_i, 3 for SECDED; a beat a cycle.
+// Timing: from next_i to the beat's data 1 cycle with en_i, 2 with a table, 3 for SECDED; a beat a cycle.
 
 `default_nettype none
 
@@ -44,6 +46,7 @@ module hwflow_weights #(
     parameter int W_W         = 8,
     parameter int CODE        = 0,
     parameter int ON_DOUBLE   = 0,
+    parameter TABLE_FILE      = "",
     parameter int B_W         = 16,
     parameter WEIGHT_FILE     = "",
     parameter BIAS_FILE       = "",
@@ -78,7 +81,7 @@ module hwflow_weights #(
     output logic [         MEM_W-1:0] wb_rdata_o
 );
 
-    localparam int DECODE     = (CODE == 1) ? 2 : 0;  // cycles from the memory's data to the weights
+    localparam int DECODE     = (CODE == 1) ? 2 : (CODE == 2) ? 1 : 0;  // cycles from stored words to weights
     localparam int SF         = N_IN / SIMD;
     localparam int BEATS      = (N_OUT / PE) * SF;
     localparam int BIAS_BEATS = (CHANNELWISE != 0) ? 1 : SF;  // beats of one word of biases
@@ -100,8 +103,11 @@ module hwflow_weights #(
         initial $fatal(1, "hwflow_weights: the channels are N_IN; N_OUT (%0d) must be 1", N_OUT);
     end
 
-    if (CODE < 0 || CODE > 1) begin : gen_error_code
+    if (CODE < 0 || CODE > 2) begin : gen_error_code
         initial $fatal(1, "hwflow_weights: no such CODE (%0d)", CODE);
+    end
+    if (CODE == 2 && TABLE_FILE == "") begin : gen_error_table
+        initial $fatal(1, "hwflow_weights: CODE 2 needs a TABLE_FILE");
     end
     if (SIMD != N_IN && SIMD % K != 0 && K % SIMD != 0) begin : gen_error_word
         initial $fatal(1, "hwflow_weights: of SIMD (%0d) and the %0d weights of a word, one must divide the other",
@@ -176,20 +182,32 @@ module hwflow_weights #(
     wire [LANES*W_W-1:0] weights;
     wire [TURN_W-1:0] turn_decoded;
 
-    if (CODE == 1) begin : gen_secded
-        for (genvar i = 0; i < PE * WORDS; i++) begin : gen_word
-            hwflow_decode_secded #(
-                .W_W       (W_W),
-                .ON_DOUBLE (ON_DOUBLE)
-            ) decode (
-                .clk_i  (clk_i),
-                .en_i   (en_i),
-                .data_i (stored[i*WORD_W+:WORD_W]),
-                .data_o (decoded[i*K*W_W+:K*W_W])
-            );
-        end
-    end else begin : gen_plain
+    if (CODE == 0) begin : gen_plain
         assign decoded = stored;
+    end else begin : gen_decoders
+        for (genvar i = 0; i < PE * WORDS; i++) begin : gen_word
+            if (CODE == 1) begin : gen_secded
+                hwflow_decode_secded #(
+                    .W_W       (W_W),
+                    .ON_DOUBLE (ON_DOUBLE)
+                ) decode (
+                    .clk_i  (clk_i),
+                    .en_i   (en_i),
+                    .data_i (stored[i*WORD_W+:WORD_W]),
+                    .data_o (decoded[i*K*W_W+:K*W_W])
+                );
+            end else begin : gen_table
+                hwflow_decode_table #(
+                    .W_W        (W_W),
+                    .TABLE_FILE (TABLE_FILE)
+                ) decode (
+                    .clk_i  (clk_i),
+                    .en_i   (en_i),
+                    .data_i (stored[i*WORD_W+:WORD_W]),
+                    .data_o (decoded[i*K*W_W+:K*W_W])
+                );
+            end
+        end
     end
 
     hwflow_delay #(

@@ -90,6 +90,14 @@ def write_rests(path: Path, layer: WeightLayer, pe: int, simd: int) -> None:
     write_hex(path, side.pack(), side.width)
 
 
+def write_table(path: Path, layer: WeightLayer) -> None:
+    """Write a ``$readmemh`` file of the table by which ``hwflow_decode_table`` decodes a layer's stored words."""
+    assert layer.weight.type is not None
+    bits = layer.weight.type.width
+    codes = layer.storage.tables["decoder"]
+    write_hex(path, (codes & ((1 << bits) - 1)).tolist(), bits)
+
+
 def write_hex(path: Path, words: list[int], width: int) -> None:
     """Write words of ``width`` bits, one a line, as ``$readmemh`` reads them."""
     digits = -(-width // 4)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from hwflow.codes import Plain, Secded
+from hwflow.codes import Cosq, Plain, Secded
 from hwflow.cost.packing import packing
 from hwflow.cost.reuse import fold
 from hwflow.errors import HwflowError
@@ -36,6 +36,8 @@ from hwflow.rtl.memory_image import side_memory
 
 ROUNDING_CODES = {rounding: code for code, rounding in enumerate(Rounding)}
 OVERFLOW_CODES = {overflow: code for code, overflow in enumerate(Overflow)}
+SECDED, TABLE = 1, 2
+"""``CODE`` of ``hwflow_weights``; 0 is plain."""
 ON_DOUBLE_CODES = {"null": 0, "pass": 1}
 INPUT_LANES = 4
 """A pixel of up to this many channels comes in as one beat, one of more channels element by element."""
@@ -91,6 +93,7 @@ class MatrixUnit:
         pe, simd: the layer's fold.
         weight_file, bias_file: memory images.
         rest_file: image of the outliers' side memory, if there is one.
+        table_file: image of the table that decodes stored words, if the storage code has one.
     """
 
     layer: str
@@ -101,6 +104,7 @@ class MatrixUnit:
     weight_file: str
     bias_file: str
     rest_file: str | None
+    table_file: str | None
 
 
 @dataclass
@@ -241,7 +245,8 @@ class _Builder:
         assert node.weight.type is not None
         layout, bias = packing(node, "weight", pe, simd), layer_bias_type(node)
         name, side = self.names[node.name], side_memory(node, pe, simd)
-        files = {kind: f"{name}_{kind}.mem" for kind in ("weight", "bias", "rest")}
+        files = {kind: f"{name}_{kind}.mem" for kind in ("weight", "bias", "rest", "table")}
+        table = files["table"] if code.get("CODE") == TABLE else None
         parameters: dict[str, Parameter] = {
             "PE": layout.pe,
             "SIMD": layout.simd,
@@ -251,6 +256,7 @@ class _Builder:
             "W_W": node.weight.type.width,
             **code,
             "B_W": bias.width,
+            **({} if table is None else {"TABLE_FILE": f'"{table}"'}),
             "WEIGHT_FILE": f'"{files["weight"]}"',
             "BIAS_FILE": f'"{files["bias"]}"',
         }
@@ -270,7 +276,8 @@ class _Builder:
         signals |= {f"wb_{part}": f"{port}_{part}" for part in ("en_i", "we_i", "addr_i", "wdata_i", "rdata_o")}
         instance = self._instance("weights", node, parameters, {}, suffix="weights", signals=signals)
         rests = None if side is None else files["rest"]
-        self.units.append(MatrixUnit(node.name, instance, port, pe, simd, files["weight"], files["bias"], rests))
+        unit = MatrixUnit(node.name, instance, port, pe, simd, files["weight"], files["bias"], rests, table)
+        self.units.append(unit)
         ports = {"w_en_o": "en", "w_next_o": "next", "w_data_i": "data", "w_bias_i": "bias"}
         return effect_bits, {pin: f"{wire}_{part}" for pin, part in ports.items()}
 
@@ -439,7 +446,9 @@ def _code(node: WeightLayer) -> tuple[dict[str, Parameter], int]:
         case Plain():
             return {}, 1
         case Secded(on_double=policy):
-            return {"CODE": 1, "ON_DOUBLE": ON_DOUBLE_CODES[policy]}, 3
+            return {"CODE": SECDED, "ON_DOUBLE": ON_DOUBLE_CODES[policy]}, 3
+        case Cosq():
+            return {"CODE": TABLE}, 2
     raise HwflowError(f"{node.name}: the RTL has no decoder of storage code {node.storage.name!r}")
 
 

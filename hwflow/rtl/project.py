@@ -14,13 +14,20 @@ import jinja2
 from hwflow import resources
 from hwflow.cost.packing import packing
 from hwflow.graph import Graph, WeightLayer
-from hwflow.rtl.memory_image import write_image, write_rests
+from hwflow.rtl.memory_image import write_image, write_rests, write_table
 from hwflow.rtl.netlist import MatrixUnit, Netlist, Stream, build_netlist
 from hwflow.version import __version__
 
 METADATA = "rtl.json"
 TOP = "hwflow_top"
-INNER_MODULES = {"hwflow_cast", "hwflow_decode_secded", "hwflow_delay", "hwflow_outliers", "hwflow_weight_mem"}
+INNER_MODULES = {
+    "hwflow_cast",
+    "hwflow_decode_secded",
+    "hwflow_decode_table",
+    "hwflow_delay",
+    "hwflow_outliers",
+    "hwflow_weight_mem",
+}
 """Leaf modules that others instantiate."""
 
 
@@ -53,6 +60,8 @@ def generate(graph: Graph, output: Path, reuse: Mapping[str, int]) -> dict[str, 
         write_image(output / unit.bias_file, layer, "bias", unit.pe, unit.simd)
         if unit.rest_file is not None:
             write_rests(output / unit.rest_file, layer, unit.pe, unit.simd)
+        if unit.table_file is not None:
+            write_table(output / unit.table_file, layer)
     metadata = {
         "hwflow": __version__,
         "graph": graph.digest,

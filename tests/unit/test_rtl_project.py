@@ -104,6 +104,24 @@ def test_only_layers_with_outliers_have_a_side_memory(tmp_path: Path) -> None:
     assert (tmp_path / "rtl" / "hwflow_top.sv").read_text().count("REST_ROWS") == 1
 
 
+def test_only_layers_with_tables_have_their_images(tmp_path: Path) -> None:
+    net = NetworkBuilder(np.random.default_rng(3), (4, 4, 2))
+    first = net.conv(net.nodes[0], 3, same((4, 4), (3, 3), (1, 1)))
+    second = net.dense(net.flat(first, average=False), 2)
+    graph = hardened(net.graph("half"))
+    table = np.arange(-128, 128)
+    storage = CodeSpec("cosq", {"decoder": table, "encoder": table + 128})
+    full = replace(graph[second.name], storage=storage)
+    graph = Graph(tuple(full if node.name == second.name else node for node in graph), "half")
+    metadata = generate(graph, tmp_path / "rtl", choose_reuse(graph))
+    assert [layer["table_file"] for layer in metadata["layers"]] == [None, f"{second.name}_table.mem"]
+    images = list((tmp_path / "rtl").glob("*_table.mem"))
+    assert [path.name for path in images] == [f"{second.name}_table.mem"]
+    assert [int(line, 16) for line in images[0].read_text().split()] == (table & 255).tolist()
+    top = (tmp_path / "rtl" / "hwflow_top.sv").read_text()
+    assert (top.count("TABLE_FILE"), top.count("W_LATENCY")) == (1, 1)
+
+
 def test_packing_follows_the_matrix_unit() -> None:
     # 4 inputs, 2 outputs, PE 2, SIMD 2: word sf holds (o0 s0, o0 s1, o1 s0, o1 s1).
     layout = Packing(n_in=4, n_out=2, pe=2, simd=2, bits=8)

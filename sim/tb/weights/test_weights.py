@@ -9,12 +9,12 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 from common import pack, parameters, random_codes, rest_rows, rtl, run_tb, unpack
 
-from hwflow.codes import Plain, Secded
+from hwflow.codes import Cosq, Plain, Secded
 from hwflow.codes.words import to_integers, word_bytes
 from hwflow.fixed import FixedType
 
 P = parameters()
-SOURCES = rtl("weights", "weight_mem", "decode_secded", "outliers", "delay")
+SOURCES = rtl("weights", "weight_mem", "decode_secded", "decode_table", "outliers", "delay")
 
 DEFAULTS = {"PE": 2, "SIMD": 3, "N_IN": 12, "N_OUT": 6, "CHANNELWISE": 0, "W_W": 8, "B_W": 10, "CODE": 0}
 
@@ -39,16 +39,34 @@ CONFIGS = {
     "secded_loaded_through_port_b": {"CODE": 1, "SIMD": 4, "N_IN": 12},
     "secded_outliers": {"CODE": 1, "SIMD": 4, "N_IN": 12, "REST_W": 10, "outliers": 9},
     "secded_outliers_wide": {"CODE": 1, "SIMD": 8, "N_IN": 16, "REST_W": 4, "outliers": 20, "ON_DOUBLE": 1},
+    "table": {"CODE": 2},
+    "table_serial": {"CODE": 2, "PE": 1, "SIMD": 1, "N_IN": 5, "N_OUT": 3, "W_W": 5},
+    "table_channels": {"CODE": 2, "CHANNELWISE": 1, "PE": 1, "N_OUT": 1, "SIMD": 4},
+    "table_loaded_through_port_b": {"CODE": 2, "PE": 3, "SIMD": 2},
+    "table_outliers": {"CODE": 2, "REST_W": 10, "outliers": 9},
+    "table_outliers_narrow": {"CODE": 2, "W_W": 6, "SIMD": 1, "REST_W": 4, "outliers": 20},
 }
 
-LATENCY = {0: 1, 1: 3}
+LATENCY = {0: 1, 1: 3, 2: 2}
 """By the number of the storage code."""
 
 
 def storage(p):
     """The storage code of the parameters."""
     type_ = FixedType(p["W_W"], p["W_W"])
-    return Secded(type_, ("null", "pass")[p.get("ON_DOUBLE", 0)]) if p["CODE"] else Plain(type_)
+    match p["CODE"]:
+        case 1:
+            return Secded(type_, ("null", "pass")[p.get("ON_DOUBLE", 0)])
+        case 2:
+            decoder = random_table(p["W_W"])
+            return Cosq(type_, decoder=decoder, encoder=decoder.argsort())
+    return Plain(type_)
+
+
+def random_table(width):
+    """Every weight code, in random order."""
+    codes = list(range(-(1 << width - 1), 1 << width - 1))
+    return np.array(random.Random(width).sample(codes, len(codes)))
 
 
 class Layout:
@@ -254,7 +272,10 @@ def random_rests(p, rng):
 
 @pytest.mark.parametrize(
     ("name", "simulator"),
-    [*((name, "icarus") for name in CONFIGS), ("folds", "verilator"), ("secded_outliers", "verilator")],
+    [
+        *((name, "icarus") for name in CONFIGS),
+        *((name, "verilator") for name in ("folds", "secded_outliers", "table_outliers")),
+    ],
 )
 def test_weights(tmp_path, name, simulator):
     p = DEFAULTS | CONFIGS[name]
@@ -275,7 +296,11 @@ def test_weights(tmp_path, name, simulator):
     if p.pop("outliers", 0):
         texts["REST_FILE"], p["REST_SLOTS"] = rest_rows(rests, p["REST_W"])
         p["REST_ROWS"] = len(texts["REST_FILE"])
-    for parameter, words in texts.items() if files else ():
+    if not files:
+        texts.clear()
+    if p["CODE"] == 2:
+        texts["TABLE_FILE"] = [pack([code], p["W_W"]) for code in layout.code.decoder.tolist()]
+    for parameter, words in texts.items():
         path = tmp_path / f"{parameter.lower()}.hex"
         path.write_text("".join(f"{word:x}\n" for word in words))
         p[parameter] = f'"{path}"'
