@@ -87,7 +87,9 @@ def _conv_arguments(draw: Draw, size: tuple[int, ...], same: bool = False) -> di
 
 def _conv(draw: Draw, made: RandomModel, x: Any) -> Any:
     bad = draw(
-        st.sampled_from([None] * 12 + [{"dilation_rate": 2, "strides": 1}, {"groups": 2}, {"activation": "tanh"}])
+        st.sampled_from(
+            [None] * 12 + [{"dilation_rate": 2, "strides": 1, "padding": "same"}, {"groups": 2}, {"activation": "tanh"}]
+        )
     )
     arguments = _conv_arguments(draw, x.shape[1:3])
     if bad is None:

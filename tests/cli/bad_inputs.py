@@ -594,7 +594,7 @@ OPTIONS = [
             "--ber 0.1 --layers conv9": "conv9", "--ber 0.1 --rounds 99999999999999": "rounds=99999999999999",
             "--save-faults lists": "bit error rate", "--ber 0.1 --save-faults pictures": "pictures",
             "--images 0": "--images", "--images 501": "501", "--images 99999999999999999999": "99999999999999999999",
-            "--executor rtl": "--executor", "--executor keras --ber 0.1": "reference", "--threads 0": "--threads",
+            "--executor fpga": "--executor", "--executor keras --ber 0.1": "reference", "--threads 0": "--threads",
             "--executor csim --threads 2": "threads=2", "--executor keras --threads 2": "threads=2",
             "--threads 99999999": "threads=99999999", "--executor csim --project nowhere": "nowhere", "--seed -1": "--seed",
             f"--executor keras --faults {LIST}": "reference", "--data": "--data", f"--images {HUGE}": "--images",
