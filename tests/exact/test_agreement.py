@@ -30,7 +30,7 @@ from hwflow.rtl import generate as generate_rtl
 from tests.exact.agreement import assert_agree, random_reuse, rtl
 from tests.networks import NetworkBuilder, random_graph, random_images, random_options, random_rows, to_keras
 
-RTL_SEEDS, CSIM_SEEDS = 20, 5
+RTL_SEEDS, CSIM_SEEDS = 16, 4
 DEEP_RTL_SEEDS, DEEP_CSIM_SEEDS = 500, 100
 
 
@@ -77,7 +77,7 @@ def test_csim_and_rtl_equal_the_reference_on_random_networks(seed: int, tmp_path
     check_csim(seed, tmp_path, "io_stream")
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(DEEP_RTL_SEEDS, 10**9))
 def test_rtl_equals_the_reference_on_graphs_never_seen_before(seed: int, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / f"rtl{seed}", ignore_errors=True)

@@ -65,8 +65,7 @@ CASES = [
 ]
 QUICK = [
     ("secded", 8, 0.1, "io_stream"),
-    ("secded-null", 11, 0.0, "io_parallel"),
-    ("cosq:1e-2", 8, 0.0, "io_stream"),
+    ("cosq:1e-2", 5, 0.0, "io_parallel"),
 ]
 
 

@@ -22,7 +22,7 @@ def with_tables(seed: int) -> Graph:
     return harden(graph, random_images(seed + 1, graph, 8), options).graph
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0])
 def test_random_graphs_with_tables(seed: int, tmp_path: Path) -> None:
     graph = with_tables(seed)
     executor = rtl(graph, tmp_path / "rtl", seed)
