@@ -148,7 +148,10 @@ def kind_of(name: str) -> Kind:
 
 def _reference(setup: Setup) -> Executor:
     runner = IntegerExecutor(setup.graph, setup.threads)
-    begin = lambda codes: runner.clean_prefix(codes, _KEPT_BYTES, setup.lists).run  # noqa: E731 - a field's value
+
+    def begin(codes: IntArray) -> Outputs:
+        return runner.clean_prefix(codes, _KEPT_BYTES, setup.lists).run
+
     return OnCodes(setup.graph, begin, reference_batch(runner), runner.engine.note)
 
 

@@ -56,6 +56,10 @@ class StorageCode(Protocol):
     """
 
     @property
+    def type(self) -> FixedType:
+        """Type of a weight."""
+
+    @property
     def bits(self) -> int:
         """Stored bits per word, check bits included."""
 
@@ -150,8 +154,15 @@ class Protection:
         return CodeSpec(self.name, tables), codes
 
     def bits(self, type_: FixedType) -> int:
-        """Bits of a stored word of weights of a type."""
-        return type_.width if self.name in FITTED else storage_code(CodeSpec(self.name), type_).bits
+        """Bits of a stored word of weights of a type.
+
+        Raises:
+            HwflowError: the code does not take the type.
+        """
+        if self.ber is None:
+            return storage_code(CodeSpec(self.name), type_).bits
+        cosq.check(type_)
+        return type_.width
 
 
 FITTED: dict[str, Callable[[npt.NDArray[np.float64], FixedType, float], tuple[dict[str, Codes], Codes]]] = {

@@ -68,6 +68,16 @@ class Cosq:
         return self.decoder[unpack(words, self.bits, 1, signed=False)]
 
 
+def check(type_: FixedType) -> None:
+    """Refuse weights too wide for a table.
+
+    Raises:
+        HwflowError: their type has too many codes.
+    """
+    if type_.width > MOST_BITS:
+        raise HwflowError(f"cosq: weights of {type_.width} bits need a table of {1 << type_.width} entries, too many")
+
+
 def fit(weights: Floats, type_: FixedType, ber: float) -> tuple[dict[str, Codes], Codes]:
     """The tables for some weights and a bit error rate, and the codes that the weights become.
 
@@ -77,12 +87,9 @@ def fit(weights: Floats, type_: FixedType, ber: float) -> tuple[dict[str, Codes]
         ber: probability that a stored bit flips, above 0 and at most 0.5.
 
     Raises:
-        HwflowError: a bit error rate out of range, or weights too wide for a table.
+        HwflowError: weights too wide for a table.
     """
-    if not 0 < ber <= 0.5:
-        raise HwflowError(f"cosq: it is designed for a bit error rate above 0 and at most 0.5, not {ber:g}")
-    if type_.width > MOST_BITS:
-        raise HwflowError(f"cosq: weights of {type_.width} bits need a table of {1 << type_.width} entries, too many")
+    check(type_)
     steps = np.clip(weights / type_.lsb, type_.min_code, type_.max_code)
     points, counts = np.unique(np.rint(steps * _PARTS), return_counts=True)
     points = points / _PARTS

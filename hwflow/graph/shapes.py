@@ -40,10 +40,12 @@ def check_outliers(node: Node) -> None:
 
 
 def check_storage(node: Node) -> None:
-    """Refuse weights that a table of their storage code does not have: they would be read as others."""
-    if not isinstance(node, WeightLayer) or not node.storage.tables or node.weight.type is None:
+    """Refuse a storage code that there is not, and weights that its tables lack: they would be read as others."""
+    if not isinstance(node, WeightLayer) or node.weight.type is None:
         return
     code = storage_code(node.storage, node.weight.type)
+    if not node.storage.tables:
+        return
     codes = np.unique(node.weight.codes)
     padded = np.resize(codes, (-(-codes.size // code.weights_per_word), code.weights_per_word))
     if codes.size and not np.array_equal(code.decode(code.encode(padded)), padded):

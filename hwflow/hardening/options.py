@@ -115,6 +115,7 @@ class HardenOptions:
             raise HwflowError(f"activation_bits={self.activation_bits} must be 8 to 16")
         if not 0 <= self.guard_bits < self.activation_bits:
             raise HwflowError(f"guard_bits={self.guard_bits} must be 0 to {self.activation_bits - 1}")
+        self.protection.bits(self.scaling.weight_type)  # refuses what the code does not take, before any work
         if self.protection.ber is not None and self.scaling.outliers:
             raise HwflowError(f"storage={self.storage!r} is fitted to all weights of a layer; leave out the outliers")
 

@@ -105,7 +105,7 @@ def test_tables(code: Cosq, library: ctypes.CDLL) -> None:
 def test_decoders(code: StorageCode, library: ctypes.CDLL) -> None:
     """Clean words, all single and double errors, and random errors of three to six bits."""
     rng = np.random.default_rng(20261201)
-    type_ = code.type  # type: ignore[attr-defined]  # of every code but the protocol
+    type_ = code.type
     first, second = np.triu_indices(code.bits, 1)
     errors = [np.zeros((50, 0), dtype=np.int64), np.arange(code.bits)[:, None], np.stack([first, second], axis=1)]
     errors += [np.argsort(rng.random((2000, code.bits)), axis=1)[:, :count] for count in range(3, 7)]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hwflow.codes import FITTED, STORAGE_CODES, CodeSpec, Secded, StorageCode, storage_code
 from hwflow.codes.layout import Layout, at, index_of, ordered, position, unordered
-from hwflow.codes.secded import CHECK_BITS, COLUMNS
+from hwflow.codes.secded import CHECK_BITS, COLUMNS, OnDouble
 from hwflow.codes.words import pack, to_integers, to_uint64, unpack
 from hwflow.errors import HwflowError
 from hwflow.faults import Memory, sample_ber
@@ -120,9 +120,9 @@ class TestSecded:
 
     @pytest.mark.parametrize("width", [4, 6, 8, 11, 16, 32])
     @pytest.mark.parametrize("on_double", ["null", "pass"])
-    def test_single_errors_are_corrected_and_double_errors_detected(self, width: int, on_double: str) -> None:
+    def test_single_errors_are_corrected_and_double_errors_detected(self, width: int, on_double: OnDouble) -> None:
         type_ = FixedType(width, 3)
-        code = Secded(type_, on_double)  # type: ignore[arg-type]  # of its two values
+        code = Secded(type_, on_double)
         single = np.arange(code.bits)[:, None]
         codes = random_codes(code, type_, code.bits, 2)
         np.testing.assert_array_equal(code.decode(flipped(code.encode(codes), single)), codes)

@@ -123,6 +123,8 @@ def test_what_cannot_be_fitted() -> None:
     with pytest.raises(HwflowError, match=r"'cosq:0.01' is fitted to all weights of a layer; leave out the outliers"):
         HardenOptions(ScalingOptions(outliers=0.1), storage="cosq:0.01")
     with pytest.raises(HwflowError, match="weights of 12 bits need a table of 4096 entries"):
+        HardenOptions(ScalingOptions(FixedType(12, 3)), storage="cosq:0.01")
+    with pytest.raises(HwflowError, match="weights of 12 bits need a table of 4096 entries"):
         Protection.parse("cosq:0.01").store(WEIGHTS, FixedType(12, 3))
     tables, _ = fit(WEIGHTS, BYTE, 1e-2)
     with pytest.raises(HwflowError, match=r"its decoder is no table for weights of ap_fixed<6,3>"):

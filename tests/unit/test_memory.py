@@ -132,6 +132,16 @@ def test_plain_designs_are_saved_as_before() -> None:
     assert {entry["storage"] for entry in data["nodes"] if "storage" in entry} == {"plain"}
 
 
+@pytest.mark.parametrize("code", ["rot13", 7, None, ["plain"], {"code": []}, {"code": "cosq", "tables": {}}])
+def test_codes_that_a_file_cannot_name(code: object) -> None:
+    data, arrays = hardened(5, "plain").to_dict()
+    for entry in data["nodes"]:
+        if "storage" in entry:
+            entry["storage"] = code
+    with pytest.raises(HwflowError):
+        Graph.from_dict(data, arrays)
+
+
 def test_memories_that_are_not_there() -> None:
     graph = hardened(5, "plain")
     for name in ("none.weight", f"{graph.input.name}.weight", f"{graph.weight_layers[0].name}.gain", ""):
