@@ -37,7 +37,7 @@ def harden(graph: Graph, images: npt.NDArray[Any], options: HardenOptions | None
     """Scale the weights, calibrate, and resolve every type.
 
     Args:
-        graph: an untyped graph, from :func:`hwflow.hls4ml_adapter.read_graph`.
+        graph: an untyped graph, from :func:`hwflow.frontends.model_graph.read_graph`.
         images: real calibration images ``(n, *input shape)``.
         options: see :class:`HardenOptions`.
 
