@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict
 
 from hwflow.campaign.kinds import Real, Reals, Text, Texts, Whole, check_range, listed, nearest
 from hwflow.campaign.statistics import Interval
-from hwflow.codes import STORAGE_CODES, Protection
+from hwflow.codes import Protections
 from hwflow.errors import HwflowError
 from hwflow.faults.models import MODELS, Asymmetric, Clustered, FaultModel, Independent, StuckAt
 from hwflow.float_study import MSB_MODES, Msb, WeightFormat, weight_format
@@ -238,11 +238,8 @@ class CampaignSpec:
 
 def _check_protections(protections: tuple[str, ...]) -> None:
     for each in protections:
-        name = each.partition(":")[0]
-        if name not in STORAGE_CODES:
-            raise HwflowError(f"protections: {name!r} is unknown; {nearest(name, tuple(STORAGE_CODES))}")
         try:
-            Protection.parse(each)
+            Protections.parse(each)
         except HwflowError as error:
             raise HwflowError(f"protections: {error}") from error
 
@@ -251,7 +248,7 @@ def stored_bits(format_: WeightFormat, protection: str) -> int:
     """Bits of a stored word: of a weight, or of the word of a storage code."""
     if not isinstance(format_, FixedFormat):
         return format_.bits
-    return Protection.parse(protection).bits(format_.type)
+    return Protections.parse(protection).bits(format_.type)
 
 
 STOPPING = ("rounds", "until_ci", "max_rounds", "interval")

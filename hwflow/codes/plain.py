@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from hwflow.codes.blocks import Flags
 from hwflow.codes.words import Words, pack, unpack
 from hwflow.fixed import Codes, FixedType
 
@@ -28,3 +31,7 @@ class Plain:
     def decode(self, words: Words) -> Codes:
         """Weight codes ``(n, 1)`` of stored words."""
         return unpack(words, self.type.width, 1, self.type.signed)
+
+    def detected(self, words: Words) -> Flags:
+        """Never."""
+        return np.zeros(len(words), dtype=np.bool_)

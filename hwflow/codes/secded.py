@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from hwflow.codes.blocks import Flags
 from hwflow.codes.words import Words, pack, unpack, word_bytes
 from hwflow.fixed import Codes, FixedType
 
@@ -85,6 +86,12 @@ class Secded:
         if self.on_double == "null":
             codes[(bit < 0) & (syndromes != 0)] = 0
         return codes
+
+    def detected(self, words: Words) -> Flags:
+        """Which words ``(n,)`` have a syndrome that no single error has."""
+        syndromes = self._syndromes(words)
+        known: Flags = (syndromes != 0) & (_corrections(self.data_bits)[syndromes] < 0)
+        return known
 
     def _syndromes(self, words: Words) -> npt.NDArray[np.uint8]:
         tables = _syndrome_tables(self.data_bits)

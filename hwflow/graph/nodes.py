@@ -226,6 +226,11 @@ class WeightLayer(Node):
         return self.weight.size // self.n_out
 
     @property
+    def rows(self) -> int:
+        """Rows of the weight memory, an output each: no stored word holds weights of two."""
+        return self.n_out
+
+    @property
     def vectors(self) -> int:
         """Matrix-vector products for one image."""
         return math.prod(self.shape) // self.n_out
@@ -274,6 +279,11 @@ class Dense(WeightLayer):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Affine(WeightLayer):
     """y[ch] = cast(bias[ch] + w[ch] x[ch]): a batch normalisation that no layer before it could take in."""
+
+    @property
+    def rows(self) -> int:
+        """One: the weights of an affine layer are a single row of its memory."""
+        return 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from hwflow.codes import storage_code
+from hwflow.codes import layout, storage_code
 from hwflow.errors import HwflowError
 from hwflow.graph.nodes import (
     Add,
@@ -46,9 +46,11 @@ def check_storage(node: Node) -> None:
     code = storage_code(node.storage, node.weight.type)
     if not node.storage.tables:
         return
-    codes = np.unique(node.weight.codes)
-    padded = np.resize(codes, (-(-codes.size // code.weights_per_word), code.weights_per_word))
-    if codes.size and not np.array_equal(code.decode(code.encode(padded)), padded):
+    index = layout.Layout(node.rows, node.weight.size // node.rows, code.weights_per_word)
+    held = layout.ordered(node.weight.codes)
+    words = index.indices(np.arange(index.words))
+    read = code.decode(code.encode(held[words]))
+    if not np.array_equal(read[words >= 0], held[words[words >= 0]]):
         raise HwflowError(f"{node.name}: its weights are not among those that its storage code {node.storage.name} has")
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
-from hwflow.codes import Protection
+from hwflow.codes import Protections
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType, Overflow, Rounding
 
@@ -101,7 +101,8 @@ class HardenOptions:
         activation_bits: width of every activation, 8 to 16.
         guard_bits: integer bits added to what calibration finds, for images and faults that go beyond.
         rounding: how an accumulator is rounded when it becomes an activation.
-        storage: storage code of the weight memories, ``NAME`` or ``NAME:BER``, see :class:`hwflow.codes.Protection`.
+        storage: storage code of the weight memories, ``NAME[:BER]``, or by layer ``PATTERN=NAME[:BER],...``; see
+            :class:`hwflow.codes.Protections`.
     """
 
     scaling: ScalingOptions = field(default_factory=ScalingOptions)
@@ -115,11 +116,11 @@ class HardenOptions:
             raise HwflowError(f"activation_bits={self.activation_bits} must be 8 to 16")
         if not 0 <= self.guard_bits < self.activation_bits:
             raise HwflowError(f"guard_bits={self.guard_bits} must be 0 to {self.activation_bits - 1}")
-        self.protection.bits(self.scaling.weight_type)  # refuses what the code does not take, before any work
-        if self.protection.ber is not None and self.scaling.outliers:
+        self.protections.bits(self.scaling.weight_type)  # refuses what a code does not take, before any work
+        if self.protections.fitted and self.scaling.outliers:
             raise HwflowError(f"storage={self.storage!r} is fitted to all weights of a layer; leave out the outliers")
 
     @property
-    def protection(self) -> Protection:
+    def protections(self) -> Protections:
         """``storage``, taken apart."""
-        return Protection.parse(self.storage)
+        return Protections.parse(self.storage)

@@ -62,6 +62,7 @@ class Typer:
 
     def typed(self) -> Graph:
         """The graph with every type resolved."""
+        self.options.protections.check_layers([layer.name for layer in self.graph.weight_layers])
         for node in self.graph:
             self.done[node.name] = self._resolve(node)
         return Graph(tuple(self.done.values()), self.graph.name)
@@ -96,7 +97,7 @@ class Typer:
         scaling = self.options.scaling
         weight_type = scaling.memory_type
         outliers = find_outliers(node, weight_type, most_outliers(node, scaling.outliers))
-        storage, codes = self.options.protection.store(node.weight.values, weight_type)
+        storage, codes = self.options.protections.of(node.name).store(node.weight.values, weight_type, node.rows)
         weight = Constant.from_codes(codes, weight_type)
         node = replace(node, weight=weight, outliers=outliers)
         fraction = weight_type.fraction + x.fraction

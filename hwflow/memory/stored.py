@@ -14,7 +14,7 @@ from hwflow.codes import PLAIN, StorageCode, Words, layout, storage_code
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList, Memory
 from hwflow.fixed import FixedType
-from hwflow.graph import Affine, Constant, Graph, IntArray, WeightLayer
+from hwflow.graph import Constant, Graph, IntArray, WeightLayer
 
 KINDS = ("weight", "bias")
 
@@ -50,7 +50,7 @@ def layer_storage(layer: WeightLayer, kind: str = "weight") -> StorageCode:
 
 def layer_layout(layer: WeightLayer, kind: str = "weight") -> layout.Layout:
     """How a layer's ``weight`` or ``bias`` memory is divided into words; an affine layer is a single row."""
-    rows, columns = (1, layer.n_out) if kind == "bias" or isinstance(layer, Affine) else (layer.n_out, layer.n_in)
+    rows, columns = (1, layer.n_out) if kind == "bias" else (layer.rows, layer.weight.size // layer.rows)
     return layout.Layout(rows, columns, layer_storage(layer, kind).weights_per_word)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwflow.codes import FITTED, STORAGE_CODES, CodeSpec, Secded, StorageCode, storage_code
+from hwflow.codes import STORAGE_CODES, CodeSpec, Family, Secded, StorageCode, storage_code
 from hwflow.codes.layout import Layout, at, index_of, ordered, position, unordered
 from hwflow.codes.secded import CHECK_BITS, COLUMNS, OnDouble
 from hwflow.codes.words import pack, to_integers, to_uint64, unpack
@@ -16,7 +16,9 @@ from hwflow.errors import HwflowError
 from hwflow.faults import Memory, sample_ber
 from hwflow.fixed import FixedType
 
-NAMES = [name for name in STORAGE_CODES if name not in FITTED]  # those have tests of their own, with tables
+NAMES = [
+    name for name, family in STORAGE_CODES.items() if family.fit is None
+]  # those have tests of their own, with tables
 BYTE = FixedType(8, 3)
 
 
@@ -95,7 +97,9 @@ def test_decoding_undoes_encoding(name: str, width: int, signed: bool, seed: int
 
 
 def test_unknown_codes_are_refused() -> None:
-    with pytest.raises(HwflowError, match=r"'rot13' is unknown; choose one of plain, secded, secded-null"):
+    with pytest.raises(
+        HwflowError, match=r"'rot13' is unknown; choose one of plain, secded, secded-null, cosq, bchN-K"
+    ):
         storage_code(CodeSpec("rot13"), BYTE)
     with pytest.raises(HwflowError, match="'plain' cannot decode with levels"):
         storage_code(CodeSpec("plain", {"levels": np.arange(4)}), BYTE)
@@ -175,11 +179,17 @@ class Looked:
     def decode(self, words: np.ndarray) -> np.ndarray:
         return self.levels[unpack(words, 2, 2, signed=False)]
 
+    def detected(self, words: np.ndarray) -> np.ndarray:
+        return np.zeros(len(words), dtype=bool)
+
+
+LOOKED = Family("looked", "", lambda *_: 5, lambda _, __, type_, tables: Looked(type_, **tables))
+
 
 @pytest.fixture
 def looked(monkeypatch: pytest.MonkeyPatch) -> CodeSpec:
     """A code that holds a table, registered as one's own."""
-    monkeypatch.setitem(STORAGE_CODES, "looked", Looked)
+    monkeypatch.setitem(STORAGE_CODES, "looked", LOOKED)
     return CodeSpec("looked", {"levels": np.array([-50, -3, 4, 60])})
 
 

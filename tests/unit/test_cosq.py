@@ -105,13 +105,12 @@ def test_a_network_computes_with_what_its_tables_read(seed: int) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("cosq", "above 0 and at most 0.5"),
         ("cosq:0", "above 0 and at most 0.5"),
         ("cosq:0.6", "above 0 and at most 0.5"),
         ("cosq:nan", "above 0 and at most 0.5"),
         ("cosq:often", "'often' is no bit error rate"),
         ("plain:1e-2", "plain is not fitted; leave out :1e-2"),
-        ("hamming", "'hamming' is unknown; choose one of plain, secded, secded-null, cosq"),
+        ("hamming", "'hamming' is unknown; choose one of plain, secded, secded-null, cosq, bchN-K"),
     ],
 )
 def test_what_cannot_be_asked_for(text: str, words: str) -> None:
@@ -125,7 +124,7 @@ def test_what_cannot_be_fitted() -> None:
     with pytest.raises(HwflowError, match="weights of 12 bits need a table of 4096 entries"):
         HardenOptions(ScalingOptions(FixedType(12, 3)), storage="cosq:0.01")
     with pytest.raises(HwflowError, match="weights of 12 bits need a table of 4096 entries"):
-        Protection.parse("cosq:0.01").store(WEIGHTS, FixedType(12, 3))
+        Protection.parse("cosq:0.01").store(WEIGHTS[None], FixedType(12, 3), 1)
     tables, _ = fit(WEIGHTS, BYTE, 1e-2)
     with pytest.raises(HwflowError, match=r"its decoder is no table for weights of ap_fixed<6,3>"):
         Cosq(FixedType(6, 3), **tables)

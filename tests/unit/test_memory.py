@@ -17,7 +17,7 @@ from hwflow.memory import layer_layout, layer_storage, memories, memory_of, stor
 from hwflow.reference import IntegerExecutor
 from tests.exact.agreement import with_outliers
 from tests.networks import random_graph, random_images, random_options
-from tests.unit.test_codes import Looked
+from tests.unit.test_codes import LOOKED
 
 CODES = ("plain", "secded", "secded-null")
 
@@ -104,7 +104,7 @@ def test_memories_have_the_words_of_their_layout(seed: int, storage: str) -> Non
 
 
 def test_a_code_with_a_table_is_saved_with_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(STORAGE_CODES, "looked", Looked)
+    monkeypatch.setitem(STORAGE_CODES, "looked", LOOKED)
     graph = hardened(5, "plain")
     layer = graph.weight_layers[0]
     levels = np.array([-30, -9, 0, 25])

@@ -1,0 +1,142 @@
+"""What a user asks for: a storage code, or some by the names of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+import numpy.typing as npt
+
+from hwflow.codes.layout import ordered, unordered
+from hwflow.codes.registry import DESIGN_BER, CodeSpec, family_of
+from hwflow.errors import HwflowError
+from hwflow.fixed import Codes, FixedType
+
+
+@dataclass(frozen=True)
+class Protection:
+    """A storage code and, where it is fitted to weights, what it is fitted for.
+
+    Attributes:
+        name: of the code.
+        ber: the bit error rate that the code is designed for; ``None`` for codes that are not fitted.
+    """
+
+    name: str
+    ber: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Protection:
+        """``NAME``, or ``NAME:BER`` for a code that is fitted; without BER for ``DESIGN_BER``.
+
+        Raises:
+            HwflowError: there is no such code, or a bit error rate that is not a number or not for this code.
+        """
+        name, colon, ber = text.partition(":")
+        if family_of(name)[0].fit is None:
+            if colon:
+                raise HwflowError(f"storage code {text!r}: {name} is not fitted; leave out {colon}{ber}")
+            return cls(name)
+        try:
+            rate = float(ber) if colon else DESIGN_BER
+        except ValueError as error:
+            raise HwflowError(f"storage code {text!r}: {ber!r} is no bit error rate") from error
+        return cls(name, rate)
+
+    def __post_init__(self) -> None:
+        """Refuse a rate that no memory has."""
+        fitted = family_of(self.name)[0].fit is not None
+        if fitted and not (self.ber is not None and 0 < self.ber <= 0.5):
+            raise HwflowError(
+                f"storage code {self.name}: it is designed for a bit error rate above 0 and at most 0.5; write it as "
+                f"{self.name}:1e-2"
+            )
+
+    def __str__(self) -> str:
+        return self.name if self.ber is None else f"{self.name}:{self.ber:g}"
+
+    def store(self, weights: npt.NDArray[np.float64], type_: FixedType, rows: int) -> tuple[CodeSpec, Codes]:
+        """The code for a layer's scaled weights, and the weight codes that they become.
+
+        Args:
+            weights: real values ``(..., out)``.
+            type_: of the weight memory.
+            rows: of the memory; no word holds weights of two.
+
+        Raises:
+            HwflowError: the code does not take the type.
+        """
+        family, numbers = family_of(self.name)
+        if family.fit is None or self.ber is None:
+            return CodeSpec(self.name), type_.encode(weights)
+        tables, codes = family.fit(self.name, numbers, ordered(weights).reshape(rows, -1), type_, self.ber)
+        return CodeSpec(self.name, tables), unordered(codes.reshape(-1), weights.shape)
+
+    def bits(self, type_: FixedType) -> int:
+        """Bits of a stored word of weights of a type.
+
+        Raises:
+            HwflowError: the code does not take the type: it has too many bits, or does not fill its words.
+        """
+        family, numbers = family_of(self.name)
+        return family.bits(self.name, numbers, type_)
+
+
+@dataclass(frozen=True)
+class Protections:
+    """Storage codes by the names of layers.
+
+    Attributes:
+        rules: patterns of layer names, and what their layers are stored in; of several that match the first one
+            counts, and a layer that none matches is stored plainly.
+    """
+
+    rules: tuple[tuple[str, Protection], ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Protections:
+        """``NAME[:BER]`` for all layers, or ``PATTERN=NAME[:BER],PATTERN=NAME[:BER]...``.
+
+        Raises:
+            HwflowError: as :meth:`Protection.parse`, or a rule without a pattern among others.
+        """
+        parts = text.split(",")
+        if parts == [text] and "=" not in text:
+            return cls((("*", Protection.parse(text)),))
+        rules = []
+        for part in parts:
+            pattern, equals, code = part.strip().partition("=")
+            if not equals or not pattern:
+                raise HwflowError(f"storage code {text!r}: {part!r} is not of the form PATTERN=NAME[:BER]")
+            rules.append((pattern, Protection.parse(code)))
+        return cls(tuple(rules))
+
+    def of(self, layer: str) -> Protection:
+        """What a layer is stored in."""
+        return next((code for pattern, code in self.rules if fnmatchcase(layer, pattern)), Protection("plain"))
+
+    def bits(self, type_: FixedType) -> int:
+        """Bits of the widest stored word of weights of a type.
+
+        Raises:
+            HwflowError: one of the codes does not take the type.
+        """
+        return max(code.bits(type_) for _, code in self.rules)
+
+    def check_layers(self, layers: Iterable[str]) -> None:
+        """Refuse patterns that no layer's name matches.
+
+        Raises:
+            HwflowError: there is one.
+        """
+        layers = list(layers)
+        for pattern, _ in self.rules:
+            if not any(fnmatchcase(layer, pattern) for layer in layers):
+                raise HwflowError(f"no layer matches {pattern!r} of the storage codes; there are {', '.join(layers)}")
+
+    @property
+    def fitted(self) -> bool:
+        """Whether any code is fitted to its layer's weights."""
+        return any(code.ber is not None for _, code in self.rules)
