@@ -34,6 +34,9 @@ COLUMNS = (
     "correct",
     "images",
     "side_bits",
+    "corrected",
+    "detected",
+    "silent",
     "accuracy",
 )
 
@@ -132,6 +135,9 @@ def rows(results: Results) -> Iterator[tuple[Any, ...]]:
                 trial.correct,
                 trial.images,
                 trial.side_bits,
+                trial.corrected,
+                trial.detected,
+                trial.silent,
                 trial.accuracy,
             )
 

@@ -9,7 +9,8 @@ from typing import Any
 
 COLUMNS = (
     "cell INTEGER, round INTEGER, seed TEXT, flips INTEGER, bad_weights INTEGER, bad_images INTEGER, "
-    "correct INTEGER, images INTEGER, side_bits INTEGER, engine TEXT, checksum TEXT"
+    "correct INTEGER, images INTEGER, side_bits INTEGER, engine TEXT, corrected INTEGER, detected INTEGER, "
+    "silent INTEGER, checksum TEXT"
 )
 SCHEMA = f"CREATE TABLE trials ({COLUMNS}, PRIMARY KEY (cell, round)) WITHOUT ROWID"
 # Not sorted by SQLite: a damaged key then is only in its wrong place.
@@ -27,6 +28,7 @@ class Trial:
         seed: of the fault list.
         side_bits: bits of the protected side memory beside the weights.
         engine: what computed it, one line.
+        corrected, detected, silent: words hit, as in `hwflow.memory.WordCounts`; 0 in the float executor.
     """
 
     cell: int
@@ -39,6 +41,9 @@ class Trial:
     images: int
     side_bits: int = 0
     engine: str = ""
+    corrected: int = 0
+    detected: int = 0
+    silent: int = 0
 
     @property
     def accuracy(self) -> float:
@@ -48,7 +53,8 @@ class Trial:
     def contradiction(self) -> str | None:
         """Why no trial can have these values; None if one can."""
         counts = (self.cell, self.round, self.seed, self.flips, self.bad_weights, self.bad_images, self.correct)
-        if self.images < 1 or min(*counts, self.side_bits) < 0:
+        words = (self.side_bits, self.corrected, self.detected, self.silent)
+        if self.images < 1 or min(*counts, *words) < 0:
             return "it has a negative count, or no images"
         for name in ("correct", "bad_images"):
             if getattr(self, name) > self.images:

@@ -25,7 +25,7 @@ from hwflow.campaign.records import INSERT, READ, Damage, Stored, Trial, checksu
 from hwflow.errors import HwflowError
 
 FORMAT = "hwflow campaign results"
-VERSION = 2
+VERSION = 3
 APPLICATION_ID = int.from_bytes(b"hwfc", "big")
 KEYS = ("format", "version", "hwflow", "versions", "spec", "stopping", "plan", "hashes", "inputs", "layers")
 """Of the head."""

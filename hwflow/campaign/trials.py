@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from hwflow.float_study.words import FixedFormat
 from hwflow.graph import Graph
 from hwflow.hardening import HardenOptions, harden, input_type
 from hwflow.hardening.options import ScalingOptions
+from hwflow.memory import WordCounts, count_words
 from hwflow.models.running import one_thread, rebuilt
 from hwflow.stages.input_range import InputRange, input_range
 
@@ -150,6 +151,9 @@ class Runner:
             faults = self._draw(subject, cell, seed)
         network = self.bundle.networks[cell.model]
         outcome: Outcome = subject.evaluate(network.images, network.labels, faults)
+        words = WordCounts()
+        if isinstance(subject, ReferenceNetwork) and faults is not None:
+            words = count_words(subject.graph, faults)
         return Trial(
             index,
             round_,
@@ -161,6 +165,7 @@ class Runner:
             outcome.images,
             subject.side_bits,
             subject.engine,
+            *astuple(words),
         )
 
     def _draw(self, subject: Any, cell: Cell, seed: int) -> FaultList:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any
 
 from hwflow.cli._console import print_line, print_table
@@ -146,6 +146,11 @@ def print_evaluation(title: str, result: Evaluation, faults: str) -> None:
             for name, flips, top1, top5 in rows
         ),
     )
+    if result.draws:
+        corrected, detected, silent = (count / len(result.draws) for count in astuple(result.words))
+        print_line(
+            f"words hit, a round: {corrected:.1f} corrected, {detected:.1f} detected (DUE), {silent:.1f} silent (SDC)"
+        )
     if result.engine is not None:
         print_line(f"reference: {result.engine}")
     unreadable = [(str(each.path), each.reason) for each in result.unreadable]

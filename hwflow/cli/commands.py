@@ -122,12 +122,19 @@ def harden(
         typer.Option(
             "--protect",
             metavar="NAME[:BER]",
-            help="How weights are stored. plain: one a word. secded: 64 bits of them and 8 check bits a word; one "
-            "error is corrected, two are detected and left (secded-null: they make zeros of the word's weights). "
-            "cosq:BER: a word points into the layer's table, fitted to its weights and to a bit error rate; no bit is "
-            "added.",
+            help="Storage code of the weights, of all layers or by layer (PATTERN=NAME[:BER],...), fitted to a bit "
+            "error rate (0.01). plain: none. secded: 8 check bits on 64. bch64-45: eight weights and BCH checks in "
+            "64 bits. cosq: a table a layer. docs/protections.md has all of them.",
         ),
     ] = "plain",
+    calibrated_rounding: Annotated[
+        bool,
+        typer.Option(
+            "--calibrated-rounding/--no-calibrated-rounding",
+            help="Weights fitted to a storage code are rounded so that they make up for each other's errors on the "
+            "calibration images, or each alone.",
+        ),
+    ] = True,
     compensation: Annotated[
         Literal["logits", "layer", "none"],
         typer.Option("--compensation", help="Where the scale is divided out again."),
@@ -195,7 +202,9 @@ def harden(
         design = run(
             model,
             output,
-            HardenOptions(scaling, activation_bits, guard_bits, storage=protect),
+            HardenOptions(
+                scaling, activation_bits, guard_bits, storage=protect, calibrated_rounding=calibrated_rounding
+            ),
             torch_weights=torch_weights,
             classes=classes,
             image_size=image_size,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwflow.codes.blocks import Flags
-from hwflow.codes.quantiser import Floats, alternate, encoder, flips, histogram, in_steps, nearest
+from hwflow.codes.quantiser import Fitted, Floats, alternate, encoder, flips, grid, histogram, in_steps
 from hwflow.codes.words import Words, pack, unpack
 from hwflow.errors import HwflowError
 from hwflow.fixed import Codes, FixedType
@@ -79,8 +79,8 @@ def check(type_: FixedType) -> None:
         raise HwflowError(f"cosq: weights of {type_.width} bits need a table of {1 << type_.width} entries, too many")
 
 
-def fit(weights: Floats, type_: FixedType, ber: float) -> tuple[dict[str, Codes], Codes]:
-    """The tables for some weights and a bit error rate, and the codes that the weights become.
+def fit(weights: Floats, type_: FixedType, ber: float) -> Fitted:
+    """The tables for some weights and a bit error rate.
 
     Args:
         weights: real values of any shape, on the scale of ``type_``.
@@ -99,5 +99,5 @@ def fit(weights: Floats, type_: FixedType, ber: float) -> tuple[dict[str, Codes]
         values = alternate(points, counts, values, flips(type_.width, float(noise)))
     channel = flips(type_.width, ber)
     decoder = np.clip(np.rint(values), type_.min_code, type_.max_code).astype(np.int64)
-    codes = decoder[nearest(steps.reshape(-1), decoder.astype(np.float64), channel)].reshape(weights.shape)
-    return {"decoder": decoder, "encoder": encoder(decoder, decoder, type_, channel)}, codes
+    tables = {"decoder": decoder, "encoder": encoder(decoder, decoder, type_, channel)}
+    return Fitted(tables, (grid(decoder, decoder, channel),), np.zeros(1, dtype=np.int64))

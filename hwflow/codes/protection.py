@@ -7,12 +7,38 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import numpy as np
-import numpy.typing as npt
 
-from hwflow.codes.layout import ordered, unordered
+from hwflow.codes.quantiser import Fitted, Floats
 from hwflow.codes.registry import DESIGN_BER, CodeSpec, family_of
 from hwflow.errors import HwflowError
 from hwflow.fixed import Codes, FixedType
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """How a layer's weights are stored.
+
+    Attributes:
+        spec: the code.
+        type: of the weight memory.
+        fitted: what weights are rounded to, if the code is fitted to them; else to the codes of the type.
+    """
+
+    spec: CodeSpec
+    type: FixedType
+    fitted: Fitted | None = None
+
+    def round(self, weights: Floats) -> Codes:
+        """Codes of real weights ``(rows, columns)``."""
+        if self.fitted is None:
+            return self.type.encode(weights)
+        columns = [self.round_column(column / self.type.lsb, i) for i, column in enumerate(weights.T)]
+        return np.stack(columns, axis=1) if columns else np.zeros(weights.shape, dtype=np.int64)
+
+    def round_column(self, steps: Floats, column: int) -> Codes:
+        """Codes of the weights ``(rows,)`` of one column, in steps of the type, of a code that is fitted."""
+        assert self.fitted is not None
+        return self.fitted.grid(column).round(steps)
 
 
 @dataclass(frozen=True)
@@ -57,22 +83,21 @@ class Protection:
     def __str__(self) -> str:
         return self.name if self.ber is None else f"{self.name}:{self.ber:g}"
 
-    def store(self, weights: npt.NDArray[np.float64], type_: FixedType, rows: int) -> tuple[CodeSpec, Codes]:
-        """The code for a layer's scaled weights, and the weight codes that they become.
+    def fit(self, weights: Floats, type_: FixedType) -> Stored:
+        """The code for a layer's scaled weights.
 
         Args:
-            weights: real values ``(..., out)``.
+            weights: real values ``(rows, columns)``; no word holds weights of two rows.
             type_: of the weight memory.
-            rows: of the memory; no word holds weights of two.
 
         Raises:
             HwflowError: the code does not take the type.
         """
         family, numbers = family_of(self.name)
         if family.fit is None or self.ber is None:
-            return CodeSpec(self.name), type_.encode(weights)
-        tables, codes = family.fit(self.name, numbers, ordered(weights).reshape(rows, -1), type_, self.ber)
-        return CodeSpec(self.name, tables), unordered(codes.reshape(-1), weights.shape)
+            return Stored(CodeSpec(self.name), type_)
+        fitted = family.fit(self.name, numbers, weights, type_, self.ber)
+        return Stored(CodeSpec(self.name, fitted.tables), type_, fitted)
 
     def bits(self, type_: FixedType) -> int:
         """Bits of a stored word of weights of a type.

@@ -8,6 +8,8 @@ S. P. Lloyd, "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28(2),
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,7 +17,46 @@ from hwflow.fixed import Codes, FixedType
 
 Floats = npt.NDArray[np.float64]
 
+Tables = dict[str, Codes]
+"""What a code was fitted with, by name."""
+
 _PARTS = 8  # points of the histogram in a step of the weight type
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """What the weights that share a table are rounded to.
+
+    Attributes:
+        codes: ``(n,)`` weight codes, those of lower weights first.
+        ends: ``(n - 1,)`` where each gives way to the next one, in steps of the type.
+    """
+
+    codes: Codes
+    ends: Floats
+
+    def round(self, steps: Floats) -> Codes:
+        """Codes of real weights of any shape, in steps of their type."""
+        return self.codes[np.searchsorted(self.ends, steps)]
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A code fitted to the weights of a layer.
+
+    Attributes:
+        tables: that the code decodes with.
+        grids: what weights are rounded to; more than one where the weights of a word differ in their tables.
+        grid_of: ``(weights_per_word,)`` the grid of every weight of a word.
+    """
+
+    tables: Tables
+    grids: tuple[Grid, ...]
+    grid_of: Codes
+
+    def grid(self, column: int) -> Grid:
+        """The grid of a weight of a row."""
+        return self.grids[int(self.grid_of[column % len(self.grid_of)])]
 
 
 def in_steps(weights: Floats, type_: FixedType) -> Floats:
@@ -41,7 +82,8 @@ def alternate(points: Floats, counts: Codes, values: Floats, channel: Floats, ro
     """Values of what is read: labels for points, then values for labels, in turn, until the labels stay."""
     words = np.empty(0, dtype=np.int64)
     for _ in range(rounds):
-        chosen = nearest(points, values, channel)
+        labels, ends = envelope(values, channel)
+        chosen = labels[np.searchsorted(ends, points)]
         if np.array_equal(chosen, words):
             break
         words = chosen
@@ -52,26 +94,32 @@ def alternate(points: Floats, counts: Codes, values: Floats, channel: Floats, ro
     return values
 
 
-def nearest(points: Floats, values: Floats, channel: Floats) -> Codes:
-    """The word ``(n,)`` with the least expected square error for each point.
+def envelope(values: Floats, channel: Floats) -> tuple[Codes, Floats]:
+    """The labels ``(n,)`` with the least expected square error for some weight, and where each gives way to the next.
 
-    The error of a word is a line in the point, less the point's square: the lower envelope of the lines says it all.
+    The error of a label is a line in the weight, less the weight's square: the lower envelope of the lines says it all.
     """
     mean, square = channel @ values, channel @ np.square(values)
-    envelope: list[int] = []
-    ends: list[float] = []  # where each of its words gives way to the next one
-    for word in np.lexsort((square, mean)).tolist():
-        if envelope and mean[word] == mean[envelope[-1]]:
+    labels: list[int] = []
+    ends: list[float] = []
+    for label in np.lexsort((square, mean)).tolist():
+        if labels and mean[label] == mean[labels[-1]]:
             continue
-        while envelope:
-            end = float((square[word] - square[envelope[-1]]) / (2 * (mean[word] - mean[envelope[-1]])))
+        while labels:
+            end = float((square[label] - square[labels[-1]]) / (2 * (mean[label] - mean[labels[-1]])))
             if not ends or end > ends[-1]:
                 ends.append(end)
                 break
-            envelope.pop()
+            labels.pop()
             ends.pop()
-        envelope.append(word)
-    return np.array(envelope)[np.searchsorted(ends, points)]
+        labels.append(label)
+    return np.array(labels), np.array(ends)
+
+
+def grid(clean: Codes, read: Codes, channel: Floats) -> Grid:
+    """What weights are rounded to, by the weight code of every label and of whatever it may be read as."""
+    labels, ends = envelope(read.astype(np.float64), channel)
+    return Grid(clean[labels], ends)
 
 
 def encoder(clean: Codes, read: Codes, type_: FixedType, channel: Floats) -> Codes:

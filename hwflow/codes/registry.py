@@ -15,9 +15,9 @@ from hwflow.codes.bch import Bch
 from hwflow.codes.blocks import BlockCode, Flags
 from hwflow.codes.cosq import Cosq
 from hwflow.codes.plain import Plain
-from hwflow.codes.quantiser import Floats
+from hwflow.codes.quantiser import Fitted, Floats, Tables
 from hwflow.codes.secded import Secded
-from hwflow.codes.word import Shape, Tables, WordCode
+from hwflow.codes.word import Shape, WordCode
 from hwflow.codes.words import Words
 from hwflow.errors import HwflowError
 from hwflow.fixed import Codes, FixedType
@@ -83,15 +83,15 @@ class Family:
         summary: what it does, in one line.
         build: the code, from its name, its numbers, the type of the weights and its tables.
         bits: stored bits of a word, from name, numbers and type; refuses numbers and types that do not fit.
-        fit: the tables, and what the weights ``(rows, columns)`` become, from name, numbers, weights, type and bit
-            error rate; ``None`` where nothing is fitted.
+        fit: fits the code to weights of any shape, from name, numbers, weights, type and bit error rate; ``None`` where
+            nothing is fitted.
     """
 
     form: str
     summary: str
     bits: Callable[[str, Numbers, FixedType], int]
     build: Callable[[str, Numbers, FixedType, Tables], StorageCode]
-    fit: Callable[[str, Numbers, Floats, FixedType, float], tuple[Tables, Codes]] | None = None
+    fit: Callable[[str, Numbers, Floats, FixedType, float], Fitted] | None = None
 
     @property
     def numbers(self) -> range:
@@ -149,7 +149,7 @@ class WordFamily:
     def _bits(self, name: str, numbers: Numbers, type_: FixedType) -> int:
         return self.shape(name, numbers, type_)[0].bits
 
-    def _fit(self, name: str, numbers: Numbers, weights: Floats, type_: FixedType, ber: float) -> tuple[Tables, Codes]:
+    def _fit(self, name: str, numbers: Numbers, weights: Floats, type_: FixedType, ber: float) -> Fitted:
         return word.fit(weights, type_, *self.shape(name, numbers, type_), ber)
 
 

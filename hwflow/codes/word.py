@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from hwflow.codes.blocks import Bits, BlockCode, Flags, Residual
-from hwflow.codes.quantiser import Floats, alternate, encoder, flips, histogram, in_steps, nearest
+from hwflow.codes.quantiser import Fitted, Floats, Tables, alternate, encoder, flips, grid, histogram, in_steps
 from hwflow.codes.words import Words
 from hwflow.errors import HwflowError
 from hwflow.fixed import Codes, FixedType
@@ -28,8 +28,6 @@ MOST_WEIGHT_BITS = 10
 """Of a weight: the table of the codes that weights become has an entry for each."""
 _ROUNDS = 200  # of the alternation
 _AT_ONCE = 1 << 14  # words at a time, so that their bits stay in the cache
-
-Tables = dict[str, Codes]
 
 
 @dataclass(frozen=True)
@@ -235,8 +233,8 @@ def word_channel(label: Label, residual: Residual, ber: float) -> Floats:
     return np.concatenate([(1 - residual.doubtful) * sure, residual.doubtful * unsure], axis=1)
 
 
-def fit(weights: Floats, type_: FixedType, shape: Shape, block: BlockCode, ber: float) -> tuple[Tables, Codes]:
-    """The tables for some weights and a bit error rate, and the codes that the weights become.
+def fit(weights: Floats, type_: FixedType, shape: Shape, block: BlockCode, ber: float) -> Fitted:
+    """The tables for some weights and a bit error rate.
 
     Args:
         weights: real values ``(rows, columns)``, on the scale of ``type_``; words hold weights of one row.
@@ -247,9 +245,8 @@ def fit(weights: Floats, type_: FixedType, shape: Shape, block: BlockCode, ber: 
     """
     steps = in_steps(weights, type_)
     points, counts = histogram(steps)
-    codes = np.empty(weights.shape, dtype=np.int64)
-    kinds = np.resize(shape.kind_of, weights.shape[1])
     tables: Tables = {}
+    grids = []
     residual = block.residual(ber)
     for i, kind in enumerate(shape.kinds):
         channel = word_channel(kind, residual, ber)
@@ -258,11 +255,8 @@ def fit(weights: Floats, type_: FixedType, shape: Shape, block: BlockCode, ber: 
         read = np.clip(np.rint(values), type_.min_code, type_.max_code).astype(np.int64)
         clean = read[: 1 << kind.bits]
         tables |= {f"decoder{i}": read, f"encoder{i}": encoder(clean, read, type_, channel)}
-        here = kinds == i
-        codes[:, here] = clean[nearest(steps[:, here].reshape(-1), read.astype(np.float64), channel)].reshape(
-            len(weights), -1
-        )
-    return tables, codes
+        grids.append(grid(clean, read, channel))
+    return Fitted(tables, tuple(grids), shape.kind_of)
 
 
 def _companded(points: Floats, counts: Codes, labels: int) -> Floats:

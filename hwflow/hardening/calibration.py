@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
 from hwflow.graph import FloatArray, Graph, Node
+from hwflow.hardening.compensation import Moments, Observed
 from hwflow.reference.real import RealExecutor, check_calibration
 
 BATCH_ELEMENTS = 1 << 23
@@ -22,15 +23,17 @@ MAX_BATCH = 64
 
 @dataclass(frozen=True)
 class Calibration:
-    """Observed ranges of stored values, by node name.
+    """What was observed of stored values, by node name.
 
     Attributes:
         images: number of images run.
         ranges: lowest and highest value of every tensor.
+        moments: of the inputs of the layers for which they were asked for.
     """
 
     images: int
     ranges: Mapping[str, tuple[float, float]]
+    moments: Mapping[str, Moments] = field(default_factory=dict)
 
     def integer_bits(self, name: str, signed: bool, guard: int) -> int:
         """Integer bits (with the sign where signed) that hold the tensor's range, and ``guard`` more."""
@@ -44,8 +47,13 @@ def magnitude_bits(largest: float) -> int:
     return math.frexp(largest)[1] if largest > 0 else 0
 
 
-def calibrate(graph: Graph, images: npt.NDArray[Any]) -> Calibration:
+def calibrate(graph: Graph, images: npt.NDArray[Any], moments_of: Collection[str] = ()) -> Calibration:
     """Run real images ``(n, *input shape)`` through ``graph`` and note every tensor's range.
+
+    Args:
+        graph: the network.
+        images: real images.
+        moments_of: convolutions and dense layers whose inputs' moments are noted, by name.
 
     Raises:
         HwflowError: no images, images of another shape, or values that are not finite.
@@ -54,9 +62,13 @@ def calibrate(graph: Graph, images: npt.NDArray[Any]) -> Calibration:
     low: dict[str, float] = {node.name: math.inf for node in graph}
     high: dict[str, float] = {node.name: -math.inf for node in graph}
 
-    def observe(node: Node, values: FloatArray) -> None:
+    observed = {layer.name: Observed(layer.n_in) for layer in graph.weight_layers if layer.name in moments_of}
+
+    def observe(node: Node, sources: list[FloatArray], values: FloatArray) -> None:
         low[node.name] = min(low[node.name], float(values.min()))
         high[node.name] = max(high[node.name], float(values.max()))
+        if node.name in observed:
+            observed[node.name].add(node, sources[0], len(sources[0]) / len(images))
 
     executor = RealExecutor(graph)
     size = _batch_size(graph)
@@ -67,7 +79,8 @@ def calibrate(graph: Graph, images: npt.NDArray[Any]) -> Calibration:
             raise HwflowError(
                 f"{node.name}: calibration gives values that are not finite; check the model and the images"
             )
-    return Calibration(len(images), {node.name: (low[node.name], high[node.name]) for node in graph})
+    ranges = {node.name: (low[node.name], high[node.name]) for node in graph}
+    return Calibration(len(images), ranges, {name: each.moments() for name, each in observed.items()})
 
 
 def sum_bits(type_: FixedType, count: int) -> int:

@@ -46,7 +46,12 @@ def harden(graph: Graph, images: npt.NDArray[Any], options: HardenOptions | None
     """
     options = options or HardenOptions()
     scaled, plan = scale_graph(graph, options.scaling)
-    calibration = calibrate(scaled, images)
+    fitted = [
+        layer.name
+        for layer in scaled.weight_layers
+        if options.calibrated_rounding and layer.rows > 1 and options.protections.of(layer.name).ber is not None
+    ]
+    calibration = calibrate(scaled, images, fitted)
     return Hardened(Typer(scaled, calibration, options).typed(), plan, calibration)
 
 

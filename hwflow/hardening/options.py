@@ -103,6 +103,8 @@ class HardenOptions:
         rounding: how an accumulator is rounded when it becomes an activation.
         storage: storage code of the weight memories, ``NAME[:BER]``, or by layer ``PATTERN=NAME[:BER],...``; see
             :class:`hwflow.codes.Protections`.
+        calibrated_rounding: weights that are fitted to a storage code make up for each other's rounding, see
+            :mod:`hwflow.hardening.compensation`.
     """
 
     scaling: ScalingOptions = field(default_factory=ScalingOptions)
@@ -110,6 +112,7 @@ class HardenOptions:
     guard_bits: int = 1
     rounding: Rounding = Rounding.RND
     storage: str = "plain"
+    calibrated_rounding: bool = True
 
     def __post_init__(self) -> None:
         if not 8 <= self.activation_bits <= 16:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hwflow.codes import layout
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType, Overflow, Rounding
 from hwflow.graph import (
@@ -28,6 +29,7 @@ from hwflow.graph import (
     WeightLayer,
 )
 from hwflow.hardening.calibration import Calibration, magnitude_bits, sum_bits
+from hwflow.hardening.compensation import compensated, mean_error
 from hwflow.hardening.options import HardenOptions
 from hwflow.memory.outliers import find_outliers, most_outliers
 
@@ -97,9 +99,7 @@ class Typer:
         scaling = self.options.scaling
         weight_type = scaling.memory_type
         outliers = find_outliers(node, weight_type, most_outliers(node, scaling.outliers))
-        storage, codes = self.options.protections.of(node.name).store(node.weight.values, weight_type, node.rows)
-        weight = Constant.from_codes(codes, weight_type)
-        node = replace(node, weight=weight, outliers=outliers)
+        node = replace(self._stored(node, weight_type), outliers=outliers)
         fraction = weight_type.fraction + x.fraction
         bias = _bias(node.bias, fraction)
         accum = accumulator_type(node, weight_type, x, bias)
@@ -114,8 +114,22 @@ class Typer:
             bias=bias,
             accum=accum,
             type=type_,
-            storage=storage,
         )
+
+    def _stored(self, node: WeightLayer, type_: FixedType) -> WeightLayer:
+        """A layer whose weights are codes, by its storage code; what their rounding takes on average, its bias has."""
+        weights = layout.ordered(node.weight.values).reshape(node.rows, -1)
+        stored = self.options.protections.of(node.name).fit(weights, type_)
+        moments = self.calibration.moments.get(node.name)
+        bias = node.bias
+        if moments is None:
+            codes = stored.round(weights)
+        else:
+            steps = weights / type_.lsb
+            codes = compensated(steps, moments, stored.round_column)
+            bias = Constant(bias.values + type_.lsb * mean_error(steps, codes, moments))
+        weight = Constant.from_codes(layout.unordered(codes.reshape(-1), node.weight.shape), type_)
+        return replace(node, weight=weight, bias=bias, storage=stored.spec)
 
     def _rescale(self, node: Rescale, x: FixedType) -> Rescale:
         factor = _factor(node.factor, PRODUCT_BITS - x.width)

@@ -1,5 +1,6 @@
 """The memories of a design: what is stored where, in the coordinates that fault lists use."""
 
+from hwflow.memory.outcomes import WordCounts, count_words
 from hwflow.memory.stored import (
     Touched,
     check_faults,
@@ -14,7 +15,9 @@ from hwflow.memory.stored import (
 
 __all__ = [
     "Touched",
+    "WordCounts",
     "check_faults",
+    "count_words",
     "layer_bias_type",
     "layer_layout",
     "layer_storage",

@@ -71,12 +71,17 @@ def memory_of(graph: Graph, name: str) -> Memory:
     Raises:
         HwflowError: the design has no such memory.
     """
-    return _memory(*_owner(graph, name))
+    return _memory(*owner(graph, name))
 
 
 def stored_words(layer: WeightLayer, kind: str = "weight") -> Words:
     """The words ``(words, ceil(bits / 8))`` that a memory holds, fault-free."""
     return _stored(layer, kind, np.arange(layer_layout(layer, kind).words))[1]
+
+
+def stored_at(layer: WeightLayer, kind: str, words: IntArray) -> Words:
+    """Some words of a memory, fault-free."""
+    return _stored(layer, kind, words)[1]
 
 
 def check_faults(graph: Graph, faults: FaultList) -> None:
@@ -96,7 +101,7 @@ def touched(graph: Graph, faults: FaultList) -> Iterator[Touched]:
     """
     check_faults(graph, faults)
     for memory in faults.memories:
-        layer, kind = _owner(graph, memory.name)
+        layer, kind = owner(graph, memory.name)
         words, masks = faults.masks(memory.name)
         if len(words):
             index, stored = _stored(layer, kind, words)
@@ -113,8 +118,12 @@ def _stored(layer: WeightLayer, kind: str, words: IntArray) -> tuple[IntArray, W
     return index, layer_storage(layer, kind).encode(codes)
 
 
-def _owner(graph: Graph, name: str) -> tuple[WeightLayer, str]:
-    """The layer and the kind of the memory called ``name``."""
+def owner(graph: Graph, name: str) -> tuple[WeightLayer, str]:
+    """The layer and the kind of the memory called ``name``.
+
+    Raises:
+        HwflowError: the design has no such memory.
+    """
     layer_name, _, kind = name.rpartition(".")
     layer = graph.get(layer_name)
     if not isinstance(layer, WeightLayer) or kind not in KINDS:

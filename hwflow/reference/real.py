@@ -32,7 +32,7 @@ from hwflow.graph import (
 )
 from hwflow.graph.windows import patches, windows
 
-Observer = Callable[[Node, FloatArray], None]
+Observer = Callable[[Node, list[FloatArray], FloatArray], None]
 
 
 class RealExecutor:
@@ -52,7 +52,7 @@ class RealExecutor:
 
         Args:
             images: real input values.
-            observe: called with every node and its output.
+            observe: called with every node, its inputs and its output.
         """
         values: dict[str, FloatArray] = {}
         pending = {name: len(readers) for name, readers in self.graph.consumers.items()}
@@ -60,7 +60,7 @@ class RealExecutor:
             sources = [values[name] for name in node.inputs]
             result = evaluate(node, sources) if sources else np.asarray(images, dtype=self.dtype)
             if observe is not None:
-                observe(node, result)
+                observe(node, sources, result)
             values[node.name] = result
             for name in node.inputs:
                 pending[name] -= 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import compress
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +31,7 @@ from hwflow.files.folders import FAULT_LISTS, check_output, new_folder
 from hwflow.files.outputs import check_outputs
 from hwflow.folders.design import Design, open_design
 from hwflow.graph import Graph
-from hwflow.memory import memories
+from hwflow.memory import WordCounts, count_words, memories
 from hwflow.progress import Advance, no_progress
 from hwflow.stages.generate import project_for
 from hwflow.stages.input_range import InputRange, calibrated_range, input_range
@@ -82,12 +82,14 @@ class Draw:
         flips: bits flipped.
         accuracy: top-1 accuracy, percent.
         top5: top-5 accuracy, percent, where it is measured.
+        words: what the decoders make of the words that it hits.
     """
 
     seed: int | None
     flips: int
     accuracy: float
     top5: float | None = None
+    words: WordCounts = field(default_factory=WordCounts)
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,11 @@ class Evaluation:
     unreadable: tuple[Unreadable, ...] = ()
     engine: str | None = None
     inputs: InputRange | None = None
+
+    @property
+    def words(self) -> WordCounts:
+        """What the decoders make of the words hit, in all rounds."""
+        return sum((draw.words for draw in self.draws), WordCounts())
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON data."""
@@ -209,7 +216,13 @@ def evaluate(
         clean=_over_rounds([clean]),
         faulted=_over_rounds(faulted) if faulted else None,
         draws=tuple(
-            Draw(each.seed, len(each), 100 * tally.top1, 100 * tally.top5 if top5 else None)
+            Draw(
+                each.seed,
+                len(each),
+                100 * tally.top1,
+                100 * tally.top5 if top5 else None,
+                count_words(design.graph, each),
+            )
             for each, tally in zip(lists, faulted, strict=True)
         ),
         stored_bits=stored_bits(design.graph, faulty_biases, layers) if kind.faults else 0,

@@ -120,6 +120,7 @@ def describe(options: HardenOptions) -> dict[str, Any]:
         "guard_bits": options.guard_bits,
         "rounding": options.rounding.value,
         "storage": options.storage,
+        "calibrated_rounding": options.calibrated_rounding,
     }
 
 

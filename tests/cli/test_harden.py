@@ -39,6 +39,7 @@ def test_options_reach_the_design(tmp_path):
         "weights": "ap_fixed<6,1>", "t": 0.9, "scale": "pow2", "align": "multiply", "compensation": "layer",
         "saturate": True, "granularity": "channel", "absorb": False, "renormalise": None, "outliers": 0.1,
         "activation_bits": 12, "guard_bits": 0, "rounding": "RND", "storage": "plain",
+        "calibrated_rounding": True,
     }  # fmt: skip
     assert result["calibration"]["images"] == 20
     for row in result["layers"]:
