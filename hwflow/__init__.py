@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hwflow.version import __version__
 
 if TYPE_CHECKING:
+    from hwflow.campaign.advice import advise
     from hwflow.emulation import Emulator, emulate
     from hwflow.errors import HwflowError
     from hwflow.fixed import FixedType
@@ -29,6 +30,7 @@ _HOMES = {
     "Emulator": "hwflow.emulation",
     "HwflowError": "hwflow.errors",
     "ScalingOptions": "hwflow.hardening",
+    "advise": "hwflow.campaign.advice",
     "emulate": "hwflow.emulation",
     "evaluate": "hwflow.stages.evaluate",
     "generate": "hwflow.stages.generate",
@@ -45,6 +47,7 @@ __all__ = [
     "HwflowError",
     "ScalingOptions",
     "__version__",
+    "advise",
     "emulate",
     "evaluate",
     "generate",

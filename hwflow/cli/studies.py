@@ -1,4 +1,4 @@
-"""The commands of campaigns: campaign, report; and with them those of `paper`."""
+"""The commands of campaigns: campaign, advise, report; and with them those of `paper`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwflow.cli import _options as options
-from hwflow.cli._console import display, print_line, save_json
+from hwflow.cli._console import display, print_line, print_table, save_json
 from hwflow.cli._ignored import refuse_ignored
 from hwflow.cli.commands import app
 from hwflow.cli.paper import paper, print_accuracies
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs
+from hwflow.models import model_paths
 
 if TYPE_CHECKING:
     from hwflow.campaign import CampaignSpec, Status
+    from hwflow.campaign.advice import Advice
 
 app.add_typer(paper, name="paper")
 
@@ -81,6 +83,97 @@ def campaign(
     _print_status(results, reached)
     content = {"results": str(results), **_as_json(reached), "stopping": stopping_of(chosen)}
     save_json(json, "campaign", chosen.seed, content)
+
+
+@app.command(epilog="Example: hwflow advise digits_cnn --data digits --ber 1e-2")
+def advise(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|DESIGN", help="As for 'hwflow harden', or a design folder, whose activations are taken over."
+        ),
+    ],
+    data: options.Data,
+    ber: Annotated[float, typer.Option("--ber", metavar="P", help="Bit error rate of the memory, up to 0.5.")],
+    loss: Annotated[
+        float,
+        typer.Option("--loss", metavar="POINTS", help="Top-1 accuracy that may be lost against the float network."),
+    ] = 1.0,
+    max_luts: Annotated[
+        float | None,
+        typer.Option("--max-luts", metavar="N", help="LUTs that a decoder may take for a weight a cycle."),
+    ] = None,
+    code: Annotated[
+        list[str] | None,
+        typer.Option("--code", metavar="NAME[:BER]", help="Only this storage code; may be repeated. By default many."),
+    ] = None,
+    tried: Annotated[
+        int, typer.Option("--tried", metavar="N", min=1, help="Candidates that are tried on the images.")
+    ] = 8,
+    torch_weights: Annotated[
+        Path | None, typer.Option("--torch-weights", metavar="FILE", help="State dict for a network known by name.")
+    ] = None,
+    classes: options.Classes = None,
+    image_size: options.ImageSize = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option("--calibration", metavar="DATA", help="Images for activation types and fits, as for 'harden'."),
+    ] = None,
+    labels: options.Labels = None,
+    preprocessing: options.Preprocessing = None,
+    images: Annotated[int, typer.Option("--images", metavar="N", min=1, help="Images of a trial.")] = 500,
+    rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=2, help="Fault lists of a candidate.")] = 4,
+    seed: options.Seed = 0,
+    json: options.Json = None,
+) -> None:
+    """Rank the storage codes for a network and a bit error rate, try the best, and say which to take."""
+    check_outputs({**model_paths(model), "state dict": torch_weights}, files={"--json": json})
+    from hwflow.campaign.advice import advise as run
+
+    with display() as shown:
+        found = run(
+            model, data, ber, loss=loss, max_luts=max_luts, codes=code, tried=tried, torch_weights=torch_weights,
+            classes=classes, image_size=image_size, calibration=calibration,
+            labels=None if labels is None else str(labels), preprocessing=preprocessing, images=images, rounds=rounds,
+            seed=seed, step=shown.step, advance=shown.advance,
+        )  # fmt: skip
+    _print_advice(found)
+    save_json(json, "advise", seed, found.to_json())
+
+
+def _print_advice(found: Advice) -> None:
+    def number(value: float | None) -> str:
+        return "-" if value is None else f"{value:.0f}"
+
+    print_table(
+        f"Points lost at BER {found.ber:g} of {found.accuracy:.2f} %, {found.images} images, {found.rounds} rounds",
+        ("code", "scale a", "lost", "95 % interval", "clean", "bits a weight", "LUTs a weight", "cycles"),
+        (
+            (
+                each.candidate.protection,
+                each.candidate.granularity,
+                f"{each.loss:.2f}",
+                f"{each.low:.2f} .. {each.high:.2f}",
+                f"{each.clean:.2f}",
+                f"{each.candidate.bits:.2f}",
+                number(each.candidate.luts),
+                number(each.candidate.latency),
+            )
+            for each in found.tried
+        ),
+    )
+    print_line(
+        f"{len(found.ranked)} ways ranked, {len(found.tried)} tried; -: its decoder was not synthesised. Intervals are "
+        "over fault lists; the images are the same."
+    )
+    if found.cheapest is None:
+        print_line(f"none of them surely loses {found.accepted:g} points or less: the upper end of no interval does")
+    else:
+        print_line(
+            f"cheapest that surely loses {found.accepted:g} or less: "
+            f"hwflow harden ... {found.cheapest.candidate.options}"
+        )
+    print_line(f"loses least: hwflow harden ... {found.best.candidate.options}")
 
 
 @app.command(epilog="Example: hwflow report results.sqlite -o report --csv results.csv")

@@ -9,6 +9,7 @@ from importlib.resources import files
 
 TABLE = "decoders.csv"
 """Beside this module; written by ``benchmarks/decoders.py``."""
+_NUMBERS = ("weights", "luts", "flip_flops", "latency")
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,7 @@ def decoder_cost(code: str) -> DecoderCost | None:
 
 @cache
 def _costs() -> dict[str, DecoderCost]:
-    with (files("hwflow.cost") / TABLE).open(encoding="utf-8", newline="") as file:
-        found = [DecoderCost(row["code"], *(int(row[key]) for key in _NUMBERS)) for row in csv.DictReader(file)]
+    text = (files("hwflow.cost") / TABLE).read_text(encoding="utf-8")
+    rows = csv.DictReader(text.splitlines())
+    found = [DecoderCost(row["code"], *(int(row[key]) for key in _NUMBERS)) for row in rows]
     return {each.code: each for each in found}
-
-
-_NUMBERS = ("weights", "luts", "flip_flops", "latency")

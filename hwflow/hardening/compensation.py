@@ -118,3 +118,25 @@ def _inverse_factor(covariance: FloatArray) -> FloatArray:
     damping = _DAMPING * float(np.trace(covariance)) / len(covariance) or 1.0
     inverse = np.linalg.inv(covariance + damping * np.eye(len(covariance)))
     return np.linalg.cholesky((inverse + inverse.T) / 2).T
+
+
+def output_error(weights: FloatArray, clean: Codes, read: Codes, moments: Moments) -> float:
+    """Mean square error of a layer's outputs, relative to their variance, whose bias has taken the mean of rounding.
+
+    Args:
+        weights: real ``(rows, n_in)``, in steps of their type.
+        clean: the codes that they became.
+        read: the codes that the memory gives.
+        moments: of the inputs.
+    """
+    error = float(np.square((clean - read) @ moments.mean).sum())
+    signal = 0.0
+    for inputs, covariance in moments.blocks:
+        error += _power(weights[:, inputs] - read[:, inputs], covariance)
+        signal += _power(weights[:, inputs], covariance)
+    return error / signal if signal > 0 else 0.0
+
+
+def _power(weights: FloatArray, covariance: FloatArray) -> float:
+    """Sum of the variances of all outputs."""
+    return float(((weights @ covariance) * weights).sum())

@@ -99,7 +99,7 @@ class TestDamage:
         for name, value in values.items():
             row[3 + names.index(name)] = value
         change(copy, "DELETE FROM trials WHERE cell = 2 AND round = 1")
-        change(copy, "INSERT INTO trials VALUES (?,?,?,?,?,?,?,?,?,?,?)", *row, seal(row))
+        change(copy, "INSERT INTO trials VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", *row, seal(row))
         (damage,) = read_results(copy).damaged
         assert reason in damage.reason
 
@@ -113,8 +113,8 @@ class TestDamage:
 
     def test_another_version_is_refused(self, copy):
         with Store(copy) as store:
-            store.put("version", 3)
-        with pytest.raises(HwflowError, match="version 3 of the results format, not 2"):
+            store.put("version", 4)
+        with pytest.raises(HwflowError, match="version 4 of the results format, not 3"):
             read_results(copy)
 
 

@@ -31,6 +31,12 @@ def channel(width: int, ber: float) -> np.ndarray:
     return product
 
 
+def fitted(weights: np.ndarray, type_: FixedType, ber: float) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The tables, and the codes that the weights become."""
+    found = fit(weights, type_, ber)
+    return found.tables, found.grid(0).round(weights / type_.lsb)
+
+
 def error(steps: np.ndarray, words: np.ndarray, decoder: np.ndarray, noise: np.ndarray) -> float:
     """Expected square error of weights, in steps of their type."""
     return float((noise[words] * np.square(steps[:, None] - decoder)).sum(axis=1).mean())
@@ -41,7 +47,7 @@ def error(steps: np.ndarray, words: np.ndarray, decoder: np.ndarray, noise: np.n
 def test_no_word_and_no_value_is_better(type_: FixedType, ber: float) -> None:
     """The two conditions of an optimum: each weight has the best word, and each word the mean of what is read as it."""
     weights = WEIGHTS * type_.max / BYTE.max
-    tables, codes = fit(weights, type_, ber)
+    tables, codes = fitted(weights, type_, ber)
     code = Cosq(type_, **tables)
     noise, decoder, steps = channel(type_.width, ber), tables["decoder"].astype(float), weights / type_.lsb
     np.testing.assert_array_equal(code.decode(code.encode(codes[:, None])), codes[:, None])
@@ -58,7 +64,7 @@ def test_no_word_and_no_value_is_better(type_: FixedType, ber: float) -> None:
 
 
 def test_errors_that_are_drawn_are_those_that_are_expected() -> None:
-    tables, codes = fit(WEIGHTS, BYTE, 1e-2)
+    tables, codes = fitted(WEIGHTS, BYTE, 1e-2)
     code = Cosq(BYTE, **tables)
     stored = code.encode(codes[:, None])
     squares = []
@@ -74,7 +80,7 @@ def test_errors_that_are_drawn_are_those_that_are_expected() -> None:
 
 @pytest.mark.parametrize("weights", [np.zeros(20), np.full(7, 1.5), np.array([-0.25, 0.25]), np.zeros(0)])
 def test_few_values(weights: np.ndarray) -> None:
-    tables, codes = fit(weights, BYTE, 1e-2)
+    tables, codes = fitted(weights, BYTE, 1e-2)
     np.testing.assert_array_equal(codes, BYTE.encode(weights))
     code = Cosq(BYTE, **tables)
     np.testing.assert_array_equal(code.decode(code.encode(codes[:, None])), codes[:, None])
@@ -124,7 +130,7 @@ def test_what_cannot_be_fitted() -> None:
     with pytest.raises(HwflowError, match="weights of 12 bits need a table of 4096 entries"):
         HardenOptions(ScalingOptions(FixedType(12, 3)), storage="cosq:0.01")
     with pytest.raises(HwflowError, match="weights of 12 bits need a table of 4096 entries"):
-        Protection.parse("cosq:0.01").store(WEIGHTS[None], FixedType(12, 3), 1)
+        Protection.parse("cosq:0.01").fit(WEIGHTS[None], FixedType(12, 3))
     tables, _ = fit(WEIGHTS, BYTE, 1e-2)
     with pytest.raises(HwflowError, match=r"its decoder is no table for weights of ap_fixed<6,3>"):
         Cosq(FixedType(6, 3), **tables)

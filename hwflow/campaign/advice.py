@@ -1,0 +1,356 @@
+"""Which storage code to choose: codes are ranked by what they do to the outputs of layers, the best ones are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwflow.campaign.spec import CampaignSpec, ModelSpec
+from hwflow.campaign.statistics import compare
+from hwflow.campaign.trials import NetworkData, ReferenceNetwork, prepare
+from hwflow.codes import Protection, layout, storage_code
+from hwflow.codes.noise import read_noisy
+from hwflow.cost.decoders import decoder_cost
+from hwflow.errors import HwflowError
+from hwflow.executors import MAX_BATCH, InFloat
+from hwflow.faults import sample_ber
+from hwflow.float_study.network import top1
+from hwflow.folders.design import load_design
+from hwflow.graph import Conv2D, Dense
+from hwflow.hardening import HardenOptions, ScalingOptions, harden
+from hwflow.hardening.calibration import calibrate
+from hwflow.hardening.compensation import compensated, output_error
+from hwflow.hardening.plan import scale_graph
+from hwflow.memory import memories
+from hwflow.models.running import one_thread, rebuilt
+from hwflow.progress import Advance, no_progress
+
+NAMES = (
+    "plain", "secded", "cosq",
+    "bch32-21", "bch64-57", "bch64-51", "bch64-45", "bch64-39", "bch64-36", "bch64-40-32",
+    "bch128-106", "bch128-92", "bch128-78", "bch128-64",
+    "bch256-187", "bch256-171", "bch256-155", "bch256-131", "bch256-99",
+)  # fmt: skip
+"""Codes that are ranked, fitted to the bit error rate in question where they are fitted."""
+GRANULARITIES = ("layer", "channel")
+TRIED, IMAGES, ROUNDS = 8, 500, 4
+_SEED = 20261126  # of the flips that the ranking is made with
+
+Step = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A way to store the weights.
+
+    Attributes:
+        protection: storage code, as ``--protect`` takes it.
+        granularity: one scale a layer or a channel.
+        error: what rounding and faults add to the outputs of a layer, relative to their variance; summed over layers.
+        bits: stored bits a weight, with what rows leave empty.
+        luts: of a decoder for one weight a cycle; None if the code was not synthesised.
+        latency: cycles of the decoder.
+    """
+
+    protection: str
+    granularity: str
+    error: float
+    bits: float
+    luts: float | None
+    latency: int | None
+
+    def affordable(self, most: float | None) -> bool:
+        """Whether its decoder takes at most so many LUTs."""
+        return most is None or (self.luts is not None and self.luts <= most)
+
+    @property
+    def options(self) -> str:
+        """What ``hwflow harden`` takes for it."""
+        return f"--protect {self.protection}" + (" --granularity channel" if self.granularity == "channel" else "")
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A candidate on the images.
+
+    Attributes:
+        candidate: the way to store the weights.
+        clean: points that it loses without faults.
+        loss: points that it loses under faults, on average over the rounds.
+        low, high: 95 % Student interval of the loss over the rounds; the images are always the same.
+    """
+
+    candidate: Candidate
+    clean: float
+    loss: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Result of :func:`advise`.
+
+    Attributes:
+        model: what was asked about.
+        ber: bit error rate.
+        accepted: points that may be lost.
+        accuracy: of the float network on the images, percent.
+        images, rounds: of every trial.
+        ranked: all candidates, the least error first.
+        tried: those that were tried, the least loss first.
+        front: those of them that no other one beats in loss, bits and LUTs at once.
+        cheapest: the fewest bits, then LUTs, of those that lose no more than ``accepted`` at the upper end of their
+            interval; None if there is none.
+        best: the least loss.
+    """
+
+    model: str
+    ber: float
+    accepted: float
+    accuracy: float
+    images: int
+    rounds: int
+    ranked: tuple[Candidate, ...]
+    tried: tuple[Tried, ...]
+    front: tuple[Tried, ...]
+    cheapest: Tried | None
+    best: Tried
+
+    def to_json(self) -> dict[str, Any]:
+        """The advice as JSON data."""
+        return asdict(self)
+
+
+def advise(
+    model: str | Path,
+    data: str,
+    ber: float,
+    *,
+    loss: float = 1.0,
+    max_luts: float | None = None,
+    codes: Sequence[str] | None = None,
+    tried: int = TRIED,
+    torch_weights: str | Path | None = None,
+    classes: int | None = None,
+    image_size: int | None = None,
+    calibration: str | None = None,
+    labels: str | None = None,
+    preprocessing: str | None = None,
+    images: int = IMAGES,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+    step: Step = lambda _: None,
+    advance: Advance = no_progress,
+) -> Advice:
+    """Rank storage codes for a network at a bit error rate, and try the best of them.
+
+    The ranking needs no inference: every layer's weights are stored, hit and read again, and what that adds to the
+    layer's outputs is computed from the calibration images' moments. Trials share their images and their seeds.
+
+    Args:
+        model: an embedded network's or a port's name, a model file, or a design folder, whose options are taken over.
+        data: labelled images, see :func:`hwflow.data.open_data`.
+        ber: bit error rate of the memory.
+        loss: points of top-1 accuracy that may be lost against the float network.
+        max_luts: LUTs that a decoder may take for a weight a cycle; codes that were not synthesised are then left out.
+        codes: names of storage codes, with or without a rate; by default ``NAMES``.
+        tried: how many candidates are tried, unprotected weights and what is cheapest included.
+        torch_weights: a port's state dict.
+        classes, image_size: of a port.
+        calibration: images that activation types, fits and ranking come from, see :func:`hwflow.harden`.
+        labels, preprocessing: of a folder of images.
+        images: so many of the data.
+        rounds: fault lists for each candidate.
+        seed: of the fault lists.
+        step, advance: progress.
+
+    Raises:
+        HwflowError: a network, images or options that do not fit.
+    """
+    _check(ber, loss, max_luts, tried, images, rounds)
+    protections = [_protection(name, ber) for name in (NAMES if codes is None else codes)]
+    options, spec = _subject(model, torch_weights, classes, image_size)
+    for each in protections:
+        each.bits(options.scaling.weight_type)
+    network = prepare(
+        CampaignSpec(
+            models=(spec,), formats=(str(options.scaling.weight_type),), ber=(ber,), data=data, calibration=calibration,
+            labels=labels, preprocessing=preprocessing, images=images, rounds=rounds, seed=seed, executor="reference",
+        ),
+        step,
+    ).networks[spec.name]  # fmt: skip
+    step("ranking")
+    ranked = sorted(
+        (
+            each
+            for granularity in GRANULARITIES
+            for each in _candidates(network, options, granularity, protections, ber)
+        ),
+        key=lambda each: each.error,
+    )
+    chosen = _chosen(ranked, max_luts, tried)
+    accuracy = 100 * _float_accuracy(network)
+    found = []
+    for done, candidate in enumerate(chosen):
+        advance(done, len(chosen), candidate.protection)
+        found.append(_try(network, options, candidate, ber, accuracy, rounds, seed))
+    advance(len(chosen), len(chosen), "")
+    found.sort(key=lambda each: (each.loss, each.candidate.bits))
+    within = [each for each in found if each.high <= loss]
+    return Advice(
+        model=str(model),
+        ber=ber,
+        accepted=loss,
+        accuracy=accuracy,
+        images=len(network.labels),
+        rounds=rounds,
+        ranked=tuple(ranked),
+        tried=tuple(found),
+        front=tuple(each for each in found if not any(_beats(other, each) for other in found)),
+        cheapest=min(within, key=lambda each: (*_price(each), each.loss), default=None),
+        best=found[0],
+    )
+
+
+def _check(ber: float, loss: float, max_luts: float | None, tried: int, images: int, rounds: int) -> None:
+    if not 0 < ber <= 0.5:
+        raise HwflowError(f"ber={ber} must be above 0 and at most 0.5")
+    for name, value, least in (("loss", loss, 0), ("max_luts", max_luts, 0)):
+        if value is not None and not value >= least:
+            raise HwflowError(f"{name}={value} must be at least {least}")
+    for name, count, fewest in (("tried", tried, 1), ("images", images, 1), ("rounds", rounds, 2)):
+        if count < fewest:
+            raise HwflowError(f"{name}={count} must be at least {fewest}")
+
+
+def _protection(name: str, ber: float) -> Protection:
+    """A code for the rate in question, where it is fitted and the name says no other."""
+    protection = Protection.parse(name)
+    return protection if ":" in name or protection.ber is None else replace(protection, ber=ber)
+
+
+def _subject(
+    model: str | Path, torch_weights: str | Path | None, classes: int | None, image_size: int | None
+) -> tuple[HardenOptions, ModelSpec]:
+    """What is hardened how: the Keras model of a design folder with the design's options, or a network by name."""
+    options = HardenOptions(ScalingOptions(saturate=True))
+    if not (Path(model) / "design.json").is_file():
+        weights = None if torch_weights is None else str(torch_weights)
+        return options, ModelSpec(str(model), weights, classes=classes, image_size=image_size)
+    if (torch_weights, classes, image_size) != (None, None, None):
+        raise HwflowError(
+            f"{model}: a design brings its weights and shape; leave out torch_weights, classes, image_size"
+        )
+    chosen = load_design(model).manifest["options"]
+    options = replace(options, activation_bits=chosen["activation_bits"], guard_bits=chosen["guard_bits"])
+    return options, ModelSpec(str(Path(model) / "model.h5"), name=Path(model).name)
+
+
+def _hardening(options: HardenOptions, protection: str, granularity: Any) -> HardenOptions:
+    return replace(options, scaling=replace(options.scaling, granularity=granularity), storage=protection)
+
+
+def _candidates(
+    network: NetworkData, options: HardenOptions, granularity: str, protections: Sequence[Protection], ber: float
+) -> list[Candidate]:
+    """Every code, with what it does to the outputs of convolutions and dense layers."""
+    assert network.graph is not None and network.calibration is not None
+    scaling = _hardening(options, "plain", granularity).scaling
+    graph, _ = scale_graph(network.graph, scaling)
+    layers = [layer for layer in graph.weight_layers if isinstance(layer, Conv2D | Dense)]
+    calibration = calibrate(graph, network.calibration, [layer.name for layer in layers])
+    found = []
+    for protection in protections:
+        error, stored_bits = 0.0, 0
+        for number, layer in enumerate(layers):
+            type_ = scaling.memory_type
+            weights = layout.ordered(layer.weight.values).reshape(layer.rows, -1)
+            stored, moments = protection.fit(weights, type_), calibration.moments[layer.name]
+            steps = weights / type_.lsb
+            fitted = stored.fitted is not None and options.calibrated_rounding
+            clean = compensated(steps, moments, stored.round_column) if fitted else stored.round(weights)
+            rng = np.random.default_rng([_SEED, number])
+            error += output_error(steps, clean, read_noisy(stored, clean, ber, rng), moments)
+            code = storage_code(stored.spec, type_)
+            stored_bits += layout.Layout(layer.rows, weights.shape[1], code.weights_per_word).words * code.bits
+        cost = decoder_cost(protection.name)
+        found.append(
+            Candidate(
+                protection=str(protection),
+                granularity=granularity,
+                error=error,
+                bits=stored_bits / sum(layer.weight.size for layer in layers),
+                luts=None if cost is None else cost.luts_a_weight,
+                latency=None if cost is None else cost.latency,
+            )
+        )
+    return found
+
+
+def _chosen(ranked: Sequence[Candidate], max_luts: float | None, count: int) -> list[Candidate]:
+    """Those to try: no protection, then by error the best ones and, of every price, the best one."""
+    affordable = [each for each in ranked if each.affordable(max_luts)]
+    plain = [each for each in affordable if each.protection == "plain"][:1]
+    # The ranking is by error: one is on the front if it is cheaper in something than all before it.
+    front = [
+        each
+        for place, each in enumerate(affordable)
+        if all(_luts(each) < _luts(better) or each.bits < better.bits for better in affordable[:place])
+    ]
+    order = [*plain, *affordable[: max(1, count // 2)], *front, *affordable]
+    return list(dict.fromkeys(order))[:count]
+
+
+def _luts(candidate: Candidate) -> float:
+    return np.inf if candidate.luts is None else candidate.luts
+
+
+def _price(tried: Tried) -> tuple[float, float]:
+    return round(tried.candidate.bits, 1), _luts(tried.candidate)
+
+
+def _beats(one: Tried, other: Tried) -> bool:
+    """Whether one is no worse in loss, bits and LUTs, and better in something."""
+    ones, others = (one.loss, *_price(one)), (other.loss, *_price(other))
+    return ones != others and all(a <= b for a, b in zip(ones, others, strict=True))
+
+
+def _float_accuracy(network: NetworkData) -> float:
+    one_thread()
+    executor = InFloat(rebuilt(network.architecture, network.weights), MAX_BATCH)
+    size = executor.images_at_once
+    parts = [network.images[start : start + size] for start in range(0, len(network.images), size)]
+    outputs = np.concatenate([executor.start(part)(None) for part in parts])
+    return float(np.mean(top1(outputs) == network.labels))
+
+
+def _try(
+    network: NetworkData,
+    options: HardenOptions,
+    candidate: Candidate,
+    ber: float,
+    accuracy: float,
+    rounds: int,
+    seed: int,
+) -> Tried:
+    assert network.graph is not None and network.calibration is not None
+    hardening = _hardening(options, candidate.protection, candidate.granularity)
+    subject = ReferenceNetwork(harden(network.graph, network.calibration, hardening).graph)
+    lists = [
+        sample_ber(memories(subject.graph), ber, _round_seed(seed, each), subject.digest) for each in range(rounds)
+    ]
+    total = len(network.labels)
+    clean, *faulted = (
+        100 * subject.evaluate(network.images, network.labels, faults).correct / total for faults in (None, *lists)
+    )
+    paired = compare(faulted, [accuracy] * rounds)
+    return Tried(candidate, accuracy - clean, paired.difference, paired.low, paired.high)
+
+
+def _round_seed(seed: int, round_: int) -> int:
+    return int(np.random.SeedSequence(seed, spawn_key=(round_,)).generate_state(1, np.uint64)[0])
