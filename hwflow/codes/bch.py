@@ -53,6 +53,11 @@ class Bch:
         return _parameters(self.bits, self.data_bits)[0]
 
     @property
+    def polynomial(self) -> int:
+        """The primitive polynomial of the field, bit i the coefficient of x^i."""
+        return PRIMITIVE[self.m]
+
+    @property
     def t(self) -> int:
         """Flips of a word that are corrected."""
         return _parameters(self.bits, self.data_bits)[1]

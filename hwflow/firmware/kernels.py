@@ -139,7 +139,7 @@ def _prefix(node: Any) -> str:
 
 def _transform(template: Any, transform: Any, model: Any, node: Any) -> bool:
     changed = transform(model, node)
-    headers = [storage.HEADER] * storage.is_stored(node) + [outliers.HEADER] * outliers.has_tables(node)
+    headers = storage.stored_headers(node) + [outliers.HEADER] * outliers.has_tables(node)
     node.set_attr("include_header", [*template.include_header, *headers])
     return bool(changed)
 

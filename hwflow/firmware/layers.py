@@ -157,8 +157,7 @@ class AffineFunctionTemplate(FunctionCallTemplate):
     def transform(self, model: Any, node: Any) -> bool:
         """Called by hls4ml to set the C++ text and the headers that it needs."""
         changed = bool(super().transform(model, node))
-        if storage.is_stored(node):
-            node.set_attr("include_header", [*self.include_header, storage.HEADER])
+        node.set_attr("include_header", [*self.include_header, *storage.stored_headers(node)])
         return changed
 
     def format(self, node: Any) -> str:
@@ -268,5 +267,5 @@ def register_layers() -> None:
     for template in TEMPLATES:
         backend.register_template(template)
     headers = folder("hls_templates") / "firmware"
-    for header in [*sorted(headers.glob("nnet_*.h")), headers / storage.CODES_HEADER]:
+    for header in [*sorted(headers.glob("nnet_*.h")), *(headers / name for name in storage.CODES_HEADERS)]:
         backend.register_source(header)

@@ -10,29 +10,32 @@ import numpy as np
 from hls4ml.backends.fpga.fpga_types import APTypeConverter, HLSTypeConverter, StaticWeightVariableConverter
 from hls4ml.model.types import IntegerPrecisionType, WeightVariable
 
-from hwflow.codes import Cosq, Plain, Secded, StorageCode, Words
+from hwflow.codes import Cosq, Plain, Secded, StorageCode, WordCode, Words
 from hwflow.codes.layout import Layout
 from hwflow.errors import HwflowError
-from hwflow.fixed import Codes
+from hwflow.firmware.words import CPP_BLOCKS, cpp_table, word_definitions, word_type
 from hwflow.graph import Graph, WeightLayer
 from hwflow.memory import layer_layout, layer_storage, stored_words
 
 HEADER = "nnet_utils/nnet_stored.h"
-CODES_HEADER = "hwflow_stored.h"
-"""Beside it, with a C++ type for every code."""
+WORDS_HEADER = "nnet_utils/hwflow_words.h"
+"""For codes of words that hold labels of weights."""
+CODES_HEADERS = ("hwflow_stored.h", "hwflow_words.h")
+"""Beside them, with a C++ type for every code and for every block code."""
 
 CPP_CODES: Mapping[type[StorageCode], Callable[[Any, str], str]] = {
     Secded: lambda code, _: f"hwflow::secded<{code.type}, hwflow::on_double::{code.on_double}>",
     Cosq: lambda code, table: f"hwflow::table<{code.type}, {table}>",
+    WordCode: word_type,
 }
 """C++ type of every code, from the code and the name of its table; the plain one needs none, its words are hls4ml's own
 weights."""
 
-TABLES: Mapping[type[StorageCode], Callable[[Any], Codes]] = {Cosq: lambda code: code.decoder}
-"""Of the codes that decode through a table: the weight code of every word."""
-
-CODES_IN_ROW = 16
-"""Codes of a table in a line of C++."""
+DEFINITIONS: Mapping[type[StorageCode], Callable[[Any, str], str]] = {
+    Cosq: lambda code, table: cpp_table(table, code.decoder, code.bits, code.bits),
+    WordCode: word_definitions,
+}
+"""Of the codes whose type needs C++ before it, from the code and the name of its table."""
 
 ATTRIBUTE = "hwflow_stored"
 """Attribute of an hls4ml layer: its :class:`Stored`."""
@@ -45,20 +48,6 @@ CONFIG = """struct stored{suffix} : config{suffix} {{
     static const unsigned word_parts = {lanes.parts};
 {kernel}}};
 """
-
-TABLE = """struct {name} {{
-    static ap_uint<{bits}> code(const ap_uint<{bits}> &word) {{
-        #pragma HLS INLINE
-        static const ap_uint<{bits}> codes[{count}] = {{
-{codes}
-        }};
-        #pragma HLS BIND_STORAGE variable=codes type=rom_np impl=lutram
-        return codes[word.to_uint()];
-    }}
-}};
-
-"""
-"""A ROM in LUTs, outside the block RAM that holds the weights, which all lanes read in the same cycle."""
 
 KERNEL = """    template<class data_T, class res_T, class CONFIG_T>
     using kernel = nnet::StoredKernel<data_T, res_T, CONFIG_T>;
@@ -73,7 +62,7 @@ class Stored:
         name: of the code.
         code: for the type of the weights.
         layout: how the weights are divided into words.
-        table: what the C++ calls the table of the code, if it has one.
+        table: what the C++ calls the table, or the labels, of the code, if it has one.
     """
 
     name: str
@@ -89,9 +78,13 @@ class Stored:
     @property
     def definitions(self) -> str:
         """C++ that the type of the code needs before it."""
-        if type(self.code) not in TABLES:
-            return ""
-        return cpp_table(self.table, TABLES[type(self.code)](self.code), self.code.bits)
+        define = DEFINITIONS.get(type(self.code))
+        return "" if define is None else define(self.code, self.table)
+
+    @property
+    def headers(self) -> list[str]:
+        """What a layer's C++ includes to read such a memory."""
+        return [HEADER, WORDS_HEADER] if isinstance(self.code, WordCode) else [HEADER]
 
 
 class StoredWords(WeightVariable):
@@ -140,7 +133,7 @@ def mark_stored(layer: Any, node: WeightLayer) -> None:
     """
     code = layer_storage(node)
     if not isinstance(code, Plain):
-        if type(code) not in CPP_CODES:
+        if type(code) not in CPP_CODES or (isinstance(code, WordCode) and type(code.block) not in CPP_BLOCKS):
             raise HwflowError(f"{node.name}: the firmware has no decoder of storage code {node.storage.name!r}")
         table = f"table_{layer.get_weights('weight').name}"
         layer.set_attr(ATTRIBUTE, Stored(node.storage.name, code, layer_layout(node), table))
@@ -149,6 +142,11 @@ def mark_stored(layer: Any, node: WeightLayer) -> None:
 def is_stored(layer: Any) -> bool:
     """Whether an hls4ml layer's weights are stored in words of a code."""
     return layer.get_attr(ATTRIBUTE) is not None
+
+
+def stored_headers(layer: Any) -> list[str]:
+    """What the C++ of a layer with stored words includes; nothing for other layers."""
+    return layer.get_attr(ATTRIBUTE).headers if is_stored(layer) else []
 
 
 def store_words(graph: Graph, model: Any) -> None:
@@ -173,19 +171,6 @@ def stored_config(layer: Any, suffix: str, kernel: str = "") -> str:
     stored = layer.get_attr(ATTRIBUTE)
     lanes = choose_lanes(stored.layout, layer.model.config.get_reuse_factor(layer))
     return str(stored.definitions + CONFIG.format(suffix=suffix, stored=stored, lanes=lanes, kernel=kernel))
-
-
-def cpp_table(name: str, codes: Codes, bits: int) -> str:
-    """A table in C++: a struct that gives the bits of a weight for a word.
-
-    Args:
-        name: of the struct.
-        codes: the weight code of every word.
-        bits: of a word, and of a weight.
-    """
-    values = [str(code) for code in (codes & ((1 << bits) - 1)).tolist()]
-    rows = [" " * 12 + ", ".join(values[at : at + CODES_IN_ROW]) + "," for at in range(0, len(values), CODES_IN_ROW)]
-    return TABLE.format(name=name, bits=bits, count=len(values), codes="\n".join(rows))
 
 
 def _largest_divisor(number: int, limit: int) -> int:

@@ -9,9 +9,11 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from hwflow.codes import CodeSpec, Cosq, StorageCode, Words, storage_code
+from hwflow.codes import CodeSpec, Cosq, StorageCode, WordCode, Words, storage_code
+from hwflow.codes.bch import Bch
 from hwflow.codes.layout import Layout
-from hwflow.codes.words import pack
+from hwflow.codes.registry import WordFamily, family_of
+from hwflow.codes.words import pack, word_bytes
 from hwflow.firmware.csim import FLAGS
 from hwflow.firmware.storage import Stored
 from hwflow.fixed import FixedType
@@ -40,9 +42,42 @@ CODED += [
     for type_ in TABLE_TYPES
     for seed in range(2)
 ]
+
+
+def labels(name: str, type_: FixedType) -> WordCode:
+    """A word code of random tables: any weight code for any label, in doubt or not, and any label for any code."""
+    rng = np.random.default_rng([20261204, *name.encode(), type_.width])
+    shape, _ = WordFamily(Bch).shape(name, family_of(name)[1], type_)
+    tables = {}
+    for i, kind in enumerate(shape.kinds):
+        tables[f"decoder{i}"] = rng.integers(type_.min_code, type_.max_code, 2 << kind.bits, endpoint=True)
+        tables[f"encoder{i}"] = rng.integers(0, 1 << kind.bits, 1 << type_.width)
+    code = storage_code(CodeSpec(name, tables), type_)
+    assert isinstance(code, WordCode)
+    return code
+
+
+LABELS = (
+    ("bch32-21", "ap_fixed<8,3>"),
+    ("bch64-57", "ap_fixed<8,3>"),
+    ("bch64-51", "ap_fixed<8,3>"),
+    ("bch64-45", "ap_fixed<8,3>"),
+    ("bch64-39", "ap_ufixed<8,2>"),
+    ("bch64-40-32", "ap_fixed<8,3>"),  # some bits of a label are not protected
+    ("bch64-36", "ap_fixed<4,1>"),  # no more than two and three bits of a label
+    ("bch40-22", "ap_fixed<10,4>"),  # without an overall parity, as the next one
+    ("bch60-27", "ap_fixed<5,2>"),
+    ("bch70-49-44", "ap_fixed<7,2>"),  # words and labels that go on in the next 64 bits
+    ("bch128-78", "ap_fixed<8,3>"),
+    ("bch160-120-104", "ap_fixed<8,3>"),
+    ("bch252-183", "ap_fixed<6,2>"),
+    ("bch256-155", "ap_fixed<8,3>"),
+)
+CODED += [pytest.param(labels(name, FixedType.parse(type_)), id=f"{name}-{type_}") for name, type_ in LABELS]
 HARNESS = """
 #include "hwflow_csim.h"
 #include "hwflow_stored.h"
+#include "hwflow_words.h"
 
 {definitions}
 extern "C" void decode_{i}(long count, const unsigned char *words, long long *codes) {{
@@ -101,7 +136,7 @@ def test_tables(code: Cosq, library: ctypes.CDLL) -> None:
     np.testing.assert_array_equal(code.decode(words)[:, 0], code.decoder)
 
 
-@pytest.mark.parametrize("code", [case for case in CODED if not isinstance(case.values[0], Cosq)])
+@pytest.mark.parametrize("code", [case for case in CODED if not isinstance(case.values[0], Cosq | WordCode)])
 def test_decoders(code: StorageCode, library: ctypes.CDLL) -> None:
     """Clean words, all single and double errors, and random errors of three to six bits."""
     rng = np.random.default_rng(20261201)
@@ -115,3 +150,27 @@ def test_decoders(code: StorageCode, library: ctypes.CDLL) -> None:
         np.testing.assert_array_equal(decode(library, code, words), code.decode(words))
         if bits.shape[1] < 2:
             np.testing.assert_array_equal(code.decode(words), codes)
+
+
+@pytest.mark.parametrize("code", [case for case in CODED if isinstance(case.values[0], WordCode)])
+def test_block_decoders(code: WordCode, library: ctypes.CDLL) -> None:
+    """Clean words, up to three flips more than are corrected, and any bits whatever."""
+    rng = np.random.default_rng(20261205)
+    block = code.block
+    assert isinstance(block, Bch)
+    detected, mistaken = [], 0
+    for count in range(block.t + 4):
+        codes = rng.integers(code.type.min_code, code.type.max_code, (400, code.weights_per_word), endpoint=True)
+        # In the codeword alone, where a code says what happens, and anywhere.
+        flips = [np.argsort(rng.random((200, bits)), axis=1)[:, :count] for bits in (block.bits, code.bits)]
+        words = flipped(code.encode(codes), np.concatenate(flips))
+        np.testing.assert_array_equal(decode(library, code, words), code.decode(words))
+        known = code.detected(words)
+        detected.append(int(known[:200].sum()))
+        mistaken += int((~known[:200]).sum()) if count > block.t else 0
+    assert not any(detected[: block.t + 1])
+    assert detected[block.t + 1]
+    assert mistaken or block.t > 4  # words within t flips of a wrong codeword are one in t! or fewer
+    words = rng.integers(0, 256, (4000, word_bytes(code.bits)), dtype=np.uint8)
+    words[:, -1] &= 0xFF >> -code.bits % 8
+    np.testing.assert_array_equal(decode(library, code, words), code.decode(words))
