@@ -157,5 +157,5 @@ def _rows(values: Iterable[str], in_row: int = VALUES_IN_ROW) -> str:
 CPP_BLOCKS: Mapping[type[BlockCode], tuple[Callable[[Any], str], Callable[[Any], str]]] = {
     Bch: (lambda code: f"hwflow::bch<{_bch_name(code)}>", _bch_definitions),
 }
-"""Of every block code: its C++ type, and what that needs before it, both from the code. Several layers may need the same
-definitions, which therefore guard themselves."""
+"""Of every block code: its C++ type, and what that needs before it, both from the code. Where several layers need the
+same definitions, these guard themselves."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hwflow.codes import WordCode
 from hwflow.codes.layout import Layout
 from hwflow.cost.reuse import choose_reuse
 from hwflow.errors import HwflowError
@@ -47,6 +48,21 @@ def hardened(storage: str, width: int, outliers: float) -> Graph:
     graph = layers()
     scaling = ScalingOptions(weight_type=FixedType(width, 3), outliers=outliers)
     return harden(graph, images(graph, 20), HardenOptions(scaling=scaling, storage=storage)).graph
+
+
+def broken(graph: Graph, faults: FaultList) -> tuple[int, int]:
+    """How many words of block codes read as in doubt, and how many as other weights without a doubt."""
+    detected = mistaken = 0
+    for layer in graph.weight_layers:
+        code = layer_storage(layer)
+        if isinstance(code, WordCode):
+            words, masks = faults.masks(f"{layer.name}.weight")
+            clean = stored_words(layer)[words]
+            known = code.detected(clean ^ masks)
+            differs = (code.decode(clean ^ masks) != code.decode(clean)).any(axis=1)
+            detected += int(known.sum())
+            mistaken += int((differs & ~known).sum())
+    return detected, mistaken
 
 
 def flips_in_words(graph: Graph, count: int) -> FaultList:
@@ -96,7 +112,52 @@ def test_equals_reference(storage: str, width: int, outliers: float, io_type: An
         np.testing.assert_array_equal(csim.run(codes, faults), reference.run(codes, faults))
 
 
-@pytest.mark.parametrize(("storage", "width", "outliers"), [("secded", 11, 0.1), ("cosq:1e-2", 8, 0.0)])
+MIXED = "conv2d_?=bch64-45:1e-2,affine*=bch64-40-32,dense*=bch128-78:2e-2"
+WORD_CASES = [
+    *product(("bch64-45:1e-2", "bch128-78", f"*_4=cosq,*_8=plain,{MIXED}"), (8,), ("io_stream", "io_parallel")),
+    *product(("bch64-36", "bch256-155"), (4, 8), ("io_stream", "io_parallel")),
+    *product(("bch40-22",), (5, 10), ("io_stream", "io_parallel")),
+]
+QUICK_WORDS = [
+    ("bch64-45:1e-2", 8, "io_stream"),
+    (f"*_4=cosq,*_8=plain,{MIXED}", 8, "io_parallel"),
+]
+
+
+@pytest.mark.parametrize(
+    ("storage", "width", "io_type"),
+    [pytest.param(*case, marks=() if case in QUICK_WORDS else pytest.mark.slow) for case in WORD_CASES],
+)
+def test_words_of_labels_equal_the_reference(storage: str, width: int, io_type: Any, tmp_path: Path) -> None:
+    """Up to words of which most have so many flips that they fail, or are taken for others."""
+    graph = hardened(storage, width, 0.0)
+    ports = io_type == "io_parallel"
+    reuse = choose_reuse(graph, 6)
+    project = generate(graph, None, tmp_path / "project", reuse=reuse, io_type=io_type, bram_ports=ports)
+    reference, csim = IntegerExecutor(graph), CsimExecutor(project.path, graph)
+    codes = reference.encode(images(graph, IMAGES) * 1.5)
+    clean = reference.run(codes)
+    np.testing.assert_array_equal(csim.run(codes), clean)
+    one, *more = (flips_in_words(graph, count) for count in range(1, 7))
+    lists = [one, *more, *(sample_ber(memories(graph, ber > 0.1), ber, 3, graph.digest) for ber in (0.02, 0.08, 0.3))]
+    total = np.zeros(2, dtype=np.int64)
+    changed = False
+    for faults in lists:
+        faulted = reference.run(codes, faults)
+        np.testing.assert_array_equal(csim.run(codes, faults), faulted)
+        total += broken(graph, faults)
+        changed |= bool((faulted != clean).any())
+        if faults is one and not storage.startswith("*"):  # a rule with patterns has layers that correct nothing
+            assert broken(graph, faults) == (0, 0)
+            assert not changed
+    assert changed
+    assert total[0] > 10
+    assert total[1] > 0 or storage == "bch256-155"  # which lie within 13 flips of a wrong codeword once in 13!
+
+
+@pytest.mark.parametrize(
+    ("storage", "width", "outliers"), [("secded", 11, 0.1), ("cosq:1e-2", 8, 0.0), ("bch64-40-32", 8, 0.0)]
+)
 def test_the_project_says_what_its_memories_store(storage: str, width: int, outliers: float, tmp_path: Path) -> None:
     graph = hardened(storage, width, outliers)
     project = generate(graph, None, tmp_path / "project", reuse=choose_reuse(graph))
@@ -113,7 +174,7 @@ def test_the_project_says_what_its_memories_store(storage: str, width: int, outl
         assert project.memories[f"{layer.name}.bias"].code is None
 
 
-@pytest.mark.parametrize("storage", ["secded", "cosq:1e-2"])
+@pytest.mark.parametrize("storage", ["secded", "cosq:1e-2", "bch256-155"])
 def test_synthesis_reads_the_words_that_c_simulation_reads(storage: str, tmp_path: Path) -> None:
     graph = hardened(storage, 8, 0.0)
     project = generate(graph, None, tmp_path / "project", reuse=choose_reuse(graph))
@@ -142,6 +203,13 @@ def test_a_code_without_a_decoder_is_refused(tmp_path: Path, monkeypatch: pytest
     graph = hardened("secded", 8, 0.0)
     monkeypatch.setattr("hwflow.firmware.storage.CPP_CODES", {})
     with pytest.raises(HwflowError, match="conv2d_1: the firmware has no decoder of storage code 'secded'"):
+        generate(graph, None, tmp_path / "project", reuse=choose_reuse(graph))
+
+
+def test_a_block_code_without_a_decoder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = hardened("bch64-45", 8, 0.0)
+    monkeypatch.setattr("hwflow.firmware.storage.CPP_BLOCKS", {})
+    with pytest.raises(HwflowError, match="conv2d_1: the firmware has no decoder of storage code 'bch64-45'"):
         generate(graph, None, tmp_path / "project", reuse=choose_reuse(graph))
 
 
