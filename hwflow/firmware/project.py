@@ -27,10 +27,10 @@ class ProjectMemory:
         size: number of elements.
         layout: axes of the weights, the outermost first; it is the order in which the memory stores them.
         code: name of the storage code, if its words are not the weights themselves.
-        decoder: C++ type of the code, in ``firmware/nnet_utils/hwflow_stored.h``; its table, if it has one, is in
-            ``firmware/parameters.h``.
+        decoder: C++ type of the code, in ``firmware/nnet_utils``, ``hwflow_stored.h`` or ``hwflow_words.h``; the tables
+            and constants of one that has any are in ``firmware/parameters.h``.
         word_bits: width of a stored word.
-        weights_per_word: weights of a word, the first in the lowest bits.
+        weights_per_word: weights of a word, the first in the lowest bits, if it holds the weights' own.
         rows: parts of equal size that each begin a new word; what is left of their last words holds zeros.
     """
 
