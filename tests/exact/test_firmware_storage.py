@@ -112,15 +112,15 @@ def test_equals_reference(storage: str, width: int, outliers: float, io_type: An
         np.testing.assert_array_equal(csim.run(codes, faults), reference.run(codes, faults))
 
 
-MIXED = "conv2d_?=bch64-45:1e-2,affine*=bch64-40-32,dense*=bch128-78:2e-2"
+MIXED = "*_4=cosq,*_8=plain,conv2d_?=bch64-45:1e-2,affine*=bch64-40-32,dense*=bch128-78:2e-2"
 WORD_CASES = [
-    *product(("bch64-45:1e-2", "bch128-78", f"*_4=cosq,*_8=plain,{MIXED}"), (8,), ("io_stream", "io_parallel")),
+    *product(("bch64-45:1e-2", "bch128-78", MIXED), (8,), ("io_stream", "io_parallel")),
     *product(("bch64-36", "bch256-155"), (4, 8), ("io_stream", "io_parallel")),
     *product(("bch40-22",), (5, 10), ("io_stream", "io_parallel")),
 ]
 QUICK_WORDS = [
     ("bch64-45:1e-2", 8, "io_stream"),
-    (f"*_4=cosq,*_8=plain,{MIXED}", 8, "io_parallel"),
+    (MIXED, 8, "io_parallel"),
 ]
 
 
@@ -152,7 +152,8 @@ def test_words_of_labels_equal_the_reference(storage: str, width: int, io_type: 
             assert not changed
     assert changed
     assert total[0] > 10
-    assert total[1] > 0 or storage == "bch256-155"  # which lie within 13 flips of a wrong codeword once in 13!
+    if storage in ("bch64-45:1e-2", "bch40-22", MIXED):
+        assert total[1] > 0  # words lie within t flips of a wrong codeword about once in t!, here of 3
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,8 @@ LABELS = (
     ("bch64-51", "ap_fixed<8,3>"),
     ("bch64-45", "ap_fixed<8,3>"),
     ("bch64-39", "ap_ufixed<8,2>"),
-    ("bch64-40-32", "ap_fixed<8,3>"),  # some bits of a label are not protected
+    ("bch64-40-32", "ap_fixed<8,3>"),  # bits of labels that are not protected
+    ("bch64-39-31", "ap_fixed<8,3>"),  # with an overall parity below them
     ("bch64-36", "ap_fixed<4,1>"),  # no more than two and three bits of a label
     ("bch40-22", "ap_fixed<10,4>"),  # without an overall parity, as the next one
     ("bch60-27", "ap_fixed<5,2>"),
