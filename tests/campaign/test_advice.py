@@ -1,0 +1,127 @@
+"""Advice: what is ranked, what is tried, and what it says of them."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hwflow import advise, harden
+from hwflow.campaign.advice import Advice, Candidate, Tried, _beats, _chosen
+from hwflow.codes import Protection
+from hwflow.codes.noise import read_noisy
+from hwflow.cost.decoders import decoder_cost
+from hwflow.errors import HwflowError
+from hwflow.fixed import FixedType
+from hwflow.hardening import HardenOptions
+from tests.cli.conftest import hwflow
+
+CODES = ("plain", "secded", "cosq", "bch64-39")
+BYTE = FixedType(8, 3)
+
+
+def candidate(error: float, bits: float = 8.0, luts: float | None = None) -> Candidate:
+    return Candidate("bch64-39:0.01", "layer", error, bits, luts, None)
+
+
+@pytest.fixture(scope="module")
+def advice() -> Advice:
+    return advise("digits_cnn", "digits", 1e-2, codes=CODES, tried=4, images=100, rounds=2)
+
+
+def test_more_protection_is_ranked_higher(advice: Advice) -> None:
+    assert len(advice.ranked) == 2 * len(CODES)
+    errors = {(each.protection, each.granularity): each.error for each in advice.ranked}
+    assert list(errors.values()) == sorted(errors.values())
+    for granularity in ("layer", "channel"):
+        plain, secded, cosq, bch = (
+            errors[name, granularity] for name in ("plain", "secded", "cosq:0.01", "bch64-39:0.01")
+        )
+        assert bch < cosq < secded < plain
+    assert all(errors[name, "channel"] < errors[name, "layer"] for name in ("plain", "secded", "bch64-39:0.01"))
+
+
+def test_the_best_are_tried_and_the_front_is_one(advice: Advice) -> None:
+    assert [each.loss for each in advice.tried] == sorted(each.loss for each in advice.tried)
+    assert {"plain", "bch64-39:0.01"} <= {each.candidate.protection for each in advice.tried}
+    assert advice.best == advice.tried[0]
+    assert advice.best in advice.front
+    plain = next(each for each in advice.tried if each.candidate.protection == "plain")
+    assert plain.loss > advice.best.loss + 3
+    assert advice.cheapest is None or advice.cheapest.high <= 1.0
+    assert (advice.images, advice.rounds) == (100, 2)
+
+
+def test_what_it_names_can_be_hardened_and_loses_that(advice: Advice, tmp_path) -> None:
+    best = advice.best.candidate
+    options = HardenOptions(storage=best.protection)
+    options = replace(options, scaling=replace(options.scaling, granularity=best.granularity))
+    design = harden("digits_cnn", tmp_path / "d", options, calibration="digits")
+    assert design.manifest["options"]["storage"] == best.protection
+
+
+def test_a_price_limits_what_is_tried() -> None:
+    ranked = [candidate(0.1), candidate(0.2, luts=90.0), candidate(0.3, luts=20.0), candidate(0.4, 9.0, 10.0)]
+    assert _chosen(ranked, 50, 8) == ranked[2:]
+    assert _chosen(ranked, None, 1) == ranked[:1]
+    assert len(_chosen(ranked, None, 3)) == 3
+
+
+def test_what_beats_what() -> None:
+    def tried(loss: float, bits: float = 8.0, luts: float | None = None) -> Tried:
+        return Tried(candidate(0.0, bits, luts), 0.0, loss, loss, loss)
+
+    assert _beats(tried(0.1), tried(0.2))
+    assert _beats(tried(0.1, luts=5), tried(0.1, luts=6))
+    assert not _beats(tried(0.1, luts=7), tried(0.2, luts=6))
+    assert not _beats(tried(0.1), tried(0.1))
+    assert _beats(tried(0.1, 8.0, 5), tried(0.1, 9.0, 5))
+
+
+@pytest.mark.parametrize("name", ["plain", "secded", "bch64-45", "cosq"])
+def test_a_noisy_memory_flips_as_many_bits_as_it_should(name: str) -> None:
+    """Without a code that corrects, a weight is as it was with a probability of (1 - p)^8."""
+    weights = np.random.default_rng(1).laplace(size=(60, 500)) / 4
+    stored = Protection.parse(name).fit(np.clip(weights, -3.9, 3.9), BYTE)
+    codes = stored.round(np.clip(weights, -3.9, 3.9))
+    np.testing.assert_array_equal(read_noisy(stored, codes, 0.0, np.random.default_rng(2)), codes)
+    read = read_noisy(stored, codes, 0.01, np.random.default_rng(2))
+    same = float((read == codes).mean())
+    if name == "plain":
+        assert same == pytest.approx(0.99**8, abs=4 * np.sqrt(0.08 * 0.92 / codes.size))
+    else:
+        assert 0.99**8 - 0.01 < same < 1.0
+
+
+def test_costs_are_those_of_the_table() -> None:
+    plain = decoder_cost("plain")
+    assert plain is not None
+    assert (plain.luts, plain.latency) == (0, 0)
+    secded = decoder_cost("secded")
+    assert secded is not None
+    assert secded.luts_a_weight == secded.luts / 8
+    assert decoder_cost("rot13") is None
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"ber": 0.0}, "ber=0.0 must be above 0 and at most 0.5"),
+        ({"ber": 0.6}, "ber=0.6 must be above 0 and at most 0.5"),
+        ({"loss": -1.0}, "loss=-1.0 must be at least 0"),
+        ({"rounds": 1}, "rounds=1 must be at least 2"),
+        ({"codes": ["rot13"]}, "'rot13' is unknown"),
+        ({"codes": ["bch64-44"]}, "no BCH code of 64 bits has 44 data bits"),
+    ],
+)
+def test_what_cannot_be_asked(given, words) -> None:
+    with pytest.raises(HwflowError, match=words):
+        advise("digits_cnn", "digits", **{"ber": 1e-2, **given})
+
+
+def test_the_command(tmp_path) -> None:
+    arguments = ["--code", "plain", "--code", "bch64-45", "--tried", "2", "--images", "50", "--rounds", "2"]
+    result = hwflow("advise", "digits_cnn", "--data", "digits", "--ber", "1e-2", *arguments, "--json", tmp_path / "a")
+    assert "loses least: hwflow harden ... --protect bch64-45:0.01" in result.succeeds()
+    content = json.loads((tmp_path / "a").read_text())
+    assert content["best"]["candidate"]["protection"] == "bch64-45:0.01"
