@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from hwflow.codes.quantiser import Fitted, Floats
-from hwflow.codes.registry import DESIGN_BER, CodeSpec, family_of
+from hwflow.codes.quantiser import Fitted, Floats, in_steps
+from hwflow.codes.registry import DESIGN_BER, CodeSpec, family_of, read_back, storage_code
 from hwflow.errors import HwflowError
 from hwflow.fixed import Codes, FixedType
 
@@ -21,7 +21,8 @@ class Stored:
     Attributes:
         spec: the code.
         type: of the weight memory.
-        fitted: what weights are rounded to, if the code is fitted to them; else to the codes of the type.
+        fitted: what weights are rounded to, if the code is fitted to them; else to the codes of the type, and then to
+            those of them that the code has.
     """
 
     spec: CodeSpec
@@ -31,7 +32,10 @@ class Stored:
     def round(self, weights: Floats) -> Codes:
         """Codes of real weights ``(rows, columns)``."""
         if self.fitted is None:
-            return self.type.encode(weights)
+            codes = self.type.encode(weights)
+            if family_of(self.spec.name)[0].lossless:
+                return codes
+            return read_back(storage_code(self.spec, self.type), codes)
         columns = [self.round_column(column / self.type.lsb, i) for i, column in enumerate(weights.T)]
         return np.stack(columns, axis=1) if columns else np.zeros(weights.shape, dtype=np.int64)
 
@@ -83,6 +87,11 @@ class Protection:
     def __str__(self) -> str:
         return self.name if self.ber is None else f"{self.name}:{self.ber:g}"
 
+    @property
+    def lossless(self) -> bool:
+        """Whether the code has every weight of the type."""
+        return family_of(self.name)[0].lossless
+
     def fit(self, weights: Floats, type_: FixedType) -> Stored:
         """The code for a layer's scaled weights.
 
@@ -107,6 +116,43 @@ class Protection:
         """
         family, numbers = family_of(self.name)
         return family.bits(self.name, numbers, type_)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What weights lose to a storage code that does not have all codes of their type.
+
+    Attributes:
+        weights: how many there are.
+        moved: those that are not stored as the codes that they round to.
+        square: mean square error of what is stored without faults, in steps of the type.
+        rounding: that of the codes that they round to.
+    """
+
+    weights: int
+    moved: int
+    square: float
+    rounding: float
+
+    @classmethod
+    def of(cls, weights: Floats, type_: FixedType, codes: Codes) -> Loss:
+        """The loss of scaled weights that are stored as ``codes`` of the same shape."""
+        steps, rounded = in_steps(weights, type_), type_.encode(weights)
+        return cls(
+            weights.size,
+            int(np.count_nonzero(codes != rounded)),
+            float(np.mean(np.square(codes - steps))),
+            float(np.mean(np.square(rounded - steps))),
+        )
+
+    @classmethod
+    def sum(cls, losses: Iterable[Loss]) -> Loss:
+        """The loss of all weights of some layers."""
+        losses = list(losses)
+        count = sum(loss.weights for loss in losses)
+        square = sum(loss.square * loss.weights for loss in losses)
+        rounding = sum(loss.rounding * loss.weights for loss in losses)
+        return cls(count, sum(loss.moved for loss in losses), square / count, rounding / count)
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,15 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from hwflow.codes import cosq, word
+from hwflow.codes import byte, cosq, inplace, word
 from hwflow.codes.bch import Bch
 from hwflow.codes.blocks import BlockCode, Flags
-from hwflow.codes.cosq import Cosq
+from hwflow.codes.layout import Layout
 from hwflow.codes.plain import Plain
 from hwflow.codes.quantiser import Fitted, Floats, Tables
+from hwflow.codes.repeated import Repeated
 from hwflow.codes.secded import Secded
+from hwflow.codes.table import Table, check
 from hwflow.codes.word import Shape, WordCode
 from hwflow.codes.words import Words
 from hwflow.errors import HwflowError
@@ -85,6 +87,7 @@ class Family:
         bits: stored bits of a word, from name, numbers and type; refuses numbers and types that do not fit.
         fit: fits the code to weights of any shape, from name, numbers, weights, type and bit error rate; ``None`` where
             nothing is fitted.
+        lossless: whether it has all codes of a type; else weights become those that it has.
     """
 
     form: str
@@ -92,6 +95,7 @@ class Family:
     bits: Callable[[str, Numbers, FixedType], int]
     build: Callable[[str, Numbers, FixedType, Tables], StorageCode]
     fit: Callable[[str, Numbers, Floats, FixedType, float], Fitted] | None = None
+    lossless: bool = False
 
     @property
     def numbers(self) -> range:
@@ -100,26 +104,33 @@ class Family:
         return range(len(re.findall("[A-Z]", required)), len(re.findall("[A-Z]", required + optional)) + 1)
 
 
-def _unfitted(form: str, summary: str, code: Callable[[FixedType], StorageCode]) -> Family:
-    """A code that a type alone makes."""
+def _unfitted(
+    form: str, summary: str, code: Callable[[str, Numbers, FixedType], StorageCode], lossless: bool = False
+) -> Family:
+    """A code that name, numbers and type alone make."""
 
-    def build(name: str, _: Numbers, type_: FixedType, tables: Tables) -> StorageCode:
+    def build(name: str, numbers: Numbers, type_: FixedType, tables: Tables) -> StorageCode:
         if tables:
             raise HwflowError(f"storage code {name!r} cannot decode with {', '.join(tables)}")
-        return code(type_)
+        return code(name, numbers, type_)
 
-    return Family(form, summary, lambda _, __, type_: code(type_).bits, build)
+    return Family(form, summary, lambda name, numbers, type_: code(name, numbers, type_).bits, build, None, lossless)
+
+
+def _two_tables(name: str, tables: Tables) -> Tables:
+    if tables.keys() != {"decoder", "encoder"}:
+        raise HwflowError(f"storage code {name!r} cannot decode with {', '.join(tables) or 'no tables'}")
+    return tables
 
 
 def _cosq_bits(name: str, _: Numbers, type_: FixedType) -> int:
-    cosq.check(type_)
+    check(name, type_)
     return type_.width
 
 
-def _build_cosq(name: str, _: Numbers, type_: FixedType, tables: Tables) -> StorageCode:
-    if tables.keys() != {"decoder", "encoder"}:
-        raise HwflowError(f"storage code {name!r} cannot decode with {', '.join(tables) or 'no tables'}")
-    return Cosq(type_, **tables)
+def _byte_bits(name: str, numbers: Numbers, type_: FixedType) -> int:
+    byte.check(name, type_, numbers[0])
+    return type_.width
 
 
 @dataclass(frozen=True)
@@ -154,21 +165,72 @@ class WordFamily:
 
 
 STORAGE_CODES: dict[str, Family] = {
-    "plain": _unfitted("plain", "no protection: two's complement, a weight a word", Plain),
-    "secded": _unfitted("secded", "SECDED (72,64), double errors left as they are", Secded),
+    "plain": _unfitted(
+        "plain", "no protection: two's complement, a weight a word", lambda _, __, type_: Plain(type_), lossless=True
+    ),
+    "secded": _unfitted(
+        "secded",
+        "SECDED (72,64), double errors left as they are",
+        lambda _, __, type_: Secded(type_),
+        lossless=True,
+    ),
     "secded-null": _unfitted(
-        "secded-null", "SECDED (72,64), zeros for words with double errors", lambda type_: Secded(type_, "null")
+        "secded-null",
+        "SECDED (72,64), zeros for words with double errors",
+        lambda _, __, type_: Secded(type_, "null"),
+        lossless=True,
     ),
     "cosq": Family(
         "cosq",
         "a table a layer, fitted to its weights and the noise",
         _cosq_bits,
-        _build_cosq,
+        lambda name, _, type_, tables: Table(name, type_, **_two_tables(name, tables)),
         lambda _, __, weights, type_, ber: cosq.fit(weights, type_, ber),
     ),
     "bch": WordFamily(Bch).family(
         "bchN-K[-P]",
         "words of N bits: a weight a byte in K bits, P of them (all) in a BCH code that takes the rest",
+    ),
+    "byte": Family(
+        "byteK",
+        "a byte of K bits, 7 to 5, and checks; reads as the mean of what it may have been",
+        _byte_bits,
+        lambda name, numbers, type_, tables: byte.fitted(name, type_, numbers[0], **_two_tables(name, tables)),
+        lambda name, numbers, weights, type_, ber: byte.fit(name, weights, type_, numbers[0], ber),
+    ),
+    "parity": _unfitted(
+        "parity",
+        "even parity in the least significant bit; wrong words read as zero",
+        lambda name, _, type_: byte.parity(name, type_),
+    ),
+    "mset": _unfitted(
+        "mset[N]",
+        "the N (1) most significant bits by majority, their copies in the least significant ones",
+        lambda name, numbers, type_: byte.mset(name, type_, *numbers or (1,)),
+    ),
+    "cep": _unfitted(
+        "cep[N]",
+        "N (2) chunks, each with a parity in the least significant bits; wrong chunks read as zeros",
+        lambda name, numbers, type_: byte.cep(name, type_, *numbers or (2,)),
+    ),
+    "repeat": _unfitted(
+        "repeatN",
+        "the N most significant bits by majority, their copies in added storage",
+        lambda _, numbers, type_: Repeated(type_, *numbers),
+        lossless=True,
+    ),
+    "tmr": _unfitted(
+        "tmr", "all bits by majority of three", lambda _, __, type_: Repeated(type_, type_.width), lossless=True
+    ),
+    "zero-space": _unfitted(
+        "zero-space",
+        "SECDED (64,57) in words of 64 bits, weights clamped where a bit of them is a check",
+        lambda name, _, type_: inplace.zero_space(name, type_),
+    ),
+    "value-aware": _unfitted(
+        "value-aware",
+        "two errors corrected (64,50) in words of eight bytes, large weights rounded",
+        lambda name, _, type_: inplace.value_aware(name, type_),
     ),
 }
 """By the name of the family."""
@@ -192,6 +254,8 @@ def family_of(name: str) -> tuple[Family, Numbers]:
     numbers = tuple(int(number) for number in matched[2].split("-")) if matched[2] else ()
     if len(numbers) not in family.numbers:
         raise HwflowError(f"storage code {name!r} is not of the form {family.form}")
+    if 0 in numbers:
+        raise HwflowError(f"storage code {name!r}: its numbers must be 1 or more")
     return family, numbers
 
 
@@ -203,3 +267,13 @@ def storage_code(spec: CodeSpec, type_: FixedType) -> StorageCode:
     """
     family, numbers = family_of(spec.name)
     return family.build(spec.name, numbers, type_, dict(spec.tables))
+
+
+def read_back(code: StorageCode, codes: Codes) -> Codes:
+    """What weight codes ``(rows, columns)`` read as without faults; no word holds weights of two rows."""
+    layout = Layout(len(codes), codes.shape[1], code.weights_per_word)
+    places = layout.indices(np.arange(layout.words))
+    read = np.empty(codes.size, dtype=np.int64)
+    held = codes.reshape(-1)[places]  # a place to spare, -1, holds any weight
+    read[places[places >= 0]] = code.decode(code.encode(held))[places >= 0]
+    return read.reshape(codes.shape)

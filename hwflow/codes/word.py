@@ -17,7 +17,18 @@ from functools import cached_property
 import numpy as np
 
 from hwflow.codes.blocks import Bits, BlockCode, Flags, Residual
-from hwflow.codes.quantiser import Fitted, Floats, Tables, alternate, encoder, flips, grid, histogram, in_steps
+from hwflow.codes.quantiser import (
+    Fitted,
+    Floats,
+    Tables,
+    alternate,
+    companded,
+    encoder,
+    flips,
+    grid,
+    histogram,
+    in_steps,
+)
 from hwflow.codes.words import Words
 from hwflow.errors import HwflowError
 from hwflow.fixed import Codes, FixedType
@@ -250,22 +261,10 @@ def fit(weights: Floats, type_: FixedType, shape: Shape, block: BlockCode, ber: 
     residual = block.residual(ber)
     for i, kind in enumerate(shape.kinds):
         channel = word_channel(kind, residual, ber)
-        start = _companded(points, counts, 1 << kind.bits)
+        start = companded(points, counts, 1 << kind.bits)
         values = alternate(points, counts, np.tile(start, 2), channel, _ROUNDS)
         read = np.clip(np.rint(values), type_.min_code, type_.max_code).astype(np.int64)
         clean = read[: 1 << kind.bits]
         tables |= {f"decoder{i}": read, f"encoder{i}": encoder(clean, read, type_, channel)}
         grids.append(grid(clean, read, channel))
     return Fitted(tables, tuple(grids), shape.kind_of)
-
-
-def _companded(points: Floats, counts: Codes, labels: int) -> Floats:
-    """Values in ascending order, as dense as the cube root of the weights is: optimal for many labels.
-
-    Source: P. F. Panter and W. Dite, "Quantization distortion in pulse-count modulation with nonuniform spacing of
-    levels", Proc. IRE 39(1), 1951.
-    """
-    if not len(points):
-        return np.zeros(labels)
-    density = np.cumsum(np.cbrt(counts))
-    return np.interp((np.arange(labels) + 0.5) / labels * density[-1], density, points)

@@ -10,7 +10,7 @@ import numpy as np
 from hls4ml.backends.fpga.fpga_types import APTypeConverter, HLSTypeConverter, StaticWeightVariableConverter
 from hls4ml.model.types import IntegerPrecisionType, WeightVariable
 
-from hwflow.codes import Cosq, Plain, Secded, StorageCode, WordCode, Words
+from hwflow.codes import Plain, Secded, StorageCode, Table, WordCode, Words
 from hwflow.codes.layout import Layout
 from hwflow.errors import HwflowError
 from hwflow.firmware.words import CPP_BLOCKS, cpp_table, word_definitions, word_type
@@ -25,14 +25,14 @@ CODES_HEADERS = ("hwflow_stored.h", "hwflow_words.h")
 
 CPP_CODES: Mapping[type[StorageCode], Callable[[Any, str], str]] = {
     Secded: lambda code, _: f"hwflow::secded<{code.type}, hwflow::on_double::{code.on_double}>",
-    Cosq: lambda code, table: f"hwflow::table<{code.type}, {table}>",
+    Table: lambda code, table: f"hwflow::table<{code.type}, {table}>",
     WordCode: word_type,
 }
 """C++ type of every code, from the code and the name of its table; the plain one needs none, its words are hls4ml's own
 weights."""
 
 DEFINITIONS: Mapping[type[StorageCode], Callable[[Any, str], str]] = {
-    Cosq: lambda code, table: cpp_table(table, code.decoder, code.bits, code.bits),
+    Table: lambda code, table: cpp_table(table, code.decoder, code.bits, code.bits),
     WordCode: word_definitions,
 }
 """Of the codes whose type needs C++ before it, from the code and the name of its table."""

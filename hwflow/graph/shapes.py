@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from hwflow.codes import layout, storage_code
+from hwflow.codes.registry import family_of, read_back
 from hwflow.errors import HwflowError
 from hwflow.graph.nodes import (
     Add,
@@ -44,13 +45,10 @@ def check_storage(node: Node) -> None:
     if not isinstance(node, WeightLayer) or node.weight.type is None:
         return
     code = storage_code(node.storage, node.weight.type)
-    if not node.storage.tables:
+    if family_of(node.storage.name)[0].lossless:
         return
-    index = layout.Layout(node.rows, node.weight.size // node.rows, code.weights_per_word)
-    held = layout.ordered(node.weight.codes)
-    words = index.indices(np.arange(index.words))
-    read = code.decode(code.encode(held[words]))
-    if not np.array_equal(read[words >= 0], held[words[words >= 0]]):
+    held = layout.ordered(node.weight.codes).reshape(node.rows, -1)
+    if not np.array_equal(read_back(code, held), held):
         raise HwflowError(f"{node.name}: its weights are not among those that its storage code {node.storage.name} has")
 
 

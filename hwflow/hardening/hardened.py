@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy.typing as npt
 
+from hwflow.codes.protection import Loss
 from hwflow.fixed import FixedType
 from hwflow.graph import (
     Graph,
@@ -26,11 +27,13 @@ class Hardened:
         graph: the typed graph.
         plan: what scaling did.
         calibration: ranges that the activation types come from.
+        losses: what weights lost to storage codes that do not have them all, by layer.
     """
 
     graph: Graph
     plan: ScalePlan
     calibration: Calibration
+    losses: Mapping[str, Loss] = field(default_factory=dict)
 
 
 def harden(graph: Graph, images: npt.NDArray[Any], options: HardenOptions | None = None) -> Hardened:
@@ -52,7 +55,8 @@ def harden(graph: Graph, images: npt.NDArray[Any], options: HardenOptions | None
         if options.calibrated_rounding and layer.rows > 1 and options.protections.of(layer.name).ber is not None
     ]
     calibration = calibrate(scaled, images, fitted)
-    return Hardened(Typer(scaled, calibration, options).typed(), plan, calibration)
+    typer = Typer(scaled, calibration, options)
+    return Hardened(typer.typed(), plan, calibration, typer.losses)
 
 
 def input_type(images: npt.NDArray[Any], options: HardenOptions | None = None) -> FixedType:
@@ -75,4 +79,5 @@ def summary(hardened: Hardened) -> Mapping[str, Any]:
             "side_bits": plan.side_bits,
             "notes": list(plan.notes),
         },
+        "storage": [{"name": name, **vars(loss)} for name, loss in hardened.losses.items()],
     }

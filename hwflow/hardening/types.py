@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hwflow.codes import layout
+from hwflow.codes.protection import Loss
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType, Overflow, Rounding
 from hwflow.graph import (
@@ -61,6 +62,8 @@ class Typer:
         self.calibration = calibration
         self.options = options
         self.done: dict[str, Node] = {}
+        self.losses: dict[str, Loss] = {}
+        """What the weights of a layer lost to its storage code, by layer; of codes that have all weights, none."""
 
     def typed(self) -> Graph:
         """The graph with every type resolved."""
@@ -119,7 +122,8 @@ class Typer:
     def _stored(self, node: WeightLayer, type_: FixedType) -> WeightLayer:
         """A layer whose weights are codes, by its storage code; what their rounding takes on average, its bias has."""
         weights = layout.ordered(node.weight.values).reshape(node.rows, -1)
-        stored = self.options.protections.of(node.name).fit(weights, type_)
+        protection = self.options.protections.of(node.name)
+        stored = protection.fit(weights, type_)
         moments = self.calibration.moments.get(node.name)
         bias = node.bias
         if moments is None:
@@ -128,6 +132,8 @@ class Typer:
             steps = weights / type_.lsb
             codes = compensated(steps, moments, stored.round_column)
             bias = Constant(bias.values + type_.lsb * mean_error(steps, codes, moments))
+        if not protection.lossless:
+            self.losses[node.name] = Loss.of(weights, type_, codes)
         weight = Constant.from_codes(layout.unordered(codes.reshape(-1), node.weight.shape), type_)
         return replace(node, weight=weight, bias=bias, storage=stored.spec)
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from hwflow.codes import Table
 from hwflow.cost.packing import Packing, index_bits, packing
 from hwflow.errors import HwflowError
 from hwflow.graph import IntArray, WeightLayer
-from hwflow.memory import stored_words
+from hwflow.memory import layer_storage, stored_words
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +95,9 @@ def write_table(path: Path, layer: WeightLayer) -> None:
     """Write a ``$readmemh`` file of the table by which ``hwflow_decode_table`` decodes a layer's stored words."""
     assert layer.weight.type is not None
     bits = layer.weight.type.width
-    codes = layer.storage.tables["decoder"]
-    write_hex(path, (codes & ((1 << bits) - 1)).tolist(), bits)
+    code = layer_storage(layer)
+    assert isinstance(code, Table)
+    write_hex(path, (code.decoder & ((1 << bits) - 1)).tolist(), bits)
 
 
 def write_hex(path: Path, words: list[int], width: int) -> None:

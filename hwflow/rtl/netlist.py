@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from hwflow.codes import Cosq, Plain, Secded
+from hwflow.codes import Plain, Secded, Table
 from hwflow.cost.packing import packing
 from hwflow.cost.reuse import fold
 from hwflow.errors import HwflowError
@@ -447,7 +447,7 @@ def _code(node: WeightLayer) -> tuple[dict[str, Parameter], int]:
             return {}, 1
         case Secded(on_double=policy):
             return {"CODE": SECDED, "ON_DOUBLE": ON_DOUBLE_CODES[policy]}, 3
-        case Cosq():
+        case Table():
             return {"CODE": TABLE}, 2
     raise HwflowError(f"{node.name}: the RTL has no decoder of storage code {node.storage.name!r}")
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from hwflow.codes import CodeSpec, Cosq, StorageCode, WordCode, Words, storage_code
+from hwflow.codes import CodeSpec, StorageCode, Table, WordCode, Words, storage_code
 from hwflow.codes.bch import Bch
 from hwflow.codes.layout import Layout
 from hwflow.codes.registry import WordFamily, family_of
@@ -27,16 +27,21 @@ CODED = [
 ]
 
 
-def tables(type_: FixedType, seed: int) -> Cosq:
+def tables(type_: FixedType, seed: int) -> Table:
     """A code through any table: codes of the type in any order, some of them more than once."""
     rng = np.random.default_rng([20261203, seed])
     codes = np.arange(type_.min_code, type_.max_code + 1)
     decoder = rng.permutation(codes) if seed % 2 == 0 else rng.choice(codes, len(codes))
     nearest = np.abs(decoder - codes[:, None]).argmin(axis=1)
-    return Cosq(type_, decoder, nearest)
+    return Table("cosq", type_, decoder, nearest)
 
 
 TABLE_TYPES = ("ap_fixed<8,3>", "ap_ufixed<7,2>", "ap_fixed<10,4>", "ap_fixed<2,1>", "ap_ufixed<1,1>")
+CODED += [
+    pytest.param(storage_code(CodeSpec(name), FixedType.parse(type_)), id=f"{name}-{type_}")
+    for name in ("parity", "mset", "cep3")
+    for type_ in ("ap_fixed<8,3>", "ap_ufixed<7,2>")
+]
 CODED += [
     pytest.param(tables(FixedType.parse(type_), seed), id=f"cosq-{type_}-{seed}")
     for type_ in TABLE_TYPES
@@ -129,15 +134,15 @@ def flipped(words: Words, bits: np.ndarray) -> Words:
     return words
 
 
-@pytest.mark.parametrize("code", [case for case in CODED if isinstance(case.values[0], Cosq)])
-def test_tables(code: Cosq, library: ctypes.CDLL) -> None:
+@pytest.mark.parametrize("code", [case for case in CODED if isinstance(case.values[0], Table)])
+def test_tables(code: Table, library: ctypes.CDLL) -> None:
     """Every word."""
     words = pack(np.arange(1 << code.bits)[:, None], code.bits)
     np.testing.assert_array_equal(decode(library, code, words)[:, 0], code.decoder)
     np.testing.assert_array_equal(code.decode(words)[:, 0], code.decoder)
 
 
-@pytest.mark.parametrize("code", [case for case in CODED if not isinstance(case.values[0], Cosq | WordCode)])
+@pytest.mark.parametrize("code", [case for case in CODED if not isinstance(case.values[0], Table | WordCode)])
 def test_decoders(code: StorageCode, library: ctypes.CDLL) -> None:
     """Clean words, all single and double errors, and random errors of three to six bits."""
     rng = np.random.default_rng(20261201)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hwflow.codes import Cosq, Protection
+from hwflow.codes import Protection, Table
 from hwflow.codes.cosq import fit
 from hwflow.errors import HwflowError
 from hwflow.faults import Memory, sample_ber
@@ -48,7 +48,7 @@ def test_no_word_and_no_value_is_better(type_: FixedType, ber: float) -> None:
     """The two conditions of an optimum: each weight has the best word, and each word the mean of what is read as it."""
     weights = WEIGHTS * type_.max / BYTE.max
     tables, codes = fitted(weights, type_, ber)
-    code = Cosq(type_, **tables)
+    code = Table("cosq", type_, **tables)
     noise, decoder, steps = channel(type_.width, ber), tables["decoder"].astype(float), weights / type_.lsb
     np.testing.assert_array_equal(code.decode(code.encode(codes[:, None])), codes[:, None])
     words = tables["encoder"][codes - type_.min_code]
@@ -65,7 +65,7 @@ def test_no_word_and_no_value_is_better(type_: FixedType, ber: float) -> None:
 
 def test_errors_that_are_drawn_are_those_that_are_expected() -> None:
     tables, codes = fitted(WEIGHTS, BYTE, 1e-2)
-    code = Cosq(BYTE, **tables)
+    code = Table("cosq", BYTE, **tables)
     stored = code.encode(codes[:, None])
     squares = []
     for seed in range(200):
@@ -82,7 +82,7 @@ def test_errors_that_are_drawn_are_those_that_are_expected() -> None:
 def test_few_values(weights: np.ndarray) -> None:
     tables, codes = fitted(weights, BYTE, 1e-2)
     np.testing.assert_array_equal(codes, BYTE.encode(weights))
-    code = Cosq(BYTE, **tables)
+    code = Table("cosq", BYTE, **tables)
     np.testing.assert_array_equal(code.decode(code.encode(codes[:, None])), codes[:, None])
 
 
@@ -131,9 +131,9 @@ def test_what_cannot_be_fitted() -> None:
         HardenOptions(ScalingOptions(FixedType(12, 3)), storage="cosq:0.01")
     with pytest.raises(HwflowError, match="weights of 12 bits need a table of 4096 entries"):
         Protection.parse("cosq:0.01").fit(WEIGHTS[None], FixedType(12, 3))
-    tables, _ = fit(WEIGHTS, BYTE, 1e-2)
+    tables, _ = fitted(WEIGHTS, BYTE, 1e-2)
     with pytest.raises(HwflowError, match=r"its decoder is no table for weights of ap_fixed<6,3>"):
-        Cosq(FixedType(6, 3), **tables)
+        Table("cosq", FixedType(6, 3), **tables)
 
 
 def test_weights_that_the_table_lacks_are_refused() -> None:
