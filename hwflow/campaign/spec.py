@@ -13,7 +13,7 @@ from hwflow.campaign.statistics import Interval
 from hwflow.codes import Protections
 from hwflow.errors import HwflowError
 from hwflow.faults.models import MODELS, Asymmetric, Clustered, FaultModel, Independent, StuckAt
-from hwflow.float_study import MSB_MODES, Msb, WeightFormat, weight_format
+from hwflow.float_study import MSB_MODES, Msb, WeightFormat, float_protection, weight_format
 from hwflow.float_study.storage import PerWhat
 from hwflow.float_study.words import FixedFormat
 
@@ -142,7 +142,8 @@ class CampaignSpec:
         formats: weight formats.
         t: largest magnitudes of the scaled weights; ``none`` is the unscaled baseline, ``optimal`` the format's.
         ber: bit error rates; 0 is always measured too.
-        protections: storage codes of the weight memories.
+        protections: storage codes of the weight memories; in the float executor, of FP32 and FP16, those of
+            `hwflow.float_study.protections`.
         where: faults in ``all`` places; or also in each of the ``layers`` alone; or at each of the ``bits`` alone.
         rounds: fault lists a cell.
         until_ci: add rounds until half the width of the mean's confidence interval is at most so many points.
@@ -213,10 +214,10 @@ class CampaignSpec:
             for bit in self.faults.bits or ():
                 if bit >= most:
                     raise HwflowError(f"faults.bits: {bit} is beyond the bits of {name}, 0 to {most - 1}")
-            if format_.exponent_msb is not None and (self.executor, self.protections) != ("float", ("plain",)):
-                raise HwflowError(f"formats: {name} runs in the float executor only, with protections = ['plain']")
-        if self.executor == "float" and self.protections != ("plain",):
-            raise HwflowError("protections: storage codes need executor = 'reference'")
+            if format_.exponent_msb is not None and self.executor != "float":
+                raise HwflowError(f"formats: {name} runs in the float executor only")
+            if self.executor == "float":
+                _check_float_protections(self.protections, format_, self.msb)
         if self.executor == "reference" and self.scale != "layer":
             raise HwflowError("scale: 'channel' needs executor = 'float'")
         _check_choices(self)
@@ -242,6 +243,16 @@ def _check_protections(protections: tuple[str, ...]) -> None:
             Protections.parse(each)
         except HwflowError as error:
             raise HwflowError(f"protections: {error}") from error
+
+
+def _check_float_protections(protections: tuple[str, ...], format_: WeightFormat, msb: Msb) -> None:
+    for each in protections:
+        try:
+            protection = float_protection(each, format_)
+        except HwflowError as error:
+            raise HwflowError(f"protections: {error}") from error
+        if protection is not None and msb != "none":
+            raise HwflowError(f"msb: {each!r} protects the most significant exponent bit itself; set msb = 'none'")
 
 
 def stored_bits(format_: WeightFormat, protection: str) -> int:

@@ -192,7 +192,7 @@ class Runner:
             one_thread()
             network = self.bundle.networks[cell.model]
             self._keras[cell.model] = KerasNetwork(rebuilt(network.architecture, network.weights))
-        options = StudyOptions(cell.target, spec.msb, spec.scale)
+        options = StudyOptions(cell.target, spec.msb, spec.scale, cell.protection)
         return FaultyNetwork(self._keras[cell.model], weight_format(cell.format), options)
 
     def _reference(self, cell: Cell) -> ReferenceNetwork:

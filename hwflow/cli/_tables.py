@@ -64,7 +64,8 @@ def print_plan(design: Design) -> None:
 
 
 def _print_storage(design: Design) -> None:
-    """Print what the storage code takes."""
+    """Print what the storage code takes, and what the weights lose to it."""
+    from hwflow.codes.protection import Loss
     from hwflow.memory import memories
 
     bits = sum(memory.total_bits for memory in memories(design.graph))
@@ -73,6 +74,13 @@ def _print_storage(design: Design) -> None:
     print_line(
         f"stored in {code}: {bits} bits, {bits / weights:.2f} a weight with check bits and what rows leave empty"
     )
+    losses = [Loss(**{key: value for key, value in row.items() if key != "name"}) for row in design.manifest["storage"]]
+    if losses:
+        loss = Loss.sum(losses)
+        print_line(
+            f"weights that {code} does not have become others: {loss.moved} of {loss.weights}; mean square error "
+            f"{loss.square:.3g} steps of the weight type, {loss.rounding:.3g} by rounding alone"
+        )
 
 
 def _print_check(check: Mapping[str, Any]) -> None:

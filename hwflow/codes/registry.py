@@ -210,8 +210,8 @@ STORAGE_CODES: dict[str, Family] = {
     ),
     "cep": _unfitted(
         "cep[N]",
-        "N (2) chunks, each with a parity in the least significant bits; wrong chunks read as zeros",
-        lambda name, numbers, type_: byte.cep(name, type_, *numbers or (2,)),
+        "N (a quarter of the bits) chunks, each with a parity in the lowest bits; wrong chunks read as zeros",
+        lambda name, numbers, type_: byte.cep(name, type_, *numbers or (max(1, type_.width // 4),)),
     ),
     "repeat": _unfitted(
         "repeatN",

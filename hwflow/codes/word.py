@@ -67,8 +67,10 @@ class Shape:
     labels: tuple[Label, ...]
 
     @classmethod
-    def of(cls, name: str, bits: int, label_bits: int, protected: int, width: int) -> Shape:
+    def of(cls, name: str, bits: int, label_bits: int, protected: int, width: int, most: int = MOST_BITS) -> Shape:
         """A word of weights of ``width`` bits that shares its label bits evenly; the first weights have one more.
+
+        Labels have at most ``most`` bits.
 
         Raises:
             HwflowError: weights that do not fill the word, or labels that are too short or too long.
@@ -80,10 +82,10 @@ class Shape:
             Label(label_bits // count + (i < label_bits % count), protected // count + (i < protected % count))
             for i in range(count)
         )
-        if not all(1 <= label.protected <= label.bits <= min(width, MOST_BITS) for label in labels):
+        if not all(1 <= label.protected <= label.bits <= min(width, most) for label in labels):
             raise HwflowError(
                 f"{name}: {label_bits} bits, {protected} of them protected, for {count} weights; each takes 1 to "
-                f"{min(width, MOST_BITS)} bits, of which 1 or more are protected"
+                f"{min(width, most)} bits, of which 1 or more are protected"
             )
         return cls(bits, labels)
 

@@ -6,6 +6,7 @@ are in `hwflow.reference`.
 """
 
 from hwflow.float_study.network import FaultyNetwork, KerasNetwork, Outcome, StudyOptions
+from hwflow.float_study.protections import FloatProtection, float_protection
 from hwflow.float_study.storage import MSB_MODES, Msb, StoredLayer, store
 from hwflow.float_study.words import FixedFormat, FloatFormat, WeightFormat, weight_format
 
@@ -14,12 +15,14 @@ __all__ = [
     "FaultyNetwork",
     "FixedFormat",
     "FloatFormat",
+    "FloatProtection",
     "KerasNetwork",
     "Msb",
     "Outcome",
     "StoredLayer",
     "StudyOptions",
     "WeightFormat",
+    "float_protection",
     "store",
     "weight_format",
 ]

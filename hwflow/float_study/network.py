@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList, Memory
+from hwflow.float_study.protections import float_protection
 from hwflow.float_study.storage import Float32, Msb, PerWhat, StoredLayer, store
 from hwflow.float_study.words import WeightFormat
 from hwflow.models.resnet import SUBSAMPLE
@@ -74,11 +75,13 @@ class StudyOptions:
         t: largest magnitude of the scaled weights; None stores them unscaled.
         msb: protection of the most significant exponent bit, see `StoredLayer`.
         per: a constant for every ``layer`` or for every output ``channel``.
+        protection: by name, see :mod:`hwflow.float_study.protections`.
     """
 
     t: float | None = None
     msb: Msb = "assume"
     per: PerWhat = "layer"
+    protection: str = "plain"
 
 
 @dataclass(frozen=True)
@@ -130,8 +133,9 @@ class FaultyNetwork:
     def __init__(self, network: KerasNetwork, format_: WeightFormat, options: StudyOptions | None = None) -> None:
         options = options or StudyOptions()
         self.network = network
+        protection = float_protection(options.protection, format_)
         self.layers: tuple[StoredLayer, ...] = tuple(
-            store(name, kernel, format_, options.t, options.msb, options.per)
+            store(name, kernel, format_, options.t, options.msb, options.per, protection)
             for name, kernel in network.kernels.items()
         )
         self._clean = {layer.name: layer.read() for layer in self.layers}

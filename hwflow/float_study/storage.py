@@ -9,10 +9,11 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from hwflow.codes.layout import position
+from hwflow.codes.layout import Layout, position
 from hwflow.codes.words import to_uint64
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList, Memory
+from hwflow.float_study.protections import FloatProtection
 from hwflow.float_study.words import FloatFormat, Patterns, Values, WeightFormat
 
 Msb = Literal["assume", "clamp", "sparse", "none"]
@@ -36,6 +37,7 @@ class StoredLayer:
         msb: what protects the most significant exponent bit: ``assume`` (it never flips), ``clamp``
             (weights clamped to (-2, 2), the bit is not stored), ``sparse`` (the same, but weights outside
             are kept in a protected side memory), or ``none``. Fixed point has no such bit.
+        protection: what protects bits by others of the weight or of its neighbours; it needs ``msb = "none"``.
     """
 
     name: str
@@ -43,10 +45,15 @@ class StoredLayer:
     c: Values
     format: WeightFormat
     msb: Msb = "assume"
+    protection: FloatProtection | None = None
 
     def __post_init__(self) -> None:
         if self.msb not in MSB_MODES:
             raise HwflowError(f"msb={self.msb!r} is not one of {', '.join(MSB_MODES)}")
+        if self.protection is not None and self.msb != "none":
+            raise HwflowError(
+                f"a protection covers the most significant exponent bit; it needs msb='none', not {self.msb!r}"
+            )
         if not np.isfinite(self.weights).all():
             raise HwflowError(f"{self.name}: its weights hold NaN or infinity; retrain or mend the model")
 
@@ -82,7 +89,12 @@ class StoredLayer:
         out = np.empty(self.weights.size, dtype=np.float32)
         for start in range(0, self.weights.size, _BLOCK):
             words = np.arange(start, min(start + _BLOCK, self.weights.size))
-            out[self._position(words)] = self._recovered(words, self._stored(words))
+            if self.protection is None:
+                out[self._position(words)] = self._recovered(words, self._plain(words))
+            else:
+                unharmed = np.zeros(len(words), dtype=np.uint64)
+                positions, values = self._read_together(words, unharmed, self.protection)
+                out[positions] = values
         return out.reshape(self.weights.shape)
 
     def upset(self, faults: FaultList) -> tuple[npt.NDArray[np.int64], Float32]:
@@ -93,6 +105,8 @@ class StoredLayer:
         """
         words, flips = faults.masks(self.memory.name)
         masks = to_uint64(flips)
+        if self.protection is not None:
+            return self._read_together(words, masks, self.protection)
         if self._msb_is_safe:
             masks = masks & ~np.uint64(1 << self._msb)
             hit = masks != 0
@@ -124,7 +138,34 @@ class StoredLayer:
         values = self.weights.reshape(-1)[self._position(words)].astype(np.float64)
         return values * self._constants(words)
 
+    def _read_together(
+        self, words: npt.NDArray[np.int64], masks: Patterns, protection: FloatProtection
+    ) -> tuple[npt.NDArray[np.int64], Float32]:
+        """Positions and values of the weights that are read with some words, whose bits are flipped."""
+        members, stored, at = self._groups(words, protection)
+        stored[at] ^= masks
+        read, held = protection.decode(stored)[members >= 0], members[members >= 0]
+        return self._position(held), self._recovered(held, read)
+
+    def _groups(
+        self, words: npt.NDArray[np.int64], protection: FloatProtection
+    ) -> tuple[npt.NDArray[np.int64], Patterns, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+        """The words that are read with some, -1 where a row ends, as they are stored, and where the some are."""
+        layout = Layout(self.n_out, self.weights.size // self.n_out, protection.together)
+        group, place = layout.place(words)
+        groups, inverse = np.unique(group, return_inverse=True)
+        members = layout.indices(groups)
+        plain = np.zeros(members.shape, dtype=np.uint64)
+        plain[members >= 0] = self._plain(members[members >= 0])
+        return members, protection.encode(plain), (inverse.reshape(-1), place)
+
     def _stored(self, words: npt.NDArray[np.int64]) -> Patterns:
+        if self.protection is None:
+            return self._plain(words)
+        _, stored, at = self._groups(words, self.protection)
+        return stored[at]
+
+    def _plain(self, words: npt.NDArray[np.int64]) -> Patterns:
         scaled = self._scaled(words)
         if isinstance(self.format, FloatFormat) and self.msb in ("clamp", "sparse"):
             limit = self.format.largest_below_two
@@ -147,6 +188,7 @@ def store(
     t: float | None,
     msb: Msb = "assume",
     per: PerWhat = "layer",
+    protection: FloatProtection | None = None,
 ) -> StoredLayer:
     """Weights scaled by `c = t / max|W|` (equation 6); t None stores them as they are.
 
@@ -157,6 +199,7 @@ def store(
         t: largest magnitude of the scaled weights. Beyond the format's range they overflow, as the type says.
         msb: see `StoredLayer`.
         per: one constant a ``layer``, or one an output ``channel``.
+        protection: see `StoredLayer`.
 
     Raises:
         HwflowError: weights that are not finite, or a t that is not positive.
@@ -168,4 +211,4 @@ def store(
     c = np.ones_like(largest)
     if t is not None:
         np.divide(t, largest, out=c, where=largest > 0)
-    return StoredLayer(name, weights, c if t is not None else c[:1], format_, msb)
+    return StoredLayer(name, weights, c if t is not None else c[:1], format_, msb, protection)
