@@ -211,3 +211,8 @@ class Protections:
     def fitted(self) -> bool:
         """Whether any code is fitted to its layer's weights."""
         return any(code.ber is not None for _, code in self.rules)
+
+    @property
+    def lossless(self) -> bool:
+        """Whether all codes have every weight of the type."""
+        return all(code.lossless for _, code in self.rules)

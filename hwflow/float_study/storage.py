@@ -59,8 +59,13 @@ class StoredLayer:
 
     @property
     def memory(self) -> Memory:
-        """The memory, one word a weight."""
-        return Memory(f"{self.name}.weight", self.weights.size, self.format.bits)
+        """The memory, one word a weight, and where weights are read together as many as fill the last of a row."""
+        return Memory(f"{self.name}.weight", self._layout.words * self._layout.per_word, self.format.bits)
+
+    @cached_property
+    def _layout(self) -> Layout:
+        together = 1 if self.protection is None else self.protection.together
+        return Layout(self.n_out, self.weights.size // self.n_out, together)
 
     @property
     def n_out(self) -> int:
@@ -81,20 +86,23 @@ class StoredLayer:
         return len(self.outside) * (_INDEX_BITS + self.format.bits)
 
     def words(self) -> Patterns:
-        """The stored words ``(weights,)``, fault-free."""
-        return self._stored(np.arange(self.weights.size))
+        """The stored words ``(memory.words,)``, fault-free."""
+        if self.protection is None:
+            return self._plain(np.arange(self.weights.size))
+        return self._together(np.arange(self._layout.words), self.protection)[1].reshape(-1)
 
     def read(self) -> Float32:
         """The weights as they are read without faults, of the Keras shape."""
         out = np.empty(self.weights.size, dtype=np.float32)
-        for start in range(0, self.weights.size, _BLOCK):
-            words = np.arange(start, min(start + _BLOCK, self.weights.size))
+        size = max(1, _BLOCK // self._layout.per_word)
+        for start in range(0, self._layout.words, size):
+            groups = np.arange(start, min(start + size, self._layout.words))
             if self.protection is None:
-                out[self._position(words)] = self._recovered(words, self._plain(words))
+                words, read = groups, self._plain(groups)
             else:
-                unharmed = np.zeros(len(words), dtype=np.uint64)
-                positions, values = self._read_together(words, unharmed, self.protection)
-                out[positions] = values
+                members, stored = self._together(groups, self.protection)
+                words, read = members[members >= 0], self.protection.decode(stored)[members >= 0]
+            out[self._position(words)] = self._recovered(words, read)
         return out.reshape(self.weights.shape)
 
     def upset(self, faults: FaultList) -> tuple[npt.NDArray[np.int64], Float32]:
@@ -106,7 +114,12 @@ class StoredLayer:
         words, flips = faults.masks(self.memory.name)
         masks = to_uint64(flips)
         if self.protection is not None:
-            return self._read_together(words, masks, self.protection)
+            group, place = np.divmod(words, self._layout.per_word)
+            groups, inverse = np.unique(group, return_inverse=True)
+            members, stored = self._together(groups, self.protection)
+            stored[inverse.reshape(-1), place] ^= masks
+            read, held = self.protection.decode(stored)[members >= 0], members[members >= 0]
+            return self._position(held), self._recovered(held, read)
         if self._msb_is_safe:
             masks = masks & ~np.uint64(1 << self._msb)
             hit = masks != 0
@@ -114,7 +127,7 @@ class StoredLayer:
         if len(self.outside):
             inside = ~np.isin(words, self.outside)
             words, masks = words[inside], masks[inside]
-        return self._position(words), self._recovered(words, self._stored(words) ^ masks)
+        return self._position(words), self._recovered(words, self._plain(words) ^ masks)
 
     @property
     def _msb(self) -> int:
@@ -138,32 +151,14 @@ class StoredLayer:
         values = self.weights.reshape(-1)[self._position(words)].astype(np.float64)
         return values * self._constants(words)
 
-    def _read_together(
-        self, words: npt.NDArray[np.int64], masks: Patterns, protection: FloatProtection
-    ) -> tuple[npt.NDArray[np.int64], Float32]:
-        """Positions and values of the weights that are read with some words, whose bits are flipped."""
-        members, stored, at = self._groups(words, protection)
-        stored[at] ^= masks
-        read, held = protection.decode(stored)[members >= 0], members[members >= 0]
-        return self._position(held), self._recovered(held, read)
-
-    def _groups(
-        self, words: npt.NDArray[np.int64], protection: FloatProtection
-    ) -> tuple[npt.NDArray[np.int64], Patterns, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-        """The words that are read with some, -1 where a row ends, as they are stored, and where the some are."""
-        layout = Layout(self.n_out, self.weights.size // self.n_out, protection.together)
-        group, place = layout.place(words)
-        groups, inverse = np.unique(group, return_inverse=True)
-        members = layout.indices(groups)
+    def _together(
+        self, groups: npt.NDArray[np.int64], protection: FloatProtection
+    ) -> tuple[npt.NDArray[np.int64], Patterns]:
+        """The weights ``(n, together)`` that are read together, by index, -1 beyond a row's end; and as stored."""
+        members = self._layout.indices(groups)
         plain = np.zeros(members.shape, dtype=np.uint64)
         plain[members >= 0] = self._plain(members[members >= 0])
-        return members, protection.encode(plain), (inverse.reshape(-1), place)
-
-    def _stored(self, words: npt.NDArray[np.int64]) -> Patterns:
-        if self.protection is None:
-            return self._plain(words)
-        _, stored, at = self._groups(words, self.protection)
-        return stored[at]
+        return members, protection.encode(plain)
 
     def _plain(self, words: npt.NDArray[np.int64]) -> Patterns:
         scaled = self._scaled(words)

@@ -122,6 +122,10 @@ class HardenOptions:
         self.protections.bits(self.scaling.weight_type)  # refuses what a code does not take, before any work
         if self.protections.fitted and self.scaling.outliers:
             raise HwflowError(f"storage={self.storage!r} is fitted to all weights of a layer; leave out the outliers")
+        if not self.protections.lossless and self.scaling.outliers:
+            raise HwflowError(
+                f"storage={self.storage!r} does not have the weights that outliers complete; leave out the outliers"
+            )
 
     @property
     def protections(self) -> Protections:

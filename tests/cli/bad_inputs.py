@@ -546,7 +546,11 @@ OPTIONS = [
     *(
         case(f"harden digits_cnn -o out {option}", word)
         for option, word in {
-            "--protect hamming": "hamming", "--weights int8": "int8", "--weights ap_fixed<0,0>": "ap_fixed<0,0>", "--weights ap_fixed<8,3": "ap_fixed",
+            "--protect hamming": "hamming", "--protect byte4": "labels have 5, 6, 7 bits", "--protect cep0": "1 or more",
+            "--protect byte7 --weights ap_fixed<6,2>": "8 bits, not 6", "--protect zero-space --weights ap_fixed<6,2>": "6 bits",
+            "--protect value-aware --weights ap_fixed<4,2>": "8 bits", "--protect tmr:1e-2": "not fitted",
+            "--protect parity --weights ap_fixed<12,3>": "4096", "--protect mset3": "no room", "--protect repeat9": "repeat9",
+            "--protect zero-space --outliers 0.1": "outliers", "--weights int8": "int8", "--weights ap_fixed<0,0>": "ap_fixed<0,0>", "--weights ap_fixed<8,3": "ap_fixed",
             "--weights ap_ufixed<8,3>": "signed", "--weights ap_fixed<99999999999999999999,3>": "ap_fixed",
             "--t 0": "t=0", "--t -1": "t=-1", "--t nan": "t=nan", "--t inf": "t=inf", "--t 5": "t=5", "--t x": "--t",
             "--t 1e400": "t=inf", "--scale half": "--scale", "--granularity row": "--granularity",
