@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from hwflow.campaign.spec import CampaignSpec
 from hwflow.codes import CodeSpec, Protection, Repeated, StorageCode, Table, WordCode, storage_code
-from hwflow.codes.byte import codewords, fit
+from hwflow.codes.byte import codewords
+from hwflow.codes.byte import fit as fit_byte
 from hwflow.codes.hsiao import Hsiao
 from hwflow.codes.protection import Loss
 from hwflow.codes.registry import read_back
@@ -39,6 +40,14 @@ FITTED = ("byte7:1e-2", "byte6:1e-3", "byte5:1e-2")
 
 def code_of(name: str, type_: FixedType = BYTE) -> StorageCode:
     return storage_code(CodeSpec(name), type_)
+
+
+def fit(
+    name: str, weights: np.ndarray, type_: FixedType, bits: int, ber: float
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The tables, and the codes that the weights become."""
+    found = fit_byte(name, weights, type_, bits, ber)
+    return found.tables, found.grid(0).round(weights / type_.lsb)
 
 
 def every_word(bits: int) -> np.ndarray:
@@ -233,11 +242,11 @@ class TestInPlace:
 
     def test_weights_that_do_not_fit_are_clamped_and_counted(self) -> None:
         weights = np.array([[-100, 100, 63, 64, -64, -65, 0, 127, 127, 5]]) * BYTE.lsb
-        spec, codes = Protection.parse("zero-space").store(weights.T, BYTE, 1)
-        kept = [-100, 63, 63, 63, -64, -64, 0, 63, 127, 5]
-        assert codes[:, 0].tolist() == kept
-        assert not spec.tables
-        loss = Loss.of(weights.T, BYTE, codes)
+        stored = Protection.parse("zero-space").fit(weights, BYTE)
+        codes = stored.round(weights)
+        assert codes.tolist() == [[-100, 63, 63, 63, -64, -64, 0, 63, 127, 5]]
+        assert not stored.spec.tables
+        loss = Loss.of(weights, BYTE, codes)
         assert (loss.weights, loss.moved, loss.rounding) == (10, 4, 0.0)
         assert loss.square == pytest.approx((37**2 + 1 + 1 + 64**2) / 10)
         both = Loss.sum([loss, Loss(30, 1, 2.0, 1.0)])
