@@ -164,7 +164,8 @@ class Blocked:
 
     def _bits(self, patterns: Patterns) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
         raw = np.ascontiguousarray(patterns, dtype="<u8").view(np.uint8).reshape(*patterns.shape, 8)
-        return np.unpackbits(raw, axis=-1, count=self.format.bits, bitorder="little").reshape(len(patterns), -1)
+        bits = np.unpackbits(raw, axis=-1, count=self.format.bits, bitorder="little")
+        return bits.reshape(len(patterns), self.together * self.format.bits)
 
     def _patterns(self, bits: np.ndarray[tuple[int, int], np.dtype[np.uint8]]) -> Patterns:
         raw = np.zeros((len(bits), self.together, 8), dtype=np.uint8)

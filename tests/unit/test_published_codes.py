@@ -472,6 +472,7 @@ class TestFloats:
         assert len(set(positions.tolist())) == len(positions)
         kernel.reshape(-1)[positions] = values
         np.testing.assert_array_equal(kernel, whole)
+        assert not len(layer.upset(sample_ber([layer.memory], 0.0, 1))[0])
 
     @pytest.mark.parametrize(
         ("change", "words"),
