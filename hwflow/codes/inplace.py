@@ -6,7 +6,8 @@ that strike bits independently of each other cannot tell. What a code cannot cor
 
 - ``zero-space``: H. Guan et al., "In-place zero-space memory protection for CNN", NeurIPS 2019: single errors
   corrected, double errors detected. Seven of eight weights of 8 bits are within -64 to 63, so that their second highest
-  bit is not needed, and seven checks stand there. The authors train until the weights fit; here they are clamped.
+  bit is not needed, and seven checks stand there. The authors train until the weights fit; here they are clamped. All
+  (64,57) codes that do this are one but for the order of bits: the extended BCH code for one error, which hardware has.
 - ``value-aware``: after S.-S. Lee and J.-S. Yang, "Value-aware parity insertion ECC for fault-tolerant deep neural
   network", DATE 2022: double errors corrected, 14 checks for 50 data bits, weights in sign and magnitude. Only the
   abstract was at hand. It says that checks are inserted by value; where, and how large weights are marked, is hwflow's:
@@ -20,8 +21,6 @@ from __future__ import annotations
 import numpy as np
 
 from hwflow.codes.bch import Bch
-from hwflow.codes.blocks import BlockCode
-from hwflow.codes.hsiao import Hsiao
 from hwflow.codes.word import Shape, WordCode, check
 from hwflow.errors import HwflowError
 from hwflow.fixed import Codes, FixedType
@@ -46,7 +45,7 @@ def zero_space(name: str, type_: FixedType) -> WordCode:
         low = -(1 << label.bits - 1) if type_.signed else 0
         codes = np.arange(1 << label.bits)
         values.append(np.where(codes >= low + (1 << label.bits), codes - (1 << label.bits), codes))
-    return _code(type_, shape, Hsiao(WORD_BITS, SINGLE_BITS), values)
+    return _code(type_, shape, SINGLE_BITS, values)
 
 
 def value_aware(name: str, type_: FixedType) -> WordCode:
@@ -64,11 +63,12 @@ def value_aware(name: str, type_: FixedType) -> WordCode:
         low = np.arange(1 << kept)
         magnitudes = np.concatenate([low, low << lost | 1 << lost - 1])
         values.append(np.concatenate([magnitudes, -magnitudes]))
-    return _code(type_, shape, Bch(WORD_BITS, DOUBLE_BITS), values)
+    return _code(type_, shape, DOUBLE_BITS, values)
 
 
-def _code(type_: FixedType, shape: Shape, block: BlockCode, values: list[Codes]) -> WordCode:
+def _code(type_: FixedType, shape: Shape, data_bits: int, values: list[Codes]) -> WordCode:
     """A word code of the weight code of every label; a weight gets the nearest one, of several the first."""
+    block = Bch(WORD_BITS, data_bits)
     codes = np.arange(type_.min_code, type_.max_code + 1)[:, None]
     encoders = [np.abs(codes - each).argmin(axis=1) for each in values]
     return WordCode(type_, shape, block, tuple(np.tile(each, 2) for each in values), tuple(encoders))

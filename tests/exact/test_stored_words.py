@@ -43,6 +43,9 @@ CODED += [
     for type_ in ("ap_fixed<8,3>", "ap_ufixed<7,2>")
 ]
 CODED += [
+    pytest.param(storage_code(CodeSpec(name), FixedType(8, 3)), id=name) for name in ("zero-space", "value-aware")
+]
+CODED += [
     pytest.param(tables(FixedType.parse(type_), seed), id=f"cosq-{type_}-{seed}")
     for type_ in TABLE_TYPES
     for seed in range(2)

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from hwflow.campaign.spec import CampaignSpec
 from hwflow.codes import CodeSpec, Protection, Repeated, StorageCode, Table, WordCode, storage_code
+from hwflow.codes.bch import Bch
 from hwflow.codes.byte import codewords
 from hwflow.codes.byte import fit as fit_byte
-from hwflow.codes.hsiao import Hsiao
 from hwflow.codes.protection import Loss
 from hwflow.codes.registry import read_back
 from hwflow.codes.words import pack, to_integers, unpack
 from hwflow.errors import HwflowError
-from hwflow.faults import Memory, sample_ber
+from hwflow.faults import sample_ber
 from hwflow.fixed import FixedType
 from hwflow.float_study import StoredLayer, float_protection
 from hwflow.float_study.words import FP16, FP32, FloatFormat, weight_format
@@ -204,8 +204,10 @@ class TestRepeated:
 class TestInPlace:
     def test_the_distance_of_57_is_four(self) -> None:
         """No two columns are the same, no three add up to zero, some four do; all columns of odd weight are taken."""
-        columns = Hsiao(64, 57).columns.tolist()
-        assert sorted(columns) == [column for column in range(128) if column.bit_count() % 2]
+        checks = Bch(64, 57).checks(np.eye(57, dtype=np.uint8))
+        columns = np.packbits(checks, axis=1, bitorder="little")[:, 0].tolist()
+        columns = sorted([*columns, *(1 << r for r in range(7))])
+        assert columns == [column for column in range(128) if column.bit_count() % 2]
         sums = {a ^ b for a, b in combinations(columns, 2)}
         assert 0 not in sums
         assert sums.isdisjoint(columns)
@@ -229,16 +231,6 @@ class TestInPlace:
         codes = rng.integers(-limits, limits, (len(triples), 8))
         words = flipped(code.encode(codes), triples)
         assert not code.detected(words).any()
-
-    def test_what_is_left_after_decoding(self) -> None:
-        block, ber = Hsiao(64, 57), 2e-2
-        _, masks = sample_ber([Memory("m", 300_000, 64)], ber, 3).masks("m")
-        data, doubtful = block.decode(np.unpackbits(masks, axis=1, bitorder="little"))
-        left = block.residual(ber)
-        assert doubtful[:, 0].sum() / 300_000 == pytest.approx(left.doubtful, rel=0.02)
-        assert data[doubtful].mean() == pytest.approx(left.flipped, rel=0.02)
-        assert data[~doubtful].sum() / 57 / (300_000 * (1 - left.doubtful)) == pytest.approx(left.silent, rel=0.05)
-        assert Hsiao(72, 64).residual(0.0).doubtful == 0
 
     def test_weights_that_do_not_fit_are_clamped_and_counted(self) -> None:
         weights = np.array([[-100, 100, 63, 64, -64, -65, 0, 127, 127, 5]]) * BYTE.lsb
