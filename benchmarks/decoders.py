@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import hwflow.cost.decoders
-from hwflow.codes import Cosq, Protection, Secded, StorageCode, WordCode, storage_code
+from hwflow.codes import Protection, Secded, StorageCode, Table, WordCode, storage_code
 from hwflow.fixed import FixedType
 from hwflow.rtl.memory_image import label_tables, write_hex
 from hwflow.rtl.netlist import word_parameters
@@ -52,7 +52,7 @@ def decoder_of(code: StorageCode, folder: Path) -> tuple[str, dict[str, object],
             write_hex(folder / "table.mem", (label_tables(code) & 0xFF).tolist(), 8)
             values = {**word_parameters(code), "W_W": 8, "TABLE_FILE": '"table.mem"'}
             return "hwflow_decode_word", values, latency_of(code)
-        case Cosq():
+        case Table():
             write_hex(folder / "table.mem", (code.decoder & 0xFF).tolist(), 8)
             return "hwflow_decode_table", {"W_W": 8, "TABLE_FILE": '"table.mem"'}, 1
     raise SystemExit(f"no decoder of {type(code).__name__} in hardware")
