@@ -100,8 +100,11 @@ class Bch:
             self._decode(received[rows], data[rows], failed[rows])
         return data, np.broadcast_to(failed[:, None], data.shape)
 
-    def residual(self, ber: float) -> Residual:
-        """A word with more than t flips is taken to be detected; its flips are more than t among its bits."""
+    def residual(self, ber: float, together: int = 1) -> Residual:
+        """A word with more than t flips is taken to be detected; its flips are more than t among its bits.
+
+        All bits of a word are in doubt together.
+        """
         fails = float(binom.sf(self.t, self.bits, ber))
         if fails == 0:
             return Residual(0.0, (self.t + 1) / self.bits)

@@ -15,12 +15,12 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Residual:
-    """What a decoder leaves of a memory's flips, for one data bit of a word.
+    """What a decoder leaves of a memory's flips, for a few data bits of a word that are next to each other.
 
     Attributes:
-        doubtful: probability that the decoder marks the bit as doubtful.
-        flipped: probability that a bit so marked is wrong.
-        silent: probability that a bit not so marked is wrong.
+        doubtful: probability that the decoder marks any of them as doubtful.
+        flipped: probability that one of them is wrong if so.
+        silent: probability that one of them is wrong if not.
     """
 
     doubtful: float
@@ -48,5 +48,5 @@ class BlockCode(Protocol):
         A doubtful bit is given as it was received, or as far as the decoder came.
         """
 
-    def residual(self, ber: float) -> Residual:
-        """What is left where every stored bit flips with a probability of ``ber``."""
+    def residual(self, ber: float, together: int = 1) -> Residual:
+        """What is left of so many bits together where every stored bit flips with a probability of ``ber``."""

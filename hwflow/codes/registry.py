@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from hwflow.codes import byte, cosq, inplace, word
+from hwflow.codes import byte, cosq, flips, inplace, word
 from hwflow.codes.bch import Bch
 from hwflow.codes.blocks import BlockCode, Flags
 from hwflow.codes.layout import Layout
@@ -138,17 +138,17 @@ class WordFamily:
     """Word codes, see :mod:`hwflow.codes.word`, by their block code.
 
     Attributes:
-        block: the block code, from the bits of a codeword and those of its data.
+        block: the block code, from the bits of a codeword, those of its data, and what else the name says.
     """
 
-    block: Callable[[int, int], BlockCode]
+    block: Callable[..., BlockCode]
 
     def shape(self, name: str, numbers: Numbers, type_: FixedType) -> tuple[Shape, BlockCode]:
         """The words and the block code that a name asks for: bits of a word, of its labels, and protected ones."""
-        bits, labels, *protected = numbers
+        bits, labels, *rest = numbers
         word.check(name, type_)
-        shape = Shape.of(name, bits, labels, protected[0] if protected else labels, type_.width)
-        return shape, self.block(shape.block_bits, shape.data_bits)
+        shape = Shape.of(name, bits, labels, rest[0] if rest else labels, type_.width)
+        return shape, self.block(shape.block_bits, shape.data_bits, *rest[1:])
 
     def family(self, form: str, summary: str) -> Family:
         """These codes as a family."""
@@ -231,6 +231,13 @@ STORAGE_CODES: dict[str, Family] = {
         "value-aware",
         "two errors corrected (64,50) in words of eight bytes, large weights rounded",
         lambda name, _, type_: inplace.value_aware(name, type_),
+    ),
+    "flip": WordFamily(flips.flip).family(
+        "flipN-K[-P[-T[-W]]]",
+        "as bch, with every protected bit in W of the parities that take the rest, and T passes of flipping bits",
+    ),
+    "ols": WordFamily(flips.ols).family(
+        "olsN-K[-P[-T[-W]]]", "as flip, with parities by W - 2 orthogonal Latin squares; a product code for W = 2"
     ),
 }
 """By the name of the family."""

@@ -260,9 +260,8 @@ def fit(weights: Floats, type_: FixedType, shape: Shape, block: BlockCode, ber: 
     points, counts = histogram(steps)
     tables: Tables = {}
     grids = []
-    residual = block.residual(ber)
     for i, kind in enumerate(shape.kinds):
-        channel = word_channel(kind, residual, ber)
+        channel = word_channel(kind, block.residual(ber, kind.protected), ber)
         start = companded(points, counts, 1 << kind.bits)
         values = alternate(points, counts, np.tile(start, 2), channel, _ROUNDS)
         read = np.clip(np.rint(values), type_.min_code, type_.max_code).astype(np.int64)
