@@ -326,7 +326,7 @@ class TestFlips:
         ("name", "words"),
         [
             ("flip64-40-32-9", "1 to 8 passes, not 9"),
-            ("flip64-40-32-0", "1 to 8 passes, not 0"),
+            ("flip64-40-32-0", "numbers must be 1 or more"),
             ("flip64-40-32-3-5", "32 bits in 5 of 24 checks each"),
             ("flip64-56", "56 bits in 4 or 3 of 8 checks each"),
             ("ols64-41", "41 bits in 4 or 2 of 23 checks each"),
