@@ -244,17 +244,27 @@ def _dense_block(net: NetworkBuilder, x: Node, rng: np.random.Generator, growth:
     return net.relu(net.affine(x)) if rng.random() < 0.5 else x
 
 
+WORD_CODES = {
+    6: ("bch30-19",),
+    8: ("bch32-21", "bch64-40-32", "flip64-40-32-2"),
+    10: ("bch40-27",),
+}
+"""Storage codes of several weights a word, by the width of a weight."""
+
+
 def random_options(seed: int) -> HardenOptions:
     """Options of every kind, by seed; half of them take some weights for outliers, and many have a storage code."""
     rng = np.random.default_rng([20261123, seed])
     fraction = np.random.default_rng([20261126, seed]).choice([0.0, 0.0, 0.0, 0.02, 0.1, 0.5])
     codes = ["plain", "plain", "secded", "secded-null"]
-    storage = np.random.default_rng([20261128, seed]).choice(codes if fraction else [*codes, "cosq:1e-2"])
+    drawn = np.random.default_rng([20261128, seed]).choice(codes if fraction else [*codes, "cosq:1e-2", "words"])
 
     def one_of(*choices: Any) -> Any:
         return choices[int(rng.integers(len(choices)))]
 
     weight_type = one_of(FixedType(8, 3), FixedType(8, 3), FixedType(8, 2), FixedType(6, 3), FixedType(10, 3))
+    words = WORD_CODES[weight_type.width]
+    storage = words[seed % len(words)] if drawn == "words" else str(drawn)
     scaling = ScalingOptions(
         weight_type=weight_type,
         scale=one_of("exact", "exact", "pow2", "none"),
@@ -270,7 +280,7 @@ def random_options(seed: int) -> HardenOptions:
         activation_bits=one_of(16, 16, 12, 8),
         guard_bits=one_of(1, 0),
         rounding=one_of(*Rounding),
-        storage=str(storage),
+        storage=storage,
     )
 
 

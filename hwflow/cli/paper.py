@@ -223,7 +223,15 @@ def check_paths(subject: Subject | None, results: Path | None = None, **files: P
     reads = {} if subject is None else study_inputs(subject)
     stored = {} if results is None else {f"--results {name}": results / name for name in STORED}
     check_outputs(reads, files={f"--{name}": path for name, path in files.items()}, folders=stored)
-    figure = files.get("figure")
+    check_figure(files.get("figure"))
+
+
+def check_figure(figure: Path | None) -> None:
+    """Refuse a figure's name with another ending than .svg or .png.
+
+    Raises:
+        HwflowError: it has one.
+    """
     if figure is not None and figure.suffix not in (".svg", ".png"):
         raise HwflowError(f"--figure {figure}: must end in .svg or .png")
 

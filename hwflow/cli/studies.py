@@ -12,7 +12,8 @@ from hwflow.cli import _options as options
 from hwflow.cli._console import display, print_line, print_table, save_json
 from hwflow.cli._ignored import refuse_ignored
 from hwflow.cli.commands import app
-from hwflow.cli.paper import paper, print_accuracies
+from hwflow.cli.paper import check_figure, paper, print_accuracies
+from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs
 from hwflow.models import model_paths
@@ -123,11 +124,17 @@ def advise(
     preprocessing: options.Preprocessing = None,
     images: Annotated[int, typer.Option("--images", metavar="N", min=1, help="Images of a trial.")] = 500,
     rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=2, help="Fault lists of a candidate.")] = 4,
+    figure: options.Figure = None,
     seed: options.Seed = 0,
     json: options.Json = None,
 ) -> None:
     """Rank the storage codes for a network and a bit error rate, try the best, and say which to take."""
-    check_outputs({**model_paths(model), "state dict": torch_weights}, files={"--json": json})
+    reads = {
+        **model_paths(model), "state dict": torch_weights, "data": data_path(data), "labels": labels,
+        "calibration data": data_path(calibration),
+    }  # fmt: skip
+    check_outputs(reads, files={"--json": json, "--figure": figure})
+    check_figure(figure)
     from hwflow.campaign.advice import advise as run
 
     with display() as shown:
@@ -138,6 +145,11 @@ def advise(
             seed=seed, step=shown.step, advance=shown.advance,
         )  # fmt: skip
     _print_advice(found)
+    if figure is not None:
+        from hwflow.paper.plots import save
+        from hwflow.report.advice import advice_plot
+
+        save(advice_plot(found), figure)
     save_json(json, "advise", seed, found.to_json())
 
 
