@@ -150,7 +150,7 @@ module hwflow_decode_bch #(
         if (s == 0) begin : gen_first
             wire longer = syndromes_reg[M-1:0] != '0;
             assign locator_next    = (M * TERMS)'({syndromes_reg[M-1:0], M'(1)});
-            assign correction_next = (M * TERMS)'(longer ? (4 * M)'(1) << (2 * M) : (4 * M)'(1) << (3 * M));
+            assign correction_next = (M * TERMS)'({M'(!longer), M'(longer), {2 * M{1'b0}}});  // x^3 or x^2
             assign degree_next     = DEGREE_W'(longer);
             assign scale_next      = longer ? syndromes_reg[M-1:0] : M'(1);
             assign syndromes_next  = syndromes_reg;
@@ -263,6 +263,8 @@ module hwflow_decode_bch #(
                 high_reg <= high;
             end
         end
+
+        wire unused_entries = &{1'b0, low_reg, high_reg};  // of a shortened code
     end
 
     // --- Roots of the locator, and how many there are.
@@ -277,7 +279,7 @@ module hwflow_decode_bch #(
         localparam int POSITION = (i < K) ? CHECKS + i : i - K;
         for (genvar g = 0; g < GROUPS; g++) begin : gen_value
             localparam int EXPONENT = (ORDER - ((2 * g + 1) * POSITION) % ORDER) % ORDER;
-            localparam int ELEMENT  = int'(POWERS[M*EXPONENT+:M]);
+            localparam int ELEMENT  = 32'(POWERS[M*EXPONENT+:M]);
             localparam int LOWER    = ELEMENT % ENTRIES;
             localparam int UPPER    = ELEMENT / ENTRIES;
             wire [M-1:0] here = gen_group[g].low_reg[M*LOWER+:M] ^ gen_group[g].high_reg[M*UPPER+:M];
@@ -305,7 +307,8 @@ module hwflow_decode_bch #(
         for (int p = 0; p < PARTS; p++) count = count + part_reg[COUNT_W*p+:COUNT_W];
     end
 
-    // --- Whether to correct: a parity that does not fit the errors found is one more.
+    // --- Whether to correct: a parity that does not fit the errors found is one more. There are never more than T
+    // --- roots, and so no corrections by locators of a higher order.
 
     wire parity;
     wire [DEGREE_W-1:0] errors;
@@ -358,7 +361,7 @@ module hwflow_decode_bch #(
     always_ff @(posedge clk_i) begin
         if (en_i) begin
             root_reg <= root;
-            good_reg <= int'(errors) <= T && int'(errors) == int'(count) && int'(all_errors) <= T;
+            good_reg <= 32'(errors) == 32'(count) && 32'(all_errors) <= T;
             data_o   <= data ^ (hit & {K{good_reg}});
             doubt_o  <= {K{!good_reg}};
         end

@@ -9,9 +9,12 @@
 //   W_W             weight code, signed
 //   CODE            storage code. 0: plain, a stored word is a weight, K = 1. 1: SECDED, it is K = 64/W_W weights
 //                   of one output and 8 check bits, as hwflow_decode_secded has them. 2: table, a stored word is a
-//                   weight through the table of hwflow_decode_table, K = 1
+//                   weight through the table of hwflow_decode_table, K = 1. 3: a block code, a stored word is K = WEIGHTS
+//                   weights of one output in STORED_W bits, as hwflow_decode_word has them
 //   ON_DOUBLE       as in hwflow_decode_secded
-//   TABLE_FILE      as in hwflow_decode_table; CODE 2 needs one
+//   STORED_W        WORD_W of hwflow_decode_word, whose WEIGHTS, LABEL_W, DATA_W, BLOCK and BCH_* follow; CODE 3 alone
+//                   needs them
+//   TABLE_FILE      as in hwflow_decode_table, with CODE 3 as in hwflow_decode_word; both need one
 //   B_W             bias code, signed
 //   WEIGHT_FILE     $readmemh file, see below
 //   BIAS_FILE       $readmemh file, NF words: word nf holds bias[nf*PE+p] at bits [p*B_W +: B_W]; channelwise
@@ -33,7 +36,8 @@
 // check bits too. Without files the weights are whatever port B writes, and the biases 0. `memory.mem` and
 // `bias_mem` are the names by which a test bench flips stored bits.
 //
-// Timing: from next_i to the beat's data 1 cycle with en_i, 2 with a table, 3 for SECDED; a beat a cycle.
+// Timing: from next_i to the beat's data 1 cycle with en_i, 2 with a table, 3 for SECDED, 1 and the LATENCY of
+// hwflow_decode_word for a block code; a beat a cycle.
 
 `default_nettype none
 
@@ -46,6 +50,14 @@ module hwflow_weights #(
     parameter int W_W         = 8,
     parameter int CODE        = 0,
     parameter int ON_DOUBLE   = 0,
+    parameter int STORED_W    = 64,
+    parameter int WEIGHTS     = 8,
+    parameter int LABEL_W     = 45,
+    parameter int DATA_W      = LABEL_W,
+    parameter int BLOCK       = 0,
+    parameter int BCH_M       = 6,
+    parameter int BCH_T       = 3,
+    parameter int BCH_EXTENDED = 1,
     parameter TABLE_FILE      = "",
     parameter int B_W         = 16,
     parameter WEIGHT_FILE     = "",
@@ -54,8 +66,8 @@ module hwflow_weights #(
     parameter int REST_SLOTS  = 1,
     parameter int REST_W      = 1,
     parameter REST_FILE       = "",
-    localparam int K          = (CODE == 1) ? 64 / W_W : 1,
-    localparam int WORD_W     = (CODE == 1) ? K * W_W + 8 : W_W,
+    localparam int K          = (CODE == 1) ? 64 / W_W : (CODE == 3) ? WEIGHTS : 1,
+    localparam int WORD_W     = (CODE == 1) ? K * W_W + 8 : (CODE == 3) ? STORED_W : W_W,
     localparam int WORDS      = (SIMD + K - 1) / K,
     localparam int TURNS      = (SIMD < K && SIMD < N_IN) ? K / SIMD : 1,  // beats of an address
     localparam int ROW        = (N_IN / SIMD + TURNS - 1) / TURNS,         // addresses of PE rows
@@ -81,7 +93,8 @@ module hwflow_weights #(
     output logic [         MEM_W-1:0] wb_rdata_o
 );
 
-    localparam int DECODE     = (CODE == 1) ? 2 : (CODE == 2) ? 1 : 0;  // cycles from stored words to weights
+    // Cycles from stored words to weights
+    localparam int DECODE     = (CODE == 1) ? 2 : (CODE == 2) ? 1 : (CODE == 3) ? 2 * BCH_T + 6 : 0;
     localparam int SF         = N_IN / SIMD;
     localparam int BEATS      = (N_OUT / PE) * SF;
     localparam int BIAS_BEATS = (CHANNELWISE != 0) ? 1 : SF;  // beats of one word of biases
@@ -103,11 +116,11 @@ module hwflow_weights #(
         initial $fatal(1, "hwflow_weights: the channels are N_IN; N_OUT (%0d) must be 1", N_OUT);
     end
 
-    if (CODE < 0 || CODE > 2) begin : gen_error_code
+    if (CODE < 0 || CODE > 3) begin : gen_error_code
         initial $fatal(1, "hwflow_weights: no such CODE (%0d)", CODE);
     end
-    if (CODE == 2 && TABLE_FILE == "") begin : gen_error_table
-        initial $fatal(1, "hwflow_weights: CODE 2 needs a TABLE_FILE");
+    if (CODE >= 2 && TABLE_FILE == "") begin : gen_error_table
+        initial $fatal(1, "hwflow_weights: CODE %0d needs a TABLE_FILE", CODE);
     end
     if (SIMD != N_IN && SIMD % K != 0 && K % SIMD != 0) begin : gen_error_word
         initial $fatal(1, "hwflow_weights: of SIMD (%0d) and the %0d weights of a word, one must divide the other",
@@ -190,6 +203,24 @@ module hwflow_weights #(
                 hwflow_decode_secded #(
                     .W_W       (W_W),
                     .ON_DOUBLE (ON_DOUBLE)
+                ) decode (
+                    .clk_i  (clk_i),
+                    .en_i   (en_i),
+                    .data_i (stored[i*WORD_W+:WORD_W]),
+                    .data_o (decoded[i*K*W_W+:K*W_W])
+                );
+            end else if (CODE == 3) begin : gen_block
+                hwflow_decode_word #(
+                    .WORD_W       (WORD_W),
+                    .WEIGHTS      (WEIGHTS),
+                    .W_W          (W_W),
+                    .LABEL_W      (LABEL_W),
+                    .DATA_W       (DATA_W),
+                    .BLOCK        (BLOCK),
+                    .BCH_M        (BCH_M),
+                    .BCH_T        (BCH_T),
+                    .BCH_EXTENDED (BCH_EXTENDED),
+                    .TABLE_FILE   (TABLE_FILE)
                 ) decode (
                     .clk_i  (clk_i),
                     .en_i   (en_i),

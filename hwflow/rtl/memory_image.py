@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hwflow.codes import Table
+from hwflow.codes import Table, WordCode
 from hwflow.cost.packing import Packing, index_bits, packing
 from hwflow.errors import HwflowError
 from hwflow.graph import IntArray, WeightLayer
@@ -92,12 +92,21 @@ def write_rests(path: Path, layer: WeightLayer, pe: int, simd: int) -> None:
 
 
 def write_table(path: Path, layer: WeightLayer) -> None:
-    """Write a ``$readmemh`` file of the table by which ``hwflow_decode_table`` decodes a layer's stored words."""
+    """Write a ``$readmemh`` file of the tables by which ``hwflow_decode_table`` decodes a layer's stored words."""
     assert layer.weight.type is not None
-    bits = layer.weight.type.width
-    code = layer_storage(layer)
-    assert isinstance(code, Table)
-    write_hex(path, (code.decoder & ((1 << bits) - 1)).tolist(), bits)
+    bits, code = layer.weight.type.width, layer_storage(layer)
+    assert isinstance(code, Table | WordCode)
+    codes = label_tables(code) if isinstance(code, WordCode) else code.decoder
+    write_hex(path, (codes & ((1 << bits) - 1)).tolist(), bits)
+
+
+def label_tables(code: WordCode) -> IntArray:
+    """What the labels of a word stand for, as ``hwflow_decode_word`` reads it: all tables are as long as the longest."""
+    longest = max(len(table) // 2 for table in code.decoders)
+    tables = np.zeros((len(code.decoders), 2, longest), dtype=np.int64)
+    for room, table in zip(tables, code.decoders, strict=True):
+        room[:, : len(table) // 2] = table.reshape(2, -1)
+    return tables.reshape(-1)
 
 
 def write_hex(path: Path, words: list[int], width: int) -> None:

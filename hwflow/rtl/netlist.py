@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from hwflow.codes import Plain, Secded, Table
+from hwflow.codes import Plain, Secded, Table, WordCode
+from hwflow.codes.bch import Bch
 from hwflow.cost.packing import packing
 from hwflow.cost.reuse import fold
 from hwflow.errors import HwflowError
@@ -36,7 +37,7 @@ from hwflow.rtl.memory_image import side_memory
 
 ROUNDING_CODES = {rounding: code for code, rounding in enumerate(Rounding)}
 OVERFLOW_CODES = {overflow: code for code, overflow in enumerate(Overflow)}
-SECDED, TABLE = 1, 2
+SECDED, TABLE, WORD = 1, 2, 3
 """``CODE`` of ``hwflow_weights``; 0 is plain."""
 ON_DOUBLE_CODES = {"null": 0, "pass": 1}
 INPUT_LANES = 4
@@ -93,7 +94,7 @@ class MatrixUnit:
         pe, simd: the layer's fold.
         weight_file, bias_file: memory images.
         rest_file: image of the outliers' side memory, if there is one.
-        table_file: image of the table that decodes stored words, if the storage code has one.
+        table_file: image of the tables that decode stored words, if the storage code has any.
     """
 
     layer: str
@@ -246,7 +247,7 @@ class _Builder:
         layout, bias = packing(node, "weight", pe, simd), layer_bias_type(node)
         name, side = self.names[node.name], side_memory(node, pe, simd)
         files = {kind: f"{name}_{kind}.mem" for kind in ("weight", "bias", "rest", "table")}
-        table = files["table"] if code.get("CODE") == TABLE else None
+        table = files["table"] if code.get("CODE") in (TABLE, WORD) else None
         parameters: dict[str, Parameter] = {
             "PE": layout.pe,
             "SIMD": layout.simd,
@@ -449,6 +450,18 @@ def _code(node: WeightLayer) -> tuple[dict[str, Parameter], int]:
             return {"CODE": SECDED, "ON_DOUBLE": ON_DOUBLE_CODES[policy]}, 3
         case Table():
             return {"CODE": TABLE}, 2
+        case WordCode(shape=shape, block=Bch() as block):
+            labels: dict[str, Parameter] = {
+                "CODE": WORD,
+                "STORED_W": shape.bits,
+                "WEIGHTS": len(shape.labels),
+                "LABEL_W": shape.data_bits + shape.raw_bits,
+                "DATA_W": shape.data_bits,
+                "BCH_M": block.m,
+                "BCH_T": block.t,
+                "BCH_EXTENDED": int(block.extended),
+            }
+            return labels, 2 * block.t + 7
     raise HwflowError(f"{node.name}: the RTL has no decoder of storage code {node.storage.name!r}")
 
 

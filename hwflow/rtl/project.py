@@ -22,8 +22,10 @@ METADATA = "rtl.json"
 TOP = "hwflow_top"
 INNER_MODULES = {
     "hwflow_cast",
+    "hwflow_decode_bch",
     "hwflow_decode_secded",
     "hwflow_decode_table",
+    "hwflow_decode_word",
     "hwflow_delay",
     "hwflow_outliers",
     "hwflow_weight_mem",
