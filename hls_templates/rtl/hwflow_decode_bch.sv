@@ -39,6 +39,9 @@ module hwflow_decode_bch #(
     output logic [K-1:0] doubt_o
 );
 
+    // What is not inlined is compiled once for all decoders of a simulated design.
+    /* verilator no_inline_module */
+
     localparam int ORDER   = (1 << M) - 1;      // of the field's multiplicative group
     localparam int CYCLIC  = N - EXTENDED;      // bits without the parity
     localparam int CHECKS  = CYCLIC - K;
@@ -101,6 +104,7 @@ module hwflow_decode_bch #(
     endfunction
 
     function automatic logic [M-1:0] product(input logic [M-1:0] a, input logic [M-1:0] b);
+        /* verilator no_inline_task */
         logic [M-1:0] shifted;
         product = '0;
         shifted = a;

@@ -450,19 +450,25 @@ def _code(node: WeightLayer) -> tuple[dict[str, Parameter], int]:
             return {"CODE": SECDED, "ON_DOUBLE": ON_DOUBLE_CODES[policy]}, 3
         case Table():
             return {"CODE": TABLE}, 2
-        case WordCode(shape=shape, block=Bch() as block):
-            labels: dict[str, Parameter] = {
-                "CODE": WORD,
-                "STORED_W": shape.bits,
-                "WEIGHTS": len(shape.labels),
-                "LABEL_W": shape.data_bits + shape.raw_bits,
-                "DATA_W": shape.data_bits,
-                "BCH_M": block.m,
-                "BCH_T": block.t,
-                "BCH_EXTENDED": int(block.extended),
-            }
-            return labels, 2 * block.t + 7
+        case WordCode(block=Bch() as block) as code:
+            words = word_parameters(code)
+            return {"CODE": WORD, "STORED_W": words.pop("WORD_W"), **words}, 2 * block.t + 7
     raise HwflowError(f"{node.name}: the RTL has no decoder of storage code {node.storage.name!r}")
+
+
+def word_parameters(code: WordCode) -> dict[str, Parameter]:
+    """The parameters of ``hwflow_decode_word`` but for the type of a weight and the tables."""
+    shape, block = code.shape, code.block
+    assert isinstance(block, Bch)
+    return {
+        "WORD_W": shape.bits,
+        "WEIGHTS": len(shape.labels),
+        "LABEL_W": shape.data_bits + shape.raw_bits,
+        "DATA_W": shape.data_bits,
+        "BCH_M": block.m,
+        "BCH_T": block.t,
+        "BCH_EXTENDED": int(block.extended),
+    }
 
 
 def _input(prefix: str, type_: FixedType) -> dict[str, Parameter]:

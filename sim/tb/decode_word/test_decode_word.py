@@ -1,0 +1,91 @@
+"""hwflow_decode_word equals hwflow.codes.WordCode with random tables, for every number of wrong bits in a word."""
+
+import random
+
+import cocotb
+import numpy as np
+import pytest
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge
+from common import parameters, rtl, run_tb
+
+from hwflow.codes import CodeSpec, WordCode, storage_code
+from hwflow.codes.registry import family_of
+from hwflow.codes.word import Shape
+from hwflow.codes.words import pack, to_integers
+from hwflow.fixed import FixedType
+from hwflow.rtl.memory_image import label_tables
+from hwflow.rtl.netlist import word_parameters
+
+P = parameters()
+
+
+def random_code(name: str, width: int) -> WordCode:
+    """A storage code with a random weight code for every label, in doubt or not."""
+    type_, rng = FixedType(width, width), np.random.default_rng(len(name))
+    _, (bits, labels, *protected) = family_of(name)
+    tables = {}
+    for i, kind in enumerate(Shape.of(name, bits, labels, (protected or [labels])[0], width).kinds):
+        tables[f"decoder{i}"] = rng.integers(type_.min_code, type_.max_code + 1, 2 << kind.bits)
+        tables[f"encoder{i}"] = rng.integers(0, 1 << kind.bits, 1 << width)
+    code = storage_code(CodeSpec(name, tables), type_)
+    assert isinstance(code, WordCode)
+    return code
+
+
+def upset(rng: np.random.Generator, code: WordCode, count: int):
+    """Stored words, so many each with no wrong bit, with one and so on to three more than are corrected."""
+    type_ = code.type
+    codes = rng.integers(type_.min_code, type_.max_code + 1, (count * (P["BCH_T"] + 4), code.weights_per_word))
+    bits = np.unpackbits(code.encode(codes), axis=1, count=code.bits, bitorder="little")
+    for i, word in enumerate(bits):
+        word[rng.choice(code.bits, i // count, replace=False)] ^= 1
+    return rng.permutation(np.packbits(bits, axis=1, bitorder="little"))
+
+
+async def check(dut, code: WordCode, words, enabled: float) -> None:
+    """Words in, a word an enabled cycle; weights hold in the others."""
+    rng, latency = random.Random(cocotb.RANDOM_SEED), 2 * P["BCH_T"] + 6
+    expected = to_integers(pack(code.decode(words), code.type.width))
+    sent = [*to_integers(words), *[0] * latency]
+    Clock(dut.clk_i, 10, unit="ns").start(start_high=False)
+    shown = 0
+    await FallingEdge(dut.clk_i)
+    while shown < len(sent):
+        en = rng.random() < enabled
+        dut.en_i.value = int(en)
+        dut.data_i.value = sent[shown] if en else rng.getrandbits(code.bits)
+        await FallingEdge(dut.clk_i)
+        shown += en
+        if latency <= shown < len(sent):
+            assert int(dut.data_o.value) == expected[shown - latency], f"word {sent[shown - latency]:x}"
+
+
+@cocotb.test()
+@cocotb.parametrize(enabled=[1.0, 0.6])
+async def wrong_bits(dut, enabled):
+    code = random_code(P["code"], P["W_W"])
+    words = upset(np.random.default_rng(cocotb.RANDOM_SEED), code, P["words"])
+    assert 0 < code.detected(words).sum() < len(words)
+    await check(dut, code, words, enabled)
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "words", "simulator"),
+    [
+        ("bch32-22-16", 8, 40, "verilator"),
+        ("bch64-45", 8, 20, "icarus"),
+        ("bch64-40-32", 8, 20, "icarus"),
+        ("bch64-46-45", 8, 20, "icarus"),
+        ("bch60-41", 10, 20, "icarus"),
+        ("bch128-78", 8, 4, "icarus"),
+        pytest.param("bch256-155", 8, 2, "icarus", marks=pytest.mark.slow),
+    ],
+)
+def test_decode_word(tmp_path, name, width, words, simulator):
+    code = random_code(name, width)
+    path = tmp_path / "table.hex"
+    path.write_text("".join(f"{entry & (1 << width) - 1:x}\n" for entry in label_tables(code).tolist()))
+    p = {**word_parameters(code), "W_W": width, "TABLE_FILE": f'"{path}"'}
+    sources = rtl("decode_word", "decode_bch", "decode_table", "delay")
+    run_tb("hwflow_decode_word", sources, p, __name__, simulator, tmp_path, extra={"code": name, "words": words})
