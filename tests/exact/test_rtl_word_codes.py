@@ -8,16 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwflow.codes import WordCode
+from hwflow.codes import WordCode, Words
 from hwflow.codes.bch import Bch
-from hwflow.codes.words import Words
-from hwflow.faults import FaultList, sample_ber
+from hwflow.codes.blocks import Bits
+from hwflow.cost.reuse import choose_reuse
+from hwflow.faults import FaultList, chosen, sample_ber
 from hwflow.fixed import FixedType
 from hwflow.graph import Graph
 from hwflow.hardening import harden
 from hwflow.memory import layer_storage, memories, stored_words
 from hwflow.reference import IntegerExecutor
-from tests.exact.agreement import assert_agree, rtl
+from hwflow.rtl import RtlExecutor, generate
+from tests.exact.agreement import assert_agree, random_reuse
 from tests.networks import random_graph, random_images, random_options
 
 
@@ -25,37 +27,69 @@ def with_words(seed: int, storage: str) -> Graph:
     """A random network of 8-bit weights, hardened with storage codes."""
     graph, options = random_graph(seed), random_options(seed)
     scaling = replace(options.scaling, outliers=0.0, weight_type=FixedType(8, 3))
-    options = replace(options, scaling=scaling, storage=storage)
-    return harden(graph, random_images(seed + 1, graph, 8), options).graph
+    return harden(graph, random_images(seed + 1, graph, 8), replace(options, scaling=scaling, storage=storage)).graph
+
+
+def block_bits(code: WordCode, words: Words) -> Bits:
+    """The bits of stored words that are codewords of the block code."""
+    bits: Bits = np.unpackbits(words, axis=1, count=code.shape.block_bits, bitorder="little")
+    return bits
+
+
+def other_codewords(graph: Graph, seed: int) -> FaultList:
+    """Flips that make of every second word of BCH codes another codeword with as many wrong bits as are corrected."""
+    rng, flips = np.random.default_rng(seed), []
+    for layer in graph.weight_layers:
+        code = layer_storage(layer)
+        if isinstance(code, WordCode) and isinstance(code.block, Bch):
+            words = np.arange(0, len(stored_words(layer)), 2)
+            data = np.eye(code.block.data_bits, dtype=np.uint8)[rng.integers(code.block.data_bits, size=len(words))]
+            flipped = np.concatenate([data, code.block.checks(data)], axis=1)
+            for word, bits in zip(words.tolist(), flipped, strict=True):
+                bits[rng.choice(len(bits), code.block.t, replace=False)] ^= 1
+                flips += [(f"{layer.name}.weight", word, bit) for bit in np.flatnonzero(bits).tolist()]
+    return chosen(memories(graph), flips, graph.digest)
 
 
 def outcomes(graph: Graph, faults: FaultList) -> tuple[int, int]:
-    """Words of BCH codes that the decoders give up, and that they take for others."""
+    """How many words of BCH codes the decoders give up under some faults, and how many they take for others."""
     failed = wrong = 0
     for layer in graph.weight_layers:
-        code, words = layer_storage(layer), stored_words(layer)
+        code = layer_storage(layer)
         if isinstance(code, WordCode) and isinstance(code.block, Bch):
             touched, masks = faults.masks(f"{layer.name}.weight")
-            data, doubtful = code.block.decode(block_bits(code, words[touched] ^ masks))
-            clean = block_bits(code, words[touched])[:, : code.block.data_bits]
-            failed += int(doubtful.any(axis=1).sum())
-            wrong += int(((data != clean).any(axis=1) & ~doubtful.any(axis=1)).sum())
+            clean = stored_words(layer)[touched]
+            data, doubtful = code.block.decode(block_bits(code, clean ^ masks))
+            in_doubt = doubtful.any(axis=1)
+            failed += int(in_doubt.sum())
+            differs = (data != block_bits(code, clean)[:, : code.block.data_bits]).any(axis=1)
+            wrong += int((differs & ~in_doubt).sum())
     return failed, wrong
 
 
-def block_bits(code: WordCode, words: Words) -> Words:
-    """The bits of words that are codewords of the block code."""
-    return np.unpackbits(words, axis=1, count=code.shape.block_bits, bitorder="little")
-
-
-@pytest.mark.parametrize(("seed", "storage"), [(0, "bch64-45")])
-def test_random_graphs_with_words(seed: int, storage: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("seed", "storage", "serial"),
+    [
+        (6, "bch64-45:1e-2", True),
+        (6, "conv2=bch32-20,dense*=bch128-78:3e-3,*=secded", True),
+        pytest.param(4, "bch64-45", False, marks=pytest.mark.slow),
+        pytest.param(4, "norm*=bch32-20,conv3=bch64-40-32:3e-3,*=cosq", False, marks=pytest.mark.slow),
+        pytest.param(0, "bch128-78", True, marks=pytest.mark.slow),
+    ],
+)
+def test_random_graphs_with_words(seed: int, storage: str, serial: bool, tmp_path: Path) -> None:
     graph = with_words(seed, storage)
-    executor = rtl(graph, tmp_path / "rtl", seed, "verilator")
+    generate(graph, tmp_path / "rtl", choose_reuse(graph, 10**6) if serial else random_reuse(graph, seed))
+    executor = RtlExecutor(tmp_path / "rtl", graph, "verilator")
     images = random_images(seed, graph, 3)
-    failed, wrong = outcomes(graph, sample_ber(memories(graph, True), 0.05, 2, graph.digest))
-    print(failed, wrong, sum(m.words for m in memories(graph)))
-    assert_agree(graph, images, executor, seed=seed)
-    codes = IntegerExecutor(graph).encode(images)
-    stalled = executor.run(codes, stall_percent=40, seed=seed + 1)
-    np.testing.assert_array_equal(stalled, IntegerExecutor(graph).run(codes))
+    assert_agree(graph, images, executor, bers=(0.01, 0.08), seed=seed)
+
+    reference = IntegerExecutor(graph)
+    codes = reference.encode(images)
+    lists = (sample_ber(memories(graph), 0.08, seed + 2, graph.digest), other_codewords(graph, seed))
+    failed, wrong = np.sum([outcomes(graph, faults) for faults in lists], axis=0)
+    assert min(failed, wrong) >= 2
+    expected = [reference.run(codes, faults) for faults in lists]
+    assert (np.array(expected) != reference.run(codes)).any()
+    for faults, outputs in zip(lists, expected, strict=True):
+        np.testing.assert_array_equal(executor.run(codes, faults, stall_percent=30, seed=seed), outputs)

@@ -9,12 +9,16 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 from common import pack, parameters, random_codes, rest_rows, rtl, run_tb, unpack
 
-from hwflow.codes import Cosq, Plain, Secded
+from hwflow.codes import CodeSpec, Cosq, Plain, Secded, storage_code
+from hwflow.codes.registry import family_of
 from hwflow.codes.words import to_integers, word_bytes
 from hwflow.fixed import FixedType
+from hwflow.rtl.memory_image import label_tables
+from hwflow.rtl.netlist import word_parameters
 
 P = parameters()
-SOURCES = rtl("weights", "weight_mem", "decode_secded", "decode_table", "outliers", "delay")
+DECODERS = ("decode_secded", "decode_table", "decode_word", "decode_bch")
+SOURCES = rtl("weights", "weight_mem", *DECODERS, "outliers", "delay")
 
 DEFAULTS = {"PE": 2, "SIMD": 3, "N_IN": 12, "N_OUT": 6, "CHANNELWISE": 0, "W_W": 8, "B_W": 10, "CODE": 0}
 
@@ -45,10 +49,16 @@ CONFIGS = {
     "table_loaded_through_port_b": {"CODE": 2, "PE": 3, "SIMD": 2},
     "table_outliers": {"CODE": 2, "REST_W": 10, "outliers": 9},
     "table_outliers_narrow": {"CODE": 2, "W_W": 6, "SIMD": 1, "REST_W": 4, "outliers": 20},
+    "words_a_beat": {"CODE": 3, "name": "bch32-22-16", "SIMD": 8, "N_IN": 16, "N_OUT": 2},
+    "words_beats_a_word": {"CODE": 3, "name": "bch32-20", "SIMD": 2, "N_IN": 6, "N_OUT": 4},
+    "words_serial": {"CODE": 3, "name": "bch32-26", "SIMD": 1, "N_IN": 7, "PE": 1, "N_OUT": 3},
+    "words_channels": {"CODE": 3, "name": "bch32-26", "CHANNELWISE": 1, "PE": 1, "N_OUT": 1, "SIMD": 4, "N_IN": 16},
+    "words_whole_row": {"CODE": 3, "name": "bch64-45", "SIMD": 11, "N_IN": 11, "PE": 1, "N_OUT": 3},
+    "words_outliers": {"CODE": 3, "name": "bch32-20", "SIMD": 2, "N_IN": 6, "REST_W": 10, "outliers": 9},
 }
 
 LATENCY = {0: 1, 1: 3, 2: 2}
-"""By the number of the storage code."""
+"""By the number of the storage code; that of words follows their block code."""
 
 
 def storage(p):
@@ -60,6 +70,8 @@ def storage(p):
         case 2:
             decoder = random_table(p["W_W"])
             return Cosq(type_, decoder=decoder, encoder=decoder.argsort())
+        case 3:
+            return random_word_code(p["name"], p["W_W"])
     return Plain(type_)
 
 
@@ -67,6 +79,13 @@ def random_table(width):
     """Every weight code, in random order."""
     codes = list(range(-(1 << width - 1), 1 << width - 1))
     return np.array(random.Random(width).sample(codes, len(codes)))
+
+
+def random_word_code(name, width):
+    """Random weights for the labels of a word."""
+    rng, (family, numbers), type_ = np.random.default_rng(1), family_of(name), FixedType(width, width)
+    assert family.fit is not None
+    return storage_code(CodeSpec(name, family.fit(name, numbers, rng.uniform(-1, 1, (8, 64)), type_, 0.01)[0]), type_)
 
 
 class Layout:
@@ -180,7 +199,7 @@ class Bench:
             await self.cycle(en, en and self.rng.random() >= stall)
             await Timer(1, unit="ns")
             seen += self.check_beat(self.line[0])
-        assert seen >= min(cycles, self.layout.beats) // 4
+        assert seen >= min(max(0, cycles - 2 * P["latency"]), self.layout.beats) // 4
 
     def check_beat(self, beat):
         if beat is None:
@@ -291,15 +310,21 @@ def test_weights(tmp_path, name, simulator):
         "biases": texts["BIAS_FILE"],
         "rests": rests,
         "files": files,
-        "latency": LATENCY[p["CODE"]],
+        "latency": LATENCY.get(p["CODE"]),
+        "name": p.pop("name", None),
     }
+    if p["CODE"] == 3:
+        words = word_parameters(layout.code)
+        p |= {"STORED_W": words.pop("WORD_W"), **words}
+        extra["latency"] = 2 * p["BCH_T"] + 7
     if p.pop("outliers", 0):
         texts["REST_FILE"], p["REST_SLOTS"] = rest_rows(rests, p["REST_W"])
         p["REST_ROWS"] = len(texts["REST_FILE"])
     if not files:
         texts.clear()
-    if p["CODE"] == 2:
-        texts["TABLE_FILE"] = [pack([code], p["W_W"]) for code in layout.code.decoder.tolist()]
+    if p["CODE"] >= 2:
+        table = layout.code.decoder if p["CODE"] == 2 else label_tables(layout.code)
+        texts["TABLE_FILE"] = [pack([code], p["W_W"]) for code in table.tolist()]
     for parameter, words in texts.items():
         path = tmp_path / f"{parameter.lower()}.hex"
         path.write_text("".join(f"{word:x}\n" for word in words))
