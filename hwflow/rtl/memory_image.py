@@ -101,7 +101,7 @@ def write_table(path: Path, layer: WeightLayer) -> None:
 
 
 def label_tables(code: WordCode) -> IntArray:
-    """What the labels of a word stand for, as ``hwflow_decode_word`` reads it: all tables are as long as the longest."""
+    """What the labels of a word stand for, as ``hwflow_decode_word`` reads it: all tables as long as the longest."""
     longest = max(len(table) // 2 for table in code.decoders)
     tables = np.zeros((len(code.decoders), 2, longest), dtype=np.int64)
     for room, table in zip(tables, code.decoders, strict=True):
