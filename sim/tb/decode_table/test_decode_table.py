@@ -1,4 +1,4 @@
-"""hwflow_decode_table equals hwflow.codes.Cosq with a random table: every word, in any order, under random enables."""
+"""hwflow_decode_table equals hwflow.codes.Table with a random table: every word, in any order, under random enables."""
 
 import random
 
@@ -9,7 +9,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 from common import pack, parameters, random_codes, rtl, run_tb
 
-from hwflow.codes import Cosq
+from hwflow.codes import Table
 from hwflow.codes import words as stored
 from hwflow.fixed import FixedType
 
@@ -20,7 +20,7 @@ def decoded(words: list[int]) -> list[int]:
     """The reference's weight codes of stored words, as the module gives them."""
     table = np.array(P["table"])
     # What encodes does not matter here.
-    code = Cosq(FixedType(P["W_W"], P["W_W"]), decoder=table, encoder=np.zeros_like(table))
+    code = Table("cosq", FixedType(P["W_W"], P["W_W"]), decoder=table, encoder=np.zeros_like(table))
     raw = stored.pack(np.array(words)[:, None], P["W_W"])
     return stored.to_integers(stored.pack(code.decode(raw), P["W_W"]))
 

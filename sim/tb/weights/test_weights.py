@@ -9,7 +9,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 from common import pack, parameters, random_codes, rest_rows, rtl, run_tb, unpack
 
-from hwflow.codes import CodeSpec, Cosq, Plain, Secded, storage_code
+from hwflow.codes import CodeSpec, Plain, Secded, Table, storage_code
 from hwflow.codes.registry import family_of
 from hwflow.codes.words import to_integers, word_bytes
 from hwflow.fixed import FixedType
@@ -69,7 +69,7 @@ def storage(p):
             return Secded(type_, ("null", "pass")[p.get("ON_DOUBLE", 0)])
         case 2:
             decoder = random_table(p["W_W"])
-            return Cosq(type_, decoder=decoder, encoder=decoder.argsort())
+            return Table("cosq", type_, decoder=decoder, encoder=decoder.argsort())
         case 3:
             return random_word_code(p["name"], p["W_W"])
     return Plain(type_)
@@ -85,7 +85,8 @@ def random_word_code(name, width):
     """Random weights for the labels of a word."""
     rng, (family, numbers), type_ = np.random.default_rng(1), family_of(name), FixedType(width, width)
     assert family.fit is not None
-    return storage_code(CodeSpec(name, family.fit(name, numbers, rng.uniform(-1, 1, (8, 64)), type_, 0.01)[0]), type_)
+    tables = family.fit(name, numbers, rng.uniform(-1, 1, (8, 64)), type_, 0.01).tables
+    return storage_code(CodeSpec(name, tables), type_)
 
 
 class Layout:
