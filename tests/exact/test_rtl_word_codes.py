@@ -19,6 +19,7 @@ from hwflow.hardening import harden
 from hwflow.memory import layer_storage, memories, stored_words
 from hwflow.reference import IntegerExecutor
 from hwflow.rtl import RtlExecutor, generate
+from hwflow.rtl.executor import Simulator
 from tests.exact.agreement import assert_agree, random_reuse
 from tests.networks import random_graph, random_images, random_options
 
@@ -68,19 +69,21 @@ def outcomes(graph: Graph, faults: FaultList) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(
-    ("seed", "storage", "serial"),
+    ("seed", "storage", "serial", "simulator"),
     [
-        (6, "bch64-45:1e-2", True),
-        (6, "conv2=bch32-20,dense*=bch128-78:3e-3,*=secded", True),
-        pytest.param(4, "bch64-45", False, marks=pytest.mark.slow),
-        pytest.param(4, "norm*=bch32-20,conv3=bch64-40-32:3e-3,*=cosq", False, marks=pytest.mark.slow),
-        pytest.param(0, "bch128-78", True, marks=pytest.mark.slow),
+        (6, "bch64-45:1e-2", True, "verilator"),
+        (6, "conv2=bch32-20,dense*=bch128-78:3e-3,*=zero-space", True, "icarus"),
+        pytest.param(4, "bch64-45", False, "verilator", marks=pytest.mark.slow),
+        pytest.param(
+            4, "norm*=bch32-20,conv3=bch64-40-32:3e-3,*=value-aware", False, "verilator", marks=pytest.mark.slow
+        ),
+        pytest.param(0, "bch128-78", True, "verilator", marks=pytest.mark.slow),
     ],
 )
-def test_random_graphs_with_words(seed: int, storage: str, serial: bool, tmp_path: Path) -> None:
+def test_random_graphs_with_words(seed: int, storage: str, serial: bool, simulator: Simulator, tmp_path: Path) -> None:
     graph = with_words(seed, storage)
     generate(graph, tmp_path / "rtl", choose_reuse(graph, 10**6) if serial else random_reuse(graph, seed))
-    executor = RtlExecutor(tmp_path / "rtl", graph, "verilator")
+    executor = RtlExecutor(tmp_path / "rtl", graph, simulator)
     images = random_images(seed, graph, 3)
     assert_agree(graph, images, executor, bers=(0.01, 0.08), seed=seed)
 
