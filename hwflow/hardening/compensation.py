@@ -24,6 +24,7 @@ BLOCK = 512
 MOST_VECTORS = 1 << 14
 """Input vectors of a layer, evenly spread over the calibration images."""
 _DAMPING = 0.01  # of the mean variance, added to every variance
+_ROUNDING = 1e-4  # of the mean square, more than what sums in float32 may make of a variance of zero
 
 Round = Callable[[FloatArray, int], Codes]
 """Codes ``(rows,)`` of real weights ``(rows,)``, in steps of their type, of one input."""
@@ -98,7 +99,8 @@ def compensated(weights: FloatArray, moments: Moments, round_: Round) -> Codes:
         # Inputs that vary most come first: the errors of the others are what is left at the end.
         order = np.argsort(-np.diag(covariance), kind="stable")
         left = weights[:, inputs][:, order].astype(np.float64)
-        factor = _inverse_factor(covariance[np.ix_(order, order)])
+        power = np.diag(covariance).mean() + np.square(moments.mean[inputs]).mean()
+        factor = _inverse_factor(covariance[np.ix_(order, order)], _ROUNDING * float(power))
         columns = np.arange(inputs.start, inputs.stop)[order]
         for i, column in enumerate(columns.tolist()):
             codes[:, column] = round_(left[:, i], column)
@@ -113,9 +115,9 @@ def mean_error(weights: FloatArray, codes: Codes, moments: Moments) -> FloatArra
     return error
 
 
-def _inverse_factor(covariance: FloatArray) -> FloatArray:
-    """The upper Cholesky factor of the inverse of a covariance that is made regular."""
-    damping = _DAMPING * float(np.trace(covariance)) / len(covariance) or 1.0
+def _inverse_factor(covariance: FloatArray, least: float) -> FloatArray:
+    """The upper Cholesky factor of the inverse of a covariance that is made regular, by ``least`` or more."""
+    damping = max(_DAMPING * float(np.diag(covariance).mean()), least) or 1.0
     inverse = np.linalg.inv(covariance + damping * np.eye(len(covariance)))
     return np.linalg.cholesky((inverse + inverse.T) / 2).T
 

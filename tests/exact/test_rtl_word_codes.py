@@ -71,7 +71,7 @@ def outcomes(graph: Graph, faults: FaultList) -> tuple[int, int]:
 @pytest.mark.parametrize(
     ("seed", "storage", "serial", "simulator"),
     [
-        (6, "bch64-45:1e-2", True, "verilator"),
+        pytest.param(6, "bch64-45:1e-2", True, "verilator", marks=pytest.mark.slow),
         (6, "conv2=bch32-20,dense*=bch128-78:3e-3,*=zero-space", True, "icarus"),
         pytest.param(4, "bch64-45", False, "verilator", marks=pytest.mark.slow),
         pytest.param(

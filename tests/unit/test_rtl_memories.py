@@ -14,7 +14,15 @@ RTL_DIR = Path(__file__).resolve().parents[2] / "hls_templates" / "rtl"
 MODULES = ("weights", "weight_mem", "outliers", "delay", "decode_secded", "decode_table", "decode_word", "decode_bch")
 
 
-@pytest.mark.parametrize("code", [0, 1, 2, 3], ids=["plain", "secded", "table", "word"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param(0, id="plain"),
+        pytest.param(1, id="secded"),
+        pytest.param(2, id="table"),
+        pytest.param(3, id="word", marks=pytest.mark.slow),  # Yosys takes a minute to read its constant functions
+    ],
+)
 def test_weight_memory_is_block_ram(code: int, tmp_path: Path) -> None:
     """1024 words of 128 or 144 bits: a RAMB36 with two ports that read and write has 1024 words of 36 bits.
 
