@@ -1,4 +1,4 @@
-// Words of labels, and the block codes that protect them: hwflow/codes/word.py, bch.py in hardware.
+// Words of labels, and the block codes that protect them: hwflow/codes/word.py, bch.py, flips.py in hardware.
 //
 // A word is an array of 64-bit parts here, bit 0 the least significant of part 0: C simulation is ten times faster with
 // them than with a wide ap_uint, and to hardware they are the same bits. A block code is a type:
@@ -225,6 +225,96 @@ template <class CODE> struct bch {
         for (unsigned part = 0; part < PARTS; part++) {
             #pragma HLS UNROLL
             doubtful[part] = all_if(!good);
+        }
+    }
+};
+
+// Codes of sparse parities, see hwflow/codes/flips.py: in every pass all data bits flip at once of which enough checks
+// are violated; those of which half are after the last pass are in doubt. Check bits never flip. CODE has
+//
+//   bits, data_bits          of a codeword
+//   passes                   that flip bits
+//   covered(j, part)         the bits of a word that check j is the sum of, its own bit among them
+//   members                  most data bits of a check
+//   member(j, k)             data bit k of check j; data_bits where it has fewer
+//   threshold(pass, i)       violated checks that flip data bit i, and after the last pass those that make it doubtful
+template <class CODE> struct flips {
+    static const unsigned bits = CODE::bits;
+    static const unsigned data_bits = CODE::data_bits;
+    static const unsigned check_bits = bits - data_bits;
+    static const unsigned parts = (bits + 63) / 64;
+    static const unsigned data_parts = (data_bits + 63) / 64;
+
+    // Which checks are; whether any is.
+    static bool find_violated(const part_t word[parts], bool violated[check_bits]) {
+        #pragma HLS INLINE
+        bool any = false;
+        for (unsigned j = 0; j < check_bits; j++) {
+            #pragma HLS UNROLL
+            part_t sum = 0;
+            for (unsigned part = 0; part < parts; part++) {
+                #pragma HLS UNROLL
+                sum ^= word[part] & CODE::covered(j, part);
+            }
+            violated[j] = parity(sum);
+            any |= violated[j];
+        }
+        return any;
+    }
+
+    // Which data bits have as many violated checks as a pass asks for.
+    static void find_over(const bool violated[check_bits], unsigned pass, part_t over[data_parts]) {
+        #pragma HLS INLINE
+        unsigned counts[data_bits + 1]; // the last for what checks of fewer bits count
+        #pragma HLS ARRAY_PARTITION variable=counts complete
+        for (unsigned i = 0; i <= data_bits; i++) {
+            #pragma HLS UNROLL
+            counts[i] = 0;
+        }
+        for (unsigned j = 0; j < check_bits; j++) {
+            #pragma HLS UNROLL
+            if (violated[j]) { // mostly few are, and C simulation need not add the others
+                for (unsigned k = 0; k < CODE::members; k++) {
+                    #pragma HLS UNROLL
+                    counts[CODE::member(j, k)]++;
+                }
+            }
+        }
+        for (unsigned part = 0; part < data_parts; part++) {
+            #pragma HLS UNROLL
+            over[part] = 0;
+        }
+        for (unsigned i = 0; i < data_bits; i++) {
+            #pragma HLS UNROLL
+            over[i / 64] |= part_t(counts[i] >= CODE::threshold(pass, i)) << i % 64;
+        }
+    }
+
+    template <unsigned PARTS> static void decode(part_t (&word)[PARTS], part_t (&doubtful)[PARTS]) {
+        #pragma HLS INLINE
+        bool violated[check_bits];
+        #pragma HLS ARRAY_PARTITION variable=violated complete
+        part_t over[data_parts];
+        #pragma HLS ARRAY_PARTITION variable=over complete
+        for (unsigned part = 0; part < PARTS; part++) {
+            #pragma HLS UNROLL
+            doubtful[part] = 0;
+        }
+        if (find_violated(word, violated)) {
+            for (unsigned pass = 0; pass < CODE::passes; pass++) {
+                #pragma HLS UNROLL
+                find_over(violated, pass, over);
+                for (unsigned part = 0; part < data_parts; part++) {
+                    #pragma HLS UNROLL
+                    word[part] ^= over[part];
+                }
+                find_violated(word, violated);
+            }
+            find_over(violated, CODE::passes, over);
+            for (unsigned part = 0; part < data_parts; part++) {
+                #pragma HLS UNROLL
+                doubtful[part] = over[part];
+            }
         }
     }
 };

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 
 from hwflow.codes import WordCode
 from hwflow.codes.bch import Bch, field
-from hwflow.codes.blocks import BlockCode
+from hwflow.codes.blocks import Bits, BlockCode
+from hwflow.codes.flips import Flips
 from hwflow.fixed import Codes
 
 VALUES_IN_ROW = 16
@@ -75,6 +77,39 @@ PLANES = """    static unsigned long long {name}(unsigned i, unsigned b, unsigne
     }}
 """
 
+FLIPS = """#ifndef HWFLOW_{guard}
+#define HWFLOW_{guard}
+struct {name} {{
+    static const unsigned bits = {code.bits};
+    static const unsigned data_bits = {code.data_bits};
+    static const unsigned passes = {passes};
+    static const unsigned members = {most};
+    static unsigned long long covered(unsigned j, unsigned part) {{
+        #pragma HLS INLINE
+        static const unsigned long long of[{covered_count}] = {{
+{covered}
+        }};
+        return of[j * {parts} + part];
+    }}
+    static unsigned member(unsigned j, unsigned k) {{
+        #pragma HLS INLINE
+        static const unsigned short of[{member_count}] = {{
+{members}
+        }};
+        return of[j * members + k];
+    }}
+    static unsigned threshold(unsigned pass, unsigned i) {{
+        #pragma HLS INLINE
+        static const unsigned short of[{threshold_count}] = {{
+{thresholds}
+        }};
+        return of[pass * data_bits + i];
+    }}
+}};
+#endif
+
+"""
+
 
 def cpp_table(name: str, codes: Codes, bits: int, index_bits: int) -> str:
     """A table in C++: a struct that gives the bits of a weight for a word.
@@ -137,15 +172,50 @@ def _bch_definitions(code: Bch) -> str:
 def _planes(code: Bch, name: str, exponents: range) -> str:
     """Every bit of ``alpha^(exponent p)`` for all bits of a codeword side by side; p is in :attr:`Bch.positions`."""
     powers, _ = field(code.m)
-    parts = -(-code.bits // PART_BITS)
     planes = []
     for exponent in exponents:
         elements = powers[exponent * code.positions % ((1 << code.m) - 1)]
-        bits = np.zeros((code.m, parts * PART_BITS), dtype=np.uint8)
+        bits = np.zeros((code.m, code.bits), dtype=np.uint8)
         bits[:, : code.cyclic_bits] = elements >> np.arange(code.m)[:, None] & 1
-        planes += np.packbits(bits, axis=1, bitorder="little").view("<u8").reshape(-1).tolist()
-    values = (f"0x{plane:016x}ULL" for plane in planes)
-    return PLANES.format(name=name, count=len(planes), planes=_rows(values, 4), parts=parts)
+        planes += _parts(bits)
+    parts = -(-code.bits // PART_BITS)
+    return PLANES.format(name=name, count=len(planes), planes=_rows(planes, 4), parts=parts)
+
+
+def _flips_name(code: Flips) -> str:
+    """With a digest: codes of the same size may have other checks, by another construction, and other passes."""
+    digest = sha256(repr((code.rows, code.check_bits, code.margins)).encode()).hexdigest()
+    return f"flips_{code.bits}_{code.data_bits}_{digest[:12]}"
+
+
+def _flips_definitions(code: Flips) -> str:
+    checks = [np.flatnonzero(column).tolist() for column in code.matrix.T]
+    most = max(map(len, checks))
+    members = [member for check in checks for member in (check + [code.data_bits] * most)[:most]]
+    covered = _parts(np.concatenate([code.matrix.T, np.eye(code.check_bits)], axis=1).astype(np.uint8))
+    thresholds = code.thresholds.reshape(-1).tolist()
+    return FLIPS.format(
+        guard=_flips_name(code).upper(),
+        name=_flips_name(code),
+        code=code,
+        passes=len(code.margins),
+        most=most,
+        covered_count=len(covered),
+        covered=_rows(covered, 4),
+        parts=len(covered) // code.check_bits,
+        member_count=len(members),
+        members=_rows(map(str, members)),
+        threshold_count=len(thresholds),
+        thresholds=_rows(map(str, thresholds)),
+    )
+
+
+def _parts(bits: Bits) -> list[str]:
+    """The parts of words ``(n, bits)``, one after the other."""
+    words = np.zeros((len(bits), -(-bits.shape[1] // PART_BITS) * PART_BITS), dtype=np.uint8)
+    words[:, : bits.shape[1]] = bits
+    parts = np.packbits(words, axis=1, bitorder="little").view("<u8").reshape(-1)
+    return [f"0x{part:016x}ULL" for part in parts.tolist()]
 
 
 def _rows(values: Iterable[str], in_row: int = VALUES_IN_ROW) -> str:
@@ -156,6 +226,7 @@ def _rows(values: Iterable[str], in_row: int = VALUES_IN_ROW) -> str:
 
 CPP_BLOCKS: Mapping[type[BlockCode], tuple[Callable[[Any], str], Callable[[Any], str]]] = {
     Bch: (lambda code: f"hwflow::bch<{_bch_name(code)}>", _bch_definitions),
+    Flips: (lambda code: f"hwflow::flips<{_flips_name(code)}>", _flips_definitions),
 }
 """Of every block code: its C++ type, and what that needs before it, both from the code. Where several layers need the
 same definitions, these guard themselves."""

@@ -113,10 +113,12 @@ def test_equals_reference(storage: str, width: int, outliers: float, io_type: An
 
 
 MIXED = "*_4=cosq,*_8=plain,conv2d_?=bch64-45:1e-2,affine*=bch64-40-32,dense*=bch128-78:2e-2"
+FLIPS = "*_4=plain,conv2d_?=flip64-40:1e-2,affine*=ols64-40-32,dense*=flip256-160-128-3-5"
 WORD_CASES = [
     *product(("bch64-45:1e-2", "bch128-78", MIXED), (8,), ("io_stream", "io_parallel")),
     *product(("bch64-36", "bch256-155"), (4, 8), ("io_stream", "io_parallel")),
     *product(("bch40-22",), (5, 10), ("io_stream", "io_parallel")),
+    *product(("flip64-40", FLIPS), (8,), ("io_stream", "io_parallel")),
 ]
 QUICK_WORDS = [
     ("bch64-45:1e-2", 8, "io_stream"),

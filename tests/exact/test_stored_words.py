@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import subprocess
 from importlib.resources import files
 
@@ -11,6 +12,8 @@ import pytest
 
 from hwflow.codes import CodeSpec, StorageCode, Table, WordCode, Words, storage_code
 from hwflow.codes.bch import Bch
+from hwflow.codes.blocks import BlockCode
+from hwflow.codes.flips import Flips, flip, ols
 from hwflow.codes.layout import Layout
 from hwflow.codes.registry import WordFamily, family_of
 from hwflow.codes.words import pack, word_bytes
@@ -52,10 +55,13 @@ CODED += [
 ]
 
 
+BLOCKS = {"bch": WordFamily(Bch), "flip": WordFamily(flip), "ols": WordFamily(ols)}
+
+
 def labels(name: str, type_: FixedType) -> WordCode:
     """A word code of random tables: any weight code for any label, in doubt or not, and any label for any code."""
     rng = np.random.default_rng([20261204, *name.encode(), type_.width])
-    shape, _ = WordFamily(Bch).shape(name, family_of(name)[1], type_)
+    shape, _ = BLOCKS[re.split(r"\d", name)[0]].shape(name, family_of(name)[1], type_)
     tables = {}
     for i, kind in enumerate(shape.kinds):
         tables[f"decoder{i}"] = rng.integers(type_.min_code, type_.max_code, 2 << kind.bits, endpoint=True)
@@ -81,6 +87,15 @@ LABELS = (
     ("bch160-120-104", "ap_fixed<8,3>"),
     ("bch252-183", "ap_fixed<6,2>"),
     ("bch256-155", "ap_fixed<8,3>"),
+    ("flip64-40-32", "ap_fixed<8,3>"),
+    ("flip64-40-32", "ap_ufixed<8,2>"),  # the same block code again
+    ("flip64-40-32-1", "ap_fixed<8,3>"),
+    ("ols64-40-32", "ap_fixed<8,3>"),  # of the same size, in other checks
+    ("flip70-49-44-2-3", "ap_fixed<7,2>"),  # words and labels that go on in the next 64 bits
+    ("ols96-64", "ap_fixed<8,3>"),
+    ("flip128-80-64", "ap_fixed<8,3>"),
+    ("flip256-160-128-3-5", "ap_fixed<8,3>"),
+    ("flip512-320-256-8-6", "ap_fixed<8,3>"),
 )
 CODED += [pytest.param(labels(name, FixedType.parse(type_)), id=f"{name}-{type_}") for name, type_ in LABELS]
 HARNESS = """
@@ -161,7 +176,27 @@ def test_decoders(code: StorageCode, library: ctypes.CDLL) -> None:
             np.testing.assert_array_equal(code.decode(words), codes)
 
 
-@pytest.mark.parametrize("code", [case for case in CODED if isinstance(case.values[0], WordCode)])
+def of_labels(block: type[BlockCode]) -> list[object]:
+    """The word codes of a kind of block code."""
+    words = ((case, case.values[0]) for case in CODED)
+    return [case for case, code in words if isinstance(code, WordCode) and isinstance(code.block, block)]
+
+
+def distorted(code: WordCode, count: int, rng: np.random.Generator) -> Words:
+    """Words with so many flips: 200 in the codeword alone, where a code says what happens, and 200 anywhere."""
+    codes = rng.integers(code.type.min_code, code.type.max_code, (400, code.weights_per_word), endpoint=True)
+    flips = [np.argsort(rng.random((200, bits)), axis=1)[:, :count] for bits in (code.block.bits, code.bits)]
+    return flipped(code.encode(codes), np.concatenate(flips))
+
+
+def anything(code: WordCode, rng: np.random.Generator) -> Words:
+    """Words of any bits."""
+    words = rng.integers(0, 256, (4000, word_bytes(code.bits)), dtype=np.uint8)
+    words[:, -1] &= 0xFF >> -code.bits % 8
+    return words
+
+
+@pytest.mark.parametrize("code", of_labels(Bch))
 def test_block_decoders(code: WordCode, library: ctypes.CDLL) -> None:
     """Clean words, up to three flips more than are corrected, and any bits whatever."""
     rng = np.random.default_rng(20261205)
@@ -169,10 +204,7 @@ def test_block_decoders(code: WordCode, library: ctypes.CDLL) -> None:
     assert isinstance(block, Bch)
     detected, mistaken = [], 0
     for count in range(block.t + 4):
-        codes = rng.integers(code.type.min_code, code.type.max_code, (400, code.weights_per_word), endpoint=True)
-        # In the codeword alone, where a code says what happens, and anywhere.
-        flips = [np.argsort(rng.random((200, bits)), axis=1)[:, :count] for bits in (block.bits, code.bits)]
-        words = flipped(code.encode(codes), np.concatenate(flips))
+        words = distorted(code, count, rng)
         np.testing.assert_array_equal(decode(library, code, words), code.decode(words))
         known = code.detected(words)
         detected.append(int(known[:200].sum()))
@@ -180,6 +212,25 @@ def test_block_decoders(code: WordCode, library: ctypes.CDLL) -> None:
     assert not any(detected[: block.t + 1])
     assert detected[block.t + 1]
     assert mistaken or block.t > 4  # words within t flips of a wrong codeword are one in t! or fewer
-    words = rng.integers(0, 256, (4000, word_bytes(code.bits)), dtype=np.uint8)
-    words[:, -1] &= 0xFF >> -code.bits % 8
+    words = anything(code, rng)
     np.testing.assert_array_equal(decode(library, code, words), code.decode(words))
+
+
+@pytest.mark.parametrize("code", of_labels(Flips))
+def test_bit_flipping_decoders(code: WordCode, library: ctypes.CDLL) -> None:
+    """Clean words, up to eight flips, and any bits whatever: a bit in doubt, or wrong, beside others that are not."""
+    rng = np.random.default_rng(20261206)
+    block = code.block
+    detected = []
+    for count in range(9):
+        words = distorted(code, count, rng)
+        np.testing.assert_array_equal(decode(library, code, words), code.decode(words))
+        detected.append(int(code.detected(words).sum()))
+    assert detected[0] == 0
+    assert 0 < detected[8] <= 400
+    words = anything(code, rng)
+    np.testing.assert_array_equal(decode(library, code, words), code.decode(words))
+    received = np.unpackbits(words, axis=1, count=block.bits, bitorder="little")
+    data, doubtful = block.decode(received)
+    assert (data != received[:, : block.data_bits]).any()
+    assert (doubtful.any(axis=1) & ~doubtful.all(axis=1)).any()
