@@ -30,10 +30,10 @@ from hwflow.models.running import one_thread, rebuilt
 from hwflow.progress import Advance, no_progress
 
 NAMES = (
-    "plain", "secded", "cosq",
-    "bch32-21", "bch64-57", "bch64-51", "bch64-45", "bch64-39", "bch64-36", "bch64-40-32",
-    "bch128-106", "bch128-92", "bch128-78", "bch128-64",
-    "bch256-187", "bch256-171", "bch256-155", "bch256-131", "bch256-99",
+    "plain", "parity", "cep", "secded", "cosq", "byte7", "byte6",
+    "flip64-40-32", "flip128-64-48-3-5", "flip256-160-96-3-5", "flip256-128-96-3-6",
+    "bch32-21", "bch64-51", "bch64-45", "bch64-39", "bch64-40-32", "bch128-92", "bch128-78", "bch128-64",
+    "bch256-171", "bch256-155", "bch256-131", "bch256-99",
 )  # fmt: skip
 """Codes that are ranked, fitted to the bit error rate in question where they are fitted."""
 GRANULARITIES = ("layer", "channel")

@@ -30,7 +30,7 @@ from hwflow.rtl import generate as generate_rtl
 from tests.exact.agreement import assert_agree, random_reuse, rtl
 from tests.networks import NetworkBuilder, random_graph, random_images, random_options, random_rows, to_keras
 
-RTL_SEEDS, CSIM_SEEDS = 16, 4
+RTL_SEEDS, CSIM_SEEDS = 10, 3
 DEEP_RTL_SEEDS, DEEP_CSIM_SEEDS = 500, 100
 
 
@@ -109,7 +109,9 @@ class Embedded:
         self.csim = CsimExecutor(folder / "firmware", self.graph)
 
 
-@pytest.fixture(scope="module", params=EMBEDDED)
+@pytest.fixture(
+    scope="module", params=[EMBEDDED[0], *(pytest.param(name, marks=pytest.mark.slow) for name in EMBEDDED[1:])]
+)
 def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Embedded:
     return Embedded(request.param, tmp_path_factory.mktemp(request.param))
 

@@ -135,7 +135,7 @@ def test_a_quantised_graph_stays_close_to_the_float_network(networks: dict[str, 
             assert np.abs(outputs - expected).max() < 0.05 * np.abs(expected).max()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     scaling=st.builds(

@@ -35,7 +35,7 @@ def hardened(graph: Graph, options: HardenOptions | None = None) -> Graph:
     return harden(graph, random_images(1, graph, 4), options).graph
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6), st.data())
 def test_packing_is_a_bijection_between_stored_bits_and_hardware_bits(seed: int, data: st.DataObject) -> None:
     graph = hardened(random_graph(seed), random_options(seed))
@@ -54,7 +54,7 @@ def test_packing_is_a_bijection_between_stored_bits_and_hardware_bits(seed: int,
         assert hardware[address[i]] >> int(position[i]) & 1 == words[word[i], bit[i] // 8] >> (bit[i] % 8) & 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6), st.data())
 def test_the_side_memory_holds_every_rest_at_the_lane_and_address_of_its_cell(seed: int, data: st.DataObject) -> None:
     graph = with_outliers(hardened(random_graph(seed), random_options(seed)), 0.2, seed)
@@ -173,7 +173,7 @@ def brute_force_backlog(first: np.ndarray, second: np.ndarray) -> int:
     return deepest
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=30), st.lists(st.integers(1, 40), min_size=30, max_size=30))
 def test_backlog_is_what_waits_at_most(first: list[int], second: list[int]) -> None:
     a = np.sort(np.array(first))

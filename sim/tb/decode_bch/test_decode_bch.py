@@ -77,11 +77,11 @@ async def every_single_error(dut):
         (7, 4, 60, "icarus"),
         (32, 26, 60, "icarus"),
         (32, 20, 60, "icarus"),
-        (64, 51, 40, "icarus"),
+        pytest.param(64, 51, 40, "icarus", marks=pytest.mark.slow),
         (64, 45, 200, "verilator"),
         (56, 32, 40, "icarus"),
         (64, 39, 40, "icarus"),
-        (128, 92, 20, "icarus"),
+        pytest.param(128, 92, 20, "icarus", marks=pytest.mark.slow),
         pytest.param(256, 155, 3, "icarus", marks=pytest.mark.slow),
     ],
 )
