@@ -133,6 +133,10 @@ _FAULT_KEYS = {"asymmetric": ("up", "down"), "stuck-at": ("ones",), "clustered":
 Models = Annotated[tuple[Annotated[ModelSpec, BeforeValidator(_table)], ...], BeforeValidator(listed)]
 
 
+ACTIVATION_BITS = 16
+"""Of the reference executor, where a specification says nothing."""
+
+
 @dataclass(frozen=True)
 class CampaignSpec:
     """A sweep: every combination of model, format, t, protection, bit error rate and place is a cell.
@@ -158,7 +162,8 @@ class CampaignSpec:
         calibration: images for the reference executor's activations; None for the training digits.
         executor: ``float``, float32 arithmetic as in the paper, or ``reference``, exact integers.
         msb: protection of the most significant exponent bit of FP32 and FP16.
-        scale: a constant for every ``layer`` or every output ``channel``; float executor only.
+        scale: a constant for every ``layer`` or every output ``channel``.
+        activation_bits: width of the reference executor's activations, 8 to 16.
         faults: how memories fail.
     """
 
@@ -183,6 +188,7 @@ class CampaignSpec:
     executor: ExecutorName = "float"
     msb: Msb = "assume"
     scale: PerWhat = "layer"
+    activation_bits: Whole = ACTIVATION_BITS
     faults: FaultSpec = field(default_factory=FaultSpec)
 
     def __post_init__(self) -> None:
@@ -218,8 +224,9 @@ class CampaignSpec:
                 raise HwflowError(f"formats: {name} runs in the float executor only")
             if self.executor == "float":
                 _check_float_protections(self.protections, format_, self.msb)
-        if self.executor == "reference" and self.scale != "layer":
-            raise HwflowError("scale: 'channel' needs executor = 'float'")
+        check_range("activation_bits", self.activation_bits, 8, 16)
+        if self.executor == "float" and self.activation_bits != ACTIVATION_BITS:
+            raise HwflowError("activation_bits: is for executor = 'reference'; leave it out")
         _check_choices(self)
         if self.executor == "float" and self.calibration is not None:
             raise HwflowError("calibration: is for the activations of executor = 'reference'; leave it out")

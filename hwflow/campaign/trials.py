@@ -198,10 +198,14 @@ class Runner:
     def _reference(self, cell: Cell) -> ReferenceNetwork:
         format_ = weight_format(cell.format)
         assert isinstance(format_, FixedFormat)
-        scaling = ScalingOptions(format_.type, cell.target, "none" if cell.target is None else "exact", saturate=True)
+        spec = self.bundle.spec
+        if cell.target is None:
+            scaling = ScalingOptions(format_.type, scale="none", saturate=True)
+        else:
+            scaling = ScalingOptions(format_.type, cell.target, saturate=True, granularity=spec.scale)
         network = self.bundle.networks[cell.model]
         assert network.graph is not None and network.calibration is not None
-        options = HardenOptions(scaling, storage=cell.protection)
+        options = HardenOptions(scaling, spec.activation_bits, storage=cell.protection)
         return ReferenceNetwork(harden(network.graph, network.calibration, options).graph, self._threads)
 
 

@@ -23,7 +23,7 @@ from distributed.client import FutureCancelledError
 
 from hwflow.campaign import Store, cluster, run_campaign, status
 from hwflow.campaign.export import COLUMNS, protection_pairs, read_results, rows, write_csv, write_parquet
-from hwflow.campaign.plan import cells, seed_of
+from hwflow.campaign.plan import Cell, cells, seed_of
 from hwflow.campaign.records import Trial
 from hwflow.campaign.run import plan_of
 from hwflow.campaign.spec_file import parse_spec
@@ -33,6 +33,7 @@ from hwflow.data import load_digits
 from hwflow.errors import HwflowError
 from hwflow.faults import sample_ber
 from hwflow.faults.models import restrict
+from hwflow.graph import ReLU
 from hwflow.hardening import harden
 from hwflow.reference import IntegerExecutor
 from hwflow.report import to_json
@@ -214,6 +215,26 @@ def test_faults_in_one_layer_or_bit(tmp_path):
     for group in (by_layer, by_bit):
         assert sum(each.trials[0].flips for each in group) == whole.trials[0].flips
     assert by_bit[7].summary.mean < by_bit[0].summary.mean
+
+
+def test_scales_a_channel_narrow_activations_and_words_counted(tmp_path):
+    base = {**SPEC, "formats": "ap_fixed<8,3>", "t": "optimal", "ber": 1e-2, "rounds": 1, "executor": "reference"}
+    spec = parse_spec(
+        {**base, "protections": ["plain", "bch64-45"], "scale": "channel", "activation_bits": 9, "images": 20}
+    )
+    run_campaign(spec, tmp_path / "r.sqlite")
+    trials = {
+        each.cell.protection: each.trials[0] for each in read_results(tmp_path / "r.sqlite").cells if each.cell.ber
+    }
+    network = Runner(prepare(spec))._reference(Cell("digits_cnn", "ap_fixed<8,3>", "optimal", 3.9, "bch64-45", 1e-2))
+    assert any(np.ndim(layer.c) for layer in network.graph.weight_layers)
+    assert {node.type.width for node in network.graph if isinstance(node, ReLU)} == {9}
+    assert trials["plain"].silent > 0 == trials["plain"].corrected
+    assert trials["bch64-45"].corrected > 10 * trials["bch64-45"].silent
+    with pytest.raises(HwflowError, match="activation_bits: is for executor = 'reference'"):
+        parse_spec({**SPEC, "activation_bits": 8})
+    with pytest.raises(HwflowError, match="activation_bits"):
+        parse_spec({**base, "activation_bits": 7})
 
 
 def test_the_exact_reference_executor(tmp_path):
