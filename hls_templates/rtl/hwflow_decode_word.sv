@@ -6,7 +6,8 @@
 //                   than the others
 //   DATA_W          how many of them are data of the block code, most significant ones of each label and one or more;
 //                   the first DATA_W % WEIGHTS weights have one more than the others
-//   BLOCK           block code. 0: BCH, of BCH_M, BCH_T, BCH_EXTENDED as M, T, EXTENDED of hwflow_decode_bch
+//   BLOCK           block code. 0: BCH, of BCH_M, BCH_T, BCH_EXTENDED as M, T, EXTENDED of hwflow_decode_bch. 1: sparse
+//                   parities, of FLIPS_EACH and so on as EACH, PASSES, THRESHOLDS, ROWS of hwflow_decode_flips
 //   TABLE_FILE      $readmemh file, the tables of hwflow_decode_table, one for each kind of label in the order in which
 //                   the kinds come first; WORD_W of them all is the longest label's and 1: the label, 0 to fill up, and
 //                   whether it is in doubt
@@ -15,11 +16,11 @@
 // weight, WORD_W-(LABEL_W-DATA_W) on. Inside a label the less significant bits come first. Weight i comes out at
 // bits [i*W_W +: W_W]. A label is in doubt if any of its data is.
 //
-// A further block code is a branch beside the one of BCH: from data_i of BLOCK_W bits to data and doubt, a bit for each
-// of DATA_W, BLOCK cycles later.
+// A further block code is a branch beside these: from data_i of BLOCK_W bits to data and doubt, a bit for each
+// of DATA_W, BLOCK_WAIT cycles later.
 //
-// Timing: LATENCY = 2*BCH_T + 6 cycles with en_i, a word a cycle: the block code's, and the table. data_o holds without
-// en_i.
+// Timing: LATENCY = 2*BCH_T + 6 cycles with en_i, of sparse parities FLIPS_PASSES + 4, a word a cycle: the block code's,
+// and the table. data_o holds without en_i.
 
 `default_nettype none
 
@@ -33,6 +34,10 @@ module hwflow_decode_word #(
     parameter int BCH_M        = 6,
     parameter int BCH_T        = 3,
     parameter int BCH_EXTENDED = 1,
+    parameter int FLIPS_EACH   = 2,
+    parameter int FLIPS_PASSES = 1,
+    parameter logic [8*(FLIPS_PASSES+1)-1:0]     FLIPS_THRESHOLDS = '0,
+    parameter logic [16*FLIPS_EACH*DATA_W-1:0] FLIPS_ROWS       = '0,
     parameter TABLE_FILE       = ""
 ) (
     input  wire                    clk_i,
@@ -49,13 +54,13 @@ module hwflow_decode_word #(
     localparam int FEWER      = (LONGER < MORE_DATA) ? LONGER : MORE_DATA;
     localparam int OTHER      = (LONGER < MORE_DATA) ? MORE_DATA : LONGER;
     localparam int KINDS      = 1 + ((FEWER > 0) ? 1 : 0) + ((OTHER > FEWER) ? 1 : 0);
-    localparam int BLOCK_WAIT = 2 * BCH_T + 5;          // cycles of the block code's decoder
+    localparam int BLOCK_WAIT = (BLOCK == 0) ? 2 * BCH_T + 5 : FLIPS_PASSES + 3;  // cycles of its decoder
 
     if (WEIGHTS < 1 || W_W < 1 || DATA_W < WEIGHTS || DATA_W > LABEL_W || LABEL_W >= WORD_W) begin : gen_error_labels
         initial $fatal(1, "hwflow_decode_word: of LABEL_W (%0d), fewer than WORD_W (%0d), DATA_W (%0d) must be one or %s",
                        LABEL_W, WORD_W, DATA_W, "more for each of WEIGHTS");
     end
-    if (BLOCK != 0) begin : gen_error_block
+    if (BLOCK < 0 || BLOCK > 1) begin : gen_error_block
         initial $fatal(1, "hwflow_decode_word: no such BLOCK (%0d)", BLOCK);
     end
 
@@ -70,6 +75,21 @@ module hwflow_decode_word #(
             .M        (BCH_M),
             .T        (BCH_T),
             .EXTENDED (BCH_EXTENDED)
+        ) decode (
+            .clk_i   (clk_i),
+            .en_i    (en_i),
+            .data_i  (data_i[BLOCK_W-1:0]),
+            .data_o  (block_data),
+            .doubt_o (doubt)
+        );
+    end else begin : gen_flips
+        hwflow_decode_flips #(
+            .N          (BLOCK_W),
+            .K          (DATA_W),
+            .EACH       (FLIPS_EACH),
+            .PASSES     (FLIPS_PASSES),
+            .THRESHOLDS (FLIPS_THRESHOLDS),
+            .ROWS       (FLIPS_ROWS)
         ) decode (
             .clk_i   (clk_i),
             .en_i    (en_i),

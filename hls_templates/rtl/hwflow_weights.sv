@@ -12,8 +12,8 @@
 //                   weight through the table of hwflow_decode_table, K = 1. 3: a block code, a stored word is K = WEIGHTS
 //                   weights of one output in STORED_W bits, as hwflow_decode_word has them
 //   ON_DOUBLE       as in hwflow_decode_secded
-//   STORED_W        WORD_W of hwflow_decode_word, whose WEIGHTS, LABEL_W, DATA_W, BLOCK and BCH_* follow; CODE 3 alone
-//                   needs them
+//   STORED_W        WORD_W of hwflow_decode_word, whose WEIGHTS, LABEL_W, DATA_W, BLOCK, BCH_* and FLIPS_* follow;
+//                   CODE 3 alone needs them
 //   TABLE_FILE      as in hwflow_decode_table, with CODE 3 as in hwflow_decode_word; both need one
 //   B_W             bias code, signed
 //   WEIGHT_FILE     $readmemh file, see below
@@ -58,6 +58,10 @@ module hwflow_weights #(
     parameter int BCH_M       = 6,
     parameter int BCH_T       = 3,
     parameter int BCH_EXTENDED = 1,
+    parameter int FLIPS_EACH   = 2,
+    parameter int FLIPS_PASSES = 1,
+    parameter logic [8*(FLIPS_PASSES+1)-1:0]   FLIPS_THRESHOLDS = '0,
+    parameter logic [16*FLIPS_EACH*DATA_W-1:0] FLIPS_ROWS       = '0,
     parameter TABLE_FILE      = "",
     parameter int B_W         = 16,
     parameter WEIGHT_FILE     = "",
@@ -94,7 +98,8 @@ module hwflow_weights #(
 );
 
     // Cycles from stored words to weights
-    localparam int DECODE     = (CODE == 1) ? 2 : (CODE == 2) ? 1 : (CODE == 3) ? 2 * BCH_T + 6 : 0;
+    localparam int DECODE     = (CODE == 1) ? 2 : (CODE == 2) ? 1 : (CODE != 3) ? 0 :
+                                (BLOCK == 0) ? 2 * BCH_T + 6 : FLIPS_PASSES + 4;
     localparam int SF         = N_IN / SIMD;
     localparam int BEATS      = (N_OUT / PE) * SF;
     localparam int BIAS_BEATS = (CHANNELWISE != 0) ? 1 : SF;  // beats of one word of biases
@@ -220,6 +225,10 @@ module hwflow_weights #(
                     .BCH_M        (BCH_M),
                     .BCH_T        (BCH_T),
                     .BCH_EXTENDED (BCH_EXTENDED),
+                    .FLIPS_EACH   (FLIPS_EACH),
+                    .FLIPS_PASSES (FLIPS_PASSES),
+                    .FLIPS_THRESHOLDS (FLIPS_THRESHOLDS),
+                    .FLIPS_ROWS   (FLIPS_ROWS),
                     .TABLE_FILE   (TABLE_FILE)
                 ) decode (
                     .clk_i  (clk_i),

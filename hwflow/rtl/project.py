@@ -23,6 +23,7 @@ TOP = "hwflow_top"
 INNER_MODULES = {
     "hwflow_cast",
     "hwflow_decode_bch",
+    "hwflow_decode_flips",
     "hwflow_decode_secded",
     "hwflow_decode_table",
     "hwflow_decode_word",
