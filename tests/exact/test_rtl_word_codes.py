@@ -11,6 +11,7 @@ import pytest
 from hwflow.codes import WordCode, Words
 from hwflow.codes.bch import Bch
 from hwflow.codes.blocks import Bits
+from hwflow.codes.flips import Flips
 from hwflow.cost.reuse import choose_reuse
 from hwflow.faults import FaultList, chosen, sample_ber
 from hwflow.fixed import FixedType
@@ -38,26 +39,27 @@ def block_bits(code: WordCode, words: Words) -> Bits:
 
 
 def other_codewords(graph: Graph, seed: int) -> FaultList:
-    """Flips that make of every second word of BCH codes another codeword with as many wrong bits as are corrected."""
+    """Flips that make of every second word another codeword with as many wrong bits as are corrected for sure."""
     rng, flips = np.random.default_rng(seed), []
     for layer in graph.weight_layers:
         code = layer_storage(layer)
-        if isinstance(code, WordCode) and isinstance(code.block, Bch):
+        if isinstance(code, WordCode) and isinstance(code.block, Bch | Flips):
+            sure = code.block.t if isinstance(code.block, Bch) else len(code.block.rows[0]) // 2
             words = np.arange(0, len(stored_words(layer)), 2)
             data = np.eye(code.block.data_bits, dtype=np.uint8)[rng.integers(code.block.data_bits, size=len(words))]
             flipped = np.concatenate([data, code.block.checks(data)], axis=1)
             for word, bits in zip(words.tolist(), flipped, strict=True):
-                bits[rng.choice(len(bits), code.block.t, replace=False)] ^= 1
+                bits[rng.choice(len(bits), sure, replace=False)] ^= 1
                 flips += [(f"{layer.name}.weight", word, bit) for bit in np.flatnonzero(bits).tolist()]
     return chosen(memories(graph), flips, graph.digest)
 
 
 def outcomes(graph: Graph, faults: FaultList) -> tuple[int, int]:
-    """How many words of BCH codes the decoders give up under some faults, and how many they take for others."""
+    """How many words the decoders leave in doubt under some faults, and how many they take for others."""
     failed = wrong = 0
     for layer in graph.weight_layers:
         code = layer_storage(layer)
-        if isinstance(code, WordCode) and isinstance(code.block, Bch):
+        if isinstance(code, WordCode) and isinstance(code.block, Bch | Flips):
             touched, masks = faults.masks(f"{layer.name}.weight")
             clean = stored_words(layer)[touched]
             data, doubtful = code.block.decode(block_bits(code, clean ^ masks))
@@ -73,6 +75,9 @@ def outcomes(graph: Graph, faults: FaultList) -> tuple[int, int]:
     [
         pytest.param(6, "bch64-45:1e-2", True, "verilator", marks=pytest.mark.slow),
         (6, "conv2=bch32-20,dense*=bch128-78:3e-3,*=zero-space", True, "icarus"),
+        (6, "conv2=flip32-20-16,*=flip64-40-32:1e-2", True, "icarus"),
+        pytest.param(4, "norm*=flip32-20-16,*=flip64-40-32:1e-2", False, "verilator", marks=pytest.mark.slow),
+        pytest.param(0, "flip256-160-128-3-5", True, "verilator", marks=pytest.mark.slow),
         pytest.param(4, "bch64-45", False, "verilator", marks=pytest.mark.slow),
         pytest.param(
             4, "norm*=bch32-20,conv3=bch64-40-32:3e-3,*=value-aware", False, "verilator", marks=pytest.mark.slow

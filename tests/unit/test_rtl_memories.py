@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 RTL_DIR = Path(__file__).resolve().parents[2] / "hls_templates" / "rtl"
-MODULES = ("weights", "weight_mem", "outliers", "delay", "decode_secded", "decode_table", "decode_word", "decode_bch")
+DECODERS = ("decode_secded", "decode_table", "decode_word", "decode_bch", "decode_flips")
+MODULES = ("weights", "weight_mem", "outliers", "delay", *DECODERS)
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ from cocotb.triggers import FallingEdge
 from common import parameters, rtl, run_tb
 
 from hwflow.codes import CodeSpec, WordCode, storage_code
+from hwflow.codes.bch import Bch
 from hwflow.codes.registry import family_of
 from hwflow.codes.word import Shape
 from hwflow.codes.words import pack, to_integers
 from hwflow.fixed import FixedType
 from hwflow.rtl.memory_image import label_tables
-from hwflow.rtl.netlist import word_parameters
+from hwflow.rtl.netlist import word_latency, word_parameters
 
 P = parameters()
 
@@ -34,9 +35,9 @@ def random_code(name: str, width: int) -> WordCode:
 
 
 def upset(rng: np.random.Generator, code: WordCode, count: int):
-    """Stored words, so many each with no wrong bit, with one and so on to three more than are corrected."""
-    type_ = code.type
-    codes = rng.integers(type_.min_code, type_.max_code + 1, (count * (P["BCH_T"] + 4), code.weights_per_word))
+    """Stored words, so many each with no wrong bit, with one and so on to three more than a BCH code corrects."""
+    type_, most = code.type, code.block.t + 3 if isinstance(code.block, Bch) else code.bits // 8
+    codes = rng.integers(type_.min_code, type_.max_code + 1, (count * (most + 1), code.weights_per_word))
     bits = np.unpackbits(code.encode(codes), axis=1, count=code.bits, bitorder="little")
     for i, word in enumerate(bits):
         word[rng.choice(code.bits, i // count, replace=False)] ^= 1
@@ -45,7 +46,7 @@ def upset(rng: np.random.Generator, code: WordCode, count: int):
 
 async def check(dut, code: WordCode, words, enabled: float) -> None:
     """Words in, a word an enabled cycle; weights hold in the others."""
-    rng, latency = random.Random(cocotb.RANDOM_SEED), 2 * P["BCH_T"] + 6
+    rng, latency = random.Random(cocotb.RANDOM_SEED), word_latency(code)
     expected = to_integers(pack(code.decode(words), code.type.width))
     sent = [*to_integers(words), *[0] * latency]
     Clock(dut.clk_i, 10, unit="ns").start(start_high=False)
@@ -79,6 +80,9 @@ async def wrong_bits(dut, enabled):
         ("bch64-46-45", 8, 20, "icarus"),
         ("bch60-41", 10, 20, "icarus"),
         ("bch128-78", 8, 4, "icarus"),
+        ("flip64-40-32", 8, 20, "icarus"),
+        ("ols64-44-25-2", 8, 20, "icarus"),
+        pytest.param("flip256-160-128-3-5", 8, 4, "icarus", marks=pytest.mark.slow),
         pytest.param("bch256-155", 8, 2, "icarus", marks=pytest.mark.slow),
     ],
 )
@@ -87,5 +91,5 @@ def test_decode_word(tmp_path, name, width, words, simulator):
     path = tmp_path / "table.hex"
     path.write_text("".join(f"{entry & (1 << width) - 1:x}\n" for entry in label_tables(code).tolist()))
     p = {**word_parameters(code), "W_W": width, "TABLE_FILE": f'"{path}"'}
-    sources = rtl("decode_word", "decode_bch", "decode_table", "delay")
+    sources = rtl("decode_word", "decode_bch", "decode_flips", "decode_table", "delay")
     run_tb("hwflow_decode_word", sources, p, __name__, simulator, tmp_path, extra={"code": name, "words": words})

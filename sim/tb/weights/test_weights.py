@@ -14,10 +14,10 @@ from hwflow.codes.registry import family_of
 from hwflow.codes.words import to_integers, word_bytes
 from hwflow.fixed import FixedType
 from hwflow.rtl.memory_image import label_tables
-from hwflow.rtl.netlist import word_parameters
+from hwflow.rtl.netlist import word_latency, word_parameters
 
 P = parameters()
-DECODERS = ("decode_secded", "decode_table", "decode_word", "decode_bch")
+DECODERS = ("decode_secded", "decode_table", "decode_word", "decode_bch", "decode_flips")
 SOURCES = rtl("weights", "weight_mem", *DECODERS, "outliers", "delay")
 
 DEFAULTS = {"PE": 2, "SIMD": 3, "N_IN": 12, "N_OUT": 6, "CHANNELWISE": 0, "W_W": 8, "B_W": 10, "CODE": 0}
@@ -54,6 +54,7 @@ CONFIGS = {
     "words_serial": {"CODE": 3, "name": "bch32-26", "SIMD": 1, "N_IN": 7, "PE": 1, "N_OUT": 3},
     "words_channels": {"CODE": 3, "name": "bch32-26", "CHANNELWISE": 1, "PE": 1, "N_OUT": 1, "SIMD": 4, "N_IN": 16},
     "words_whole_row": {"CODE": 3, "name": "bch64-45", "SIMD": 11, "N_IN": 11, "PE": 1, "N_OUT": 3},
+    "words_of_parities": {"CODE": 3, "name": "flip32-20-16", "SIMD": 2, "N_IN": 6, "REST_W": 10, "outliers": 9},
     "words_outliers": {"CODE": 3, "name": "bch32-20", "SIMD": 2, "N_IN": 6, "REST_W": 10, "outliers": 9},
 }
 
@@ -317,7 +318,7 @@ def test_weights(tmp_path, name, simulator):
     if p["CODE"] == 3:
         words = word_parameters(layout.code)
         p |= {"STORED_W": words.pop("WORD_W"), **words}
-        extra["latency"] = 2 * p["BCH_T"] + 7
+        extra["latency"] = word_latency(layout.code) + 1
     if p.pop("outliers", 0):
         texts["REST_FILE"], p["REST_SLOTS"] = rest_rows(rests, p["REST_W"])
         p["REST_ROWS"] = len(texts["REST_FILE"])
