@@ -52,11 +52,19 @@ module hwflow_decode_flips #(
         end
     end
 
+    for (genvar i = 0; i < EACH * K; i++) begin : gen_row
+        if (32'(ROWS[16*i+:16]) >= CHECKS) begin : gen_error_row
+            initial $fatal(1, "hwflow_decode_flips: ROWS (%0d of bit %0d) must be checks, 0 to %0d",
+                           ROWS[16*i+:16], i / EACH, CHECKS - 1);
+        end
+    end
+
     // Which data bits stand in check j, at bits [K*j +: K]
     function automatic logic [K*CHECKS-1:0] all_columns();
         all_columns = (K * CHECKS)'(1'b0);
         for (int i = 0; i < K; i++)
-            for (int e = 0; e < EACH; e++) all_columns[K*32'(ROWS[16*(EACH*i+e)+:16])+i] = 1'b1;
+            for (int e = 0; e < EACH; e++)
+                if (32'(ROWS[16*(EACH*i+e)+:16]) < CHECKS) all_columns[K*32'(ROWS[16*(EACH*i+e)+:16])+i] = 1'b1;
     endfunction
 
     localparam logic [K*CHECKS-1:0] COLUMNS = all_columns();

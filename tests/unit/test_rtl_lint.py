@@ -8,12 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from hwflow.codes.flips import flip, ols
+from hwflow.rtl.netlist import flips_parameters
+
 ROOT = Path(__file__).resolve().parents[2]
 RTL_DIR = ROOT / "hls_templates" / "rtl"
 SIM_DIR = ROOT / "sim"
 LEAVES = sorted(RTL_DIR.glob("*.sv"))
 FILES = [*LEAVES, *sorted(SIM_DIR.glob("*.sv"))]
 ALONE = [path for path in FILES if path.stem != "hwflow_bench"]  # which needs a generated top level
+
+FLIPS = flips_parameters(flip(56, 32))
+PARITIES = {"BLOCK": 1, "LABEL_W": 40, "DATA_W": 32, **{f"FLIPS_{name}": value for name, value in FLIPS.items()}}
 
 # Parameters that elaborate other branches than the defaults do.
 VARIANTS = [
@@ -58,6 +64,11 @@ VARIANTS = [
     ("hwflow_decode_word", {"LABEL_W": 40, "DATA_W": 32, "BCH_T": 4, "BCH_EXTENDED": 0}),
     ("hwflow_decode_word", {"LABEL_W": 46, "DATA_W": 45, "BCH_EXTENDED": 0, "TABLE_FILE": '"table.hex"'}),
     ("hwflow_decode_word", {"WORD_W": 32, "WEIGHTS": 4, "LABEL_W": 20, "BCH_T": 2, "BCH_EXTENDED": 0}),
+    ("hwflow_decode_word", {"TABLE_FILE": '"table.hex"', **PARITIES}),
+    ("hwflow_weights", {"CODE": 3, "TABLE_FILE": '"table.hex"', "SIMD": 2, "N_IN": 6, **PARITIES}),
+    ("hwflow_decode_flips", {"N": 56, "K": 32, **FLIPS}),
+    ("hwflow_decode_flips", {"N": 65, "K": 30, **flips_parameters(ols(65, 30, 2, 5))}),
+    ("hwflow_decode_flips", {"N": 416, "K": 256, **flips_parameters(flip(416, 256, 1, 3))}),
     ("hwflow_decode_bch", {"N": 7, "K": 4, "M": 3, "T": 1, "EXTENDED": 0}),
     ("hwflow_decode_bch", {"N": 32, "K": 26, "M": 5, "T": 1}),
     ("hwflow_decode_bch", {"N": 64, "K": 51, "T": 2}),
@@ -104,7 +115,11 @@ BAD = [
     ("hwflow_weights", {"CODE": 3}, "CODE 3 needs a TABLE_FILE"),
     ("hwflow_weights", {"CODE": 3, "SIMD": 3, "N_IN": 12, "TABLE_FILE": '"t"'}, "one must divide the other"),
     ("hwflow_decode_word", {"DATA_W": 46}, "DATA_W .46. must be one"),
-    ("hwflow_decode_word", {"BLOCK": 1}, "no such BLOCK"),
+    ("hwflow_decode_word", {"BLOCK": 2}, "no such BLOCK"),
+    ("hwflow_decode_flips", {"EACH": 4}, "no code of N"),
+    ("hwflow_decode_flips", {"PASSES": 0}, "must be positive"),
+    ("hwflow_decode_flips", {"THRESHOLDS": "16'h0203"}, "THRESHOLDS .3 in pass 0. must be 1 to EACH"),
+    ("hwflow_decode_flips", {"ROWS": "96'h000300010002000000010000"}, "ROWS .3 of bit 2. must be checks"),
     ("hwflow_decode_bch", {"M": 10}, "must be 3 to 9"),
     ("hwflow_decode_bch", {"EXTENDED": 2}, "must be 0 or 1"),
     ("hwflow_decode_bch", {"K": 40}, "no code of N"),
