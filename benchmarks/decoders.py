@@ -20,7 +20,7 @@ import hwflow.cost.decoders
 from hwflow.codes import Protection, Secded, StorageCode, Table, WordCode, storage_code
 from hwflow.fixed import FixedType
 from hwflow.rtl.memory_image import label_tables, write_hex
-from hwflow.rtl.netlist import word_parameters
+from hwflow.rtl.netlist import word_latency, word_parameters
 
 ROOT = Path(__file__).resolve().parents[1]
 RTL = ROOT / "hls_templates" / "rtl"
@@ -50,19 +50,12 @@ def decoder_of(code: StorageCode, folder: Path) -> tuple[str, dict[str, object],
             return "hwflow_decode_secded", {"W_W": 8, "ON_DOUBLE": int(policy == "pass")}, 2
         case WordCode():
             write_hex(folder / "table.mem", (label_tables(code) & 0xFF).tolist(), 8)
-            values = {**word_parameters(code), "W_W": 8, "TABLE_FILE": '"table.mem"'}
-            return "hwflow_decode_word", values, latency_of(code)
+            values: dict[str, object] = {**word_parameters(code), "W_W": 8, "TABLE_FILE": '"table.mem"'}
+            return "hwflow_decode_word", values, word_latency(code)
         case Table():
             write_hex(folder / "table.mem", (code.decoder & 0xFF).tolist(), 8)
             return "hwflow_decode_table", {"W_W": 8, "TABLE_FILE": '"table.mem"'}, 1
     raise SystemExit(f"no decoder of {type(code).__name__} in hardware")
-
-
-def latency_of(code: WordCode) -> int:
-    """Cycles of a word decoder: its block code's, and one for the tables."""
-    from hwflow.rtl.netlist import word_latency
-
-    return word_latency(code)
 
 
 def synthesise(name: str, yosys: str, family: str) -> dict[str, object]:

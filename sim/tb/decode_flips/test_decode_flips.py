@@ -1,4 +1,4 @@
-"""hwflow_decode_flips equals hwflow.codes.flips: words with any number of errors, and any word, under random enables."""
+"""hwflow_decode_flips equals hwflow.codes.flips: any number of errors, and any word, under random enables."""
 
 import random
 
