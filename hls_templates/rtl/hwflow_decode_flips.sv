@@ -128,7 +128,9 @@ module hwflow_decode_flips #(
             end
         end
 
-        assign reached = gen_vote[EACH-1].gen_count[THRESHOLD-1].gen_used.enough;
+        if (THRESHOLD >= 1 && THRESHOLD <= EACH) begin : gen_reached
+            assign reached = gen_vote[EACH-1].gen_count[THRESHOLD-1].gen_used.enough;
+        end
     end
 
     // --- What is in doubt.
