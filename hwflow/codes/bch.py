@@ -12,7 +12,6 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
 
 from hwflow.codes.blocks import Bits, Flags, Residual
 from hwflow.errors import HwflowError
@@ -105,6 +104,8 @@ class Bch:
 
         All bits of a word are in doubt together.
         """
+        from scipy.stats import binom  # slow to import
+
         fails = float(binom.sf(self.t, self.bits, ber))
         if fails == 0:
             return Residual(0.0, (self.t + 1) / self.bits)

@@ -22,7 +22,6 @@ from random import Random
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
 
 from hwflow.codes.bch import field
 from hwflow.codes.blocks import Bits, Flags, Residual
@@ -105,6 +104,8 @@ class Flips:
 
     def residual(self, ber: float, together: int = 1) -> Residual:
         """Estimated from words with every number of flips, so that any rate of flips weighs them."""
+        from scipy.stats import binom  # slow to import
+
         chance = binom.pmf(np.arange(self.bits + 1), self.bits, ber)
         doubtful, flipped, silent = chance @ _estimate(self, together)
         return Residual(

@@ -204,7 +204,7 @@ class Protections:
         """
         layers = list(layers)
         for pattern, _ in self.rules:
-            if not any(fnmatchcase(layer, pattern) for layer in layers):
+            if pattern != "*" and not any(fnmatchcase(layer, pattern) for layer in layers):
                 raise HwflowError(f"no layer matches {pattern!r} of the storage codes; there are {', '.join(layers)}")
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -257,7 +258,9 @@ def family_of(name: str) -> tuple[Family, Numbers]:
     matched = re.fullmatch(r"([a-z][a-z-]*?)((?:\d{1,4}-)*\d{1,4})?", name)
     family = STORAGE_CODES.get(matched[1]) if matched else None
     if matched is None or family is None:
-        raise HwflowError(f"storage code {name!r} is unknown; choose one of {names()}")
+        near = difflib.get_close_matches(name, STORAGE_CODES, n=1, cutoff=0.7)
+        meant = f"did you mean {near[0]!r}? There are" if near else "choose one of"
+        raise HwflowError(f"storage code {name!r} is unknown; {meant} {names()}")
     numbers = tuple(int(number) for number in matched[2].split("-")) if matched[2] else ()
     if len(numbers) not in family.numbers:
         raise HwflowError(f"storage code {name!r} is not of the form {family.form}")

@@ -67,9 +67,9 @@ def test_every_tensor_carries_the_scale_that_the_plan_states(seed: int, options:
     images = random_images(seed, graph, 2)
     scaled, _ = scale_graph(graph, options)
     true: dict[str, FloatArray] = {}
-    RealExecutor(graph).run(images, lambda node, values: true.__setitem__(node.name, values))
+    RealExecutor(graph).run(images, lambda node, _, values: true.__setitem__(node.name, values))
 
-    def check(node: Node, values: FloatArray) -> None:
+    def check(node: Node, _: list[FloatArray], values: FloatArray) -> None:
         source = node
         while source.name not in true:
             source = scaled[source.inputs[0]]
