@@ -22,7 +22,7 @@ from hwflow.graph.windows import patches
 BLOCK = 512
 """Inputs of a layer whose correlation counts: those further apart are rounded as if they were independent."""
 MOST_VECTORS = 1 << 14
-"""Input vectors of a layer, evenly spread over the calibration images."""
+"""Input vectors of a layer, drawn at random from the calibration images."""
 _DAMPING = 0.01  # of the mean variance, added to every variance
 _ROUNDING = 1e-4  # of the mean square, more than what sums in float32 may make of a variance of zero
 
@@ -68,8 +68,10 @@ class Observed:
         """Take a batch of inputs of a convolution or a dense layer, ``share`` of all images."""
         vectors = patches(inputs, node.window) if isinstance(node, Conv2D) else inputs
         vectors = vectors.reshape(-1, vectors.shape[-1])
-        every = max(1, round(len(vectors) / max(1.0, share * MOST_VECTORS)))
-        some: npt.NDArray[np.float32] = vectors[::every].astype(np.float32)
+        # At random: every n-th one may always be the same column of an image.
+        count = max(1, round(share * MOST_VECTORS))
+        chosen = np.random.default_rng(self._count).permutation(len(vectors))[:count]
+        some: npt.NDArray[np.float32] = vectors[np.sort(chosen)].astype(np.float32)
         self._count += len(some)
         self._sum += some.sum(axis=0, dtype=np.float64)
         for i, product in enumerate(self._products):
