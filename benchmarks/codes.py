@@ -18,10 +18,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hwflow.codes import Cosq, Protection, Secded, StorageCode, WordCode, storage_code
+from hwflow.codes import Protection, Secded, StorageCode, Table, WordCode, storage_code
 from hwflow.codes.bch import Bch
 from hwflow.codes.blocks import BlockCode
 from hwflow.codes.flips import Flips
+from hwflow.codes.layout import ordered
+from hwflow.codes.noise import read_noisy
 from hwflow.codes.registry import DESIGN_BER, family_of
 from hwflow.codes.word import word_channel
 from hwflow.errors import HwflowError
@@ -77,7 +79,7 @@ def of_design(path: Path) -> list[Weights]:
     if any(constant.type is None or constant.type.width != TYPE.width for constant in constants):
         raise SystemExit(f"{path}: its weights have not {TYPE.width} bits")
     return [
-        np.moveaxis(constant.array, -1, 0).reshape(constant.shape[-1], -1) * TYPE.lsb
+        ordered(constant.array).reshape(constant.shape[-1], -1) * TYPE.lsb
         for constant in constants
         if constant.array.any()
     ]
@@ -180,17 +182,12 @@ def _expected(weights: Weights, code: WordCode, codes: Codes, ber: float) -> flo
 
 def _simulated(weights: Weights, code: StorageCode, codes: Codes, ber: float, rng: np.random.Generator) -> float:
     """Sum of the square errors of weights."""
-    columns = -(-codes.shape[1] // code.weights_per_word) * code.weights_per_word
-    padded = np.pad(codes, ((0, 0), (0, columns - codes.shape[1])))
-    words = code.encode(padded.reshape(-1, code.weights_per_word))
-    masks = np.packbits(rng.random((len(words), code.bits), dtype=np.float32) < ber, axis=1, bitorder="little")
-    read = code.decode(words ^ masks).reshape(len(weights), columns)[:, : weights.shape[1]]
-    return float(np.sum(np.square(TYPE.decode(read) - weights)))
+    return float(np.sum(np.square(TYPE.decode(read_noisy(code, codes, ber, rng)) - weights)))
 
 
 def luts(code: StorageCode) -> float:
     """Six-input LUTs a weight of a decoder that reads a word a cycle: a count, not a synthesis."""
-    if isinstance(code, Cosq):
+    if isinstance(code, Table):
         return table(TYPE.width, TYPE.width)
     if isinstance(code, Secded):
         return (8 * gate(27) + 64 * gate(9)) / 8

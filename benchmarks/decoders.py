@@ -19,8 +19,8 @@ import numpy as np
 import hwflow.cost.decoders
 from hwflow.codes import Protection, Secded, StorageCode, Table, WordCode, storage_code
 from hwflow.fixed import FixedType
+from hwflow.rtl.decoders import word_latency, word_parameters
 from hwflow.rtl.memory_image import label_tables, write_hex
-from hwflow.rtl.netlist import word_latency, word_parameters
 
 ROOT = Path(__file__).resolve().parents[1]
 RTL = ROOT / "hls_templates" / "rtl"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,18 @@ from hwflow.codes.noise import read_noisy
 from hwflow.cost.decoders import decoder_cost
 from hwflow.errors import HwflowError
 from hwflow.executors import MAX_BATCH, InFloat
-from hwflow.faults import sample_ber
+from hwflow.faults import round_seed, sample_ber
+from hwflow.fixed import FixedType, Rounding
 from hwflow.float_study.network import top1
 from hwflow.folders.design import load_design
 from hwflow.graph import Conv2D, Dense
 from hwflow.hardening import HardenOptions, ScalingOptions, harden
 from hwflow.hardening.calibration import calibrate
-from hwflow.hardening.compensation import compensated, output_error
+from hwflow.hardening.compensation import output_error, rounded
 from hwflow.hardening.plan import scale_graph
 from hwflow.memory import memories
 from hwflow.models.running import one_thread, rebuilt
-from hwflow.progress import Advance, no_progress
+from hwflow.progress import Advance, Step, no_progress, silent
 
 NAMES = (
     "plain", "parity", "cep", "secded", "cosq", "byte7", "byte6",
@@ -39,8 +40,6 @@ NAMES = (
 GRANULARITIES = ("layer", "channel")
 TRIED, IMAGES, ROUNDS = 8, 500, 4
 _SEED = 20261126  # of the flips that the ranking is made with
-
-Step = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def advise(
     images: int = IMAGES,
     rounds: int = ROUNDS,
     seed: int = 0,
-    step: Step = lambda _: None,
+    step: Step = silent,
     advance: Advance = no_progress,
 ) -> Advice:
     """Rank storage codes for a network at a bit error rate, and try the best of them.
@@ -153,7 +152,8 @@ def advise(
     layer's outputs is computed from the calibration images' moments. Trials share their images and their seeds.
 
     Args:
-        model: an embedded network's or a port's name, a model file, or a design folder, whose options are taken over.
+        model: an embedded network's or a port's name, a model file, or a design folder, whose types and rounding
+            are taken over.
         data: labelled images, see :func:`hwflow.data.open_data`.
         ber: bit error rate of the memory.
         loss: points of top-1 accuracy that may be lost against the float network.
@@ -173,10 +173,8 @@ def advise(
         HwflowError: a network, images or options that do not fit.
     """
     _check(ber, loss, max_luts, tried, images, rounds)
-    protections = [_protection(name, ber) for name in (NAMES if codes is None else codes)]
     options, spec = _subject(model, torch_weights, classes, image_size)
-    for each in protections:
-        each.bits(options.scaling.weight_type)
+    protections = _protections(codes, ber, options.scaling.weight_type)
     network = prepare(
         CampaignSpec(
             models=(spec,), formats=(str(options.scaling.weight_type),), ber=(ber,), data=data, calibration=calibration,
@@ -228,10 +226,21 @@ def _check(ber: float, loss: float, max_luts: float | None, tried: int, images: 
             raise HwflowError(f"{name}={count} must be at least {fewest}")
 
 
-def _protection(name: str, ber: float) -> Protection:
-    """A code for the rate in question, where it is fitted and the name says no other."""
-    protection = Protection.parse(name)
-    return protection if ":" in name or protection.ber is None else replace(protection, ber=ber)
+def _protections(names: Sequence[str] | None, ber: float, type_: FixedType) -> list[Protection]:
+    """The codes asked for, or those of ``NAMES`` that take the type; fitted to the rate where a name says no other."""
+    found = []
+    for name in NAMES if names is None else names:
+        protection = Protection.parse(name)
+        if ":" not in name and protection.ber is not None:
+            protection = replace(protection, ber=ber)
+        try:
+            protection.bits(type_)
+        except HwflowError:
+            if names is not None:
+                raise
+            continue
+        found.append(protection)
+    return found
 
 
 def _subject(
@@ -247,7 +256,13 @@ def _subject(
             f"{model}: a design brings its weights and shape; leave out torch_weights, classes, image_size"
         )
     chosen = load_design(model).manifest["options"]
-    options = replace(options, activation_bits=chosen["activation_bits"], guard_bits=chosen["guard_bits"])
+    options = HardenOptions(
+        replace(options.scaling, weight_type=FixedType.parse(chosen["weights"])),
+        activation_bits=chosen["activation_bits"],
+        guard_bits=chosen["guard_bits"],
+        rounding=Rounding(chosen["rounding"]),
+        calibrated_rounding=chosen["calibrated_rounding"],
+    )
     return options, ModelSpec(str(Path(model) / "model.h5"), name=Path(model).name)
 
 
@@ -271,12 +286,10 @@ def _candidates(
             type_ = scaling.memory_type
             weights = layout.ordered(layer.weight.values).reshape(layer.rows, -1)
             stored, moments = protection.fit(weights, type_), calibration.moments[layer.name]
-            steps = weights / type_.lsb
-            fitted = stored.fitted is not None and options.calibrated_rounding
-            clean = compensated(steps, moments, stored.round_column) if fitted else stored.round(weights)
+            clean = rounded(stored, weights, moments if options.calibrated_rounding else None)
             rng = np.random.default_rng([_SEED, number])
-            error += output_error(steps, clean, read_noisy(stored, clean, ber, rng), moments)
             code = storage_code(stored.spec, type_)
+            error += output_error(weights / type_.lsb, clean, read_noisy(code, clean, ber, rng), moments)
             stored_bits += layout.Layout(layer.rows, weights.shape[1], code.weights_per_word).words * code.bits
         cost = decoder_cost(protection.name)
         found.append(
@@ -341,16 +354,11 @@ def _try(
     assert network.graph is not None and network.calibration is not None
     hardening = _hardening(options, candidate.protection, candidate.granularity)
     subject = ReferenceNetwork(harden(network.graph, network.calibration, hardening).graph)
-    lists = [
-        sample_ber(memories(subject.graph), ber, _round_seed(seed, each), subject.digest) for each in range(rounds)
-    ]
+    seeds = [round_seed(seed, each) for each in range(rounds)]
+    lists = [sample_ber(memories(subject.graph), ber, each, subject.digest) for each in seeds]
     total = len(network.labels)
     clean, *faulted = (
         100 * subject.evaluate(network.images, network.labels, faults).correct / total for faults in (None, *lists)
     )
     paired = compare(faulted, [accuracy] * rounds)
     return Tried(candidate, accuracy - clean, paired.difference, paired.low, paired.high)
-
-
-def _round_seed(seed: int, round_: int) -> int:
-    return int(np.random.SeedSequence(seed, spawn_key=(round_,)).generate_state(1, np.uint64)[0])

@@ -91,7 +91,7 @@ def advise(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL|DESIGN", help="As for 'hwflow harden', or a design folder, whose activations are taken over."
+            metavar="MODEL|DESIGN", help="As for 'hwflow harden', or a design folder, whose types are taken over."
         ),
     ],
     data: options.Data,

@@ -120,6 +120,11 @@ class Shape:
         return np.array(order, dtype=np.int64)
 
     @cached_property
+    def places(self) -> Codes:
+        """The place in its label of each bit of :attr:`bit_order`."""
+        return np.concatenate([np.arange(label.bits) for label in self.labels])
+
+    @cached_property
     def starts(self) -> Codes:
         """Where each label begins in :attr:`bit_order`."""
         return np.cumsum([0, *(label.bits for label in self.labels[:-1])])
@@ -191,12 +196,11 @@ class WordCode:
         """Stored words of weight codes ``(n, weights_per_word)``."""
         shape = self.shape
         words = np.zeros((len(codes), shape.bits), dtype=np.uint8)
-        places = np.arange(len(shape.bit_order)) - np.repeat(shape.starts, [label.bits for label in shape.labels])
         labels = np.empty(codes.shape, dtype=np.int64)
         for kind, table in enumerate(self.encoders):
             labels[:, shape.kind_of == kind] = table[codes[:, shape.kind_of == kind] - self.type.min_code]
         spread = np.repeat(labels, [label.bits for label in shape.labels], axis=1)
-        words[:, shape.bit_order] = spread >> places & 1
+        words[:, shape.bit_order] = spread >> shape.places & 1
         words[:, shape.data_bits : shape.block_bits] = self.block.checks(words[:, : shape.data_bits])
         return np.packbits(words, axis=1, bitorder="little")
 
@@ -222,8 +226,7 @@ class WordCode:
         bits: Bits = np.unpackbits(words, axis=1, count=shape.bits, bitorder="little")
         data, doubtful = self.block.decode(bits[:, : shape.block_bits])
         bits[:, : shape.data_bits] = data
-        places = np.arange(len(shape.bit_order)) - np.repeat(shape.starts, [label.bits for label in shape.labels])
-        spread = bits[:, shape.bit_order] << places.astype(np.uint8)
+        spread = bits[:, shape.bit_order] << shape.places.astype(np.uint8)
         labels = np.add.reduceat(spread, shape.starts, axis=1, dtype=np.int64)
         return labels, np.logical_or.reduceat(doubtful, shape.data_starts, axis=1)
 

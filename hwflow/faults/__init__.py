@@ -5,6 +5,6 @@ holds, check bits included. This package knows memories by name and size only.
 """
 
 from hwflow.faults.faultlist import FaultList, Memory
-from hwflow.faults.sampling import chosen, sample_ber, sample_count
+from hwflow.faults.sampling import chosen, round_seed, sample_ber, sample_count
 
-__all__ = ["FaultList", "Memory", "chosen", "sample_ber", "sample_count"]
+__all__ = ["FaultList", "Memory", "chosen", "round_seed", "sample_ber", "sample_count"]

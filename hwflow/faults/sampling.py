@@ -11,6 +11,11 @@ from hwflow.errors import HwflowError
 from hwflow.faults.faultlist import FaultList, Memory, check_names, unknown_memory
 
 
+def round_seed(seed: int, round_: int) -> int:
+    """The seed of a round's fault list: a list can be drawn again from it alone, however many rounds there are."""
+    return int(np.random.SeedSequence(seed, spawn_key=(round_,)).generate_state(1, np.uint64)[0])
+
+
 def sample_ber(memories: Sequence[Memory], ber: float, seed: int, model_hash: str = "") -> FaultList:
     """Independent flips of every stored bit with probability `ber` (the paper's fault model, (1) to (3)).
 

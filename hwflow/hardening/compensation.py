@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hwflow.codes.protection import Stored
 from hwflow.fixed import Codes
 from hwflow.graph import Conv2D, FloatArray, Node
 from hwflow.graph.windows import patches
@@ -86,6 +87,19 @@ class Observed:
             product / self._count - np.outer(part, part) for product, part in zip(self._products, parts, strict=True)
         ]
         return Moments(mean, tuple(covariances))
+
+
+def rounded(stored: Stored, weights: FloatArray, moments: Moments | None) -> Codes:
+    """Codes ``(rows, n_in)`` of a layer's real weights: each alone, or with the others in mind where a code is fitted.
+
+    Args:
+        stored: how they are stored.
+        weights: on the scale of their type.
+        moments: of the inputs, if they are to count.
+    """
+    if stored.fitted is None or moments is None:
+        return stored.round(weights)
+    return compensated(weights / stored.type.lsb, moments, stored.round_column)
 
 
 def compensated(weights: FloatArray, moments: Moments, round_: Round) -> Codes:

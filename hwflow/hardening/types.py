@@ -30,7 +30,7 @@ from hwflow.graph import (
     WeightLayer,
 )
 from hwflow.hardening.calibration import Calibration, magnitude_bits, sum_bits
-from hwflow.hardening.compensation import compensated, mean_error
+from hwflow.hardening.compensation import mean_error, rounded
 from hwflow.hardening.options import HardenOptions
 from hwflow.memory.outliers import find_outliers, most_outliers
 
@@ -125,13 +125,9 @@ class Typer:
         protection = self.options.protections.of(node.name)
         stored = protection.fit(weights, type_)
         moments = self.calibration.moments.get(node.name)
-        bias = node.bias
-        if moments is None:
-            codes = stored.round(weights)
-        else:
-            steps = weights / type_.lsb
-            codes = compensated(steps, moments, stored.round_column)
-            bias = Constant(bias.values + type_.lsb * mean_error(steps, codes, moments))
+        codes, bias = rounded(stored, weights, moments), node.bias
+        if moments is not None:
+            bias = Constant(bias.values + type_.lsb * mean_error(weights / type_.lsb, codes, moments))
         if not protection.lossless:
             self.losses[node.name] = Loss.of(weights, type_, codes)
         weight = Constant.from_codes(layout.unordered(codes.reshape(-1), node.weight.shape), type_)

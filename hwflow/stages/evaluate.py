@@ -25,7 +25,7 @@ from hwflow.data import (
 )
 from hwflow.errors import HwflowError
 from hwflow.executors import Executor, Setup, kind_of, open_executor
-from hwflow.faults import FaultList, sample_ber
+from hwflow.faults import FaultList, round_seed, sample_ber
 from hwflow.faults.models import in_layers, restrict
 from hwflow.files.folders import FAULT_LISTS, check_output, new_folder
 from hwflow.files.outputs import check_outputs
@@ -285,8 +285,7 @@ def draw_rounds(
     prone = memories(design.graph, faulty_biases)
     flips = rounds * (ber * sum(memory.total_bits for memory in prone) * _FAULT_BYTES + _LIST_BYTES)
     check_memory(f"rounds={rounds}", int(flips))
-    # Each list carries a seed of its own, from which alone it can be drawn again.
-    seeds = [int(np.random.SeedSequence(seed, spawn_key=(r,)).generate_state(1, np.uint64)[0]) for r in range(rounds)]
+    seeds = [round_seed(seed, r) for r in range(rounds)]
     return [restrict(sample_ber(prone, ber, each, design.graph.digest), layers) for each in seeds]
 
 

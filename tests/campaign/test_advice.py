@@ -8,7 +8,7 @@ import pytest
 
 from hwflow import advise, harden
 from hwflow.campaign.advice import Advice, Candidate, Tried, _beats, _chosen
-from hwflow.codes import Protection
+from hwflow.codes import Protection, storage_code
 from hwflow.codes.noise import read_noisy
 from hwflow.cost.decoders import decoder_cost
 from hwflow.errors import HwflowError
@@ -83,9 +83,9 @@ def test_a_noisy_memory_flips_as_many_bits_as_it_should(name: str) -> None:
     """Without a code that corrects, a weight is as it was with a probability of (1 - p)^8."""
     weights = np.random.default_rng(1).laplace(size=(60, 500)) / 4
     stored = Protection.parse(name).fit(np.clip(weights, -3.9, 3.9), BYTE)
-    codes = stored.round(np.clip(weights, -3.9, 3.9))
-    np.testing.assert_array_equal(read_noisy(stored, codes, 0.0, np.random.default_rng(2)), codes)
-    read = read_noisy(stored, codes, 0.01, np.random.default_rng(2))
+    code, codes = storage_code(stored.spec, BYTE), stored.round(np.clip(weights, -3.9, 3.9))
+    np.testing.assert_array_equal(read_noisy(code, codes, 0.0, np.random.default_rng(2)), codes)
+    read = read_noisy(code, codes, 0.01, np.random.default_rng(2))
     same = float((read == codes).mean())
     if name == "plain":
         assert same == pytest.approx(0.99**8, abs=4 * np.sqrt(0.08 * 0.92 / codes.size))

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwflow.campaign.spec import CampaignSpec
+from hwflow.campaign.spec_file import parse_spec
 from hwflow.codes import CodeSpec, Protection, Repeated, StorageCode, Table, WordCode, storage_code
 from hwflow.codes.bch import Bch
 from hwflow.codes.byte import codewords
@@ -27,7 +28,7 @@ from hwflow.graph import Graph
 from hwflow.hardening import HardenOptions, harden
 from hwflow.memory import memories
 from hwflow.reference import IntegerExecutor
-from hwflow.rtl.netlist import _code
+from hwflow.rtl.decoders import code_parameters
 from tests.networks import random_graph, random_images, random_options
 from tests.unit.test_codes import flipped
 from tests.unit.test_cosq import WEIGHTS, channel
@@ -339,7 +340,7 @@ def test_losses_are_told_by_layer() -> None:
 def test_the_rtl_says_which_codes_it_lacks() -> None:
     layer = hardened(3, "tmr").weight_layers[0]
     with pytest.raises(HwflowError, match=f"{layer.name}: the RTL has no decoder of storage code 'tmr'"):
-        _code(layer)
+        code_parameters(layer)
 
 
 @pytest.mark.parametrize(
@@ -469,20 +470,20 @@ class TestFloats:
     @pytest.mark.parametrize(
         ("change", "words"),
         [
-            ({"protections": ("plain", "mset")}, "msb: 'mset' protects the most significant exponent bit itself; set"),
-            ({"protections": ("cep99",), "msb": "none"}, "protections: cep99: fp16 has room for at most 8 parities"),
-            ({"protections": ("mset6",), "msb": "none"}, "protections: mset6: of fp16 at most 5 exponent bits"),
-            ({"protections": ("secded",), "msb": "none"}, "'secded' is not one of fp16; choose one of plain, mset"),
-            ({"protections": ("bch128-36-36",), "msb": "none"}, "more bits than the mantissas of fp16 have"),
-            ({"protections": ("bch128-120-48",), "msb": "none"}, "no BCH code of 56 bits has 48 data bits"),
-            ({"protections": ("mset",), "formats": ("ap_fixed<8,3>",)}, "storage codes need executor = 'reference'"),
-            ({"protections": ("mset",), "executor": "reference"}, "formats: fp16 runs in the float executor only"),
-            ({"protections": ("rot13",), "msb": "none"}, "'rot13' is unknown"),
+            ({"protections": ["plain", "mset"]}, "msb: 'mset' protects the most significant exponent bit itself; set"),
+            ({"protections": ["cep99"], "msb": "none"}, "protections: cep99: fp16 has room for at most 8 parities"),
+            ({"protections": ["mset6"], "msb": "none"}, "protections: mset6: of fp16 at most 5 exponent bits"),
+            ({"protections": ["secded"], "msb": "none"}, "'secded' is not one of fp16; choose one of plain, mset"),
+            ({"protections": ["bch128-36-36"], "msb": "none"}, "more bits than the mantissas of fp16 have"),
+            ({"protections": ["bch128-120-48"], "msb": "none"}, "no BCH code of 56 bits has 48 data bits"),
+            ({"protections": ["mset"], "formats": ["ap_fixed<8,3>"]}, "storage codes need executor = 'reference'"),
+            ({"protections": ["mset"], "executor": "reference"}, "formats: fp16 runs in the float executor only"),
+            ({"protections": ["rot13"], "msb": "none"}, "'rot13' is unknown"),
         ],
     )
     def test_what_a_campaign_cannot_combine(self, change: dict[str, object], words: str) -> None:
         with pytest.raises(HwflowError, match=words) as caught:
-            CampaignSpec(**{"formats": ("fp16",), **change})  # type: ignore[arg-type]
+            parse_spec({"formats": ["fp16"], **change})
         assert "\n" not in str(caught.value)
 
     def test_a_campaign_takes_them(self) -> None:

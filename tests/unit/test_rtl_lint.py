@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hwflow.codes.flips import flip, ols
-from hwflow.rtl.netlist import flips_parameters
+from hwflow.rtl.decoders import flips_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 RTL_DIR = ROOT / "hls_templates" / "rtl"

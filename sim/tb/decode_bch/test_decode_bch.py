@@ -1,53 +1,19 @@
 """hwflow_decode_bch equals hwflow.codes.bch: words with no error to T + 3, and any word, under random enables."""
 
-import random
-
 import cocotb
 import numpy as np
 import pytest
-from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge
 from common import parameters, rtl, run_tb
+from decoders import check_block, upset
 
 from hwflow.codes.bch import Bch
-from hwflow.codes.words import to_integers
 
 P = parameters()
 
 
-def integers(bits) -> list[int]:
-    """Rows of bits, the least significant first."""
-    return to_integers(np.packbits(bits, axis=1, bitorder="little"))
-
-
-def upset(rng: np.random.Generator, code: Bch, errors: int, count: int):
-    """Codewords with so many wrong bits each."""
-    data = rng.integers(0, 2, (count, code.data_bits), dtype=np.uint8)
-    words = np.concatenate([data, code.checks(data)], axis=1)
-    for word in words:
-        word[rng.choice(code.bits, errors, replace=False)] ^= 1
-    return words
-
-
 async def check(dut, words, enabled: float) -> None:
-    """Words in, a word an enabled cycle; data and doubt hold in the others."""
-    code, rng = Bch(P["N"], P["K"]), random.Random(cocotb.RANDOM_SEED)
-    latency = 2 * code.t + 5
-    data, doubtful = code.decode(words)
-    expected = list(zip(integers(data), integers(doubtful), strict=True))
-    sent = [*integers(words), *[0] * latency]
-    Clock(dut.clk_i, 10, unit="ns").start(start_high=False)
-    shown = 0
-    await FallingEdge(dut.clk_i)
-    while shown < len(sent):
-        en = rng.random() < enabled
-        dut.en_i.value = int(en)
-        dut.data_i.value = sent[shown] if en else rng.getrandbits(code.bits)
-        await FallingEdge(dut.clk_i)
-        shown += en
-        if latency <= shown < len(sent):
-            got = int(dut.data_o.value), int(dut.doubt_o.value)
-            assert got == expected[shown - latency], f"word {sent[shown - latency]:x}"
+    code = Bch(P["N"], P["K"])
+    await check_block(dut, code, words, 2 * code.t + 5, enabled)
 
 
 @cocotb.test()

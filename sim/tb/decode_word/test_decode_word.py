@@ -1,13 +1,10 @@
 """hwflow_decode_word equals hwflow.codes.WordCode with random tables, for every number of wrong bits in a word."""
 
-import random
-
 import cocotb
 import numpy as np
 import pytest
-from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge
 from common import parameters, rtl, run_tb
+from decoders import check_pipeline
 
 from hwflow.codes import CodeSpec, WordCode, storage_code
 from hwflow.codes.bch import Bch
@@ -15,8 +12,8 @@ from hwflow.codes.registry import family_of
 from hwflow.codes.word import Shape
 from hwflow.codes.words import pack, to_integers
 from hwflow.fixed import FixedType
+from hwflow.rtl.decoders import word_latency, word_parameters
 from hwflow.rtl.memory_image import label_tables
-from hwflow.rtl.netlist import word_latency, word_parameters
 
 P = parameters()
 
@@ -45,21 +42,8 @@ def upset(rng: np.random.Generator, code: WordCode, count: int):
 
 
 async def check(dut, code: WordCode, words, enabled: float) -> None:
-    """Words in, a word an enabled cycle; weights hold in the others."""
-    rng, latency = random.Random(cocotb.RANDOM_SEED), word_latency(code)
-    expected = to_integers(pack(code.decode(words), code.type.width))
-    sent = [*to_integers(words), *[0] * latency]
-    Clock(dut.clk_i, 10, unit="ns").start(start_high=False)
-    shown = 0
-    await FallingEdge(dut.clk_i)
-    while shown < len(sent):
-        en = rng.random() < enabled
-        dut.en_i.value = int(en)
-        dut.data_i.value = sent[shown] if en else rng.getrandbits(code.bits)
-        await FallingEdge(dut.clk_i)
-        shown += en
-        if latency <= shown < len(sent):
-            assert int(dut.data_o.value) == expected[shown - latency], f"word {sent[shown - latency]:x}"
+    expected = {"data_o": to_integers(pack(code.decode(words), code.type.width))}
+    await check_pipeline(dut, to_integers(words), code.bits, expected, word_latency(code), enabled)
 
 
 @cocotb.test()

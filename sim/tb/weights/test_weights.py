@@ -13,8 +13,8 @@ from hwflow.codes import CodeSpec, Plain, Secded, Table, storage_code
 from hwflow.codes.registry import family_of
 from hwflow.codes.words import to_integers, word_bytes
 from hwflow.fixed import FixedType
+from hwflow.rtl.decoders import word_latency, word_parameters
 from hwflow.rtl.memory_image import label_tables
-from hwflow.rtl.netlist import word_latency, word_parameters
 
 P = parameters()
 DECODERS = ("decode_secded", "decode_table", "decode_word", "decode_bch", "decode_flips")
