@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from hwflow import advise, harden
-from hwflow.campaign.advice import Advice, Candidate, Tried, _beats, _chosen
+from hwflow.campaign.advice import NAMES, Advice, Candidate, Tried, _beats, _chosen, _protections, _subject
 from hwflow.codes import Protection, storage_code
 from hwflow.codes.noise import read_noisy
 from hwflow.cost.decoders import decoder_cost
 from hwflow.errors import HwflowError
-from hwflow.fixed import FixedType
-from hwflow.hardening import HardenOptions
+from hwflow.fixed import FixedType, Rounding
+from hwflow.hardening import HardenOptions, ScalingOptions
 from tests.cli.conftest import hwflow
 
 CODES = ("plain", "secded", "cosq", "bch64-39")
@@ -65,6 +65,29 @@ def test_a_price_limits_what_is_tried() -> None:
     assert _chosen(ranked, 50, 8) == ranked[2:]
     assert _chosen(ranked, None, 1) == ranked[:1]
     assert len(_chosen(ranked, None, 3)) == 3
+
+
+def test_a_design_brings_its_types(tmp_path) -> None:
+    options = HardenOptions(ScalingOptions(FixedType(6, 3)), 9, 0, Rounding.RND_CONV, calibrated_rounding=False)
+    harden("digits_cnn", tmp_path / "d", options)
+    found, spec = _subject(tmp_path / "d", None, None, None)
+    assert replace(found, scaling=options.scaling) == options
+    assert found.scaling.weight_type == FixedType(6, 3)
+    assert (spec.model, spec.name) == (str(tmp_path / "d" / "model.h5"), "d")
+    with pytest.raises(HwflowError, match="a design brings its weights and shape"):
+        _subject(tmp_path / "d", "weights.pth", None, None)
+
+
+def test_codes_that_do_not_take_the_type_are_not_among_the_defaults() -> None:
+    names = {each.name for each in _protections(None, 1e-3, FixedType(6, 3))}
+    assert {"plain", "secded", "cosq"} <= names
+    assert not any(name.startswith(("bch64", "byte")) for name in names)
+    assert len(_protections(None, 1e-3, BYTE)) == len(NAMES)
+    with pytest.raises(HwflowError, match="do not fill words of 64 bits"):
+        _protections(["bch64-45"], 1e-3, FixedType(6, 3))
+    assert [str(each) for each in _protections(["cosq", "cosq:0.1", "plain"], 1e-3, BYTE)] == [
+        "cosq:0.001", "cosq:0.1", "plain",
+    ]  # fmt: skip
 
 
 def test_what_beats_what() -> None:

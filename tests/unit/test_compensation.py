@@ -11,7 +11,7 @@ from hwflow.graph import Conv2D, Dense
 from hwflow.graph.windows import patches
 from hwflow.hardening import HardenOptions, harden
 from hwflow.hardening.calibration import calibrate
-from hwflow.hardening.compensation import BLOCK, Observed, compensated, mean_error
+from hwflow.hardening.compensation import BLOCK, MOST_VECTORS, Observed, compensated, mean_error
 from tests.networks import random_graph, random_images, random_options
 
 BYTE = FixedType(8, 3)
@@ -41,6 +41,15 @@ def test_moments_are_those_of_the_inputs(n_in: int) -> None:
     assert sum(len(covariance) for covariance in moments.covariances) == n_in
     for part, covariance in moments.blocks:
         np.testing.assert_allclose(covariance, np.cov(inputs[:, part].T, bias=True), atol=1e-3 * covariance.max())
+
+
+def test_vectors_come_from_all_columns_of_an_image() -> None:
+    """Every n-th vector would be of every n-th column."""
+    columns = np.tile(np.arange(32.0), 1 << 12)[:, None]
+    found = observed(columns).moments()
+    deviation = columns.std() / np.sqrt(MOST_VECTORS)
+    assert abs(found.mean[0] - columns.mean()) < 4 * deviation
+    assert found.covariances[0][0, 0] == pytest.approx(columns.var(), rel=0.05)
 
 
 @pytest.mark.parametrize("code", ["bch64-39", "bch64-40-32", "bch128-64", "cosq:1e-2"])
@@ -87,3 +96,10 @@ def test_only_fitted_codes_are_compensated() -> None:
         ]
         assert (both[0] != both[1]) == differs
     assert HardenOptions().calibrated_rounding
+    dense = {
+        calibrated: harden(graph, images, replace(options, storage="bch64-39", calibrated_rounding=calibrated)).graph
+        for calibrated in (True, False)
+    }
+    weights = [[layer.weight.codes for layer in each.weight_layers if layer.n_in > 8] for each in dense.values()]
+    assert weights[0]
+    assert all((one != other).any() for one, other in zip(*weights, strict=True))
