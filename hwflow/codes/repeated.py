@@ -1,7 +1,7 @@
 """Bits that are stored three times, in storage that is added for the copies; each is put to the vote.
 
-The most significant bits alone: after N. Fuengfusin et al., IJCNN 2023, whose text was not at hand; where the copies are
-and that there are two of them is hwflow's. All bits: triple modular redundancy.
+The most significant bits alone: after N. Fuengfusin et al., IJCNN 2023, whose text was not at hand; where the
+copies are and that there are two of them is hwflow's. All bits: triple modular redundancy.
 """
 
 from __future__ import annotations
