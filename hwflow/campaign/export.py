@@ -7,38 +7,26 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hwflow.campaign.plan import Cell
+from hwflow.campaign.plan import Cell, Labels
 from hwflow.campaign.records import Damage, Trial
 from hwflow.campaign.run import plan_of, prefix
 from hwflow.campaign.statistics import Paired, Stopping, Summary, compare, summarise
 from hwflow.campaign.store import Store
 from hwflow.files.outputs import check_outputs, write_file
 
-COLUMNS = (
-    "model",
-    "format",
-    "t",
-    "target",
-    "protection",
-    "ber",
-    "layer",
-    "bit",
-    "round",
-    "seed",
-    "flips",
-    "bad_weights",
-    "bad_images",
-    "correct",
-    "images",
-    "side_bits",
-    "corrected",
-    "detected",
-    "silent",
-    "accuracy",
-)
+_COORDINATES = (
+    "model", "design", "format", "t", "target", "protection", "granularity", "outliers", "align", "compensation",
+    "activation_bits", "ber", "layer", "bit",
+)  # fmt: skip
+_VALUES = (
+    "round", "seed", "flips", "bad_weights", "bad_images", "correct", "images", "side_bits", "stored_bits", "corrected",
+    "detected", "silent", "accuracy",
+)  # fmt: skip
+COLUMNS = (*_COORDINATES, *_VALUES)
 
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -83,6 +71,11 @@ class Results:
     engines: Mapping[str, int] = field(default_factory=dict)
     path: Path | None = field(default=None, compare=False)
 
+    @cached_property
+    def labels(self) -> Labels:
+        """Names of the ways to store the weights."""
+        return Labels(plan_of(self.head))
+
     def find(self, **coordinates: Any) -> list[CellResult]:
         """The cells with these coordinates."""
         return [
@@ -116,30 +109,9 @@ def read_results(path: str | Path) -> Results:
 def rows(results: Results) -> Iterator[tuple[Any, ...]]:
     """Every trial that counts, in the order of `COLUMNS`."""
     for each in results.cells:
-        cell = each.cell
+        coordinates = [getattr(each.cell, name) for name in _COORDINATES]
         for trial in each.trials:
-            yield (
-                cell.model,
-                cell.format,
-                cell.t,
-                cell.target,
-                cell.protection,
-                cell.ber,
-                cell.layer,
-                cell.bit,
-                trial.round,
-                trial.seed,
-                trial.flips,
-                trial.bad_weights,
-                trial.bad_images,
-                trial.correct,
-                trial.images,
-                trial.side_bits,
-                trial.corrected,
-                trial.detected,
-                trial.silent,
-                trial.accuracy,
-            )
+            yield (*coordinates, *(getattr(trial, name) for name in _VALUES))
 
 
 def write_csv(results: Results, path: str | Path) -> None:
@@ -165,8 +137,8 @@ def write_parquet(results: Results, path: str | Path) -> None:
     from pyarrow import parquet
 
     columns = list(zip(*rows(results), strict=True)) or [()] * len(COLUMNS)
-    kinds = {"target": "f8", "ber": "f8", "accuracy": "f8"}
-    text = ("model", "format", "t", "protection", "layer")
+    kinds = {"target": "f8", "outliers": "f8", "ber": "f8", "accuracy": "f8"}
+    text = ("model", "design", "format", "t", "protection", "granularity", "align", "compensation", "layer")
     table = pyarrow.table(
         {
             name: pyarrow.array(values, pyarrow.string() if name in text else _arrow(kinds.get(name, "i8")))
@@ -180,7 +152,7 @@ def write_parquet(results: Results, path: str | Path) -> None:
 
 @dataclass(frozen=True)
 class ProtectionPair:
-    """A protection against the first one of its model, format, rate and place, round by round."""
+    """A way to store the weights against the first one of its model, format and rate, round by round."""
 
     first: Cell
     second: Cell
@@ -188,7 +160,7 @@ class ProtectionPair:
 
 
 def protection_pairs(results: Results) -> list[ProtectionPair]:
-    """Paired comparisons with the first protection of the spec; whole networks only."""
+    """Paired comparisons with the first way of the plan, of the first value of every axis; whole networks only."""
     found: list[ProtectionPair] = []
     baselines: dict[tuple[Any, ...], CellResult] = {}
     for each in results.cells:

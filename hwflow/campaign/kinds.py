@@ -20,6 +20,7 @@ def listed(value: Any) -> Any:
 Whole = Annotated[int, Strict()]
 Real = Annotated[float, Strict()]
 Text = Annotated[str, Strict()]
+Wholes = Annotated[tuple[Whole, ...], BeforeValidator(listed)]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(listed)]
 Reals = Annotated[tuple[Real, ...], BeforeValidator(listed)]
 

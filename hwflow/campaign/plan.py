@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import product
 from typing import Any
 
-from hwflow.campaign.spec import MAX_BITS, CampaignSpec, stored_bits
+from hwflow.campaign.spec import AXES, MAX_BITS, CampaignSpec, stored_bits
 from hwflow.errors import HwflowError
 from hwflow.float_study import weight_format
 
@@ -26,6 +28,10 @@ class Cell:
         target: the t in use; None without scaling.
         protection: storage code.
         ber: bit error rate.
+        granularity, align, compensation: of the scaling; None without.
+        outliers, activation_bits: of the reference executor; None in the float executor, as are ``align`` and
+            ``compensation``.
+        design: name of the design; None of a network that the campaign stores itself.
         layer: faults in this layer only; None for all.
         bit: faults at this bit position only; None for all.
     """
@@ -36,18 +42,65 @@ class Cell:
     target: float | None
     protection: str
     ber: float
+    granularity: str | None = None
+    outliers: float | None = None
+    align: str | None = None
+    compensation: str | None = None
+    activation_bits: int | None = None
+    design: str | None = None
     layer: str | None = None
     bit: int | None = None
 
     @property
-    def label(self) -> str:
-        """How the weights are protected."""
-        scaled = "unscaled" if self.target is None else f"t = {self.target:.5g}"
-        return scaled if self.protection == "plain" else f"{scaled}, {self.protection}"
+    def subject(self) -> str:
+        """Name of the network or design that runs, as the spec has it."""
+        return self.design or self.model
+
+    @property
+    def way(self) -> tuple[Any, ...]:
+        """How weights are stored and computed with."""
+        return (self.design, self.format, *(getattr(self, name) for name in LABELLED))
 
     def to_json(self) -> dict[str, Any]:
         """The coordinates as JSON data."""
         return asdict(self)
+
+
+LABELLED = ("target", "protection", "granularity", "outliers", "align", "compensation", "activation_bits")
+"""Coordinates that tell ways to store a network's weights apart, beside format and design."""
+
+_WORDS: Mapping[str, Callable[[Any], str]] = {
+    "target": lambda t: "unscaled" if t is None else f"t = {t:.5g}",
+    "protection": str,
+    "granularity": lambda per: f"a scale a {per}",
+    "outliers": lambda share: f"outliers {share:g}",
+    "align": lambda how: f"align {how}",
+    "compensation": lambda where: f"compensation {where}",
+    "activation_bits": lambda bits: f"{bits}-bit activations",
+}
+
+
+class Labels:
+    """What tells the ways of a campaign apart, in words: only what differs from one to another.
+
+    Args:
+        cells: all of the campaign's.
+    """
+
+    def __init__(self, cells: Iterable[Cell]) -> None:
+        seen: dict[str, set[Any]] = {name: set() for name in LABELLED}
+        for cell in cells:
+            for name in LABELLED if cell.design is None else ():
+                seen[name].add(getattr(cell, name))
+        differing = [name for name in LABELLED if len(seen[name] - ({None} if name != "target" else set())) > 1]
+        self.shown = tuple(differing) or ("target",)
+
+    def __call__(self, cell: Cell) -> str:
+        """How the weights of a cell are stored."""
+        if cell.design is not None:
+            return f"design {cell.design}"
+        values = {name: getattr(cell, name) for name in self.shown}
+        return ", ".join(_WORDS[name](value) for name, value in values.items() if name == "target" or value is not None)
 
 
 Task = tuple[int, Cell, int]
@@ -57,12 +110,15 @@ Claim = Callable[[int, int], bool]
 """Whether this process may begin the trial of a cell and a round."""
 
 
-def cells(spec: CampaignSpec, layers: Mapping[str, Sequence[str]]) -> tuple[Cell, ...]:
+def cells(
+    spec: CampaignSpec, layers: Mapping[str, Sequence[str]], designs: Mapping[str, Cell] | None = None
+) -> tuple[Cell, ...]:
     """All cells of a campaign.
 
     Args:
         spec: the campaign.
         layers: names of the weight layers of every model.
+        designs: of every model that is a design, its coordinates without faults.
 
     Raises:
         HwflowError: more trials than any run could finish.
@@ -70,27 +126,17 @@ def cells(spec: CampaignSpec, layers: Mapping[str, Sequence[str]]) -> tuple[Cell
     _check_size(spec, layers)
     found: list[Cell] = []
     for model in spec.models:
-        for name in spec.formats:
-            format_ = weight_format(name)
-            seen: set[float | None] = set()
-            for t in spec.t:
-                target = None if t == "none" else format_.optimal_t if t == "optimal" else float(t)
-                if target in seen:  # the optimum of this format is also in the list
-                    continue
-                seen.add(target)
-                for protection in spec.protections:
-                    bits = stored_bits(format_, protection)
-                    common = (model.name, format_.name, str(t), target, protection)
-                    found.append(Cell(*common, 0.0))
-                    for ber in (each for each in spec.ber if each > 0):
-                        found.extend(_places(spec, common, ber, layers[model.name], bits))
+        for clean in _ways(spec, model.name) if model.design is None else [(designs or {})[model.name]]:
+            found.append(clean)
+            for ber in (each for each in spec.ber if each > 0):
+                found.extend(_places(spec, replace(clean, ber=ber), layers[model.name]))
     return tuple(found)
 
 
 def seed_of(spec: CampaignSpec, cell: Cell, round_: int) -> int:
     """The seed of a trial's fault list, from its own coordinates.
 
-    Format, t, protection and place are not among them, so that these are compared under the same faults.
+    The way to store the weights and the place are not among them, so that these are compared under the same faults.
     """
     coordinates = [spec.seed, cell.model, cell.ber, spec.faults.model, round_]
     digest = hashlib.sha256(json.dumps(coordinates).encode()).digest()
@@ -99,7 +145,7 @@ def seed_of(spec: CampaignSpec, cell: Cell, round_: int) -> int:
 
 def _check_size(spec: CampaignSpec, layers: Mapping[str, Sequence[str]]) -> None:
     places = sum({"all": 1, "layers": max(map(len, layers.values())), "bits": MAX_BITS}[where] for where in spec.where)
-    settings = len(spec.models) * len(spec.formats) * len(spec.t) * len(spec.protections)
+    settings = len(spec.models) * math.prod(len(getattr(spec, name)) for name in AXES)
     trials = settings * (1 + len(spec.ber) * places * spec.rounds)
     if trials > MAX_TRIALS:
         raise HwflowError(
@@ -107,15 +153,37 @@ def _check_size(spec: CampaignSpec, layers: Mapping[str, Sequence[str]]) -> None
         )
 
 
-def _places(
-    spec: CampaignSpec, common: tuple[str, str, str, float | None, str], ber: float, layers: Sequence[str], bits: int
-) -> list[Cell]:
-    found: list[Cell] = []
+def _ways(spec: CampaignSpec, model: str) -> Iterator[Cell]:
+    """A network in all combinations of the axes, without faults; each that differs once."""
+    seen = set()
+    for name, t, *rest in product(*(getattr(spec, axis) for axis in AXES)):
+        format_ = weight_format(name)
+        target = None if t == "none" else format_.optimal_t if t == "optimal" else float(t)
+        protection, granularity, outliers, align, compensation, activation_bits = rest
+        cell = Cell(
+            model=model,
+            format=format_.name,
+            t=str(t),
+            target=target,
+            protection=protection,
+            ber=0.0,
+            granularity=None if target is None else granularity,
+            outliers=outliers if spec.executor == "reference" else None,
+            align=align if spec.executor == "reference" and target is not None else None,
+            compensation=compensation if spec.executor == "reference" and target is not None else None,
+            activation_bits=activation_bits if spec.executor == "reference" else None,
+        )
+        if cell.way not in seen:  # the optimum of this format is also in the list, or nothing is scaled
+            seen.add(cell.way)
+            yield cell
+
+
+def _places(spec: CampaignSpec, whole: Cell, layers: Sequence[str]) -> Iterator[Cell]:
     for where in spec.where:
         if where == "all":
-            found.append(Cell(*common, ber))
+            yield whole
         elif where == "layers":
-            found.extend(Cell(*common, ber, layer=layer) for layer in layers)
+            yield from (replace(whole, layer=layer) for layer in layers)
         else:
-            found.extend(Cell(*common, ber, bit=bit) for bit in range(bits))
-    return found
+            bits = stored_bits(weight_format(whole.format), whole.protection)
+            yield from (replace(whole, bit=bit) for bit in range(bits))

@@ -10,7 +10,7 @@ from typing import Any
 COLUMNS = (
     "cell INTEGER, round INTEGER, seed TEXT, flips INTEGER, bad_weights INTEGER, bad_images INTEGER, "
     "correct INTEGER, images INTEGER, side_bits INTEGER, engine TEXT, corrected INTEGER, detected INTEGER, "
-    "silent INTEGER, checksum TEXT"
+    "silent INTEGER, stored_bits INTEGER, checksum TEXT"
 )
 SCHEMA = f"CREATE TABLE trials ({COLUMNS}, PRIMARY KEY (cell, round)) WITHOUT ROWID"
 # Not sorted by SQLite: a damaged key then is only in its wrong place.
@@ -29,6 +29,7 @@ class Trial:
         side_bits: bits of the protected side memory beside the weights.
         engine: what computed it, one line.
         corrected, detected, silent: words hit, as in `hwflow.memory.WordCounts`; 0 in the float executor.
+        stored_bits: of all weight memories, check bits and what rows leave empty included.
     """
 
     cell: int
@@ -44,6 +45,7 @@ class Trial:
     corrected: int = 0
     detected: int = 0
     silent: int = 0
+    stored_bits: int = 0
 
     @property
     def accuracy(self) -> float:
@@ -53,7 +55,7 @@ class Trial:
     def contradiction(self) -> str | None:
         """Why no trial can have these values; None if one can."""
         counts = (self.cell, self.round, self.seed, self.flips, self.bad_weights, self.bad_images, self.correct)
-        words = (self.side_bits, self.corrected, self.detected, self.silent)
+        words = (self.side_bits, self.corrected, self.detected, self.silent, self.stored_bits)
         if self.images < 1 or min(*counts, *words) < 0:
             return "it has a negative count, or no images"
         for name in ("correct", "bad_images"):

@@ -79,19 +79,20 @@ def run_campaign(
         HwflowError: the file is another campaign's or no results file, is damaged beyond its rows or cannot be
             written, a network or data set does not fit, or the scheduler cannot be reached.
     """
-    path = Path(results)
+    path, known = Path(results), None
     check_outputs(inputs_of(spec), folders={"results": results})
     check_place(path)
     if (begun := Store.begun(path)) is not None:
         with begun:  # before anything is loaded
             check_same(spec, begun)
+            known = {name: each["correct"] for name, each in begun.meta()["float"].items()}
     if dask is not None:
         from hwflow.campaign import cluster
 
         with cluster.connect(dask) as workers:
-            bundle = prepare(spec, step)
+            bundle = prepare(spec, step, known)
             return execute(path, bundle, lambda tasks, claim: workers.run(bundle, tasks, claim), advance)
-    bundle = prepare(spec, step)
+    bundle = prepare(spec, step, known)
     runner = Runner(bundle)
 
     def here(tasks: Sequence[Task], claim: Claim) -> Iterator[Trial]:
@@ -147,7 +148,7 @@ def execute(path: Path, bundle: Bundle, run: Run, advance: Advance) -> Status:
         advance: progress display.
     """
     spec = bundle.spec
-    plan = cells(spec, {name: tuple(network.layers) for name, network in bundle.networks.items()})
+    plan = cells(spec, {name: tuple(network.layers) for name, network in bundle.networks.items()}, bundle.designs)
     rule = Stopping(**stopping_of(spec))
     with Store.create(path, _head(bundle, plan)) as store:
         _check_head(store, bundle)
@@ -179,6 +180,8 @@ def input_ranges(head: Mapping[str, Any]) -> dict[str, InputRange | None]:
 def _head(bundle: Bundle, plan: Sequence[Cell]) -> dict[str, Any]:
     """The head of a new results file."""
     networks = bundle.networks
+    of = {name: bundle.designs[name].model if name in bundle.designs else name for name in networks}
+    images = {of[name]: len(each.labels) for name, each in networks.items()}
     return {
         "hwflow": __version__,
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in RECORDED_VERSIONS}},
@@ -192,6 +195,7 @@ def _head(bundle: Bundle, plan: Sequence[Cell]) -> dict[str, Any]:
             for name, network in networks.items()
             for layer, (size, largest) in network.layers.items()
         ],
+        "float": {name: {"correct": hits, "images": images[name]} for name, hits in bundle.in_float.items()},
     }
 
 

@@ -25,6 +25,7 @@ from hwflow.data import (
     suited,
 )
 from hwflow.errors import HwflowError
+from hwflow.folders.design import Design
 from hwflow.models import model_paths
 
 CALIBRATION_IMAGES = 256
@@ -38,6 +39,9 @@ def inputs_of(spec: CampaignSpec) -> dict[str, object]:
         "calibration data": data_path(spec.calibration),
     }
     for model in spec.models:
+        found[f"design {model.name}"] = model.design
+        if model.design is not None:
+            continue
         found |= {f"{what} of {model.name}": path for what, path in model_paths(model.model).items()}
         found[f"state dict of {model.name}"] = model.weights
     return found
@@ -49,6 +53,7 @@ def open_model(
     images: int | None = None,
     labels: str | None = None,
     preprocessing: str | None = None,
+    design: Design | None = None,
 ) -> tuple[Any, Dataset]:
     """A trained Keras network, and labelled images that fit it, in memory.
 
@@ -58,6 +63,7 @@ def open_model(
         images: only so many: the first of an array, or evenly spread over a folder; None for all.
         labels: of a flat folder of images.
         preprocessing: of a folder's images; None for what networks for images of that size mostly take.
+        design: the network that was hardened is taken from it, where the spec names one.
 
     Raises:
         HwflowError: no such network or data, missing or foreign weights, fewer images than asked for, no
@@ -67,7 +73,10 @@ def open_model(
 
     found = some(open_data(data, labels=labels, preprocessing=preprocessing), images)  # before the slow part
     require_labels(found)
-    model = load_model(spec.model, spec.weights, spec.classes, spec.image_size)
+    if design is None:
+        model = load_model(spec.model, spec.weights, spec.classes, spec.image_size)
+    else:
+        model = design.keras_model()
     shape, classes = tuple(model.input_shape[1:]), int(model.output_shape[-1])
     dataset = _loaded(found if preprocessing is not None else suited(found, shape))
     _check_fits(dataset, shape)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from itertools import product
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, ConfigDict
 
-from hwflow.campaign.kinds import Real, Reals, Text, Texts, Whole, check_range, listed, nearest
+from hwflow.campaign.kinds import Real, Reals, Text, Texts, Whole, Wholes, check_range, listed, nearest
 from hwflow.campaign.statistics import Interval
 from hwflow.codes import Protections
 from hwflow.errors import HwflowError
 from hwflow.faults.models import MODELS, Asymmetric, Clustered, FaultModel, Independent, StuckAt
 from hwflow.float_study import MSB_MODES, Msb, WeightFormat, float_protection, weight_format
-from hwflow.float_study.storage import PerWhat
 from hwflow.float_study.words import FixedFormat
+from hwflow.hardening import HardenOptions
+from hwflow.hardening.options import Align, Compensation, Granularity, ScalingOptions
 
 ExecutorName = Literal["float", "reference"]
 Where = Literal["all", "layers", "bits"]
@@ -26,7 +29,7 @@ MAX_CLASSES = 1_000_000
 MAX_PIXELS = 8192
 MAX_INTERLEAVE = 1 << 30
 MAX_SEED = (1 << 64) - 1
-MAX_BITS = 72
+MAX_BITS = 512
 """Of a stored word."""
 
 
@@ -47,29 +50,38 @@ Ts = Annotated[tuple[Annotated[T, BeforeValidator(_one_t)], ...], BeforeValidato
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A network of a campaign.
+    """A network of a campaign, or a design of one.
 
     Attributes:
-        model: an embedded network, a port such as ``resnet20``, or a model file.
+        model: an embedded network, a port such as ``resnet20``, or a model file. Of a design, the name of the network
+            that it is compared as; by default what was hardened.
         weights: a port's state dict.
-        name: what to call it; by default ``model``.
+        name: what to call it; by default ``model``, or the name of the design's folder.
         classes: a port's logits; None for the original's.
         image_size: a port's image, pixels; None for the original's.
+        design: a folder that ``hwflow harden`` wrote: its graph runs as it is, so that it has one value of every
+            axis.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    model: Text
+    model: Text = ""
     weights: Text | None = None
     name: Text = ""
     classes: Whole | None = None
     image_size: Whole | None = None
+    design: Text | None = None
 
     def __post_init__(self) -> None:
-        if not self.model:
-            raise HwflowError("model: is empty; name a network")
+        if not self.model and self.design is None:
+            raise HwflowError("model: is missing; name a network, or a 'design'")
+        if self.design == "":
+            raise HwflowError("design: is empty; name a folder of 'hwflow harden'")
+        if self.design is not None and (self.weights, self.classes, self.image_size) != (None, None, None):
+            raise HwflowError("design: brings its weights and shape; leave out weights, classes and image_size")
         if not self.name:
-            object.__setattr__(self, "name", self.model)
+            name = self.model if self.design is None else Path(self.design).name or self.design
+            object.__setattr__(self, "name", name)
         if not self.name.isprintable():
             raise HwflowError(f"name: {self.name!r} has characters that cannot be printed")
         check_range("classes", self.classes, 1, MAX_CLASSES)
@@ -133,13 +145,9 @@ _FAULT_KEYS = {"asymmetric": ("up", "down"), "stuck-at": ("ones",), "clustered":
 Models = Annotated[tuple[Annotated[ModelSpec, BeforeValidator(_table)], ...], BeforeValidator(listed)]
 
 
-ACTIVATION_BITS = 16
-"""Of the reference executor, where a specification says nothing."""
-
-
 @dataclass(frozen=True)
 class CampaignSpec:
-    """A sweep: every combination of model, format, t, protection, bit error rate and place is a cell.
+    """A sweep: every combination of model, way to store the weights, bit error rate and place is a cell.
 
     Attributes:
         models: the networks.
@@ -148,6 +156,9 @@ class CampaignSpec:
         ber: bit error rates; 0 is always measured too.
         protections: storage codes of the weight memories; in the float executor, of FP32 and FP16, those of
             `hwflow.float_study.protections`.
+        granularity: a constant for every ``layer`` or every output ``channel``.
+        outliers, align, compensation, activation_bits: of the reference executor, see
+            `hwflow.hardening.ScalingOptions` and `hwflow.hardening.HardenOptions`.
         where: faults in ``all`` places; or also in each of the ``layers`` alone; or at each of the ``bits`` alone.
         rounds: fault lists a cell.
         until_ci: add rounds until half the width of the mean's confidence interval is at most so many points.
@@ -162,8 +173,6 @@ class CampaignSpec:
         calibration: images for the reference executor's activations; None for the training digits.
         executor: ``float``, float32 arithmetic as in the paper, or ``reference``, exact integers.
         msb: protection of the most significant exponent bit of FP32 and FP16.
-        scale: a constant for every ``layer`` or every output ``channel``.
-        activation_bits: width of the reference executor's activations, 8 to 16.
         faults: how memories fail.
     """
 
@@ -174,6 +183,11 @@ class CampaignSpec:
     t: Ts = ("none", "optimal")
     ber: Reals = (1e-4, 1e-3)
     protections: Texts = ("plain",)
+    granularity: Annotated[tuple[Granularity, ...], BeforeValidator(listed)] = ("layer",)
+    outliers: Reals = (0.0,)
+    align: Annotated[tuple[Align, ...], BeforeValidator(listed)] = ("shift",)
+    compensation: Annotated[tuple[Compensation, ...], BeforeValidator(listed)] = ("logits",)
+    activation_bits: Wholes = (16,)
     where: Annotated[tuple[Where, ...], BeforeValidator(listed)] = ("all",)
     rounds: Whole = 10
     until_ci: Real | None = None
@@ -187,12 +201,10 @@ class CampaignSpec:
     calibration: Text | None = None
     executor: ExecutorName = "float"
     msb: Msb = "assume"
-    scale: PerWhat = "layer"
-    activation_bits: Whole = ACTIVATION_BITS
     faults: FaultSpec = field(default_factory=FaultSpec)
 
     def __post_init__(self) -> None:
-        for name in ("models", "formats", "t", "ber", "protections", "where"):
+        for name in ("models", "ber", *AXES, "where"):
             values = getattr(self, name)
             if not values:
                 raise HwflowError(f"{name}: is empty; give at least one")
@@ -218,16 +230,19 @@ class CampaignSpec:
                 raise HwflowError(f"formats: {error}") from error
             most = max(stored_bits(format_, each) for each in self.protections)
             for bit in self.faults.bits or ():
-                if bit >= most:
+                if bit >= most and any(model.design is None for model in self.models):
                     raise HwflowError(f"faults.bits: {bit} is beyond the bits of {name}, 0 to {most - 1}")
             if format_.exponent_msb is not None and self.executor != "float":
                 raise HwflowError(f"formats: {name} runs in the float executor only")
             if self.executor == "float":
                 _check_float_protections(self.protections, format_, self.msb)
-        check_range("activation_bits", self.activation_bits, 8, 16)
-        if self.executor == "float" and self.activation_bits != ACTIVATION_BITS:
-            raise HwflowError("activation_bits: is for executor = 'reference'; leave it out")
         _check_choices(self)
+        _check_designs(self)
+        if self.executor == "reference":
+            _check_hardening(self)
+        for name in HARDENING_AXES:
+            if self.executor == "float" and getattr(self, name) != _DEFAULTS[name]:
+                raise HwflowError(f"{name}: is for executor = 'reference'; leave it out")
         if self.executor == "float" and self.calibration is not None:
             raise HwflowError("calibration: is for the activations of executor = 'reference'; leave it out")
         check_range("rounds", self.rounds, 1, MAX_ROUNDS)
@@ -242,6 +257,41 @@ class CampaignSpec:
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON data."""
         return asdict(self)
+
+
+AXES = ("formats", "t", "protections", "granularity", "outliers", "align", "compensation", "activation_bits")
+"""What says how weights are stored and computed with: every combination is measured."""
+HARDENING_AXES = ("outliers", "align", "compensation", "activation_bits")
+"""Of them, those of the reference executor only."""
+
+_DEFAULTS = {each.name: each.default for each in fields(CampaignSpec)}
+
+
+def _check_designs(spec: CampaignSpec) -> None:
+    designs = [each for each in spec.models if each.design is not None]
+    if designs and spec.executor != "reference":
+        raise HwflowError(f"models: {designs[0].name} is a design, which needs executor = 'reference'")
+    if len(designs) < len(spec.models):
+        return
+    for name in AXES:
+        if getattr(spec, name) != _DEFAULTS[name]:
+            raise HwflowError(f"{name}: every model is a design, which says this itself; leave it out")
+
+
+def _check_hardening(spec: CampaignSpec) -> None:
+    """Refuse, before any work, what hardening would refuse."""
+    for bits in spec.activation_bits:
+        check_range("activation_bits", bits, 8, 16)
+    for share in spec.outliers:
+        if not 0 <= share < 1:
+            raise HwflowError(f"outliers: {share} must be a fraction of the weights, from 0 to less than 1")
+    for name, protection, share in product(spec.formats, spec.protections, spec.outliers):
+        format_ = weight_format(name)
+        assert isinstance(format_, FixedFormat)
+        try:
+            HardenOptions(ScalingOptions(format_.type, saturate=True, outliers=share), storage=protection)
+        except HwflowError as error:
+            raise HwflowError(f"{'outliers' if share else 'protections'}: {error}") from error
 
 
 def _check_protections(protections: tuple[str, ...]) -> None:
@@ -277,7 +327,9 @@ def _check_choices(spec: CampaignSpec) -> None:
     choices: dict[str, tuple[str, ...]] = {
         "executor": get_args(ExecutorName),
         "msb": MSB_MODES,
-        "scale": get_args(PerWhat),
+        "granularity": get_args(Granularity),
+        "align": get_args(Align),
+        "compensation": get_args(Compensation),
         "interval": get_args(Interval),
         "where": get_args(Where),
     }

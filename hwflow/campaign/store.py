@@ -25,9 +25,9 @@ from hwflow.campaign.records import INSERT, READ, Damage, Stored, Trial, checksu
 from hwflow.errors import HwflowError
 
 FORMAT = "hwflow campaign results"
-VERSION = 3
+VERSION = 4
 APPLICATION_ID = int.from_bytes(b"hwfc", "big")
-KEYS = ("format", "version", "hwflow", "versions", "spec", "stopping", "plan", "hashes", "inputs", "layers")
+KEYS = ("format", "version", "hwflow", "versions", "spec", "stopping", "plan", "hashes", "inputs", "layers", "float")
 """Of the head."""
 
 _BUSY_SECONDS = 60.0
@@ -143,7 +143,9 @@ class Store:
                 raise self._damaged_head(str(key))
             head[key] = json.loads(value)
         if head.get("version", VERSION) != VERSION:
-            raise HwflowError(f"{self.path}: version {head['version']} of the results format, not {VERSION}")
+            raise HwflowError(
+                f"{self.path}: version {head['version']} of the results format, not {VERSION}; run it again"
+            )
         for key in KEYS:
             if key not in head:
                 raise self._damaged_head(key)

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from hwflow.campaign.designs import check_networks, design_cell, design_layers
 from hwflow.campaign.plan import Cell, seed_of
 from hwflow.campaign.records import Trial
 from hwflow.campaign.sources import calibration_images, open_model
-from hwflow.campaign.spec import CampaignSpec
+from hwflow.campaign.spec import CampaignSpec, stored_bits
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList
 from hwflow.faults.models import restrict
 from hwflow.float_study import FaultyNetwork, KerasNetwork, Outcome, StudyOptions, weight_format
-from hwflow.float_study.network import top1
+from hwflow.float_study.network import float_logits, top1
 from hwflow.float_study.words import FixedFormat
+from hwflow.folders.design import load_design
 from hwflow.graph import Graph
 from hwflow.hardening import HardenOptions, harden, input_type
-from hwflow.hardening.options import ScalingOptions
+from hwflow.hardening.options import Align, Compensation, Granularity, ScalingOptions
 from hwflow.memory import WordCounts, count_words
 from hwflow.models.running import one_thread, rebuilt
-from hwflow.stages.input_range import InputRange, input_range
+from hwflow.stages.input_range import InputRange, calibrated_range, input_range
 
 if TYPE_CHECKING:
     from hwflow.reference.engine_prefix import CleanPrefix
@@ -42,8 +44,8 @@ class NetworkData:
     Attributes:
         architecture: Keras' JSON text.
         weights: all weights in Keras' order.
-        graph: the untyped graph, for the reference executor; else None.
-        calibration: images for the graph's activation types.
+        graph: the untyped graph, or a design's typed one, for the reference executor; else None.
+        calibration: images for an untyped graph's activation types.
         images: test images.
         labels: of them.
         layers: number of weights and max|W| of every weight layer.
@@ -79,26 +81,46 @@ class Bundle:
 
     Attributes:
         spec: the campaign.
-        networks: by model name.
+        networks: networks and designs, by their names in the spec.
+        designs: of every design, its coordinates without faults.
+        in_float: images that the Keras model of every network classifies right.
     """
 
     spec: CampaignSpec
     networks: Mapping[str, NetworkData]
+    designs: Mapping[str, Cell]
+    in_float: Mapping[str, int]
 
 
-def prepare(spec: CampaignSpec, step: Callable[[str], None] = lambda _: None) -> Bundle:
+def prepare(
+    spec: CampaignSpec, step: Callable[[str], None] = lambda _: None, in_float: Mapping[str, int] | None = None
+) -> Bundle:
     """Load every network and its images.
+
+    Args:
+        spec: the campaign.
+        step: called with the name of each step.
+        in_float: images that the Keras models classify right, where that is known.
 
     Raises:
         HwflowError: a network or data set that is missing, does not fit, or has fewer images than asked for.
     """
     networks: dict[str, NetworkData] = {}
+    designs: dict[str, Cell] = {}
+    hits = dict(in_float or {})
     one_thread()
     for each in spec.models:
         step(f"loading {each.name}")
-        model, dataset = open_model(each, spec.data, spec.images, spec.labels, spec.preprocessing)
+        design = None if each.design is None else load_design(each.design)
+        model, dataset = open_model(each, spec.data, spec.images, spec.labels, spec.preprocessing, design)
+        assert dataset.labels is not None
         graph = calibration = inputs = None
-        if spec.executor == "reference":
+        if design is not None:
+            designs[each.name] = design_cell(each, design, spec.models)
+            graph, layers, digest = design.graph, design_layers(design), design.graph.digest
+            inputs = input_range(graph, dataset.images, calibrated_range(design))
+            _check_bits(spec.faults.bits, designs[each.name])
+        elif spec.executor == "reference":
             from hwflow.frontends.keras_check import check
             from hwflow.frontends.keras_graph import network_graph
             from hwflow.frontends.keras_network import read_network
@@ -107,14 +129,16 @@ def prepare(spec: CampaignSpec, step: Callable[[str], None] = lambda _: None) ->
             graph = network_graph(calls)
             calibration = calibration_images(each, spec.calibration, graph.input.shape, spec.preprocessing)
             check(graph, calls, calibration[:CHECKED_IMAGES], model)
-            kernels: Mapping[str, npt.NDArray[Any]] = {layer.name: layer.weight.values for layer in graph.weight_layers}
+            layers = _layers({layer.name: layer.weight.values for layer in graph.weight_layers})
             digest = graph.digest
             inputs = _input_range(graph, calibration, dataset.images)
         else:
             keras = KerasNetwork(model)
-            kernels, digest = keras.kernels, keras.digest
-        _check_patterns(spec.faults.layers, each.name, tuple(kernels))
-        assert dataset.labels is not None
+            layers, digest = _layers(keras.kernels), keras.digest
+        _check_patterns(spec.faults.layers, each.name, tuple(layers))
+        network = designs[each.name].model if each.name in designs else each.name
+        if network not in hits:
+            hits[network] = int(np.count_nonzero(top1(float_logits(model, dataset.images)) == dataset.labels))
         networks[each.name] = NetworkData(
             architecture=model.to_json(),
             weights=[np.asarray(weight) for weight in model.get_weights()],
@@ -122,11 +146,12 @@ def prepare(spec: CampaignSpec, step: Callable[[str], None] = lambda _: None) ->
             calibration=calibration,
             images=dataset.images,
             labels=dataset.labels,
-            layers={name: (kernel.size, float(np.abs(kernel).max())) for name, kernel in kernels.items()},
+            layers=layers,
             digest=digest,
             inputs=inputs,
         )
-    return Bundle(spec, networks)
+    check_networks({name: each.layers for name, each in networks.items()}, designs)
+    return Bundle(spec, networks, designs, hits)
 
 
 class Runner:
@@ -149,7 +174,7 @@ class Runner:
         faults = None
         if cell.ber > 0:
             faults = self._draw(subject, cell, seed)
-        network = self.bundle.networks[cell.model]
+        network = self.bundle.networks[cell.subject]
         outcome: Outcome = subject.evaluate(network.images, network.labels, faults)
         words = WordCounts()
         if isinstance(subject, ReferenceNetwork) and faults is not None:
@@ -165,7 +190,10 @@ class Runner:
             outcome.images,
             subject.side_bits,
             subject.engine,
-            *astuple(words),
+            words.corrected,
+            words.detected,
+            words.silent,
+            stored_bits=sum(memory.total_bits for memory in subject.memories),
         )
 
     def _draw(self, subject: Any, cell: Cell, seed: int) -> FaultList:
@@ -180,7 +208,7 @@ class Runner:
 
     def _subject(self, cell: Cell) -> Any:
         """The network as a cell stores it; only the last one is kept."""
-        key = (cell.model, cell.format, cell.target, cell.protection)
+        key = (cell.model, *cell.way)
         if self._hardened[0] != key:
             build = self._faulty if self.bundle.spec.executor == "float" else self._reference
             self._hardened = (key, build(cell))
@@ -192,20 +220,25 @@ class Runner:
             one_thread()
             network = self.bundle.networks[cell.model]
             self._keras[cell.model] = KerasNetwork(rebuilt(network.architecture, network.weights))
-        options = StudyOptions(cell.target, spec.msb, spec.scale, cell.protection)
+        options = StudyOptions(cell.target, spec.msb, _granularity(cell), cell.protection)
         return FaultyNetwork(self._keras[cell.model], weight_format(cell.format), options)
 
     def _reference(self, cell: Cell) -> ReferenceNetwork:
+        network = self.bundle.networks[cell.subject]
+        assert network.graph is not None
+        if cell.design is not None:
+            return ReferenceNetwork(network.graph, self._threads)
         format_ = weight_format(cell.format)
-        assert isinstance(format_, FixedFormat)
-        spec = self.bundle.spec
-        if cell.target is None:
-            scaling = ScalingOptions(format_.type, scale="none", saturate=True)
-        else:
-            scaling = ScalingOptions(format_.type, cell.target, saturate=True, granularity=spec.scale)
-        network = self.bundle.networks[cell.model]
-        assert network.graph is not None and network.calibration is not None
-        options = HardenOptions(scaling, spec.activation_bits, storage=cell.protection)
+        assert isinstance(format_, FixedFormat) and network.calibration is not None
+        assert cell.outliers is not None and cell.activation_bits is not None
+        scaling = ScalingOptions(format_.type, scale="none", saturate=True, outliers=cell.outliers)
+        if cell.target is not None:
+            align, compensation = cast(Align, cell.align), cast(Compensation, cell.compensation)
+            scaling = replace(
+                scaling, t=cell.target, scale="exact", align=align, compensation=compensation,
+                granularity=_granularity(cell),
+            )  # fmt: skip
+        options = HardenOptions(scaling, cell.activation_bits, storage=cell.protection)
         return ReferenceNetwork(harden(network.graph, network.calibration, options).graph, self._threads)
 
 
@@ -220,13 +253,12 @@ class ReferenceNetwork:
         threads: of the executor, by default all cores.
     """
 
-    side_bits = 0
-
     def __init__(self, graph: Graph, threads: int | None = None) -> None:
         from hwflow.memory import memories
         from hwflow.reference import IntegerExecutor
 
         self.graph = graph
+        self.side_bits = sum(layer.side_bits for layer in graph.weight_layers)
         self.executor = IntegerExecutor(graph, threads)
         self.memories = memories(graph)
         self.engine = self.executor.engine.note
@@ -267,6 +299,22 @@ def _check_patterns(patterns: tuple[str, ...] | None, model: str, layers: tuple[
     for pattern in patterns or ():
         if not any(fnmatchcase(name, pattern) for name in layers):
             raise HwflowError(f"faults.layers: no layer of {model} matches {pattern!r}; there are {', '.join(layers)}")
+
+
+def _check_bits(bits: tuple[int, ...] | None, design: Cell) -> None:
+    most = stored_bits(weight_format(design.format), design.protection)
+    for bit in bits or ():
+        if bit >= most:
+            raise HwflowError(f"faults.bits: {bit} is beyond the bits of the design {design.design}, 0 to {most - 1}")
+
+
+def _granularity(cell: Cell) -> Granularity:
+    """Of a cell; where nothing is scaled, either is the same."""
+    return cast(Granularity, cell.granularity or "layer")
+
+
+def _layers(kernels: Mapping[str, npt.NDArray[Any]]) -> dict[str, tuple[int, float]]:
+    return {name: (kernel.size, float(np.abs(kernel).max())) for name, kernel in kernels.items()}
 
 
 def _input_range(graph: Graph, calibration: npt.NDArray[Any], images: npt.NDArray[Any]) -> InputRange:

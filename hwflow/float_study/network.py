@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,11 +60,18 @@ class KerasNetwork:
             if self._loaded[name] is not kernel:
                 self._variables[name].assign(kernel)
                 self._loaded[name] = kernel
-        size = max(16, min(256, _BATCH_ELEMENTS // int(np.prod(self.input_shape))))
-        batches = [
-            self._forward(np.asarray(images[start : start + size], np.float32)) for start in range(0, len(images), size)
-        ]
-        return np.concatenate(batches)
+        return _in_batches(self._forward, images)
+
+
+def float_logits(model: Any, images: npt.NDArray[Any]) -> Float32:
+    """Outputs ``(n, classes)`` of a Keras model for images ``(n, *input_shape)``."""
+    return _in_batches(forward(model)[0], images)
+
+
+def _in_batches(function: Callable[[Float32], Float32], images: npt.NDArray[Any]) -> Float32:
+    size = max(16, min(256, _BATCH_ELEMENTS // int(np.prod(images.shape[1:]))))
+    parts = [images[start : start + size] for start in range(0, len(images), size)]
+    return np.concatenate([function(np.asarray(part, np.float32)) for part in parts])
 
 
 @dataclass(frozen=True)

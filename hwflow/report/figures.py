@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hwflow.campaign.export import CellResult, Results
+from hwflow.campaign.plan import Labels
 from hwflow.graph.naming import file_stems
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def report_figures(results: Results) -> list[Figure]:
 
 def _against_ber(results: Results) -> Iterator[Figure]:
     for model, format_ in _groups(results):
-        curves = _by(results.find(model=model, format=format_, layer=None, bit=None), lambda cell: cell.label)
+        curves = _by(results.find(model=model, format=format_, layer=None, bit=None), results.labels)
         rates = {each.cell.ber for cells in curves.values() for each in cells if each.cell.ber > 0}
         if len(rates) < 2:
             continue
@@ -131,7 +132,7 @@ def _by_place(results: Results) -> Iterator[Figure]:
                 here = [each for each in placed if each.cell.ber == ber]
 
                 def paint(axes: Axes, here: list[CellResult] = here, kind: str = kind) -> None:
-                    _bars(axes, here, kind)
+                    _bars(axes, here, kind, results.labels)
 
                 where = "in one layer" if kind == "layer" else "at one bit position (0 the least significant)"
                 yield draw(
@@ -142,8 +143,8 @@ def _by_place(results: Results) -> Iterator[Figure]:
                 )
 
 
-def _bars(axes: Axes, cells: Sequence[CellResult], kind: str) -> None:
-    curves = _by(cells, lambda cell: cell.label)
+def _bars(axes: Axes, cells: Sequence[CellResult], kind: str, labels: Labels) -> None:
+    curves = _by(cells, labels)
     places = list(dict.fromkeys(getattr(each.cell, kind) for each in cells))
     height = 0.8 / len(curves)
     for index, (label, each) in enumerate(curves.items()):

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from hwflow.campaign.export import CellResult, Results, protection_pairs
-from hwflow.campaign.plan import Cell
+from hwflow.campaign.plan import Labels
 from hwflow.campaign.records import Damage
-from hwflow.campaign.run import input_ranges
+from hwflow.campaign.run import input_ranges, plan_of
 from hwflow.campaign.statistics import PAIRED_INTERVAL, described
 from hwflow.float_study import weight_format
 
@@ -21,6 +21,7 @@ def to_json(results: Results) -> dict[str, Any]:
         "made_with": {"hwflow": head["hwflow"], "versions": head["versions"]},
         "spec": head["spec"],
         "stopping": head["stopping"],
+        "float": head["float"],
         "interval": {**described(head["stopping"]["interval"]), "comparison": PAIRED_INTERVAL},
         "hashes": head["hashes"],
         "engines": [{"engine": engine, "trials": trials} for engine, trials in results.engines.items()],
@@ -29,14 +30,14 @@ def to_json(results: Results) -> dict[str, Any]:
         "damaged": [asdict(each) for each in results.damaged],
         "complete": len(results.cells) == len(head["plan"]) and all(each.complete for each in results.cells),
         "not_reached": sum(each.reached is False for each in results.cells if each.complete),
-        "cells": [cell_row(each) for each in results.cells],
+        "cells": [cell_row(each, results.labels) for each in results.cells],
         "comparisons": [
             {
                 "model": each.first.model,
                 "format": each.first.format,
                 "ber": each.first.ber,
-                "first": each.first.label,
-                "second": each.second.label,
+                "first": results.labels(each.first),
+                "second": results.labels(each.second),
                 "difference": each.paired.difference,
                 "low": each.paired.low,
                 "high": each.paired.high,
@@ -49,15 +50,21 @@ def to_json(results: Results) -> dict[str, Any]:
     }
 
 
-def cell_row(each: CellResult) -> dict[str, Any]:
+def cell_row(each: CellResult, labels: Labels) -> dict[str, Any]:
     """A cell: its coordinates and the accuracy, percent."""
     cell, summary = each.cell, each.summary
     return {
         "model": cell.model,
         "format": cell.format,
-        "protection": cell.label,
+        "protection": labels(cell),
+        "design": cell.design,
         "t": cell.target,
         "storage": cell.protection,
+        "granularity": cell.granularity,
+        "outliers": cell.outliers,
+        "align": cell.align,
+        "compensation": cell.compensation,
+        "activation_bits": cell.activation_bits,
         "ber": cell.ber,
         "layer": cell.layer,
         "bit": cell.bit,
@@ -71,6 +78,7 @@ def cell_row(each: CellResult) -> dict[str, Any]:
         "bad_weights": sum(trial.bad_weights for trial in each.trials),
         "bad_images": sum(trial.bad_images for trial in each.trials),
         "side_bits": each.trials[0].side_bits,
+        "stored_bits": each.trials[0].stored_bits,
         "complete": each.complete,
         "half_width": summary.half_width if summary.rounds > 1 else None,
         "reached": each.reached,
@@ -103,20 +111,21 @@ def not_reached_text(count: int, widest: float, stopping: Mapping[str, Any]) -> 
 
 def damage_text(damage: Damage, head: Mapping[str, Any]) -> str:
     """Which stored trial is damaged, and how."""
-    plan = head["plan"]
+    plan = plan_of(head)
     if damage.cell is None or not 0 <= damage.cell < len(plan):
         where = "a stored trial"
     else:
-        cell = Cell(**plan[damage.cell])
+        cell = plan[damage.cell]
         place = "".join(f", {name} {value}" for name in ("layer", "bit") if (value := getattr(cell, name)) is not None)
-        where = f"the trial of {cell.model}, {cell.format}, {cell.label}, BER {cell.ber:g}{place}"
+        where = f"the trial of {cell.model}, {cell.format}, {Labels(plan)(cell)}, BER {cell.ber:g}{place}"
     return f"{where}{'' if damage.round is None else f', round {damage.round}'}, is damaged: {damage.reason}"
 
 
 def scale_rows(head: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A row for every weight layer, format and scaled t: max|W| and c = t / max|W|."""
     rows = []
-    plan = {(cell["model"], cell["format"], cell["target"]): None for cell in head["plan"]}
+    own = [cell for cell in plan_of(head) if cell.design is None]
+    plan = dict.fromkeys((cell.model, cell.format, cell.target) for cell in own)
     for model, format_, target in plan:
         for layer in head["layers"]:
             if layer["model"] == model and target is not None:

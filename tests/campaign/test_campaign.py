@@ -22,10 +22,12 @@ import pytest
 from distributed.client import FutureCancelledError
 
 from hwflow.campaign import Store, cluster, run_campaign, status
+from hwflow.campaign.designs import check_networks
 from hwflow.campaign.export import COLUMNS, protection_pairs, read_results, rows, write_csv, write_parquet
-from hwflow.campaign.plan import Cell, cells, seed_of
+from hwflow.campaign.plan import Cell, Labels, cells, seed_of
 from hwflow.campaign.records import Trial
 from hwflow.campaign.run import plan_of
+from hwflow.campaign.spec import CampaignSpec, FaultSpec
 from hwflow.campaign.spec_file import parse_spec
 from hwflow.campaign.statistics import Stopping
 from hwflow.campaign.trials import ReferenceNetwork, Runner, prepare
@@ -34,9 +36,11 @@ from hwflow.errors import HwflowError
 from hwflow.faults import sample_ber
 from hwflow.faults.models import restrict
 from hwflow.graph import ReLU
-from hwflow.hardening import harden
+from hwflow.hardening import HardenOptions, ScalingOptions, harden
+from hwflow.memory import memories
 from hwflow.reference import IntegerExecutor
 from hwflow.report import to_json
+from hwflow.stages.harden import harden as harden_model
 from hwflow.stages.input_range import input_range
 from tests.campaign.conftest import SPEC, csv_of, toml
 from tests.cli.conftest import hwflow
@@ -178,7 +182,7 @@ def test_rounds_are_added_until_the_interval_is_narrow(tmp_path):
     spec = parse_spec({**SPEC, "formats": ["ap_fixed<8,3>"], "rounds": 3, "until_ci": 4.0, "max_rounds": 12})
     run_campaign(spec, tmp_path / "r.sqlite")
     results = read_results(tmp_path / "r.sqlite")
-    counts = {each.cell.label + str(each.cell.ber): len(each.trials) for each in results.cells}
+    counts = {results.labels(each.cell) + str(each.cell.ber): len(each.trials) for each in results.cells}
     assert len(set(counts.values())) > 2
     for each in results.cells:
         if each.cell.ber:
@@ -220,21 +224,119 @@ def test_faults_in_one_layer_or_bit(tmp_path):
 def test_scales_a_channel_narrow_activations_and_words_counted(tmp_path):
     base = {**SPEC, "formats": "ap_fixed<8,3>", "t": "optimal", "ber": 1e-2, "rounds": 1, "executor": "reference"}
     spec = parse_spec(
-        {**base, "protections": ["plain", "bch64-45"], "scale": "channel", "activation_bits": 9, "images": 20}
+        {**base, "protections": ["plain", "bch64-45"], "granularity": "channel", "activation_bits": 9, "images": 20}
     )
     run_campaign(spec, tmp_path / "r.sqlite")
     trials = {
         each.cell.protection: each.trials[0] for each in read_results(tmp_path / "r.sqlite").cells if each.cell.ber
     }
-    network = Runner(prepare(spec))._reference(Cell("digits_cnn", "ap_fixed<8,3>", "optimal", 3.9, "bch64-45", 1e-2))
+    network = Runner(prepare(spec))._reference(cells(spec, {"digits_cnn": []})[-1])
     assert any(np.ndim(layer.c) for layer in network.graph.weight_layers)
     assert {node.type.width for node in network.graph if isinstance(node, ReLU)} == {9}
     assert trials["plain"].silent > 0 == trials["plain"].corrected
     assert trials["bch64-45"].corrected > 10 * trials["bch64-45"].silent
-    with pytest.raises(HwflowError, match="activation_bits: is for executor = 'reference'"):
-        parse_spec({**SPEC, "activation_bits": 8})
-    with pytest.raises(HwflowError, match="activation_bits"):
-        parse_spec({**base, "activation_bits": 7})
+
+
+AXES = {
+    "formats": ["ap_fixed<8,3>", "ap_fixed<8,2>"],
+    "t": ["none", 1.0],
+    "protections": ["plain", "secded"],
+    "granularity": ["layer", "channel"],
+    "outliers": [0.0, 0.01],
+    "align": ["shift", "multiply"],
+    "compensation": ["logits", "layer", "none"],
+    "activation_bits": [8, 16],
+    "executor": "reference",
+}
+
+
+def test_every_combination_is_a_cell_and_meets_the_same_faults():
+    spec = parse_spec({**AXES, "ber": 1e-2})
+    plan = cells(spec, {"digits_cnn": ["conv"]})
+    assert len(plan) == len(set(plan)) == 2 * (2 * 2 * 2 * 2) * (1 + 2 * 2 * 3)
+    for cell in plan:
+        assert (cell.granularity is None) == (cell.align is None) == (cell.compensation is None) == (cell.t == "none")
+    assert len({seed_of(spec, cell, 0) for cell in plan if cell.ber}) == 1
+    labels = Labels(plan)
+    assert len({(cell.format, labels(cell)) for cell in plan}) == len(plan) / 2
+    assert labels(plan[-1]) == (
+        "t = 1, secded, a scale a channel, outliers 0.01, align multiply, compensation none, 16-bit activations"
+    )
+
+
+def test_what_does_not_differ_is_not_named():
+    plan = cells(parse_spec({**SPEC, "formats": "ap_fixed<8,3>", "t": 1.0}), {"digits_cnn": []})
+    assert {Labels(plan)(cell) for cell in plan} == {"t = 1"}
+    codes = {"protections": ["plain", "cosq"], "executor": "reference", "formats": "ap_fixed<8,3>"}
+    plan = cells(parse_spec({**codes, "t": 1.0}), {"digits_cnn": []})
+    mine = replace(plan[0], design="mine", granularity="channel")
+    assert [Labels((*plan, mine))(cell) for cell in (*plan[::3], mine)] == ["plain", "cosq", "design mine"]
+    plan = cells(parse_spec({**codes, "granularity": ["layer", "channel"]}), {"digits_cnn": []})
+    assert list(dict.fromkeys(map(Labels(plan), plan))) == [
+        "unscaled, plain",
+        "unscaled, cosq",
+        "t = 3.94, plain, a scale a layer",
+        "t = 3.94, plain, a scale a channel",
+        "t = 3.94, cosq, a scale a layer",
+        "t = 3.94, cosq, a scale a channel",
+    ]
+
+
+def test_a_design_is_one_way_beside_others(tmp_path):
+    scaling = ScalingOptions(granularity="channel", outliers=0.01)
+    design = harden_model("digits_cnn", tmp_path / "mine", HardenOptions(scaling, 12, storage="secded"))
+    spec = parse_spec(
+        {
+            **SPEC,
+            "models": ["digits_cnn", {"design": str(tmp_path / "mine")}],
+            "formats": "ap_fixed<8,3>",
+            "t": "optimal",
+            "outliers": [0.0, 0.01],
+            "ber": 1e-2,
+            "rounds": 2,
+            "images": 20,
+            "executor": "reference",
+        }
+    )
+    run_campaign(spec, tmp_path / "r.sqlite")
+    results = read_results(tmp_path / "r.sqlite")
+    assert [each.cell.design for each in results.cells] == [None] * 4 + ["mine"] * 2
+    clean, faulted = results.cells[4:]
+    assert clean.cell == Cell(
+        "digits_cnn", "ap_fixed<8,3>", str(scaling.target), scaling.target, "secded", 0.0,
+        "channel", 0.01, "shift", "logits", 12, "mine",
+    )  # fmt: skip
+    subject, data = ReferenceNetwork(design.graph), load_digits().head(20)
+    for trial in faulted.trials:
+        faults = sample_ber(subject.memories, 1e-2, trial.seed, subject.digest)
+        assert subject.evaluate(data.images, data.labels, faults).correct == trial.correct
+    assert [trial.seed for trial in faulted.trials] == [trial.seed for trial in results.cells[1].trials]
+    side = [each.trials[0].side_bits for each in results.cells]
+    assert side[:2] == [0, 0]
+    assert side[2] == side[3] > 0
+    assert side[5] == sum(layer.side_bits for layer in design.graph.weight_layers) > 0
+    weights = sum(layer.weight.size for layer in design.graph.weight_layers)
+    assert results.cells[0].trials[0].stored_bits == 8 * weights
+    assert clean.trials[0].stored_bits == sum(memory.total_bits for memory in memories(design.graph)) > 9 * weights
+    hits = np.argmax(design.keras_model()(data.images).numpy(), axis=-1) == data.labels
+    assert results.head["float"] == {"digits_cnn": {"correct": np.count_nonzero(hits), "images": 20}}
+    assert {(each.first.design, each.second.design) for each in protection_pairs(results)} == {
+        (None, None),
+        (None, "mine"),
+    }
+    with pytest.raises(HwflowError, match=r"faults.bits: 72 is beyond the bits of the design mine, 0 to 71"):
+        prepare(CampaignSpec(spec.models[1:], images=20, executor="reference", faults=FaultSpec(bits=(72,))))
+
+
+def test_a_design_of_other_weights_is_not_compared():
+    cell = Cell("net", "ap_fixed<8,3>", "1", 1.0, "plain", 0.0, design="mine")
+    layers = {"net": {"conv": (9, 0.5)}, "mine": {"conv": (9, 0.5)}}
+    check_networks(layers, {"mine": cell})
+    check_networks({**layers, "net": {}}, {"mine": replace(cell, model="other")})
+    with pytest.raises(HwflowError, match=r"the design mine has other weights than net, .* give it another 'model'"):
+        check_networks({**layers, "net": {"conv": (9, 0.6)}}, {"mine": cell})
+    with pytest.raises(HwflowError, match="the design mine has other weights than yours"):
+        check_networks({**layers, "yours": {}}, {"yours": replace(cell, model="x"), "mine": replace(cell, model="x")})
 
 
 def test_the_exact_reference_executor(tmp_path):

@@ -12,6 +12,7 @@ from tests.campaign.conftest import SPEC, toml
 from tests.cli.conftest import hwflow
 
 CLUSTERED = "[faults]\nmodel = 'clustered'\n"
+REFERENCE = "executor = 'reference'\n"
 MISTAKES = {
     # kinds
     "rounds = 1.5": "rounds: 1.5 is not a whole number",
@@ -27,7 +28,7 @@ MISTAKES = {
     "t = {a = 1}": r"t\[0\]: .* is not a number",
     "formats = [8]": r"formats\[0\]: 8 is not text",
     "models = [3]": r"models\[0\]: 3 is not a table",
-    "models = [{weights = 'x'}]": r"models\[0\].model: is missing",
+    "models = [{weights = 'x'}]": r"models\[0\].model: is missing; name a network, or a 'design'",
     "faults = 3": "faults: 3 is not a table",
     "[[faults]]": "faults: .* is not a table",
     "[faults]\nbits = [1.5]": r"faults.bits\[0\]: 1.5 is not a whole number",
@@ -53,6 +54,24 @@ MISTAKES = {
     "interval = 'student'": "interval: 'student' is unknown; choose one of wilson, bootstrap",
     "formats = ['fp8']": "formats: .*'fp8' is unknown",
     "[faults]\nmodel = 'asymetric'": "faults.model: 'asymetric' is unknown; did you mean 'asymmetric'",
+    "granularity = ['chanel']": r"granularity\[0\]: 'chanel' is unknown; did you mean 'channel'",
+    "align = 'shift'\nexecutor = 'reference'\ncompensation = 'logit'": r"compensation\[0\]: .* did you mean 'logits'",
+    "align = 'add'": r"align\[0\]: 'add' is unknown; choose one of shift, multiply",
+    # what an executor or a code cannot do
+    "align = 'multiply'": "align: is for executor = 'reference'; leave it out",
+    "outliers = [0.0, 0.01]": "outliers: is for executor = 'reference'",
+    "compensation = ['layer']": "compensation: is for executor = 'reference'",
+    "activation_bits = [8, 16]": "activation_bits: is for executor = 'reference'",
+    REFERENCE + "activation_bits = [16, 7]": "activation_bits: 7 must be at least 8",
+    REFERENCE + "outliers = [1.0]": "outliers: 1.0 must be a fraction of the weights",
+    REFERENCE + "outliers = [0, 0.01]\nprotections = ['plain', 'cosq']": "outliers: .*'cosq' is fitted to all weights",
+    REFERENCE + "outliers = 0.01\nprotections = 'parity'": "outliers: .*'parity' does not have the weights",
+    # designs
+    "models = [{design = 'd'}]": "models: d is a design, which needs executor = 'reference'",
+    REFERENCE + "models = [{design = ''}]": r"models\[0\].design: is empty",
+    REFERENCE + "models = [{design = 'd', classes = 3}]": r"models\[0\].design: brings its weights and shape",
+    REFERENCE + "models = [{design = 'a/d'}, {design = 'b/d'}]": "models: two have the same name",
+    REFERENCE + "granularity = 'channel'\nmodels = [{design = 'd'}]": "granularity: every model is a design",
     # ranges
     "rounds = 12345678901234567890": "rounds: 12345678901234567890 must be at most 1000000",
     "rounds = 0": "rounds: 0 must be at least 1",
@@ -65,7 +84,7 @@ MISTAKES = {
     "t = [nan]": "t: nan must be a positive number",
     "t = []": "t: is empty; give at least one",
     "models = []": "models: is empty",
-    "models = ['']": r"models\[0\].model: is empty",
+    "models = ['']": r"models\[0\].model: is missing",
     "models = [{model = 'x', name = \"a\\u001b[31m\"}]": r"models\[0\].name: .* cannot be printed",
     "models = [{model = 'resnet18', classes = 123456789012345678901}]": r"models\[0\].classes: .* must be at most",
     "models = [{model = 'resnet18', image_size = 0}]": r"models\[0\].image_size: 0 must be at least 1",
