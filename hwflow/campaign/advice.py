@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from hwflow.campaign.allocation import allocate
+from hwflow.campaign.distortion import LayerErrors, convolutions_and_dense, sensitivities
 from hwflow.campaign.spec import CampaignSpec, ModelSpec
 from hwflow.campaign.statistics import compare
 from hwflow.campaign.trials import NetworkData, ReferenceNetwork, prepare
-from hwflow.codes import Protection, layout, storage_code
-from hwflow.codes.noise import read_noisy
+from hwflow.codes import Protection
 from hwflow.cost.decoders import decoder_cost
 from hwflow.errors import HwflowError
 from hwflow.executors import MAX_BATCH, InFloat
@@ -21,10 +23,9 @@ from hwflow.faults import round_seed, sample_ber
 from hwflow.fixed import FixedType, Rounding
 from hwflow.float_study.network import top1
 from hwflow.folders.design import load_design
-from hwflow.graph import Conv2D, Dense
+from hwflow.graph import FloatArray
 from hwflow.hardening import HardenOptions, ScalingOptions, harden
 from hwflow.hardening.calibration import calibrate
-from hwflow.hardening.compensation import output_error, rounded
 from hwflow.hardening.plan import scale_graph
 from hwflow.memory import memories
 from hwflow.models.running import one_thread, rebuilt
@@ -38,8 +39,12 @@ NAMES = (
 )  # fmt: skip
 """Codes that are ranked, fitted to the bit error rate in question where they are fitted."""
 GRANULARITIES = ("layer", "channel")
+BUDGETS = (25.0, 50.0, 100.0, 200.0, 400.0)
+"""LUTs a weight that codes chosen by layer may take on average."""
+DESIGNS = (0.5, 2.0, 4.0)
+"""Times its bit error rate: what else the code of a layer may be designed for, where codes are chosen by layer."""
 TRIED, IMAGES, ROUNDS = 8, 500, 4
-_SEED = 20261126  # of the flips that the ranking is made with
+_BETTER = 0.95  # less is chance
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,13 @@ class Candidate:
     """A way to store the weights.
 
     Attributes:
-        protection: storage code, as ``--protect`` takes it.
+        protection: storage code, or storage codes by layer, as ``--protect`` takes it.
         granularity: one scale a layer or a channel.
-        error: what rounding and faults add to the outputs of a layer, relative to their variance; summed over layers.
+        error: what rounding and faults add to the logits, relative to their variance; summed over layers.
         bits: stored bits a weight, with what rows leave empty.
-        luts: of a decoder for one weight a cycle; None if the code was not synthesised.
-        latency: cycles of the decoder.
+        luts: of a decoder for one weight a cycle, of codes by layer on average over the multipliers of a design whose
+            layers are all busy all the time; None if the code was not synthesised.
+        latency: cycles of the decoder, of codes by layer of the slowest.
     """
 
     protection: str
@@ -67,9 +73,17 @@ class Candidate:
         return most is None or (self.luts is not None and self.luts <= most)
 
     @property
+    def label(self) -> str:
+        """What to call it in tables and figures."""
+        if "=" not in self.protection or self.luts is None:
+            return self.protection
+        return f"by layer, {self.luts:.0f} LUTs"
+
+    @property
     def options(self) -> str:
         """What ``hwflow harden`` takes for it."""
-        return f"--protect {self.protection}" + (" --granularity channel" if self.granularity == "channel" else "")
+        protect = shlex.join(["--protect", self.protection])
+        return protect + (" --granularity channel" if self.granularity == "channel" else "")
 
 
 @dataclass(frozen=True)
@@ -133,6 +147,7 @@ def advise(
     loss: float = 1.0,
     max_luts: float | None = None,
     codes: Sequence[str] | None = None,
+    by_layer: bool = True,
     tried: int = TRIED,
     torch_weights: str | Path | None = None,
     classes: int | None = None,
@@ -148,8 +163,10 @@ def advise(
 ) -> Advice:
     """Rank storage codes for a network at a bit error rate, and try the best of them.
 
-    The ranking needs no inference: every layer's weights are stored, hit and read again, and what that adds to the
-    layer's outputs is computed from the calibration images' moments. Trials share their images and their seeds.
+    Every layer's weights are stored, hit and read again, and what that adds to the layer's outputs is computed from the
+    calibration images' moments. How much of it reaches the logits is measured once a layer, on a few images. Codes are
+    ranked for all layers alike, and where every layer has the one that leaves the least error within a budget of LUTs.
+    Trials share their images and their seeds.
 
     Args:
         model: an embedded network's or a port's name, a model file, or a design folder, whose types and rounding
@@ -159,6 +176,7 @@ def advise(
         loss: points of top-1 accuracy that may be lost against the float network.
         max_luts: LUTs that a decoder may take for a weight a cycle; codes that were not synthesised are then left out.
         codes: names of storage codes, with or without a rate; by default ``NAMES``.
+        by_layer: also codes chosen by layer, for the LUTs of ``BUDGETS`` and ``max_luts``.
         tried: how many candidates are tried, unprotected weights and what is cheapest included.
         torch_weights: a port's state dict.
         classes, image_size: of a port.
@@ -183,11 +201,12 @@ def advise(
         step,
     ).networks[spec.name]  # fmt: skip
     step("ranking")
+    budgets = _budgets(max_luts) if by_layer else ()
     ranked = sorted(
         (
             each
             for granularity in GRANULARITIES
-            for each in _candidates(network, options, granularity, protections, ber)
+            for each in _candidates(network, options, granularity, protections, ber, budgets)
         ),
         key=lambda each: each.error,
     )
@@ -198,7 +217,7 @@ def advise(
         advance(done, len(chosen), candidate.protection)
         found.append(_try(network, options, candidate, ber, accuracy, rounds, seed))
     advance(len(chosen), len(chosen), "")
-    found.sort(key=lambda each: (each.loss, each.candidate.bits))
+    found.sort(key=lambda each: (each.loss, *_price(each)))
     within = [each for each in found if each.high <= loss]
     return Advice(
         model=str(model),
@@ -243,6 +262,12 @@ def _protections(names: Sequence[str] | None, ber: float, type_: FixedType) -> l
     return found
 
 
+def _budgets(max_luts: float | None) -> tuple[float, ...]:
+    if max_luts is None:
+        return BUDGETS
+    return (*(each for each in BUDGETS if each < max_luts), max_luts)
+
+
 def _subject(
     model: str | Path, torch_weights: str | Path | None, classes: int | None, image_size: int | None
 ) -> tuple[HardenOptions, ModelSpec]:
@@ -271,42 +296,94 @@ def _hardening(options: HardenOptions, protection: str, granularity: Any) -> Har
 
 
 def _candidates(
-    network: NetworkData, options: HardenOptions, granularity: str, protections: Sequence[Protection], ber: float
+    network: NetworkData,
+    options: HardenOptions,
+    granularity: str,
+    protections: Sequence[Protection],
+    ber: float,
+    budgets: Sequence[float],
 ) -> list[Candidate]:
-    """Every code, with what it does to the outputs of convolutions and dense layers."""
+    """Every code for all layers, and for every budget the codes that leave the least error together."""
     assert network.graph is not None and network.calibration is not None
     scaling = _hardening(options, "plain", granularity).scaling
     graph, _ = scale_graph(network.graph, scaling)
-    layers = [layer for layer in graph.weight_layers if isinstance(layer, Conv2D | Dense)]
-    calibration = calibrate(graph, network.calibration, [layer.name for layer in layers])
-    found = []
-    for protection in protections:
-        error, stored_bits = 0.0, 0
-        for number, layer in enumerate(layers):
-            type_ = scaling.memory_type
-            weights = layout.ordered(layer.weight.values).reshape(layer.rows, -1)
-            stored, moments = protection.fit(weights, type_), calibration.moments[layer.name]
-            clean = rounded(stored, weights, moments if options.calibrated_rounding else None)
-            rng = np.random.default_rng([_SEED, number])
-            code = storage_code(stored.spec, type_)
-            error += output_error(weights / type_.lsb, clean, read_noisy(code, clean, ber, rng), moments)
-            stored_bits += layout.Layout(layer.rows, weights.shape[1], code.weights_per_word).words * code.bits
-        cost = decoder_cost(protection.name)
-        found.append(
-            Candidate(
-                protection=str(protection),
-                granularity=granularity,
-                error=error,
-                bits=stored_bits / sum(layer.weight.size for layer in layers),
-                luts=None if cost is None else cost.luts_a_weight,
-                latency=None if cost is None else cost.latency,
-            )
-        )
-    return found
+    layers = convolutions_and_dense(graph)
+    moments = calibrate(graph, network.calibration, [layer.name for layer in layers]).moments
+    errors = LayerErrors(layers, moments, scaling.memory_type, ber, options.calibrated_rounding)
+    weights = sensitivities(graph, layers, moments, network.calibration)
+    found = [
+        _candidate(errors, weights, granularity, str(each), [each] * len(layers), _price_of(each))
+        for each in protections
+    ]
+    mixed = [_mixed(errors, weights, granularity, protections, budget) for budget in budgets]
+    return list(dict.fromkeys(found + mixed))
+
+
+def _candidate(
+    errors: LayerErrors,
+    sensitivity: FloatArray,
+    granularity: str,
+    protection: str,
+    of_layers: Sequence[Protection],
+    luts: float | None,
+) -> Candidate:
+    found = [errors.of(number, each) for number, each in enumerate(of_layers)]
+    costs = [decoder_cost(each.name) for each in of_layers]
+    return Candidate(
+        protection=protection,
+        granularity=granularity,
+        error=float(sensitivity @ [each.error for each in found]),
+        bits=sum(each.bits for each in found) / sum(layer.weight.size for layer in errors.layers),
+        luts=luts,
+        latency=None if None in costs else max((cost.latency for cost in costs if cost is not None), default=0),
+    )
+
+
+def _mixed(
+    errors: LayerErrors,
+    sensitivity: FloatArray,
+    granularity: str,
+    protections: Sequence[Protection],
+    budget: float,
+) -> Candidate:
+    """The code of every layer, and what it is designed for, so that multipliers take ``budget`` LUTs on average.
+
+    A layer has multipliers in proportion to its products, as where all layers are busy all the time.
+    """
+    layers, width = errors.layers, errors.type.width
+    prices = {each: price for each in protections if (price := _price_of(each)) is not None}
+    priced = list(prices)
+    products = np.array([layer.vectors * layer.weight.size for layer in layers], dtype=np.float64)
+    costs = np.outer(products / products.sum(), list(prices.values()))
+    table = np.empty(costs.shape)
+    for number, column in np.ndindex(*table.shape):
+        found = errors.of(number, priced[column])
+        table[number, column] = sensitivity[number] * found.error if found.bits_a_weight <= width else np.inf
+    choice = allocate(table, costs, budget)
+    chosen = [_designed(errors, number, priced[each]) for number, each in enumerate(choice)]
+    rules = {layer.name: each for layer, each in zip(layers, chosen, strict=True)}
+    common = max(chosen, key=chosen.count)
+    special = [f"{name}={each}" for name, each in rules.items() if each != common]
+    luts = float(costs[np.arange(len(choice)), choice].sum())
+    return _candidate(errors, sensitivity, granularity, ",".join([*special, f"*={common}"]), chosen, luts)
+
+
+def _designed(errors: LayerErrors, number: int, protection: Protection) -> Protection:
+    """A code for the bit error rate that leaves a layer the least error."""
+    if protection.ber is None:
+        return protection
+    others = [replace(protection, ber=rate) for factor in DESIGNS if (rate := factor * protection.ber) <= 0.5]
+    best = min(others, key=lambda each: errors.of(number, each).error, default=protection)
+    return best if errors.of(number, best).error < _BETTER * errors.of(number, protection).error else protection
+
+
+def _price_of(protection: Protection) -> float | None:
+    cost = decoder_cost(protection.name)
+    return None if cost is None else cost.luts_a_weight
 
 
 def _chosen(ranked: Sequence[Candidate], max_luts: float | None, count: int) -> list[Candidate]:
-    """Those to try: no protection, then by error the best ones and, of every price, the best one."""
+    """Those to try: no protection, the least error, then, from the front of error and price, some of every price."""
     affordable = [each for each in ranked if each.affordable(max_luts)]
     plain = [each for each in affordable if each.protection == "plain"][:1]
     # The ranking is by error: one is on the front if it is cheaper in something than all before it.
@@ -315,7 +392,9 @@ def _chosen(ranked: Sequence[Candidate], max_luts: float | None, count: int) -> 
         for place, each in enumerate(affordable)
         if all(_luts(each) < _luts(better) or each.bits < better.bits for better in affordable[:place])
     ]
-    order = [*plain, *affordable[: max(1, count // 2)], *front, *affordable]
+    left = max(0, count - 1 - len(plain))
+    spread = [front[round(place)] for place in np.linspace(0, len(front) - 1, min(left, len(front)))] if front else []
+    order = [*plain, *affordable[:1], *spread, *affordable]
     return list(dict.fromkeys(order))[:count]
 
 

@@ -108,6 +108,10 @@ def advise(
         list[str] | None,
         typer.Option("--code", metavar="NAME[:BER]", help="Only this storage code; may be repeated. By default many."),
     ] = None,
+    by_layer: Annotated[
+        bool,
+        typer.Option("--by-layer/--one-code", help="Also choose a code for every layer, within a budget of LUTs."),
+    ] = True,
     tried: Annotated[
         int, typer.Option("--tried", metavar="N", min=1, help="Candidates that are tried on the images.")
     ] = 8,
@@ -139,8 +143,8 @@ def advise(
 
     with display() as shown:
         found = run(
-            model, data, ber, loss=loss, max_luts=max_luts, codes=code, tried=tried, torch_weights=torch_weights,
-            classes=classes, image_size=image_size, calibration=calibration,
+            model, data, ber, loss=loss, max_luts=max_luts, codes=code, by_layer=by_layer, tried=tried,
+            torch_weights=torch_weights, classes=classes, image_size=image_size, calibration=calibration,
             labels=None if labels is None else str(labels), preprocessing=preprocessing, images=images, rounds=rounds,
             seed=seed, step=shown.step, advance=shown.advance,
         )  # fmt: skip
@@ -162,7 +166,7 @@ def _print_advice(found: Advice) -> None:
         ("code", "scale a", "lost", "95 % interval", "clean", "bits a weight", "LUTs a weight", "cycles"),
         (
             (
-                each.candidate.protection,
+                each.candidate.label,
                 each.candidate.granularity,
                 f"{each.loss:.2f}",
                 f"{each.low:.2f} .. {each.high:.2f}",

@@ -148,13 +148,12 @@ def output_error(weights: FloatArray, clean: Codes, read: Codes, moments: Moment
         moments: of the inputs.
     """
     error = float(np.square((clean - read) @ moments.mean).sum())
-    signal = 0.0
-    for inputs, covariance in moments.blocks:
-        error += _power(weights[:, inputs] - read[:, inputs], covariance)
-        signal += _power(weights[:, inputs], covariance)
+    error += output_power(weights - read, moments)
+    signal = output_power(weights, moments)
     return error / signal if signal > 0 else 0.0
 
 
-def _power(weights: FloatArray, covariance: FloatArray) -> float:
-    """Sum of the variances of all outputs."""
-    return float(((weights @ covariance) * weights).sum())
+def output_power(weights: FloatArray, moments: Moments) -> float:
+    """Sum of the variances of all outputs of weights ``(rows, n_in)``."""
+    parts = ((weights[:, inputs], covariance) for inputs, covariance in moments.blocks)
+    return float(sum(((part @ covariance) * part).sum() for part, covariance in parts))

@@ -21,12 +21,12 @@ KINDS = ("weight", "bias")
 
 @dataclass(frozen=True, eq=False)
 class Touched:
-    """What reading the words of a memory that faults hit gives.
+    """What a memory that faults hit gives instead of what was stored.
 
     Attributes:
         layer: whose memory.
         kind: ``weight`` or ``bias``.
-        index: ``(m,)`` the weights or biases of these words, in storage order.
+        index: ``(m,)`` the weights or biases that are read as others, in storage order.
         codes: ``(m,)`` their codes as they are read.
     """
 
@@ -76,12 +76,12 @@ def memory_of(graph: Graph, name: str) -> Memory:
 
 def stored_words(layer: WeightLayer, kind: str = "weight") -> Words:
     """The words ``(words, ceil(bits / 8))`` that a memory holds, fault-free."""
-    return _stored(layer, kind, np.arange(layer_layout(layer, kind).words))[1]
+    return stored_at(layer, kind, np.arange(layer_layout(layer, kind).words))
 
 
 def stored_at(layer: WeightLayer, kind: str, words: IntArray) -> Words:
     """Some words of a memory, fault-free."""
-    return _stored(layer, kind, words)[1]
+    return layer_storage(layer, kind).encode(_held(layer, kind, words)[1])
 
 
 def check_faults(graph: Graph, faults: FaultList) -> None:
@@ -94,7 +94,7 @@ def check_faults(graph: Graph, faults: FaultList) -> None:
 
 
 def touched(graph: Graph, faults: FaultList) -> Iterator[Touched]:
-    """What reading the words that ``faults`` hits gives, memory by memory; costs as much as there are faults.
+    """What ``faults`` change, memory by memory, where they change anything; costs as much as there are faults.
 
     Raises:
         HwflowError: faults of another design.
@@ -104,18 +104,20 @@ def touched(graph: Graph, faults: FaultList) -> Iterator[Touched]:
         layer, kind = owner(graph, memory.name)
         words, masks = faults.masks(memory.name)
         if len(words):
-            index, stored = _stored(layer, kind, words)
-            held = index >= 0  # a row's last word may have room to spare
-            yield Touched(layer, kind, index[held], layer_storage(layer, kind).decode(stored ^ masks)[held])
+            index, clean = _held(layer, kind, words)
+            code = layer_storage(layer, kind)
+            codes = code.decode(code.encode(clean) ^ masks)
+            changed = (index >= 0) & (codes != clean)  # a row's last word may have room to spare
+            if changed.any():
+                yield Touched(layer, kind, index[changed], codes[changed])
 
 
-def _stored(layer: WeightLayer, kind: str, words: IntArray) -> tuple[IntArray, Words]:
-    """The weights of some words by index, see :meth:`~hwflow.codes.layout.Layout.indices`, and the words stored."""
+def _held(layer: WeightLayer, kind: str, words: IntArray) -> tuple[IntArray, IntArray]:
+    """The weights of some words by index, see :meth:`~hwflow.codes.layout.Layout.indices`, and their codes."""
     index = layer_layout(layer, kind).indices(words)
     constant = layer.weight if kind == "weight" else layer.bias
     held = layout.at(constant.array, index.reshape(-1)).reshape(index.shape)  # copies what is touched, and no more
-    codes = np.where(index >= 0, held, 0).astype(np.int64)
-    return index, layer_storage(layer, kind).encode(codes)
+    return index, np.where(index >= 0, held, 0).astype(np.int64)
 
 
 def owner(graph: Graph, name: str) -> tuple[WeightLayer, str]:

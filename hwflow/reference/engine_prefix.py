@@ -11,21 +11,24 @@ import numpy as np
 
 from hwflow.faults import FaultList
 from hwflow.graph import Conv2D, IntArray
+from hwflow.memory import Touched
 from hwflow.reference.engine import Engine, EngineStep
 from hwflow.reference.kernels.binding import Array
 
-Faulted = Callable[[FaultList | None], AbstractContextManager[Any]]
+Upset = Callable[[FaultList | None], Sequence[Touched]]
+Faulted = Callable[[Sequence[Touched]], AbstractContextManager[Any]]
 
 
 class CleanPrefix:
-    """One batch under many fault lists; a round starts at the last kept step before its first fault.
+    """One batch under many fault lists; a round starts at the last kept step before the first weight that changes.
 
-    On the way to its first fault a round runs the steps without faults, and leaves behind the activations at
-    which it meets it: the next round that starts there need not come that way again.
+    On the way there a round runs the steps without faults, and leaves behind the activations that it starts from: the
+    next round that starts there need not come that way again. A list that decoders undo costs no step at all.
 
     Args:
         engine: what runs the graph.
-        faulted: puts faults into the engine's weights and takes them out again.
+        upset: the weights that a list changes.
+        faulted: puts them into the engine's weights and takes them out again.
         codes: input codes ``(n, *input shape)``, not to be changed afterwards.
         max_bytes: of the kept activations, besides the input.
         rounds: fault lists to come, if they are known: what they start at is kept when it is first passed.
@@ -34,12 +37,13 @@ class CleanPrefix:
     def __init__(
         self,
         engine: Engine,
+        upset: Upset,
         faulted: Faulted,
         codes: IntArray,
         max_bytes: int,
         rounds: Iterable[FaultList | None] = (),
     ) -> None:
-        self._engine, self._faulted, self._steps = engine, faulted, engine.steps
+        self._engine, self._upset, self._faulted, self._steps = engine, upset, faulted, engine.steps
         self._first = {node.name: position for position, step in enumerate(self._steps) for node in step.nodes}
         self._dead = engine.dead(self._steps)
         self._live = live_sets(self._steps, self._dead)
@@ -52,8 +56,9 @@ class CleanPrefix:
         self._starts: Counter[int] = Counter()  # how many rounds start at a step
         self._cuts = [0]  # steps whose inputs are kept, or will be when they are passed
         for faults in rounds:
-            if (start := self._start(faults)) is not None:
-                self._expect(start)
+            hit = [] if faults is None else [name for name, flips in faults.counts().items() if flips]
+            if hit:  # a decoder may undo them; a layer of another design is refused when the round runs
+                self._expect(min(self._first.get(name.rpartition(".")[0], 0) for name in hit))
 
     @property
     def output(self) -> IntArray:
@@ -71,24 +76,16 @@ class CleanPrefix:
         Raises:
             HwflowError: faults of another design.
         """
-        start = self._start(faults)
-        if start is not None:
+        changed = self._upset(faults)
+        if changed:
+            start = min(self._first[read.layer.name] for read in changed)
             self._expect(start)
             tensors = self._clean(start)
-            with self._faulted(faults):
+            with self._faulted(changed):
                 return self._codes(self._run(tensors, start, len(self._steps)))
-        with self._faulted(faults):  # none of its words is hit, but it may be another design's
-            if self._output is None:
-                self._output = self._codes(self._clean(len(self._steps)))
-            return self._output.copy()
-
-    def _start(self, faults: FaultList | None) -> int | None:
-        """The first step that a fault may change, or None without faults.
-
-        Layers of another design count as the first: the engine refuses them when the round runs.
-        """
-        hit = [] if faults is None else [name for name, flips in faults.counts().items() if flips]
-        return min((self._first.get(name.rpartition(".")[0], 0) for name in hit), default=None)
+        if self._output is None:
+            self._output = self._codes(self._clean(len(self._steps)))
+        return self._output.copy()
 
     def _clean(self, end: int) -> dict[str, Array]:
         """The tensors before step ``end`` without faults, from the last kept ones on."""

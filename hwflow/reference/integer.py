@@ -35,7 +35,7 @@ from hwflow.graph import (
     Window,
 )
 from hwflow.graph.windows import patches, windows
-from hwflow.memory import layer_bias_type, touched
+from hwflow.memory import Touched, layer_bias_type, touched
 from hwflow.reference.engine import Engine, EngineName, check_input
 from hwflow.reference.engine_prefix import CleanPrefix
 from hwflow.reference.softmax import SoftmaxKernel
@@ -77,6 +77,7 @@ class IntegerExecutor:
         if not graph.is_typed:
             raise HwflowError("the reference runs hardened graphs only; harden the network first")
         self.graph = graph
+        self._last: tuple[FaultList, tuple[Touched, ...]] | None = None
         self._matrices: dict[str, _Matrix] = {}
         self._softmax: dict[str, SoftmaxKernel] = {}
         self.engine = Engine(graph, self._evaluate, engine, threads)
@@ -111,7 +112,7 @@ class IntegerExecutor:
             HwflowError: codes of another shape, or faults of another design.
         """
         check_input(self.graph, codes)
-        with self.faulted(faults):
+        with self.faulted(self.upset(faults)):
             return self.engine.run(codes, observe)
 
     def clean_prefix(
@@ -128,15 +129,27 @@ class IntegerExecutor:
             HwflowError: codes of another shape.
         """
         check_input(self.graph, codes)
-        return CleanPrefix(self.engine, self.faulted, codes, max_bytes, rounds)
+        return CleanPrefix(self.engine, self.upset, self.faulted, codes, max_bytes, rounds)
+
+    def upset(self, faults: FaultList | None) -> tuple[Touched, ...]:
+        """The weights that ``faults`` change; those of the last list are kept, as batch after batch meets it.
+
+        Raises:
+            HwflowError: faults of another design.
+        """
+        if faults is None:
+            return ()
+        if self._last is None or self._last[0] is not faults:
+            self._last = faults, tuple(touched(self.graph, faults))
+        return self._last[1]
 
     @contextmanager
-    def faulted(self, faults: FaultList | None) -> Iterator[None]:
-        """Put the faulted weights into the packed ones, and the clean ones back afterwards."""
+    def faulted(self, upset: Iterable[Touched]) -> Iterator[None]:
+        """Put changed weights into the packed ones, and the clean ones back afterwards."""
         undo: list[tuple[FloatArray, Any, FloatArray]] = []
         undo_packed: list[Callable[[], None]] = []
         try:
-            for read in () if faults is None else touched(self.graph, faults):
+            for read in upset:
                 layer = read.layer
                 if layer.name in self.engine.layers:
                     undo_packed.append(self.engine.apply(read))

@@ -32,7 +32,7 @@ def advice_plot(advice: Advice) -> Any:
                 at, loss, bars, fmt="o", color=colour, markersize=4, capsize=2, label=f"a scale a {granularity}"
             )
     for each in _priced(advice.tried):
-        name = each.candidate.protection.partition(":")[0]
+        name = each.candidate.label.partition(":")[0]
         axes.annotate(name, (_place(each), each.loss), xytext=(4, 3), textcoords="offset points", fontsize=7)
     front = sorted(_priced(advice.front), key=_place)
     axes.plot([_place(each) for each in front], [each.loss for each in front], color="#999999", linewidth=1, zorder=0)

@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 
 from hwflow import advise, harden
-from hwflow.campaign.advice import NAMES, Advice, Candidate, Tried, _beats, _chosen, _protections, _subject
+from hwflow.campaign.advice import (
+    BUDGETS,
+    NAMES,
+    Advice,
+    Candidate,
+    Tried,
+    _beats,
+    _budgets,
+    _chosen,
+    _protections,
+    _subject,
+)
 from hwflow.codes import Protection, storage_code
 from hwflow.codes.noise import read_noisy
 from hwflow.cost.decoders import decoder_cost
@@ -30,15 +41,30 @@ def advice() -> Advice:
 
 
 def test_more_protection_is_ranked_higher(advice: Advice) -> None:
-    assert len(advice.ranked) == 2 * len(CODES)
-    errors = {(each.protection, each.granularity): each.error for each in advice.ranked}
-    assert list(errors.values()) == sorted(errors.values())
+    found = [each.error for each in advice.ranked]
+    assert found == sorted(found)
+    errors = {(each.protection, each.granularity): each.error for each in advice.ranked if "=" not in each.protection}
+    assert len(errors) == 2 * len(CODES)
     for granularity in ("layer", "channel"):
         plain, secded, cosq, bch = (
             errors[name, granularity] for name in ("plain", "secded", "cosq:0.01", "bch64-39:0.01")
         )
         assert bch < cosq < secded < plain
     assert all(errors[name, "channel"] < errors[name, "layer"] for name in ("plain", "secded", "bch64-39:0.01"))
+
+
+def test_codes_by_layer_keep_their_budget_and_are_no_worse_than_one_code(advice: Advice) -> None:
+    mixed = [each for each in advice.ranked if "=" in each.protection]
+    assert {each.granularity for each in mixed} == {"layer", "channel"}
+    cosq = decoder_cost("cosq")
+    assert cosq is not None
+    for each in mixed:
+        assert each.luts is not None
+        assert each.luts <= max(BUDGETS)
+        assert each.bits <= 8.1  # SECDED takes 9
+        for one in advice.ranked:
+            if one.granularity == each.granularity and one.protection.startswith("cosq") and each.luts > cosq.luts:
+                assert each.error < one.error
 
 
 def test_the_best_are_tried_and_the_front_is_one(advice: Advice) -> None:
@@ -64,6 +90,8 @@ def test_a_price_limits_what_is_tried() -> None:
     ranked = [candidate(0.1), candidate(0.2, luts=90.0), candidate(0.3, luts=20.0), candidate(0.4, 9.0, 10.0)]
     assert _chosen(ranked, 50, 8) == ranked[2:]
     assert _chosen(ranked, None, 1) == ranked[:1]
+    assert _budgets(None) == BUDGETS
+    assert _budgets(60) == (25.0, 50.0, 60)
     assert len(_chosen(ranked, None, 3)) == 3
 
 
@@ -143,7 +171,19 @@ def test_what_cannot_be_asked(given, words) -> None:
 
 
 def test_the_command(tmp_path) -> None:
-    arguments = ["--code", "plain", "--code", "bch64-45", "--tried", "2", "--images", "50", "--rounds", "2"]
+    arguments = [
+        "--one-code",
+        "--code",
+        "plain",
+        "--code",
+        "bch64-45",
+        "--tried",
+        "2",
+        "--images",
+        "50",
+        "--rounds",
+        "2",
+    ]
     result = hwflow("advise", "digits_cnn", "--data", "digits", "--ber", "1e-2", *arguments, "--json", tmp_path / "a")
     assert "loses least: hwflow harden ... --protect bch64-45:0.01" in result.succeeds()
     content = json.loads((tmp_path / "a").read_text())

@@ -6,11 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from hwflow.codes import Secded
 from hwflow.data import Dataset
 from hwflow.errors import HwflowError
 from hwflow.executors import Setup, open_executor, reference_batch
+from hwflow.faults import chosen
 from hwflow.faults.models import restrict
-from hwflow.hardening import harden
+from hwflow.hardening import HardenOptions, harden
 from hwflow.memory import memories
 from hwflow.reference import IntegerExecutor
 from hwflow.stages.evaluate import Accuracy, draw_rounds, stored_bits
@@ -87,6 +89,23 @@ def test_a_late_round_runs_the_late_layers_only(graph, monkeypatch):
     prefix.run(rounds[2])
     assert evaluated == names[first - 1 :]
     assert 1 < first < len(names)
+
+
+def test_faults_that_the_decoders_undo_cost_no_step(graph, monkeypatch):
+    """A flip a word of a code that corrects one: decoded once for all batches, and not a layer runs again."""
+    secded = harden(random_graph(SEED), random_images(SEED, graph, 8), HardenOptions(storage="secded")).graph
+    flips = [(memory.name, word, 5) for memory in memories(secded) for word in range(memory.words)]
+    faults = chosen(memories(secded), flips, secded.digest)
+    executor = IntegerExecutor(secded, engine="numpy")
+    batches = [executor.clean_prefix(executor.encode(random_images(seed, graph, 2))) for seed in (1, 2)]
+    clean = [batch.output for batch in batches]
+    monkeypatch.setattr(executor.engine, "_evaluate", lambda node, x: pytest.fail(f"{node.name} ran again"))
+    decodes = []
+    decode = Secded.decode
+    monkeypatch.setattr(Secded, "decode", lambda self, words: decodes.append(len(words)) or decode(self, words))
+    for batch, expected in zip(batches, clean, strict=True):
+        np.testing.assert_array_equal(batch.run(faults), expected)
+    assert sum(decodes) == len(flips)
 
 
 def test_a_network_runs_its_rounds_as_the_executor_does(graph):
