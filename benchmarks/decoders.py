@@ -1,7 +1,9 @@
-"""What the decoders of storage codes cost: LUTs, flip-flops and latency, by Yosys for an UltraScale+ part.
+"""What the decoders of storage codes cost: LUTs, flip-flops, block RAM and latency, by Yosys for an UltraScale+ part,
+and with ``--nextpnr`` their clock rate on an ECP5.
 
-Every decoder takes a stored word a cycle. Tables are those of 16,384 Laplacian weights of 8 bits, fitted to a bit
-error rate of 1e-2. Writes ``hwflow/cost/decoders.csv``, from which ``hwflow advise`` and the documentation take theirs.
+Tables are those of 16,384 Laplacian weights of 8 bits, fitted to a bit error rate of 1e-2. Writes
+``hwflow/cost/decoders.csv``, from which ``hwflow advise`` takes its figures; ``--markdown`` prints what
+``docs/protections.md`` shows of it.
 """
 
 import argparse
@@ -11,13 +13,16 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 import hwflow.cost.decoders
-from hwflow.codes import Protection, Secded, StorageCode, Table, WordCode, storage_code
+from hwflow.campaign.advice import NAMES
+from hwflow.codes import Plain, Protection, Secded, StorageCode, Table, WordCode, storage_code
+from hwflow.cost.decoders import DSP, MULTIPLIER, costs
 from hwflow.fixed import FixedType
 from hwflow.rtl.decoders import word_latency, word_parameters
 from hwflow.rtl.memory_image import label_tables, write_hex
@@ -27,12 +32,61 @@ RTL = ROOT / "hls_templates" / "rtl"
 OUTPUT = Path(hwflow.cost.decoders.__file__).with_name(hwflow.cost.decoders.TABLE)
 TYPE = FixedType(8, 3)
 BER = "1e-2"
-CODES = (
-    "secded", "secded-null", "cosq",
-    "bch32-21", "bch64-57", "bch64-51", "bch64-45", "bch64-39", "bch64-40-32",
-    "bch128-92", "bch128-78", "bch128-64", "bch256-171", "bch256-155", "bch256-131", "bch256-99",
-    "flip64-40-32", "flip128-80-64", "flip256-160-128-3-5", "flip512-352-256-3-5",
+FAMILY = "xcup"
+RATES = (1, 8, 64)
+"""Weights a cycle."""
+SUBJECTS = (
+    *NAMES,
+    "secded-null", "mset", "zero-space", "value-aware",
+    "flip128-64-48-2-5", "flip128-80-64", "flip256-160-96-3-5", "flip256-160-128-3-5", "flip512-352-256-3-5",
+    MULTIPLIER, DSP,
 )  # fmt: skip
+COLUMNS = ("code", "weights", "cycles", "luts", "flip_flops", "block_ram", "dsp", "latency", "fmax")
+MULTIPLY = """
+module multiply (input wire clk_i, input wire en_i, input wire [23:0] data_i, output logic [23:0] data_o);
+    always_ff @(posedge clk_i) if (en_i) data_o <= $signed(data_i[7:0]) * $signed(data_i[23:8]);
+endmodule
+"""
+TOO_LARGE = "Unable to place cell"
+"""What nextpnr says then."""
+# Registers on either side, so that all paths count.
+TIMED = """
+module timed (input wire clk_i, input wire en_i, input wire [{bits}-1:0] data_i, output logic [{outputs}-1:0] data_o);
+    logic en_reg;
+    logic [{bits}-1:0] data_reg;
+    wire [{outputs}-1:0] found;
+    {module} #({parameters}) subject (.clk_i(clk_i), .en_i(en_reg), .data_i(data_reg), .data_o(found));
+    always_ff @(posedge clk_i) begin
+        en_reg   <= en_i;
+        data_reg <= data_i;
+        data_o   <= found;
+    end
+endmodule
+"""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A module with ``clk_i``, ``en_i``, ``data_i`` and ``data_o``, and its parameters.
+
+    Attributes:
+        weights: of a word.
+        bits: of a word.
+        latency: cycles.
+        table: content of ``table.mem``, in bytes.
+    """
+
+    module: str
+    weights: int
+    bits: int
+    latency: int
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    table: tuple[int, ...] = ()
+
+    @property
+    def outputs(self) -> int:
+        """Bits that come out."""
+        return self.bits if self.module == "multiply" else self.weights * TYPE.width
 
 
 def code_of(name: str) -> StorageCode:
@@ -44,70 +98,152 @@ def code_of(name: str) -> StorageCode:
     return storage_code(protection.fit(weights, TYPE).spec, TYPE)
 
 
-def decoder_of(code: StorageCode, folder: Path) -> tuple[str, dict[str, object], int]:
-    """The module that decodes a word, its parameters, and its latency."""
-    match code:
-        case Secded(on_double=policy):
-            return "hwflow_decode_secded", {"W_W": 8, "ON_DOUBLE": int(policy == "pass")}, 2
-        case WordCode():
-            write_hex(folder / "table.mem", (label_tables(code) & 0xFF).tolist(), 8)
-            values: dict[str, object] = {**word_parameters(code), "W_W": 8, "TABLE_FILE": '"table.mem"'}
-            return "hwflow_decode_word", values, word_latency(code)
-        case Table():
-            write_hex(folder / "table.mem", (code.decoder & 0xFF).tolist(), 8)
-            return "hwflow_decode_table", {"W_W": 8, "TABLE_FILE": '"table.mem"'}, 1
-    raise SystemExit(f"no decoder of {type(code).__name__} in hardware")
+def subject_of(name: str) -> Subject | None:
+    """The module that decodes a word of a code, or multiplies; None if there is nothing to decode."""
+    if name in (MULTIPLIER, DSP):
+        return Subject("multiply", 1, 24, 1)
+    match code_of(name):
+        case Plain():
+            return None
+        case Secded(on_double=policy) as code:
+            values: dict[str, object] = {"W_W": 8, "ON_DOUBLE": int(policy == "pass")}
+            return Subject("hwflow_decode_secded", code.weights_per_word, code.bits, 2, values)
+        case WordCode() as code:
+            table = tuple((label_tables(code) & 0xFF).tolist())
+            values = {**word_parameters(code), "W_W": 8, "TABLE_FILE": '"table.mem"'}
+            return Subject("hwflow_decode_word", code.weights_per_word, code.bits, word_latency(code), values, table)
+        case Table() as code:
+            values = {"W_W": 8, "TABLE_FILE": '"table.mem"'}
+            return Subject("hwflow_decode_table", 1, code.bits, 1, values, tuple((code.decoder & 0xFF).tolist()))
+        case code:
+            raise SystemExit(f"no decoder of {type(code).__name__} in hardware")
 
 
-def synthesise(name: str, yosys: str, family: str) -> dict[str, object]:
-    """LUTs and flip-flops of the decoder of a code."""
-    code = code_of(name)
+def measure(name: str, yosys: str, nextpnr: str | None) -> dict[str, object]:
+    """A row of the table, without ``fmax`` where there is no ``nextpnr``."""
+    subject = subject_of(name)
+    if subject is None:
+        return {"code": name, "weights": 1, "cycles": 1} | dict.fromkeys(COLUMNS[3:-1], 0)
+    start = time.monotonic()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        module, values, latency = decoder_of(code, folder)
         for file in RTL.glob("hwflow_de*.sv"):
             shutil.copy(file, folder)
-        script = [
-            "read_verilog -sv " + " ".join(sorted(file.name for file in folder.glob("*.sv"))),
-            f"chparam {' '.join(f'-set {key} {value}' for key, value in values.items())} {module}",
-            f"synth_xilinx -family {family} -noiopad -flatten -top {module}",
-            "tee -q -o stat.json stat -json",
-        ]
-        start = time.monotonic()
-        subprocess.run([yosys, "-q", "-p", "; ".join(script)], cwd=folder, check=True, stderr=subprocess.DEVNULL)
-        cells = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
-    luts = sum(count for cell, count in cells.items() if cell.startswith(("LUT", "INV", "SRL")))
-    flip_flops = sum(count for cell, count in cells.items() if cell.startswith("FD"))
-    print(f"{name}: {luts} LUTs, {flip_flops} flip-flops, {time.monotonic() - start:.0f} s of Yosys", flush=True)
+        parameters = ", ".join(f".{key}({value})" for key, value in subject.parameters.items())
+        texts = {"bits": subject.bits, "outputs": subject.outputs, "module": subject.module, "parameters": parameters}
+        (folder / "multiply.sv").write_text(MULTIPLY)
+        (folder / "timed.sv").write_text(TIMED.format(**texts))
+        write_hex(folder / "table.mem", subject.table, 8)
+        row = {
+            "code": name,
+            "weights": subject.weights,
+            "cycles": 1,
+            **area(folder, subject, yosys, "" if name == DSP else " -nodsp"),
+            "latency": subject.latency,
+        }
+        if nextpnr is not None:
+            row["fmax"] = clock_rate(folder, yosys, nextpnr, "" if name == DSP else " -nodsp")
+    print(row, f"{time.monotonic() - start:.0f} s", flush=True)
+    return row
+
+
+def area(folder: Path, subject: Subject, yosys: str, options: str) -> dict[str, object]:
+    """What the module takes of an UltraScale+ part."""
+    values = " ".join(f"-set {key} {value}" for key, value in subject.parameters.items())
+    run(
+        folder, yosys, "-q", "-p",
+        f"read_verilog -sv *.sv; {f'chparam {values} {subject.module}; ' if values else ''}"
+        f"synth_xilinx -family {FAMILY} -noiopad -flatten{options} -top {subject.module}; "
+        "tee -q -o stat.json stat -json",
+    )  # fmt: skip
+    cells = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
+
+    def count(*kinds: str) -> int:
+        return sum(number for cell, number in cells.items() if cell.startswith(kinds))
+
     return {
-        "code": name,
-        "weights": code.weights_per_word,
-        "luts": luts,
-        "flip_flops": flip_flops,
-        "latency": latency,
+        "luts": count("LUT", "INV", "SRL"),
+        "flip_flops": count("FD"),
+        "block_ram": f"{count('RAMB36') + count('RAMB18') / 2:g}",
+        "dsp": count("DSP"),
     }
 
 
-def write(path: Path, rows: Iterable[dict[str, object]]) -> None:
-    """Write the table; codes that were not synthesised anew keep their rows."""
-    kept = {row["code"]: row for row in csv.DictReader(path.read_text().splitlines())} if path.is_file() else {}
-    kept |= {str(row["code"]): row for row in rows}
+def clock_rate(folder: Path, yosys: str, nextpnr: str, options: str) -> str:
+    """MHz on an ECP5, by one run; empty if the module does not fit there."""
+    run(folder, yosys, "-q", "-p", f"read_verilog -sv *.sv; synth_ecp5{options} -top timed -json timed.json")
+    said = run(
+        folder, nextpnr, "-q", "--85k", "--speed", "8", "--out-of-context", "--freq", "400", "--timing-allow-fail",
+        "--json", "timed.json", "--report", "report.json", fails=TOO_LARGE,
+    )  # fmt: skip
+    if TOO_LARGE in said:
+        return ""
+    (clock,) = json.loads((folder / "report.json").read_text())["fmax"].values()
+    return f"{clock['achieved']:.0f}"
+
+
+def run(folder: Path, *command: str, fails: str | None = None) -> str:
+    """Run a program in a folder; what it said. It may fail if it says ``fails``."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    if done.returncode and (fails is None or fails not in said):
+        raise SystemExit(f"{command[0]}: {said.strip().rpartition(chr(10))[2]}")
+    return said
+
+
+def write(path: Path, row: Mapping[str, object]) -> None:
+    """Put a row in its place in the table; what was not measured anew stays."""
+    rows = {(row["code"], row["cycles"]): row for row in read(path)}
+    key = (str(row["code"]), str(row["cycles"]))
+    rows[key] = rows.get(key, {}) | {name: str(value) for name, value in row.items()}
+    order = {name: place for place, name in enumerate(SUBJECTS)}
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["code", "weights", "luts", "flip_flops", "latency"], lineterminator="\n")
+        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(kept.values())
+        writer.writerows(
+            sorted(rows.values(), key=lambda each: (order.get(each["code"], len(order)), int(each["cycles"])))
+        )
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """The rows that there are."""
+    return list(csv.DictReader(path.read_text().splitlines())) if path.is_file() else []
+
+
+def markdown() -> str:
+    """The table as the documentation shows it, the cheapest decoder first, multipliers last."""
+    found = sorted(costs().values(), key=lambda each: (each.code in (MULTIPLIER, DSP), each.luts_for(RATES[-1])))
+    multiplier = costs()[MULTIPLIER].luts
+    lines = [
+        "| code | weights a word | LUTs: 1 weight a cycle | 8 | 64 | a weight of 64 | of a multiplier "
+        "| flip-flops | cycles | MHz |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for each in found:
+        luts = [each.luts_for(rate) for rate in RATES]
+        a_weight = luts[-1] / RATES[-1]
+        cells = (
+            each.code, each.weights, *(f"{value:,}" for value in luts),
+            f"{a_weight:,.0f}", f"{100 * a_weight / multiplier:.0f} %", f"{each.flip_flops:,}", each.latency, each.fmax or "",
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """Synthesise the codes named, or all of them, and write the table."""
+    """Synthesise the codes named, or all of them, and write the table; or print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("codes", nargs="*", default=CODES, help="names of storage codes")
+    parser.add_argument("codes", nargs="*", default=SUBJECTS, help="names of storage codes, by default all")
     parser.add_argument("--yosys", default="yosys", help="the program")
-    parser.add_argument("--family", default="xcup", help="of synth_xilinx")
+    parser.add_argument("--nextpnr", help="nextpnr-ecp5, the program; without it the clock rates stay as they are")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="the table")
+    parser.add_argument("--markdown", action="store_true", help="print the table for the documentation, and no more")
     chosen = parser.parse_args()
+    if chosen.markdown:
+        print(markdown())
+        return
     for name in chosen.codes:
-        write(chosen.output, [synthesise(name, chosen.yosys, chosen.family)])
+        write(chosen.output, measure(name, chosen.yosys, chosen.nextpnr))
 
 
 if __name__ == "__main__":
