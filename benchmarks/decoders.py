@@ -224,7 +224,8 @@ def markdown() -> str:
         a_weight = luts[-1] / RATES[-1]
         cells = (
             each.code, each.weights, *(f"{value:,}" for value in luts),
-            f"{a_weight:,.0f}", f"{100 * a_weight / multiplier:.0f} %", f"{each.flip_flops:,}", each.latency, each.fmax or "",
+            f"{a_weight:,.0f}", f"{100 * a_weight / multiplier:.0f} %",
+            f"{each.flip_flops:,}", each.latency, each.fmax or "",
         )  # fmt: skip
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
