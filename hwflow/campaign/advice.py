@@ -45,6 +45,7 @@ DESIGNS = (0.5, 2.0, 4.0)
 """Times its bit error rate: what else the code of a layer may be designed for, where codes are chosen by layer."""
 TRIED, IMAGES, ROUNDS = 8, 500, 4
 _BETTER = 0.95  # less is chance
+_SPARE_OF_LAYER, _SPARE_OF_ALL = 1.05, 1e-3  # of weights, that what rows leave empty may add to codes chosen by layer
 
 
 @dataclass(frozen=True)
@@ -354,11 +355,13 @@ def _mixed(
     prices = {each: price for each in protections if (price := _price_of(each)) is not None}
     priced = list(prices)
     products = np.array([layer.vectors * layer.weight.size for layer in layers], dtype=np.float64)
+    weights = sum(layer.weight.size for layer in layers)
     costs = np.outer(products / products.sum(), list(prices.values()))
     table = np.empty(costs.shape)
     for number, column in np.ndindex(*table.shape):
         found = errors.of(number, priced[column])
-        table[number, column] = sensitivity[number] * found.error if found.bits_a_weight <= width else np.inf
+        room = width * (_SPARE_OF_LAYER * layers[number].weight.size + _SPARE_OF_ALL * weights)
+        table[number, column] = sensitivity[number] * found.error if found.bits <= room else np.inf
     choice = allocate(table, costs, budget)
     chosen = [_designed(errors, number, priced[each]) for number, each in enumerate(choice)]
     rules = {layer.name: each for layer, each in zip(layers, chosen, strict=True)}

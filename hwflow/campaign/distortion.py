@@ -28,12 +28,10 @@ class LayerError:
     Attributes:
         error: mean square error of its outputs under faults, relative to their variance.
         bits: that its memory stores, with what rows leave empty.
-        bits_a_weight: that a full word of the code stores.
     """
 
     error: float
     bits: int
-    bits_a_weight: float
 
 
 def convolutions_and_dense(graph: Graph) -> list[Conv2D | Dense]:
@@ -85,7 +83,6 @@ class LayerErrors:
         return LayerError(
             error=float(np.mean([output_error(steps, clean, read, moments) for read in reads])),
             bits=words * code.bits,
-            bits_a_weight=code.bits / code.weights_per_word,
         )
 
 

@@ -105,6 +105,6 @@ def test_errors_are_those_of_outputs_that_were_computed(chain) -> None:
     expected = np.square(centred).sum() / np.square(outputs - outputs.mean(axis=0)).sum()
     found = errors.of(0, Protection.parse("plain"))
     assert found.error == pytest.approx(expected, rel=1e-3)
-    assert (found.bits, found.bits_a_weight) == (8 * INPUTS * INPUTS, 8)
+    assert found.bits == 8 * INPUTS * INPUTS
     worse = LayerErrors(layers, moments, BYTE, 1e-2, calibrated_rounding=False)
     assert worse.of(0, Protection.parse("bch64-45")).error < worse.of(0, Protection.parse("plain")).error
