@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -117,17 +117,20 @@ def rows(results: Results) -> Iterator[tuple[Any, ...]]:
 def write_csv(results: Results, path: str | Path) -> None:
     """Write every trial as CSV, completely or not at all.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe in front.
-
     Raises:
         HwflowError: the file cannot be written, or is the results file.
     """
     check_outputs({"results file": results}, files={"path": path})
+    write_file(Path(path), csv_text(COLUMNS, rows(results)).encode("utf-8", "backslashreplace"))
+
+
+def csv_text(columns: Sequence[str], found: Iterable[Iterable[Any]]) -> str:
+    """Rows as CSV; a text that a spreadsheet would take for a formula gets an apostrophe in front."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([_inert(value) for value in row] for row in rows(results))
-    write_file(Path(path), text.getvalue().encode("utf-8", "backslashreplace"))
+    writer.writerow(columns)
+    writer.writerows([_inert(value) for value in row] for row in found)
+    return text.getvalue()
 
 
 def write_parquet(results: Results, path: str | Path) -> None:

@@ -72,7 +72,7 @@ LABELLED = ("target", "protection", "granularity", "outliers", "align", "compens
 _WORDS: Mapping[str, Callable[[Any], str]] = {
     "target": lambda t: "unscaled" if t is None else f"t = {t:.5g}",
     "protection": str,
-    "granularity": lambda per: f"a scale a {per}",
+    "granularity": lambda per: f"{per} scales",
     "outliers": lambda share: f"outliers {share:g}",
     "align": lambda how: f"align {how}",
     "compensation": lambda where: f"compensation {where}",
@@ -95,11 +95,11 @@ class Labels:
         differing = [name for name in LABELLED if len(seen[name] - ({None} if name != "target" else set())) > 1]
         self.shown = tuple(differing) or ("target",)
 
-    def __call__(self, cell: Cell) -> str:
-        """How the weights of a cell are stored."""
+    def __call__(self, cell: Cell, *, without: str = "") -> str:
+        """How the weights of a cell are stored; `without` is a coordinate that is not named."""
         if cell.design is not None:
             return f"design {cell.design}"
-        values = {name: getattr(cell, name) for name in self.shown}
+        values = {name: getattr(cell, name) for name in self.shown if name != without}
         return ", ".join(_WORDS[name](value) for name, value in values.items() if name == "target" or value is not None)
 
 

@@ -13,7 +13,8 @@ from hwflow.campaign.export import CellResult
 from hwflow.files.outputs import write_file
 from hwflow.float_study import weight_format
 from hwflow.paper.fig2 import WEIGHTS, Curve
-from hwflow.report.figures import COLOURS, DPI, MARKERS
+from hwflow.report.figures import DPI
+from hwflow.report.looks import COLOURS, MARKERS
 
 _PANEL = (3.0, 3.0)  # inches
 _FLOAT_ERRORS = (1e-4, 1e2)  # what lies above is off the scale: errors of up to 1e38

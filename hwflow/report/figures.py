@@ -10,9 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hwflow.campaign.export import CellResult, Results
-from hwflow.campaign.plan import Labels
+from hwflow.campaign.plan import Cell, Labels
 from hwflow.graph.naming import file_stems
+from hwflow.report.cost_plot import Point, paint_costs
+from hwflow.report.looks import FEW, Look, legend, legend_height, looks_of
+from hwflow.report.ways import ACCEPTED, Way, front, ways
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,11 +27,7 @@ SIZE = (4.4, 3.3)  # inches
 DPI = 160
 _BAR = 0.09  # inches of a horizontal bar
 _LONGEST = 40  # characters of a label
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-"""Told apart by colour-blind readers (Okabe and Ito)."""
-
-MARKERS = "osD^vPX*"
-
+_BESIDE = 0.12  # decades over which the points of many curves at one rate are spread
 _STYLE: Any = {
     "svg.fonttype": "path",
     "svg.hashsalt": "hwflow",  # equal figures, equal bytes
@@ -78,49 +79,101 @@ def draw(name: str, caption: str, paint: Callable[[Axes], None], height: float =
 
 def report_figures(results: Results) -> list[Figure]:
     """All figures that the cells of a campaign give, each with a file name of its own."""
-    figures = [*_against_ber(results), *_against_t(results), *_by_place(results)]
+    figures = [*_against_cost(results), *_against_ber(results), *_against_t(results), *_by_place(results)]
     names = _file_names([figure.name for figure in figures])
     return [replace(figure, name=name) for figure, name in zip(figures, names, strict=True)]
+
+
+def _against_cost(results: Results) -> Iterator[Figure]:
+    found = ways(results)
+    for model in dict.fromkeys(way.model for way in found):
+        rivals = [way for way in found if way.model == model]
+        looks = looks_of({way.label: way.cell for way in rivals})
+        for ber in sorted({each.cell.ber for way in rivals for each in way.cells} - {0.0}):
+            best = front(rivals, ber)
+            points = [point for way in rivals if (point := _point(way, ber, looks[way.label], best)) is not None]
+            if len({point.luts for point in points}) < 2:
+                continue
+
+            def paint(axes: Axes, points: list[Point] = points) -> None:
+                paint_costs(axes, points, ACCEPTED)
+                legend(axes, [point.label for point in points])
+
+            yield draw(
+                _name(f"cost-{ber:g}", model),
+                f"{model}: points of accuracy lost at BER {ber:g} against LUTs of the decoder, with 95 % intervals. "
+                f"Line: the front, if bits count too; dotted: {ACCEPTED:g} point. Where the decoder was not "
+                "synthesised, a way is left out.",
+                paint,
+                SIZE[1] + legend_height([point.label for point in points]),
+            )
+
+
+def _point(way: Way, ber: float, look: Look, best: Sequence[Way]) -> Point | None:
+    each, luts = way.at(ber), way.luts
+    if each is None or luts is None:
+        return None
+    return Point(luts, *way.lost(each), look, way.label, front=any(one is way for one in best))
 
 
 def _against_ber(results: Results) -> Iterator[Figure]:
     for model, format_ in _groups(results):
         curves = _by(results.find(model=model, format=format_, layer=None, bit=None), results.labels)
-        rates = {each.cell.ber for cells in curves.values() for each in cells if each.cell.ber > 0}
-        if len(rates) < 2:
+        rates = sorted({each.cell.ber for cells in curves.values() for each in cells})
+        if len(rates) < 2 or rates[-1] == 0:
             continue
+        in_float = results.head["float"][model]
+        best = 100 * in_float["correct"] / in_float["images"]
 
-        def paint(axes: Axes, curves: dict[Any, list[CellResult]] = curves) -> None:
-            for index, (label, cells) in enumerate(curves.items()):
-                _curve(axes, [each for each in cells if each.cell.ber > 0], lambda cell: cell.ber, str(label), index)
-                for each in cells:
-                    if each.cell.ber == 0:
-                        axes.axhline(each.summary.mean, color=_colour(index), linestyle=":", linewidth=0.8)
+        def paint(
+            axes: Axes,
+            curves: dict[Any, list[CellResult]] = curves,
+            rates: Sequence[float] = rates,
+            best: float = best,
+        ) -> None:
+            looks = looks_of({label: cells[0].cell for label, cells in curves.items()})
+            place = _places(rates)
+            for number, (label, cells) in enumerate(curves.items()):
+                # Beside each other, so that no interval hides another one.
+                beside = 10 ** ((number / len(curves) - 0.5) * _BESIDE) if len(curves) > FEW else 1.0
+                here = {rate: beside * at for rate, at in place.items()}
+                _curve(axes, cells, [here[each.cell.ber] for each in cells], label, looks[label])
             axes.set_xscale("log")
-            _finish(axes, "bit error rate")
+            axes.set_xticks([*place.values()], [f"{rate:g}" for rate in place], fontsize=8)
+            axes.set_xticks([], minor=True)
+            _finish(axes, "bit error rate", list(curves))
+            if len(curves) > FEW:
+                _spread(axes, best)
 
+        stretched = ", the axis stretched near that of the network in float" if len(curves) > FEW else ""
         yield draw(
             _name("ber", model, format_),
-            f"{model}, {format_}: accuracy against the bit error rate, with 95 % intervals; dotted, without faults.",
+            f"{model}, {format_}: accuracy against the bit error rate, with 95 % intervals{stretched}.",
             paint,
+            SIZE[1] + legend_height(list(curves)),
         )
 
 
 def _against_t(results: Results) -> Iterator[Figure]:
     for model, format_ in _groups(results):
         cells = results.find(model=model, format=format_, layer=None, bit=None)
-        scaled = [each for each in cells if each.cell.target is not None and each.cell.ber > 0]
-        curves = _by(scaled, lambda cell: (cell.protection, cell.ber))
+        scaled = [each for each in cells if each.cell.target is not None and each.cell.ber > 0 and not each.cell.design]
+        curves = _by(scaled, lambda cell: _rate_and_way(cell, results.labels))
         if len({each.cell.target for each in scaled}) < 3:
             continue
 
         def paint(axes: Axes, curves: dict[Any, list[CellResult]] = curves) -> None:
-            for index, ((protection, ber), each) in enumerate(curves.items()):
-                label = f"BER {ber:g}" + ("" if protection == "plain" else f", {protection}")
-                _curve(axes, sorted(each, key=lambda one: one.cell.target or 0), lambda cell: cell.target, label, index)
-            _finish(axes, "t")
+            for index, (label, each) in enumerate(curves.items()):
+                ordered = sorted(each, key=lambda one: one.cell.target or 0)
+                _curve(axes, ordered, [each.cell.target for each in ordered], label, Look.of(index))
+            _finish(axes, "t", list(curves))
 
-        yield draw(_name("t", model, format_), f"{model}, {format_}: accuracy against t, with 95 % intervals.", paint)
+        yield draw(
+            _name("t", model, format_),
+            f"{model}, {format_}: accuracy against t, with 95 % intervals.",
+            paint,
+            SIZE[1] + legend_height(list(curves)),
+        )
 
 
 def _by_place(results: Results) -> Iterator[Figure]:
@@ -139,7 +192,7 @@ def _by_place(results: Results) -> Iterator[Figure]:
                     _name(f"{kind}-{ber:g}", model, format_),
                     f"{model}, {format_}: accuracy with faults {where} only, BER {ber:g}, with 95 % intervals.",
                     paint,
-                    max(SIZE[1], 0.8 + _BAR * len(here)),
+                    max(SIZE[1], 0.8 + _BAR * len(here)) + legend_height(list(_by(here, results.labels))),
                 )
 
 
@@ -153,53 +206,70 @@ def _bars(axes: Axes, cells: Sequence[CellResult], kind: str, labels: Labels) ->
         errors = [[max(0.0, one.summary.mean - max(one.summary.low, 0.0)) for one in each]]
         errors.append([max(0.0, min(one.summary.high, 100.0) - one.summary.mean) for one in each])
         axes.barh(
-            where, means, height, xerr=errors, color=_colour(index), label=str(label), error_kw={"linewidth": 0.8}
+            where, means, height, xerr=errors, color=Look.of(index).colour, label=label, error_kw={"linewidth": 0.8}
         )
     axes.set_yticks(range(len(places)), [_label(place) for place in places], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
     axes.set_xlabel("top-1 accuracy, %")
     axes.grid(False, axis="y")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    legend(axes, list(curves))
 
 
-def _curve(axes: Axes, cells: Sequence[CellResult], place: Callable[[Any], Any], label: str, index: int) -> None:
+def _curve(axes: Axes, cells: Sequence[CellResult], places: Sequence[Any], label: str, look: Look) -> None:
     means = [each.summary.mean for each in cells]
     low = [each.summary.mean - max(each.summary.low, 0.0) for each in cells]
     high = [min(each.summary.high, 100.0) - each.summary.mean for each in cells]
     axes.errorbar(
-        [place(each.cell) for each in cells],
+        places,
         means,
         yerr=[[max(0.0, each) for each in low], [max(0.0, each) for each in high]],
         label=label,
-        color=_colour(index),
-        marker=MARKERS[index % len(MARKERS)],
-        markersize=4,
+        linestyle=look.line,
         linewidth=1.2,
-        capsize=2,
+        **look.style,
     )
 
 
-def _finish(axes: Axes, x: str) -> None:
+def _places(rates: Sequence[float]) -> dict[float, float]:
+    """Where bit error rates stand on a logarithmic axis, no faults at its left end."""
+    least = min(rate for rate in rates if rate > 0)
+    return {rate: rate or least / 4 for rate in rates}
+
+
+def _spread(axes: Axes, best: float) -> None:
+    """Stretch an axis of accuracies near the best one: points lost from it count by their logarithm."""
+    axes.set_yscale(
+        "function",
+        functions=(lambda each: -np.arcsinh(best - np.asarray(each)), lambda each: best + np.sinh(np.asarray(each))),
+    )
+    low, high = axes.get_ylim()
+    steps = [best + step for step in (2, 1, 0, -1, -2, -5, -10, -20, -50) if best + step <= 100]
+    axes.set_yticks(steps, [f"{each:.1f}" for each in steps])
+    axes.set_yticks([], minor=True)
+    axes.set_ylim(max(low, 0.0), min(high, 100.0))
+
+
+def _finish(axes: Axes, x: str, labels: Sequence[str]) -> None:
     axes.set_xlabel(x)
     axes.set_ylabel("top-1 accuracy, %")
     axes.set_ylim(0, 100)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    legend(axes, labels)
+
+
+def _rate_and_way(cell: Cell, labels: Labels) -> str:
+    return ", ".join(filter(None, (f"BER {cell.ber:g}", labels(cell, without="target"))))
 
 
 def _groups(results: Results) -> list[tuple[str, str]]:
     return list(dict.fromkeys((each.cell.model, each.cell.format) for each in results.cells))
 
 
-def _by(cells: Sequence[CellResult], key: Callable[[Any], Any]) -> dict[Any, list[CellResult]]:
-    found: dict[Any, list[CellResult]] = {}
+def _by(cells: Sequence[CellResult], key: Callable[[Cell], str]) -> dict[str, list[CellResult]]:
+    found: dict[str, list[CellResult]] = {}
     for each in cells:
         found.setdefault(key(each.cell), []).append(each)
     return found
-
-
-def _colour(index: int) -> str:
-    return COLOURS[index % len(COLOURS)]
 
 
 def _label(place: object) -> str:

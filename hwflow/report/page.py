@@ -11,15 +11,17 @@ from hwflow.files.folders import FILES, FolderKind, files_in, json_text, new_fol
 from hwflow.files.outputs import check_outputs
 from hwflow.report.figures import Figure, report_figures
 from hwflow.report.tables import to_json
+from hwflow.report.ways import summary_csv
 from hwflow.version import __version__
 
 REPORT = FolderKind("report", "report.json", "hwflow-report")
 PAGE = "report.html"
+SUMMARY = "summary.csv"
 _TEMPLATE = Path(__file__).with_name("page.html")
 
 
 def write_report(results: Results, output: str | Path, force: bool = False) -> Path:
-    """Write ``report.html``, which needs no other file, ``report.json`` and ``figures/`` (SVG, PNG).
+    """Write ``report.html``, which needs no other file, ``summary.csv``, ``report.json`` and ``figures/`` (SVG, PNG).
 
     Returns:
         The page.
@@ -33,6 +35,7 @@ def write_report(results: Results, output: str | Path, force: bool = False) -> P
     figures = report_figures(results)
     with new_folder(output, REPORT, force) as folder:
         (folder / PAGE).write_text(render(data, figures), encoding="utf-8")
+        (folder / SUMMARY).write_bytes(summary_csv(data["ways"]).encode("utf-8", "backslashreplace"))
         (folder / "figures").mkdir()
         for figure in figures:
             (folder / "figures" / f"{figure.name}.svg").write_text(figure.svg, encoding="utf-8")
@@ -49,6 +52,7 @@ def render(data: dict[str, Any], figures: list[Figure]) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = _number
     environment.filters["percent"] = lambda value: f"{value:.2f}"
+    environment.filters["whole"] = lambda value: "-" if value is None else f"{value:.0f}"
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     spec = data["spec"]
     return template.render(

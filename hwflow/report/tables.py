@@ -12,6 +12,7 @@ from hwflow.campaign.records import Damage
 from hwflow.campaign.run import input_ranges, plan_of
 from hwflow.campaign.statistics import PAIRED_INTERVAL, described
 from hwflow.float_study import weight_format
+from hwflow.report.ways import answers, way_rows
 
 
 def to_json(results: Results) -> dict[str, Any]:
@@ -30,6 +31,8 @@ def to_json(results: Results) -> dict[str, Any]:
         "damaged": [asdict(each) for each in results.damaged],
         "complete": len(results.cells) == len(head["plan"]) and all(each.complete for each in results.cells),
         "not_reached": sum(each.reached is False for each in results.cells if each.complete),
+        "answers": answers(results),
+        "ways": way_rows(results),
         "cells": [cell_row(each, results.labels) for each in results.cells],
         "comparisons": [
             {

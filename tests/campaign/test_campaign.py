@@ -260,7 +260,7 @@ def test_every_combination_is_a_cell_and_meets_the_same_faults():
     labels = Labels(plan)
     assert len({(cell.format, labels(cell)) for cell in plan}) == len(plan) / 2
     assert labels(plan[-1]) == (
-        "t = 1, secded, a scale a channel, outliers 0.01, align multiply, compensation none, 16-bit activations"
+        "t = 1, secded, channel scales, outliers 0.01, align multiply, compensation none, 16-bit activations"
     )
 
 
@@ -275,10 +275,10 @@ def test_what_does_not_differ_is_not_named():
     assert list(dict.fromkeys(map(Labels(plan), plan))) == [
         "unscaled, plain",
         "unscaled, cosq",
-        "t = 3.94, plain, a scale a layer",
-        "t = 3.94, plain, a scale a channel",
-        "t = 3.94, cosq, a scale a layer",
-        "t = 3.94, cosq, a scale a channel",
+        "t = 3.94, plain, layer scales",
+        "t = 3.94, plain, channel scales",
+        "t = 3.94, cosq, layer scales",
+        "t = 3.94, cosq, channel scales",
     ]
 
 

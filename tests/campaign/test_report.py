@@ -130,7 +130,10 @@ def test_names_are_text_and_nothing_else(report, tmp_path):
     named = [replace(each, cell=replace(each.cell, model=name)) for name in HOSTILE for each in whole]
     placed = [replace(cells[0], cell=replace(cells[0].cell, layer=name)) for name in HOSTILE]
     spec = {**results.head["spec"], "models": [{"name": name} for name in HOSTILE], "data": HOSTILE[0]}
-    head = {**results.head, "spec": spec, "plan": [each.cell.to_json() for each in (*named, *placed)]}
+    layers = [{**each, "model": name} for name in HOSTILE for each in results.head["layers"]]
+    in_float = {name: {"correct": 9, "images": 10} for name in (*HOSTILE, "digits_cnn")}
+    plan = [each.cell.to_json() for each in (*named, *placed)]
+    head = {**results.head, "spec": spec, "plan": plan, "layers": layers, "float": in_float}
     write_report(replace(results, head=head, cells=(*named, *placed), engines={HOSTILE[0]: 1}), tmp_path / "hostile")
     text = (tmp_path / "hostile" / "report.html").read_text()
     page, before = References(), References()

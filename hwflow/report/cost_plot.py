@@ -1,0 +1,68 @@
+"""Points of accuracy lost against the price of a decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwflow.report.looks import Look
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_FREE = 1.0  # where a decoder of no LUTs stands on a logarithmic axis
+
+
+@dataclass(frozen=True)
+class Point:
+    """A way to store the weights.
+
+    Attributes:
+        luts: of its decoder, for a weight a cycle.
+        lost, low, high: points of accuracy, with their 95 % interval.
+        look: of the point.
+        label: in the legend; empty for none.
+        text: beside the point; empty for none.
+        front: whether the line of the front goes through it.
+    """
+
+    luts: float
+    lost: float
+    low: float
+    high: float
+    look: Look
+    label: str = ""
+    text: str = ""
+    front: bool = False
+
+
+def paint_costs(axes: Axes, points: Sequence[Point], accepted: float) -> None:
+    """Points lost, with their intervals, against LUTs for a weight a cycle; the front is drawn through.
+
+    Args:
+        axes: to draw in.
+        points: one without a decoder stands at the left edge.
+        accepted: points that may be lost, a dotted line.
+    """
+    for each in points:
+        bars = [[max(0.0, each.lost - each.low)], [max(0.0, each.high - each.lost)]]
+        label = each.label or None
+        axes.errorbar([_place(each)], [each.lost], bars, linestyle="none", label=label, **each.look.style)
+        if each.text:
+            axes.annotate(each.text, (_place(each), each.lost), xytext=(4, 3), textcoords="offset points", fontsize=7)
+    front = sorted((each for each in points if each.front), key=_place)
+    axes.plot([*map(_place, front)], [each.lost for each in front], color="#999999", linewidth=1, zorder=0)
+    axes.axhline(accepted, color="#999999", linewidth=0.8, linestyle=":")
+    axes.set_xscale("log")
+    axes.set_yscale("symlog", linthresh=1)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+    lowest = min((each.low for each in points), default=0.0)
+    axes.set_ylim(bottom=min(lowest, 0.0) - 0.3)
+    axes.set_xlabel("LUTs of the decoder for a weight a cycle (1: none)")
+    axes.set_ylabel("points of top-1 accuracy lost")
+
+
+def _place(point: Point) -> float:
+    return max(point.luts, _FREE)
