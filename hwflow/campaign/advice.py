@@ -13,22 +13,19 @@ import numpy as np
 from hwflow.campaign.allocation import allocate
 from hwflow.campaign.distortion import LayerErrors, convolutions_and_dense, sensitivities
 from hwflow.campaign.spec import CampaignSpec, ModelSpec
-from hwflow.campaign.statistics import compare
+from hwflow.campaign.statistics import beats, compare
 from hwflow.campaign.trials import NetworkData, ReferenceNetwork, prepare
 from hwflow.codes import Protection
 from hwflow.cost.decoders import decoder_cost
 from hwflow.errors import HwflowError
-from hwflow.executors import MAX_BATCH, InFloat
 from hwflow.faults import round_seed, sample_ber
 from hwflow.fixed import FixedType, Rounding
-from hwflow.float_study.network import top1
 from hwflow.folders.design import load_design
 from hwflow.graph import FloatArray
 from hwflow.hardening import HardenOptions, ScalingOptions, harden
 from hwflow.hardening.calibration import calibrate
 from hwflow.hardening.plan import scale_graph
 from hwflow.memory import memories
-from hwflow.models.running import one_thread, rebuilt
 from hwflow.progress import Advance, Step, no_progress, silent
 
 NAMES = (
@@ -194,13 +191,14 @@ def advise(
     _check(ber, loss, max_luts, tried, images, rounds)
     options, spec = _subject(model, torch_weights, classes, image_size)
     protections = _protections(codes, ber, options.scaling.weight_type)
-    network = prepare(
+    bundle = prepare(
         CampaignSpec(
             models=(spec,), formats=(str(options.scaling.weight_type),), ber=(ber,), data=data, calibration=calibration,
             labels=labels, preprocessing=preprocessing, images=images, rounds=rounds, seed=seed, executor="reference",
         ),
         step,
-    ).networks[spec.name]  # fmt: skip
+    )  # fmt: skip
+    network = bundle.networks[spec.name]
     step("ranking")
     budgets = _budgets(max_luts) if by_layer else ()
     ranked = sorted(
@@ -212,7 +210,7 @@ def advise(
         key=lambda each: each.error,
     )
     chosen = _chosen(ranked, max_luts, tried)
-    accuracy = 100 * _float_accuracy(network)
+    accuracy = 100 * bundle.in_float[spec.name] / len(network.labels)
     found = []
     for done, candidate in enumerate(chosen):
         advance(done, len(chosen), candidate.protection)
@@ -411,17 +409,7 @@ def _price(tried: Tried) -> tuple[float, float]:
 
 def _beats(one: Tried, other: Tried) -> bool:
     """Whether one is no worse in loss, bits and LUTs, and better in something."""
-    ones, others = (one.loss, *_price(one)), (other.loss, *_price(other))
-    return ones != others and all(a <= b for a, b in zip(ones, others, strict=True))
-
-
-def _float_accuracy(network: NetworkData) -> float:
-    one_thread()
-    executor = InFloat(rebuilt(network.architecture, network.weights), MAX_BATCH)
-    size = executor.images_at_once
-    parts = [network.images[start : start + size] for start in range(0, len(network.images), size)]
-    outputs = np.concatenate([executor.start(part)(None) for part in parts])
-    return float(np.mean(top1(outputs) == network.labels))
+    return beats((one.loss, *_price(one)), (other.loss, *_price(other)))
 
 
 def _try(

@@ -182,6 +182,8 @@ def _head(bundle: Bundle, plan: Sequence[Cell]) -> dict[str, Any]:
     networks = bundle.networks
     of = {name: bundle.designs[name].model if name in bundle.designs else name for name in networks}
     images = {of[name]: len(each.labels) for name, each in networks.items()}
+    graphs = {name: each.graph.weight_layers if each.graph else () for name, each in networks.items()}
+    vectors = {name: {layer.name: layer.vectors for layer in layers} for name, layers in graphs.items()}
     return {
         "hwflow": __version__,
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in RECORDED_VERSIONS}},
@@ -191,7 +193,7 @@ def _head(bundle: Bundle, plan: Sequence[Cell]) -> dict[str, Any]:
         "hashes": _hashes(bundle),
         "inputs": {name: each.inputs and each.inputs.to_json() for name, each in networks.items()},
         "layers": [
-            {"model": name, "layer": layer, "weights": size, "max_abs": largest}
+            {"model": name, "layer": layer, "weights": size, "max_abs": largest, "vectors": vectors[name].get(layer)}
             for name, network in networks.items()
             for layer, (size, largest) in network.layers.items()
         ],

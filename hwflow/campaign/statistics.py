@@ -135,6 +135,11 @@ def compare(first: Sequence[float], second: Sequence[float]) -> Paired:
     return Paired(mean, max(mean - half, -100.0), min(mean + half, 100.0), p, count)
 
 
+def beats(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether one point, of which less is better, is no worse than another in anything and better in something."""
+    return tuple(one) != tuple(other) and all(a <= b for a, b in zip(one, other, strict=True))
+
+
 def _wilson(mean: float, half: float) -> tuple[float, float]:
     """The score interval of a proportion whose symmetric interval has this half width."""
     if half == 0.0:

@@ -297,9 +297,21 @@ def _study(
     save_json(json, f"paper {name}", subject.seed, {"rows": rows, "interval": described("wilson")})
 
 
-def print_accuracies(title: str, rows: Iterable[dict[str, Any]], published: bool = False) -> None:
-    """Print accuracies with their intervals; ``rows`` as in the JSON."""
-    columns = ["model", "format", "t", "BER", "accuracy %", "std %", "95 % interval", "rounds", "images"]
+def print_accuracies(
+    title: str, rows: Iterable[dict[str, Any]], published: bool = False, labelled: bool = False
+) -> None:
+    """Print accuracies with their intervals; ``rows`` as in the JSON, ``labelled`` by how weights are stored."""
+    columns = [
+        "model",
+        "format",
+        "weights" if labelled else "t",
+        "BER",
+        "accuracy %",
+        "std %",
+        "95 % interval",
+        "rounds",
+        "images",
+    ]
     print_table(
         title,
         columns + (["published %"] if published else []),
@@ -307,7 +319,7 @@ def print_accuracies(title: str, rows: Iterable[dict[str, Any]], published: bool
             [
                 row["model"],
                 row["format"],
-                "none" if row["t"] is None else f"{row['t']:.5g}",
+                row["protection"] if labelled else "none" if row["t"] is None else f"{row['t']:.5g}",
                 f"{row['ber']:g}",
                 f"{row['mean']:.2f}",
                 f"{row['std']:.2f}",

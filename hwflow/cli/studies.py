@@ -226,7 +226,10 @@ def report(
         write_parquet(found, parquet)
         print_line(f"Parquet: {parquet}")
     content = to_json(found)
-    print_accuracies(f"Top-1 accuracy, {results}", (row for row in content["cells"] if _whole(row)))
+    print_accuracies(f"Top-1 accuracy, {results}", (row for row in content["cells"] if _whole(row)), labelled=True)
+    for answer in content["answers"]:
+        for choice in answer["choices"]:
+            print_line(f"{answer['model']}, BER {choice['ber']:g}: {_chosen(choice)}")
     for engine in content["engines"]:
         print_line(f"computed by {engine['engine']}: {engine['trials']} trials")
     for warning in content["warnings"]:
@@ -234,6 +237,14 @@ def report(
     if page is not None:
         print_line(f"page: {write_report(found, page, force)}")
     save_json(json, "report", seed, {"results": str(results), **content})
+
+
+def _chosen(choice: dict[str, Any]) -> str:
+    best, cheapest = choice["best"], choice["cheapest"]
+    text = f"{best['way']} loses least, {best['lost']:.2f} points against float; "
+    if cheapest is None:
+        return text + "none surely loses 1 point or less"
+    return text + f"cheapest that surely loses 1 or less: {cheapest['way']}, {cheapest['lost']:.2f}"
 
 
 def _print_status(results: Path, reached: Status) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from hwflow.campaign.export import CellResult, Results, csv_text
 from hwflow.campaign.plan import LABELLED, Cell
+from hwflow.campaign.statistics import beats
 from hwflow.codes import Protections
 from hwflow.cost.decoders import decoder_cost
 from hwflow.float_study import weight_format
@@ -34,8 +35,8 @@ class Way:
         cells: its conditions with faults in all places, the bit error rates rising.
         accuracy: of the network in float, without faults, percent.
         bits: stored bits a weight, with check bits, what rows leave empty, and the side memory.
-        luts: of the decoder for a weight a cycle, of codes by layer the mean over the weights; None if one of the
-            decoders was not synthesised.
+        luts: of the decoder for a weight a cycle; of codes by layer the mean over the multiplications of an image, as
+            of multipliers that are all busy all the time; None if one of the decoders was not synthesised.
     """
 
     model: str
@@ -81,20 +82,21 @@ def ways(results: Results) -> list[Way]:
     for each in results.find(layer=None, bit=None):
         found.setdefault((each.cell.model, *each.cell.way), []).append(each)
     several = len({each.cell.format for each in results.cells}) > 1
-    sizes: dict[str, dict[str, int]] = {}
+    layers: dict[str, list[Mapping[str, Any]]] = {}
     for layer in results.head["layers"]:
-        sizes.setdefault(layer["model"], {})[layer["layer"]] = layer["weights"]
-    return [_way(results, sorted(each, key=lambda one: one.cell.ber), sizes, several) for each in found.values()]
+        layers.setdefault(layer["model"], []).append(layer)
+    return [_way(results, sorted(each, key=lambda one: one.cell.ber), layers, several) for each in found.values()]
 
 
 def front(found: Sequence[Way], ber: float) -> list[Way]:
     """Of the ways of one network, those that no other one beats in points lost, bits and LUTs at a rate."""
     points = {id(way): (way.lost(each)[0], *way.price) for way in found if (each := way.at(ber)) is not None}
 
-    def beaten(mine: tuple[float, ...]) -> bool:
-        return any(other != mine and all(a <= b for a, b in zip(other, mine, strict=True)) for other in points.values())
-
-    return [way for way in found if id(way) in points and not beaten(points[id(way)])]
+    return [
+        way
+        for way in found
+        if id(way) in points and not any(beats(other, points[id(way)]) for other in points.values())
+    ]
 
 
 def way_rows(results: Results) -> list[dict[str, Any]]:
@@ -183,27 +185,34 @@ def _named(way: Way, lost: tuple[float, float, float]) -> dict[str, Any]:
     return {"way": way.label, "lost": lost[0], "low": lost[1], "high": lost[2], "bits": way.bits, "luts": way.luts}
 
 
-def _way(results: Results, cells: Sequence[CellResult], sizes: Mapping[str, Mapping[str, int]], several: bool) -> Way:
+def _way(
+    results: Results,
+    cells: Sequence[CellResult],
+    layers: Mapping[str, Sequence[Mapping[str, Any]]],
+    several: bool,
+) -> Way:
     cell, trial = cells[0].cell, cells[0].trials[0]
-    layers, in_float = sizes[cell.subject], results.head["float"][cell.model]
+    own, in_float = layers[cell.subject], results.head["float"][cell.model]
     label = results.labels(cell)
     return Way(
         model=cell.model,
         label=f"{cell.format}, {label}" if several and cell.design is None else label,
         cells=tuple(cells),
         accuracy=100 * in_float["correct"] / in_float["images"],
-        bits=(trial.stored_bits + trial.side_bits) / sum(layers.values()),
-        luts=_luts(cell, layers),
+        bits=(trial.stored_bits + trial.side_bits) / sum(layer["weights"] for layer in own),
+        luts=_luts(cell, own),
     )
 
 
-def _luts(cell: Cell, layers: Mapping[str, int]) -> float | None:
+def _luts(cell: Cell, layers: Sequence[Mapping[str, Any]]) -> float | None:
     """LUTs of the decoders for a weight a cycle; they were synthesised for weights of 8 bits."""
-    codes, total = Protections.parse(cell.protection), 0.0
-    for layer, weights in layers.items():
-        name = codes.of(layer).name
+    codes, total, all_products = Protections.parse(cell.protection), 0.0, 0
+    for layer in layers:
+        name = codes.of(layer["layer"]).name
+        products = layer["weights"] * (layer.get("vectors") or 1)  # in the float executor all decoders cost the same
+        all_products += products
         cost = decoder_cost(name)
         if cost is None or (name != "plain" and weight_format(cell.format).bits != 8):
             return None
-        total += cost.luts_a_weight * weights
-    return total / sum(layers.values())
+        total += cost.luts_a_weight * products
+    return total / all_products

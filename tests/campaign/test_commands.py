@@ -44,7 +44,7 @@ def test_run_status_resume_report(spec_file, tmp_path):
     assert not any("time" in key or "second" in key for key in found[0])
     page = tmp_path / "report"
     hwflow("report", results, "-o", page, "--json", out).succeeds()
-    assert {"report.html", "report.json", "figures"} == left_in(page)
+    assert {"report.html", "report.json", "summary.csv", "figures"} == left_in(page)
     assert "ber-digits-cnn-ap-fixed-8-3.svg" in left_in(page / "figures")
     hwflow("report", results, "-o", page).fails_with(str(page), "--force")
     hwflow("report", results, "-o", page, "--force").succeeds()

@@ -18,6 +18,7 @@ from hwflow.report.looks import LINES, looks_of
 from hwflow.report.ways import COLUMNS, answers, front, way_rows, ways
 
 LAYERS = {"a": 300, "b": 100}
+VECTORS = {"a": 1, "b": 7}
 BITS = {"plain": 8.0, "secded": 9.0, "cosq": 8.0, "bch64-45": 8.0, "a=secded,b=plain": 8.75, "parity": 8.0}
 
 
@@ -51,7 +52,10 @@ def results_of(hits: dict[str, dict[float, list[int]]], **changes: object) -> Re
         "hashes": {},
         "inputs": {},
         "plan": [each.cell.to_json() for each in cells],
-        "layers": [{"model": "net", "layer": name, "weights": size, "max_abs": 1.0} for name, size in LAYERS.items()],
+        "layers": [
+            {"model": "net", "layer": name, "weights": size, "max_abs": 1.0, "vectors": VECTORS[name]}
+            for name, size in LAYERS.items()
+        ],
         "float": {"net": {"correct": 180, "images": 200}},
     }  # fmt: skip
     return Results(head, tuple(cells))
@@ -81,7 +85,7 @@ def test_numbers_by_hand():
         "secded": (9.0, secded, 1e-3),
         "cosq": (8.0, cosq, None),  # one point lost without faults is not less than one
         "bch64-45": (8.0, bch, 0.0),  # a larger rate that it bears does not count
-        "a=secded,b=plain": (8.75, 0.75 * secded, 1e-2),
+        "a=secded,b=plain": (8.75, 0.3 * secded, 1e-2),
         "parity": (8.0, None, 1e-3),
     }
     wide = ways(results_of({"plain": HITS["plain"], "secded": HITS["secded"]}, format="ap_fixed<16,3>"))
@@ -139,6 +143,16 @@ def test_the_report_opens_with_the_answer(tmp_path: Path):
     drawn = {path.stem for path in (tmp_path / "report" / "figures").glob("*.svg")}
     assert drawn == {"ber-net-ap-fixed-8-3", "cost-0.001-net", "cost-0.01-net"}
     assert to_json(results)["float"] == {"net": {"correct": 180, "images": 200}}
+
+
+def test_graphs_of_other_nodes_are_computed_alike():
+    results = results_of({"plain": HITS["plain"]})
+    alike, others = (
+        replace(results, engines={f"int16 kernels, {first} of 9 nodes": 1, f"{kind} kernels, 9 of 9 nodes": 1})
+        for first, kind in ((8, "int16"), (9, "int32"))
+    )
+    assert to_json(alike)["warnings"] == []
+    assert len(to_json(others)["warnings"]) == 1
 
 
 def test_no_way_is_a_formula(tmp_path: Path):
