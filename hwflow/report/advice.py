@@ -12,7 +12,7 @@ _SIZE = (6.4, 4.0)  # inches
 
 
 def advice_plot(advice: Advice) -> Any:
-    """Points lost, with their intervals, against LUTs for a weight a cycle; the front is drawn through.
+    """Points lost, with their intervals, against LUTs for a weight a cycle.
 
     Candidates whose decoder was not synthesised are left out; one with no decoder stands at the left edge.
     """
@@ -34,11 +34,11 @@ def _points(advice: Advice) -> list[Point]:
         label = f"a scale a {granularity}"
         for each in here:
             if each.candidate.luts is not None:
-                found.append(_point(each, each.candidate.luts, Look.of(number), label, each in advice.front))
+                found.append(_point(each, each.candidate.luts, Look.of(number), label))
                 label = ""
     return found
 
 
-def _point(tried: Tried, luts: float, look: Look, label: str, front: bool) -> Point:
+def _point(tried: Tried, luts: float, look: Look, label: str) -> Point:
     text = tried.candidate.label.partition(":")[0]
-    return Point(luts, tried.loss, tried.low, tried.high, look, label, text, front)
+    return Point(luts, tried.loss, tried.low, tried.high, look, label, text)

@@ -24,7 +24,6 @@ class Point:
         look: of the point.
         label: in the legend; empty for none.
         text: beside the point; empty for none.
-        front: whether the line of the front goes through it.
     """
 
     luts: float
@@ -34,11 +33,11 @@ class Point:
     look: Look
     label: str = ""
     text: str = ""
-    front: bool = False
 
 
 def paint_costs(axes: Axes, points: Sequence[Point], accepted: float) -> None:
-    """Points lost, with their intervals, against LUTs for a weight a cycle; the front is drawn through.
+    """Points lost, with their intervals, against LUTs for a weight a cycle; a line through what loses less than all
+    cheaper ones.
 
     Args:
         axes: to draw in.
@@ -51,7 +50,10 @@ def paint_costs(axes: Axes, points: Sequence[Point], accepted: float) -> None:
         axes.errorbar([_place(each)], [each.lost], bars, linestyle="none", label=label, **each.look.style)
         if each.text:
             axes.annotate(each.text, (_place(each), each.lost), xytext=(4, 3), textcoords="offset points", fontsize=7)
-    front = sorted((each for each in points if each.front), key=_place)
+    front: list[Point] = []
+    for each in sorted(points, key=lambda each: (each.luts, each.lost)):
+        if not front or each.lost < front[-1].lost:
+            front.append(each)
     axes.plot([*map(_place, front)], [each.lost for each in front], color="#999999", linewidth=1, zorder=0)
     axes.axhline(accepted, color="#999999", linewidth=0.8, linestyle=":")
     axes.set_xscale("log")

@@ -17,7 +17,7 @@ from hwflow.campaign.plan import Cell, Labels
 from hwflow.graph.naming import file_stems
 from hwflow.report.cost_plot import Point, paint_costs
 from hwflow.report.looks import FEW, Look, legend, legend_height, looks_of
-from hwflow.report.ways import ACCEPTED, Way, front, ways
+from hwflow.report.ways import ACCEPTED, Way, ways
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,8 +90,7 @@ def _against_cost(results: Results) -> Iterator[Figure]:
         rivals = [way for way in found if way.model == model]
         looks = looks_of({way.label: way.cell for way in rivals})
         for ber in sorted({each.cell.ber for way in rivals for each in way.cells} - {0.0}):
-            best = front(rivals, ber)
-            points = [point for way in rivals if (point := _point(way, ber, looks[way.label], best)) is not None]
+            points = [point for way in rivals if (point := _point(way, ber, looks[way.label])) is not None]
             if len({point.luts for point in points}) < 2:
                 continue
 
@@ -102,18 +101,18 @@ def _against_cost(results: Results) -> Iterator[Figure]:
             yield draw(
                 _name(f"cost-{ber:g}", model),
                 f"{model}: points of accuracy lost at BER {ber:g} against LUTs of the decoder, with 95 % intervals. "
-                f"Line: the front, if bits count too; dotted: {ACCEPTED:g} point. Where the decoder was not "
-                "synthesised, a way is left out.",
+                f"Line: through what loses less than all cheaper ones; dotted: {ACCEPTED:g} point. What has no "
+                "synthesised decoder is left out.",
                 paint,
                 SIZE[1] + legend_height([point.label for point in points]),
             )
 
 
-def _point(way: Way, ber: float, look: Look, best: Sequence[Way]) -> Point | None:
+def _point(way: Way, ber: float, look: Look) -> Point | None:
     each, luts = way.at(ber), way.luts
     if each is None or luts is None:
         return None
-    return Point(luts, *way.lost(each), look, way.label, front=any(one is way for one in best))
+    return Point(luts, *way.lost(each), look, way.label)
 
 
 def _against_ber(results: Results) -> Iterator[Figure]:

@@ -51,7 +51,7 @@ def render(data: dict[str, Any], figures: list[Figure]) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = _number
-    environment.filters["percent"] = lambda value: f"{value:.2f}"
+    environment.filters["percent"] = lambda value: f"{value:z.2f}"
     environment.filters["whole"] = lambda value: "-" if value is None else f"{value:.0f}"
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     spec = data["spec"]

@@ -19,7 +19,7 @@ from hwflow.report.ways import COLUMNS, answers, front, way_rows, ways
 
 LAYERS = {"a": 300, "b": 100}
 VECTORS = {"a": 1, "b": 7}
-BITS = {"plain": 8.0, "secded": 9.0, "cosq": 8.0, "bch64-45": 8.0, "a=secded,b=plain": 8.75, "parity": 8.0}
+BITS = {"plain": 8.0, "secded": 9.0, "cosq": 8.0, "bch64-45": 8.0, "a=secded,b=plain": 8.75, "tmr": 8.0}
 
 
 def result(cell: Cell, hits: list[int], stored: float) -> CellResult:
@@ -67,7 +67,7 @@ HITS = {
     "cosq": {0.0: [89], 1e-3: [91, 91], 1e-2: [90, 90]},
     "bch64-45": {0.0: [90], 1e-3: [88, 90], 1e-2: [90, 90]},
     "a=secded,b=plain": {0.0: [90], 1e-3: [90, 90], 1e-2: [89, 90]},
-    "parity": {0.0: [90], 1e-3: [90, 90], 1e-2: [60, 61]},
+    "tmr": {0.0: [90], 1e-3: [90, 90], 1e-2: [60, 61]},
 }
 
 
@@ -86,7 +86,7 @@ def test_numbers_by_hand():
         "cosq": (8.0, cosq, None),  # one point lost without faults is not less than one
         "bch64-45": (8.0, bch, 0.0),  # a larger rate that it bears does not count
         "a=secded,b=plain": (8.75, 0.3 * secded, 1e-2),
-        "parity": (8.0, None, 1e-3),
+        "tmr": (8.0, None, 1e-3),
     }
     wide = ways(results_of({"plain": HITS["plain"], "secded": HITS["secded"]}, format="ap_fixed<16,3>"))
     assert [each.luts for each in wide] == [0.0, None]
@@ -101,7 +101,7 @@ def test_the_front_and_the_choice():
     assert [row["way"] for row in answer["table"]] == [
         "a=secded,b=plain",
         "plain",
-        "parity",
+        "tmr",
         "secded",
         "bch64-45",
         "cosq",
@@ -139,7 +139,7 @@ def test_the_report_opens_with_the_answer(tmp_path: Path):
     assert tuple(rows[0]) == COLUMNS == tuple(data["ways"][0])
     assert len(rows) == 6 * 3
     assert [float(row["lost"]) for row in rows] == [row["lost"] for row in data["ways"]]
-    assert [row["luts"] == "" for row in rows] == [row["protection"] == "parity" for row in rows]
+    assert [row["luts"] == "" for row in rows] == [row["protection"] == "tmr" for row in rows]
     drawn = {path.stem for path in (tmp_path / "report" / "figures").glob("*.svg")}
     assert drawn == {"ber-net-ap-fixed-8-3", "cost-0.001-net", "cost-0.01-net"}
     assert to_json(results)["float"] == {"net": {"correct": 180, "images": 200}}
