@@ -2,9 +2,11 @@
 //
 //   W_W             weight code
 //   WORD_W          bits of a word
-//   TABLES, TABLE   tables in the file, and which one it is
+//   TABLES          tables in the file
 //   TABLE_FILE      $readmemh file, TABLES times 2^WORD_W words of W_W bits: word i of a table is the weight code that
 //                   the word i stands for; "": i itself
+//
+// table_i says which table a word is looked up in, 0 to TABLES-1.
 //
 // The table is kept out of block RAM, and no port writes it: it lies among the configuration bits, as the outliers'
 // rests do. No fault reaches it.
@@ -17,13 +19,14 @@ module hwflow_decode_table #(
     parameter int W_W    = 8,
     parameter int WORD_W = W_W,
     parameter int TABLES = 1,
-    parameter int TABLE  = 0,
-    parameter TABLE_FILE = ""
+    parameter TABLE_FILE = "",
+    localparam int TABLE_W = (TABLES > 1) ? $clog2(TABLES) : 1
 ) (
-    input  wire               clk_i,
-    input  wire               en_i,
-    input  wire  [WORD_W-1:0] data_i,
-    output logic [   W_W-1:0] data_o
+    input  wire                clk_i,
+    input  wire                en_i,
+    input  wire  [TABLE_W-1:0] table_i,
+    input  wire  [ WORD_W-1:0] data_i,
+    output logic [    W_W-1:0] data_o
 );
 
     localparam int ADDR_W = WORD_W + $clog2(TABLES);
@@ -31,9 +34,8 @@ module hwflow_decode_table #(
     if (W_W < 1 || W_W > 16 || WORD_W < 1 || WORD_W > 16) begin : gen_error_width
         initial $fatal(1, "hwflow_decode_table: W_W (%0d) and WORD_W (%0d) must be 1 to 16", W_W, WORD_W);
     end
-    if (TABLES < 1 || TABLE < 0 || TABLE >= TABLES) begin : gen_error_table
-        initial $fatal(1, "hwflow_decode_table: of TABLES (%0d) there is none with the number TABLE (%0d)",
-                       TABLES, TABLE);
+    if (TABLES < 1) begin : gen_error_table
+        initial $fatal(1, "hwflow_decode_table: TABLES (%0d) must be positive", TABLES);
     end
 
     (* rom_block = "logic", rom_style = "distributed" *)  // the first for Yosys, the second for Vivado
@@ -46,7 +48,7 @@ module hwflow_decode_table #(
     end
 
     always_ff @(posedge clk_i) begin
-        if (en_i) data_o <= rom[ADDR_W'(TABLE<<WORD_W)|ADDR_W'(data_i)];
+        if (en_i) data_o <= rom[ADDR_W'({table_i, data_i})];
     end
 
 endmodule

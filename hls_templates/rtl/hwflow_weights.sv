@@ -36,6 +36,9 @@
 // check bits too. Without files the weights are whatever port B writes, and the biases 0. `memory.mem` and
 // `bias_mem` are the names by which a test bench flips stored bits.
 //
+// A word of a block code that is read for several beats is decoded once, with the first of them, by a decoder that takes
+// as many cycles as the fewest beats that a word is read for: K/SIMD, or what is left for a row's last word.
+//
 // Timing: from next_i to the beat's data 1 cycle with en_i, 2 with a table, 3 for SECDED, 1 and the LATENCY of
 // hwflow_decode_word for a block code; a beat a cycle.
 
@@ -98,9 +101,16 @@ module hwflow_weights #(
 );
 
     // Cycles from stored words to weights
-    localparam int DECODE     = (CODE == 1) ? 2 : (CODE == 2) ? 1 : (CODE != 3) ? 0 :
-                                (BLOCK == 0) ? 2 * BCH_T + 6 : FLIPS_PASSES + 4;
     localparam int SF         = N_IN / SIMD;
+    localparam int CYCLES     = (SF % TURNS == 0) ? TURNS : SF % TURNS;  // fewest beats of an address
+    localparam int STEPS      = BCH_T - 1;
+    localparam int SLOW       = (STEPS > 0 && STEPS <= CYCLES) ? CYCLES / STEPS : 1;
+    localparam int CHUNKS     = (SLOW < BCH_T + 1) ? SLOW : BCH_T + 1;
+    localparam int BLOCK_WAIT = (BLOCK != 0) ? FLIPS_PASSES + 3 :
+                                (CYCLES == 1) ? 2 * BCH_T + 5 : 2 * CYCLES + 2 + STEPS * CHUNKS;
+    localparam int DECODE     = (CODE == 1) ? 2 : (CODE == 2) ? 1 : (CODE != 3) ? 0 :
+                                (TURNS == 1) ? BLOCK_WAIT + 1 : BLOCK_WAIT + 2;
+    localparam int GIVEN      = (CODE == 3 && TURNS > 1) ? SIMD : K;     // weights that a decoder gives at once
     localparam int BEATS      = (N_OUT / PE) * SF;
     localparam int BIAS_BEATS = (CHANNELWISE != 0) ? 1 : SF;  // beats of one word of biases
     localparam int BIAS_WORDS = BEATS / BIAS_BEATS;
@@ -196,13 +206,24 @@ module hwflow_weights #(
 
     // --- Its weights. What does not pass the decoders waits for them.
 
-    wire [PE*WORDS*K*W_W-1:0] decoded;
+    wire [PE*WORDS*GIVEN*W_W-1:0] decoded;
     wire [LANES*W_W-1:0] weights;
     wire [TURN_W-1:0] turn_decoded;
 
     if (CODE == 0) begin : gen_plain
         assign decoded = stored;
     end else begin : gen_decoders
+        logic start_reg, more_reg;  // of what was read: a word's first beat, another one
+
+        always_ff @(posedge clk_i) begin
+            if (en_i) begin
+                start_reg <= next_i && turn == '0;
+                more_reg  <= next_i && turn != '0;
+            end
+        end
+
+        wire unused_turns = &{1'b0, start_reg, more_reg};
+
         for (genvar i = 0; i < PE * WORDS; i++) begin : gen_word
             if (CODE == 1) begin : gen_secded
                 hwflow_decode_secded #(
@@ -212,7 +233,7 @@ module hwflow_weights #(
                     .clk_i  (clk_i),
                     .en_i   (en_i),
                     .data_i (stored[i*WORD_W+:WORD_W]),
-                    .data_o (decoded[i*K*W_W+:K*W_W])
+                    .data_o (decoded[i*GIVEN*W_W+:GIVEN*W_W])
                 );
             end else if (CODE == 3) begin : gen_block
                 hwflow_decode_word #(
@@ -229,22 +250,27 @@ module hwflow_weights #(
                     .FLIPS_PASSES (FLIPS_PASSES),
                     .FLIPS_THRESHOLDS (FLIPS_THRESHOLDS),
                     .FLIPS_ROWS   (FLIPS_ROWS),
+                    .LANES        (GIVEN),
+                    .CYCLES       (CYCLES),
                     .TABLE_FILE   (TABLE_FILE)
                 ) decode (
-                    .clk_i  (clk_i),
-                    .en_i   (en_i),
-                    .data_i (stored[i*WORD_W+:WORD_W]),
-                    .data_o (decoded[i*K*W_W+:K*W_W])
+                    .clk_i   (clk_i),
+                    .en_i    (en_i),
+                    .start_i (start_reg),
+                    .next_i  (more_reg),
+                    .data_i  (stored[i*WORD_W+:WORD_W]),
+                    .data_o  (decoded[i*GIVEN*W_W+:GIVEN*W_W])
                 );
             end else begin : gen_table
                 hwflow_decode_table #(
                     .W_W        (W_W),
                     .TABLE_FILE (TABLE_FILE)
                 ) decode (
-                    .clk_i  (clk_i),
-                    .en_i   (en_i),
-                    .data_i (stored[i*WORD_W+:WORD_W]),
-                    .data_o (decoded[i*K*W_W+:K*W_W])
+                    .clk_i   (clk_i),
+                    .en_i    (en_i),
+                    .table_i (1'b0),
+                    .data_i  (stored[i*WORD_W+:WORD_W]),
+                    .data_o  (decoded[i*GIVEN*W_W+:GIVEN*W_W])
                 );
             end
         end
@@ -261,7 +287,8 @@ module hwflow_weights #(
     );
 
     for (genvar p = 0; p < PE; p++) begin : gen_row
-        wire [WORDS*K*W_W-1:0] lanes = decoded[p*WORDS*K*W_W+:WORDS*K*W_W] >> (turn_decoded * SIMD * W_W);
+        wire [WORDS*GIVEN*W_W-1:0] lanes = decoded[p*WORDS*GIVEN*W_W+:WORDS*GIVEN*W_W] >>
+                                           ((GIVEN < K) ? 0 : turn_decoded * SIMD * W_W);
         assign weights[p*SIMD*W_W+:SIMD*W_W] = lanes[SIMD*W_W-1:0];
         wire unused_lanes = &{1'b0, lanes};
     end

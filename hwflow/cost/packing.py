@@ -64,6 +64,16 @@ class Packing:
         """Beats of the matrix."""
         return (self.n_out // self.pe) * (self.n_in // self.simd)
 
+    @property
+    def turns(self) -> int:
+        """Beats of a hardware word; a row's last one may have fewer."""
+        return self.per_word // self.simd if self.simd < min(self.per_word, self.n_in) else 1
+
+    @property
+    def fewest_turns(self) -> int:
+        """The fewest beats of any hardware word."""
+        return self.n_in // self.simd % self.turns or self.turns
+
     def locate(self, weight: IntArray) -> tuple[IntArray, IntArray]:
         """Beat and lane of weights ``o n_in + i``."""
         output, index = position(weight, self.n_in)

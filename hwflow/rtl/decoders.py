@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hwflow.codes import Plain, Secded, Table, WordCode
 from hwflow.codes.bch import Bch
 from hwflow.codes.flips import Flips
+from hwflow.cost.packing import Packing
 from hwflow.errors import HwflowError
 from hwflow.graph import WeightLayer
 from hwflow.memory import layer_storage
@@ -21,8 +22,12 @@ Parameter = int | str
 """An integer, or SystemVerilog text."""
 
 
-def code_parameters(node: WeightLayer) -> tuple[dict[str, Parameter], int]:
+def code_parameters(node: WeightLayer, layout: Packing) -> tuple[dict[str, Parameter], int]:
     """The parameters of ``hwflow_weights`` for a layer's storage code, and its latency in cycles.
+
+    Args:
+        node: the layer.
+        layout: the packing of its weight memory.
 
     Raises:
         HwflowError: the RTL has no decoder of the code.
@@ -35,13 +40,13 @@ def code_parameters(node: WeightLayer) -> tuple[dict[str, Parameter], int]:
         case Table():
             return {"CODE": TABLE}, 2
         case WordCode(block=Bch() | Flips()) as code:
-            words = word_parameters(code)
-            return {"CODE": WORD, "STORED_W": words.pop("WORD_W"), **words}, word_latency(code) + 1
+            words, latency = word_parameters(code), word_latency(code, layout.turns, layout.fewest_turns)
+            return {"CODE": WORD, "STORED_W": words.pop("WORD_W"), **words}, latency + 1
     raise HwflowError(f"{node.name}: the RTL has no decoder of storage code {node.storage.name!r}")
 
 
 def word_parameters(code: WordCode) -> dict[str, Parameter]:
-    """The parameters of ``hwflow_decode_word`` but for the type of a weight and the tables."""
+    """The parameters of ``hwflow_decode_word`` but for the type of a weight, the tables and how words are used."""
     shape = code.shape
     return {
         "WORD_W": shape.bits,
@@ -52,14 +57,33 @@ def word_parameters(code: WordCode) -> dict[str, Parameter]:
     }
 
 
-def word_latency(code: WordCode) -> int:
-    """Cycles of ``hwflow_decode_word`` from a word to its weights."""
+def word_latency(code: WordCode, beats: int = 1, cycles: int = 1) -> int:
+    """Cycles of ``hwflow_decode_word`` from a word's first beat to the weights of that beat.
+
+    Args:
+        code: the storage code.
+        beats: of a word: ``WEIGHTS / LANES``.
+        cycles: from a word to the next one, at least: ``CYCLES``.
+    """
+    of_beat = 1 if beats > 1 else 0
     match code.block:
-        case Bch(t=errors):
-            return 2 * errors + 6
+        case Bch() as block:
+            return bch_latency(block, cycles) + of_beat + 1
         case Flips(margins=margins):
-            return len(margins) + 4
+            return len(margins) + 3 + of_beat + 1
     raise _no_block(code)
+
+
+def bch_latency(block: Bch, cycles: int) -> int:
+    """Cycles of the decoder of a BCH code that takes a word every ``cycles`` cycles.
+
+    That of a word a cycle is ``hwflow_decode_bch``, the others are ``hwflow_decode_bch_folded``.
+    """
+    if cycles == 1:
+        return 2 * block.t + 5
+    steps = block.t - 1
+    step = min(max(cycles // max(steps, 1), 1), block.t + 1)
+    return 2 * cycles + 2 + steps * step
 
 
 def flips_parameters(block: Flips) -> dict[str, Parameter]:

@@ -209,7 +209,7 @@ class _Builder:
         """An instance that multiplies, beside the one that holds its weights and biases."""
         assert node.weight.type is not None and node.accum is not None
         weight, bias, x = node.weight.type, layer_bias_type(node), stream.type
-        code, latency = code_parameters(node)
+        code, latency = code_parameters(node, packing(node, "weight", pe, simd))
         effect_bits, signals = self._weights(node, pe, simd, code)
         parameters: dict[str, Parameter] = {
             **sizes,

@@ -23,11 +23,13 @@ TOP = "hwflow_top"
 INNER_MODULES = {
     "hwflow_cast",
     "hwflow_decode_bch",
+    "hwflow_decode_bch_folded",
     "hwflow_decode_flips",
     "hwflow_decode_secded",
     "hwflow_decode_table",
     "hwflow_decode_word",
     "hwflow_delay",
+    "hwflow_delay_words",
     "hwflow_outliers",
     "hwflow_weight_mem",
 }

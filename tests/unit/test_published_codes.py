@@ -19,6 +19,7 @@ from hwflow.codes.byte import fit as fit_byte
 from hwflow.codes.protection import Loss
 from hwflow.codes.registry import read_back
 from hwflow.codes.words import pack, to_integers, unpack
+from hwflow.cost.packing import packing
 from hwflow.errors import HwflowError
 from hwflow.faults import sample_ber
 from hwflow.fixed import FixedType
@@ -340,7 +341,7 @@ def test_losses_are_told_by_layer() -> None:
 def test_the_rtl_says_which_codes_it_lacks() -> None:
     layer = hardened(3, "tmr").weight_layers[0]
     with pytest.raises(HwflowError, match=f"{layer.name}: the RTL has no decoder of storage code 'tmr'"):
-        code_parameters(layer)
+        code_parameters(layer, packing(layer, "weight", 1, 1))
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 RTL_DIR = Path(__file__).resolve().parents[2] / "hls_templates" / "rtl"
-DECODERS = ("decode_secded", "decode_table", "decode_word", "decode_bch", "decode_flips")
-MODULES = ("weights", "weight_mem", "outliers", "delay", *DECODERS)
+DECODERS = ("decode_secded", "decode_table", "decode_word", "decode_bch", "decode_bch_folded", "decode_flips")
+MODULES = ("weights", "weight_mem", "outliers", "delay", "delay_words", *DECODERS)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ def decoded(words: list[int]) -> list[int]:
 async def every_word(dut, enabled):
     """Words in, a weight an enabled cycle; data holds in the others."""
     rng = random.Random(cocotb.RANDOM_SEED)
+    dut.table_i.value = 0
     words = [word for _ in range(3) for word in rng.sample(range(1 << P["W_W"]), 1 << P["W_W"])]
     expected = decoded(words)
     Clock(dut.clk_i, 10, unit="ns").start(start_high=False)

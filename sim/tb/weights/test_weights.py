@@ -12,13 +12,14 @@ from common import pack, parameters, random_codes, rest_rows, rtl, run_tb, unpac
 from hwflow.codes import CodeSpec, Plain, Secded, Table, storage_code
 from hwflow.codes.registry import family_of
 from hwflow.codes.words import to_integers, word_bytes
+from hwflow.cost.packing import Packing
 from hwflow.fixed import FixedType
 from hwflow.rtl.decoders import word_latency, word_parameters
 from hwflow.rtl.memory_image import label_tables
 
 P = parameters()
-DECODERS = ("decode_secded", "decode_table", "decode_word", "decode_bch", "decode_flips")
-SOURCES = rtl("weights", "weight_mem", *DECODERS, "outliers", "delay")
+DECODERS = ("decode_secded", "decode_table", "decode_word", "decode_bch", "decode_bch_folded", "decode_flips")
+SOURCES = rtl("weights", "weight_mem", *DECODERS, "outliers", "delay", "delay_words")
 
 DEFAULTS = {"PE": 2, "SIMD": 3, "N_IN": 12, "N_OUT": 6, "CHANNELWISE": 0, "W_W": 8, "B_W": 10, "CODE": 0}
 
@@ -52,6 +53,9 @@ CONFIGS = {
     "words_a_beat": {"CODE": 3, "name": "bch32-22-16", "SIMD": 8, "N_IN": 16, "N_OUT": 2},
     "words_beats_a_word": {"CODE": 3, "name": "bch32-20", "SIMD": 2, "N_IN": 6, "N_OUT": 4},
     "words_serial": {"CODE": 3, "name": "bch32-26", "SIMD": 1, "N_IN": 7, "PE": 1, "N_OUT": 3},
+    "words_with_short_rows": {"CODE": 3, "name": "bch64-45", "SIMD": 1, "N_IN": 11, "PE": 2, "N_OUT": 4},
+    "words_with_one_beat_rows": {"CODE": 3, "name": "bch32-20", "SIMD": 1, "N_IN": 5, "PE": 1, "N_OUT": 3},
+    "words_of_some_errors": {"CODE": 3, "name": "bch64-40-32", "SIMD": 2, "N_IN": 16, "PE": 1, "N_OUT": 3},
     "words_channels": {"CODE": 3, "name": "bch32-26", "CHANNELWISE": 1, "PE": 1, "N_OUT": 1, "SIMD": 4, "N_IN": 16},
     "words_whole_row": {"CODE": 3, "name": "bch64-45", "SIMD": 11, "N_IN": 11, "PE": 1, "N_OUT": 3},
     "words_of_parities": {"CODE": 3, "name": "flip32-20-16", "SIMD": 2, "N_IN": 6, "REST_W": 10, "outliers": 9},
@@ -318,7 +322,8 @@ def test_weights(tmp_path, name, simulator):
     if p["CODE"] == 3:
         words = word_parameters(layout.code)
         p |= {"STORED_W": words.pop("WORD_W"), **words}
-        extra["latency"] = word_latency(layout.code) + 1
+        placed = Packing(p["N_IN"], p["N_OUT"], p["PE"], p["SIMD"], layout.code.bits, layout.k)
+        extra["latency"] = word_latency(layout.code, placed.turns, placed.fewest_turns) + 1
     if p.pop("outliers", 0):
         texts["REST_FILE"], p["REST_SLOTS"] = rest_rows(rests, p["REST_W"])
         p["REST_ROWS"] = len(texts["REST_FILE"])
