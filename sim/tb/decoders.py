@@ -42,7 +42,7 @@ async def check_words(
         expected: outputs of each word's beats.
         latency: enabled cycles from a beat to its outputs.
         cycles: enabled cycles from a word to the next one, at least.
-        beats: of a word at most. With more than one they are asked for by ``next_i``, and the last ones may be left out.
+        beats: of a word at most. ``next_i`` asks for those after the first; the last ones may be left out.
     """
     rng = random.Random(cocotb.RANDOM_SEED)
     Clock(dut.clk_i, 10, unit="ns").start(start_high=False)

@@ -1,4 +1,4 @@
-"""hwflow_decode_bch_folded equals hwflow.codes.bch: no error to T + 3, and any word, under random enables and pauses."""
+"""hwflow_decode_bch_folded equals hwflow.codes.bch: no error to T + 3, any word, random enables and pauses."""
 
 import cocotb
 import numpy as np
