@@ -161,7 +161,7 @@ def test_every_key_is_documented(spec_file, tmp_path):
         assert data.get("damaged", True) or path.stem == "campaign"
         # The specification's keys are in campaign.md; some objects have a key for every network.
         data.pop("spec", None)
-        for name in ("hashes", "inputs"):
+        for name in ("hashes", "inputs", "float"):
             data[name] = list((data.get(name) or {}).values())
         missing = {key for key in keys(data) if f"`{key}`" not in text}
         assert not missing, path.name
