@@ -22,6 +22,7 @@ import numpy as np
 import hwflow.cost.decoders
 from hwflow.campaign.advice import NAMES
 from hwflow.codes import Plain, Protection, Secded, StorageCode, Table, WordCode, storage_code
+from hwflow.codes.bch import Bch
 from hwflow.cost.decoders import DSP, MULTIPLIER, costs
 from hwflow.fixed import FixedType
 from hwflow.rtl.decoders import word_latency, word_parameters
@@ -51,18 +52,22 @@ TOO_LARGE = "Unable to place cell"
 """What nextpnr says then."""
 # Registers on either side, so that all paths count.
 TIMED = """
-module timed (input wire clk_i, input wire en_i, input wire [{bits}-1:0] data_i, output logic [{outputs}-1:0] data_o);
-    logic en_reg;
+module timed (
+    input wire clk_i, input wire en_i, input wire start_i, input wire next_i,
+    input wire [{bits}-1:0] data_i, output logic [{outputs}-1:0] data_o
+);
+    logic en_reg, start_reg, next_reg;
     logic [{bits}-1:0] data_reg;
     wire [{outputs}-1:0] found;
-    {module} #({parameters}) subject (.clk_i(clk_i), .en_i(en_reg), .data_i(data_reg), .data_o(found));
+    {module} #({parameters}) subject (.clk_i(clk_i), .en_i(en_reg), {beats}.data_i(data_reg), .data_o(found));
     always_ff @(posedge clk_i) begin
-        en_reg   <= en_i;
+        {{en_reg, start_reg, next_reg}} <= {{en_i, start_i, next_i}};
         data_reg <= data_i;
         data_o   <= found;
     end
 endmodule
 """
+BEATS = ".start_i(start_reg), .next_i(next_reg), "
 
 
 @dataclass(frozen=True)
@@ -72,21 +77,20 @@ class Subject:
     Attributes:
         weights: of a word.
         bits: of a word.
+        outputs: bits that come out.
         latency: cycles.
+        cycles: that a word lasts.
         table: content of ``table.mem``, in bytes.
     """
 
     module: str
     weights: int
     bits: int
+    outputs: int
     latency: int
+    cycles: int = 1
     parameters: Mapping[str, object] = field(default_factory=dict)
     table: tuple[int, ...] = ()
-
-    @property
-    def outputs(self) -> int:
-        """Bits that come out."""
-        return self.bits if self.module == "multiply" else self.weights * TYPE.width
 
 
 def code_of(name: str) -> StorageCode:
@@ -98,51 +102,72 @@ def code_of(name: str) -> StorageCode:
     return storage_code(protection.fit(weights, TYPE).spec, TYPE)
 
 
-def subject_of(name: str) -> Subject | None:
-    """The module that decodes a word of a code, or multiplies; None if there is nothing to decode."""
+def subjects_of(name: str) -> list[Subject]:
+    """The modules that decode words of a code, for a word a cycle and for fewer weights, or that multiply."""
     if name in (MULTIPLIER, DSP):
-        return Subject("multiply", 1, 24, 1)
-    match code_of(name):
+        return [Subject("multiply", 1, 24, 24, 1)]
+    code = code_of(name)
+    weights, bits = code.weights_per_word, code.bits
+    match code:
         case Plain():
-            return None
-        case Secded(on_double=policy) as code:
+            return []
+        case Secded(on_double=policy):
             values: dict[str, object] = {"W_W": 8, "ON_DOUBLE": int(policy == "pass")}
-            return Subject("hwflow_decode_secded", code.weights_per_word, code.bits, 2, values)
-        case WordCode() as code:
-            table = tuple((label_tables(code) & 0xFF).tolist())
-            values = {**word_parameters(code), "W_W": 8, "TABLE_FILE": '"table.mem"'}
-            return Subject("hwflow_decode_word", code.weights_per_word, code.bits, word_latency(code), values, table)
-        case Table() as code:
+            return [Subject("hwflow_decode_secded", weights, bits, weights * 8, 2, parameters=values)]
+        case WordCode():
+            beats = sorted({1, *(weights // rate for rate in RATES if rate < weights)})
+            return [words_of(code, each) for each in beats]
+        case Table():
             values = {"W_W": 8, "TABLE_FILE": '"table.mem"'}
-            return Subject("hwflow_decode_table", 1, code.bits, 1, values, tuple((code.decoder & 0xFF).tolist()))
-        case code:
-            raise SystemExit(f"no decoder of {type(code).__name__} in hardware")
+            table = tuple((code.decoder & 0xFF).tolist())
+            return [Subject("hwflow_decode_table", 1, bits, 8, 1, parameters=values, table=table)]
+    raise SystemExit(f"no decoder of {type(code).__name__} in hardware")
 
 
-def measure(name: str, yosys: str, nextpnr: str | None) -> dict[str, object]:
+def words_of(code: WordCode, beats: int) -> Subject:
+    """The decoder of words that last so many cycles, in which their weights are used one part after the other."""
+    weights = code.weights_per_word
+    cycles = beats if isinstance(code.block, Bch) else 1
+    values = {
+        **word_parameters(code),
+        "W_W": TYPE.width,
+        "LANES": weights // beats,
+        "CYCLES": cycles,
+        "TABLE_FILE": '"table.mem"',
+    }
+    return Subject(
+        "hwflow_decode_word", weights, code.bits, weights // beats * TYPE.width, word_latency(code, beats, cycles),
+        beats, values, tuple((label_tables(code) & 0xFF).tolist()),
+    )  # fmt: skip
+
+
+def measure(name: str, subject: Subject, yosys: str, nextpnr: str | None) -> dict[str, object]:
     """A row of the table, without ``fmax`` where there is no ``nextpnr``."""
-    subject = subject_of(name)
-    if subject is None:
-        return {"code": name, "weights": 1, "cycles": 1} | dict.fromkeys(COLUMNS[3:-1], 0)
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         for file in RTL.glob("hwflow_de*.sv"):
             shutil.copy(file, folder)
-        parameters = ", ".join(f".{key}({value})" for key, value in subject.parameters.items())
-        texts = {"bits": subject.bits, "outputs": subject.outputs, "module": subject.module, "parameters": parameters}
+        texts = {
+            "bits": subject.bits,
+            "outputs": subject.outputs,
+            "module": subject.module,
+            "parameters": ", ".join(f".{key}({value})" for key, value in subject.parameters.items()),
+            "beats": BEATS if subject.module == "hwflow_decode_word" else "",
+        }
         (folder / "multiply.sv").write_text(MULTIPLY)
         (folder / "timed.sv").write_text(TIMED.format(**texts))
         write_hex(folder / "table.mem", subject.table, 8)
+        options = "" if name == DSP else " -nodsp"
         row = {
             "code": name,
             "weights": subject.weights,
-            "cycles": 1,
-            **area(folder, subject, yosys, "" if name == DSP else " -nodsp"),
+            "cycles": subject.cycles,
+            **area(folder, subject, yosys, options),
             "latency": subject.latency,
         }
         if nextpnr is not None:
-            row["fmax"] = clock_rate(folder, yosys, nextpnr, "" if name == DSP else " -nodsp")
+            row["fmax"] = clock_rate(folder, yosys, nextpnr, options)
     print(row, f"{time.monotonic() - start:.0f} s", flush=True)
     return row
 
@@ -244,7 +269,10 @@ def main() -> None:
         print(markdown())
         return
     for name in chosen.codes:
-        write(chosen.output, measure(name, chosen.yosys, chosen.nextpnr))
+        for subject in subjects_of(name):
+            write(chosen.output, measure(name, subject, chosen.yosys, chosen.nextpnr))
+        if name == "plain":
+            write(chosen.output, {"code": name, "weights": 1, "cycles": 1} | dict.fromkeys(COLUMNS[3:-1], 0))
 
 
 if __name__ == "__main__":

@@ -20,12 +20,12 @@ class DecoderCost:
     Attributes:
         code: name of the storage code.
         weights: of a word.
-        cycles: that a word takes; 1 is a word a cycle.
+        cycles: that a word lasts; more than 1 where fewer weights are used a cycle than a word has.
         luts, flip_flops, block_ram, dsp: of an UltraScale+ part, as Yosys counts them; ``block_ram`` in RAMB36, two
             RAMB18 as one.
         latency: cycles from the stored word to its weights.
         fmax: MHz on an ECP5 of speed grade 8, between registers; None if it was not placed there.
-        folded: decoders of the same code whose words take longer.
+        folded: decoders of the same code whose words last longer.
     """
 
     code: str
@@ -47,7 +47,7 @@ class DecoderCost:
     def serving(self, weights: int) -> tuple[int, DecoderCost]:
         """How many decoders give so many weights a cycle, and which one that is.
 
-        One whose words take longer does where a word lasts as long; below a word a cycle it takes one decoder still.
+        One whose words last longer does where they may; below a word a cycle it takes one decoder still.
         """
         fit = [each for each in (self, *self.folded) if each.cycles == 1 or each.cycles * weights <= self.weights]
         return -(-weights // self.weights), min(fit, key=lambda each: each.luts)

@@ -30,6 +30,7 @@ def test_codes_are_ranked() -> None:
 def test_the_documentation_shows_what_decoders_cost() -> None:
     table = printed("decoders", "--markdown")
     assert table.count("\n") == 2 + len(costs())
+    assert all(each.cycles == 1 for each in costs().values())  # which it shows flip-flops, latency and rate of
     assert table in (ROOT / "docs" / "protections.md").read_text()
 
 
