@@ -212,7 +212,7 @@ def run(folder: Path, *command: str, fails: str | None = None) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     said = done.stdout + done.stderr
     if done.returncode and (fails is None or fails not in said):
-        raise SystemExit(f"{command[0]}: {said.strip().rpartition(chr(10))[2]}")
+        raise SystemExit(f"{command[0]} ended with {done.returncode}: {said.strip().rpartition(chr(10))[2]}")
     return said
 
 
