@@ -29,7 +29,7 @@ from hwflow.memory import memories
 from hwflow.progress import Advance, Step, no_progress, silent
 
 NAMES = (
-    "plain", "parity", "cep", "secded", "cosq", "byte7", "byte6",
+    "plain", "parity", "cep", "secded", "cosq", "byte7", "byte6", "byte5",
     "flip64-40-32", "flip128-64-48-3-5", "flip256-160-96-2-5", "flip256-128-96-3-6",
     "bch32-21", "bch64-51", "bch64-45", "bch64-39", "bch64-40-32", "bch128-92", "bch128-78", "bch128-64",
     "bch256-171", "bch256-155", "bch256-131", "bch256-99",

@@ -138,7 +138,7 @@ def _against_ber(results: Results) -> Iterator[Figure]:
                 here = {rate: beside * at for rate, at in place.items()}
                 _curve(axes, cells, [here[each.cell.ber] for each in cells], label, looks[label])
             axes.set_xscale("log")
-            axes.set_xticks([*place.values()], [f"{rate:g}" for rate in place], fontsize=8)
+            axes.set_xticks([*place.values()], [_rate(rate) for rate in place], fontsize=8)
             axes.set_xticks([], minor=True)
             _finish(axes, "bit error rate", list(curves))
             if len(curves) > FEW:
@@ -236,12 +236,19 @@ def _places(rates: Sequence[float]) -> dict[float, float]:
     return {rate: rate or least / 4 for rate in rates}
 
 
+def _rate(ber: float) -> str:
+    """A bit error rate as briefly as possible: 2e-4 rather than 0.0002."""
+    scientific = f"{ber:e}".partition("e")
+    return min(f"{ber:g}", f"{float(scientific[0]):g}e{int(scientific[2])}", key=len)
+
+
 def _spread(axes: Axes, best: float) -> None:
     """Stretch an axis of accuracies near the best one: points lost from it count by their logarithm."""
     axes.set_yscale(
         "function",
         functions=(lambda each: -np.arcsinh(best - np.asarray(each)), lambda each: best + np.sinh(np.asarray(each))),
     )
+    axes.autoscale(axis="y")  # the margins were those of a linear axis
     low, high = axes.get_ylim()
     steps = [best + step for step in (2, 1, 0, -1, -2, -5, -10, -20, -50) if best + step <= 100]
     axes.set_yticks(steps, [f"{each:.1f}" for each in steps])
