@@ -193,9 +193,11 @@ class _Builder:
 
     def _weight_layer(self, node: WeightLayer, source: Stream) -> Stream:
         pe, simd = fold(node, self.reuse[node.name])
-        stream = self._to_lanes(node, source, simd)
-        if isinstance(node, Conv2D):
-            stream = self._window(node, node.window, stream, 0)
+        lanes = self._to_lanes(node, source, simd)
+        stream = self._window(node, node.window, lanes, 0) if isinstance(node, Conv2D) else lanes
+        if stream is lanes and node.n_out > pe:
+            # The unit takes no vector while it replays one: the next one waits here, and not its producer for it.
+            stream = self._fifo(node, stream, node.n_in // simd, "vector")
         sizes: dict[str, Parameter] = {"PE": pe, "SIMD": simd, "N_IN": node.n_in, "N_OUT": node.n_out}
         return self._matrix_unit("mvu", node, stream, pe, simd, sizes)
 
@@ -325,9 +327,10 @@ class _Builder:
 
     def _buffered(self, node: Add | Concatenate, sources: list[Stream], lanes: int) -> tuple[Stream, Stream]:
         """Both inputs with ``lanes`` lanes, through FIFOs that keep their paths from blocking each other."""
+        streams = [self._to_lanes(node, source, lanes, prefix) for source, prefix in zip(sources, "ab", strict=True)]
         a, b = (
-            self._fifo(node, self._to_lanes(node, source, lanes, prefix), depth, prefix)
-            for source, depth, prefix in zip(sources, self.depths.of(node), "ab", strict=True)
+            self._fifo(node, stream, depth * (stream.channels // stream.lanes), prefix)
+            for stream, depth, prefix in zip(streams, self.depths.of(node), "ab", strict=True)
         )
         return a, b
 
@@ -398,8 +401,9 @@ class _Builder:
             source = out
         return source
 
-    def _fifo(self, node: Node, source: Stream, pixels: int, prefix: str) -> Stream:
-        depth = pixels * (source.channels // source.lanes)
+    def _fifo(self, node: Node, source: Stream, beats: int, prefix: str) -> Stream:
+        """A FIFO of at least so many beats; one of a single beat would take it every other cycle only."""
+        depth = max(2, beats)
         out = self._stream(node, source, f"{prefix}fifo")
         self._instance(
             "fifo", node, {"WIDTH": source.width, "DEPTH": depth}, {"s": source}, out, suffix=f"{prefix}fifo"
