@@ -180,7 +180,7 @@ def faults(found: Measured, threads: int | None) -> None:
     for seed in range(20):
         start = time.perf_counter()
         drawn = sample_ber(prone, BER, seed, graph.digest)
-        with executor.faulted(drawn):
+        with executor.faulted(executor.upset(drawn)):
             applied = time.perf_counter()
         apply.append(1e3 * (applied - start))
         undo.append(1e3 * (time.perf_counter() - applied))

@@ -302,7 +302,7 @@ def _candidates(
     ber: float,
     budgets: Sequence[float],
 ) -> list[Candidate]:
-    """Every code for all layers, and for every budget the codes that leave the least error together."""
+    """Every code for all layers, and for every budget the codes that leave the least error together, each once."""
     assert network.graph is not None and network.calibration is not None
     scaling = _hardening(options, "plain", granularity).scaling
     graph, _ = scale_graph(network.graph, scaling)
@@ -311,11 +311,12 @@ def _candidates(
     errors = LayerErrors(layers, moments, scaling.memory_type, ber, options.calibrated_rounding)
     weights = sensitivities(graph, layers, moments, network.calibration)
     found = [
-        _candidate(errors, weights, granularity, str(each), [each] * len(layers), _price_of(each))
+        _candidate(errors, weights, granularity, str(each), [each] * len(layers), _price_of(each, errors.type))
         for each in protections
     ]
     mixed = [_mixed(errors, weights, granularity, protections, budget) for budget in budgets]
-    return list(dict.fromkeys(found + mixed))
+    once = {each.protection: each for each in (*mixed, *found) if each is not None}
+    return list(once.values())
 
 
 def _candidate(
@@ -327,7 +328,7 @@ def _candidate(
     luts: float | None,
 ) -> Candidate:
     found = [errors.of(number, each) for number, each in enumerate(of_layers)]
-    costs = [decoder_cost(each.name) for each in of_layers]
+    costs = [decoder_cost(each.name, errors.type.width) for each in of_layers]
     return Candidate(
         protection=protection,
         granularity=granularity,
@@ -344,13 +345,14 @@ def _mixed(
     granularity: str,
     protections: Sequence[Protection],
     budget: float,
-) -> Candidate:
+) -> Candidate | None:
     """The code of every layer, and what it is designed for, so that multipliers take ``budget`` LUTs on average.
 
-    A layer has multipliers in proportion to its products, as where all layers are busy all the time.
+    A layer has multipliers in proportion to its products, as where all layers are busy all the time. None if there is
+    a layer for which all codes take more storage than its weights, or have no known price.
     """
     layers, width = errors.layers, errors.type.width
-    prices = {each: price for each in protections if (price := _price_of(each)) is not None}
+    prices = {each: price for each in protections if (price := _price_of(each, errors.type)) is not None}
     priced = list(prices)
     products = np.array([layer.vectors * layer.weight.size for layer in layers], dtype=np.float64)
     weights = sum(layer.weight.size for layer in layers)
@@ -360,13 +362,16 @@ def _mixed(
         found = errors.of(number, priced[column])
         room = width * (_SPARE_OF_LAYER * layers[number].weight.size + _SPARE_OF_ALL * weights)
         table[number, column] = sensitivity[number] * found.error if found.bits <= room else np.inf
+    if not np.isfinite(table).any(axis=1).all():
+        return None
     choice = allocate(table, costs, budget)
     chosen = [_designed(errors, number, priced[each]) for number, each in enumerate(choice)]
     rules = {layer.name: each for layer, each in zip(layers, chosen, strict=True)}
     common = max(chosen, key=chosen.count)
     special = [f"{name}={each}" for name, each in rules.items() if each != common]
+    protection = ",".join([*special, f"*={common}"]) if special else str(common)
     luts = float(costs[np.arange(len(choice)), choice].sum())
-    return _candidate(errors, sensitivity, granularity, ",".join([*special, f"*={common}"]), chosen, luts)
+    return _candidate(errors, sensitivity, granularity, protection, chosen, luts)
 
 
 def _designed(errors: LayerErrors, number: int, protection: Protection) -> Protection:
@@ -378,14 +383,16 @@ def _designed(errors: LayerErrors, number: int, protection: Protection) -> Prote
     return best if errors.of(number, best).error < _BETTER * errors.of(number, protection).error else protection
 
 
-def _price_of(protection: Protection) -> float | None:
-    cost = decoder_cost(protection.name)
+def _price_of(protection: Protection, type_: FixedType) -> float | None:
+    cost = decoder_cost(protection.name, type_.width)
     return None if cost is None else cost.luts_a_weight
 
 
 def _chosen(ranked: Sequence[Candidate], max_luts: float | None, count: int) -> list[Candidate]:
     """Those to try: no protection, the least error, then, from the front of error and price, some of every price."""
     affordable = [each for each in ranked if each.affordable(max_luts)]
+    if not affordable:
+        raise HwflowError(f"max_luts={max_luts}: no decoder of these codes is known to take so few; allow more")
     plain = [each for each in affordable if each.protection == "plain"][:1]
     # The ranking is by error: one is on the front if it is cheaper in something than all before it.
     front = [

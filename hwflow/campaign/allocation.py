@@ -17,7 +17,7 @@ def allocate(errors: FloatArray, costs: FloatArray, budget: float) -> list[int]:
     those that no longer fit.
 
     Args:
-        errors: ``(layers, choices)``, which add up; infinite for what a layer cannot have.
+        errors: ``(layers, choices)``, which add up; infinite for what a layer cannot have, but never a whole row.
         costs: of the same shape, finite, which add up.
         budget: most that all layers may cost.
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
+WEIGHT_BITS = 8
+"""Of the weights that decoders were synthesised for."""
 TABLE = "decoders.csv"
 """Beside this module; written by ``benchmarks/decoders.py``."""
 MULTIPLIER, DSP = "multiplier", "multiplier-dsp"
@@ -58,9 +60,14 @@ class DecoderCost:
         return count * decoder.luts
 
 
-def decoder_cost(code: str) -> DecoderCost | None:
-    """What the decoder of a code costs that takes a word a cycle, by name; None if it was not synthesised."""
-    return None if code in (MULTIPLIER, DSP) else costs().get(code)
+def decoder_cost(code: str, bits: int = WEIGHT_BITS) -> DecoderCost | None:
+    """What the decoder of a code costs that takes a word a cycle; None if it was not synthesised.
+
+    Args:
+        code: its name.
+        bits: of a weight. What is stored plainly has no decoder for weights of any width.
+    """
+    return None if code in (MULTIPLIER, DSP) or (code != "plain" and bits != WEIGHT_BITS) else costs().get(code)
 
 
 @cache

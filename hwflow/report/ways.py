@@ -173,12 +173,12 @@ def _answer(model: str, found: Sequence[Way]) -> dict[str, Any]:
 
 
 def _choice(found: Sequence[Way], ber: float) -> dict[str, Any]:
-    """The way that loses least, and the cheapest that surely loses no more than ``ACCEPTED``."""
-    here = [(way, way.lost(each)) for way in found if (each := way.at(ber)) is not None]
-    best, lost = min(here, key=lambda one: (one[1][0], *one[0].price))
-    within = [one for one in here if one[1][2] <= ACCEPTED]
+    """The way that loses least, and the cheapest that surely, by at least two rounds, loses ``ACCEPTED`` or less."""
+    here = [(way, way.lost(each), each.summary.rounds) for way in found if (each := way.at(ber)) is not None]
+    best = min(here, key=lambda one: (one[1][0], *one[0].price))
+    within = [one for one in here if one[1][2] <= ACCEPTED and one[2] > 1]
     cheapest = min(within, key=lambda one: (*one[0].price, one[1][0]), default=None)
-    return {"ber": ber, "best": _named(best, lost), "cheapest": cheapest and _named(*cheapest)}
+    return {"ber": ber, "best": _named(*best[:2]), "cheapest": cheapest and _named(*cheapest[:2])}
 
 
 def _named(way: Way, lost: tuple[float, float, float]) -> dict[str, Any]:
@@ -205,14 +205,14 @@ def _way(
 
 
 def _luts(cell: Cell, layers: Sequence[Mapping[str, Any]]) -> float | None:
-    """LUTs of the decoders for a weight a cycle; they were synthesised for weights of 8 bits."""
+    """LUTs of the decoders for a weight a cycle."""
     codes, total, all_products = Protections.parse(cell.protection), 0.0, 0
+    bits = weight_format(cell.format).bits
     for layer in layers:
-        name = codes.of(layer["layer"]).name
         products = layer["weights"] * (layer.get("vectors") or 1)  # in the float executor all decoders cost the same
         all_products += products
-        cost = decoder_cost(name)
-        if cost is None or (name != "plain" and weight_format(cell.format).bits != 8):
+        cost = decoder_cost(codes.of(layer["layer"]).name, bits)
+        if cost is None:
             return None
         total += cost.luts_a_weight * products
     return total / all_products

@@ -93,6 +93,8 @@ def test_a_price_limits_what_is_tried() -> None:
     assert _budgets(None) == BUDGETS
     assert _budgets(60) == (25.0, 50.0, 60)
     assert len(_chosen(ranked, None, 3)) == 3
+    with pytest.raises(HwflowError, match="max_luts=5: no decoder of these codes is known to take so few"):
+        _chosen(ranked, 5, 8)
 
 
 def test_a_design_brings_its_types(tmp_path) -> None:
@@ -152,6 +154,8 @@ def test_costs_are_those_of_the_table() -> None:
     assert secded is not None
     assert secded.luts_a_weight == secded.luts / 8
     assert decoder_cost("rot13") is None
+    assert decoder_cost("secded", 6) is None
+    assert decoder_cost("plain", 6) == plain
 
 
 @pytest.mark.parametrize(

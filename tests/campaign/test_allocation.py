@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hwflow.campaign.advice import _mixed
 from hwflow.campaign.allocation import allocate
 from hwflow.campaign.distortion import LayerErrors, convolutions_and_dense, sensitivities
 from hwflow.codes import Protection
@@ -46,6 +47,20 @@ def test_a_budget_is_kept_or_everything_is_cheapest(seed: int, budget: float) ->
 
 def test_what_a_layer_cannot_have_is_not_chosen() -> None:
     assert allocate(np.array([[np.inf, 3.0, 1.0]]), np.array([[0.0, 1.0, 2.0]]), 1.5) == [1]
+
+
+def test_codes_by_layer_need_some_for_every_layer(chain) -> None:
+    graph, moments, _ = chain
+    errors = LayerErrors(convolutions_and_dense(graph), moments, BYTE, 1e-2, calibrated_rounding=False)
+
+    def mixed(budget: float, *codes: str) -> str | None:
+        found = _mixed(errors, np.ones(LAYERS), "layer", [Protection.parse(each) for each in codes], budget)
+        return found and found.protection
+
+    assert mixed(100, "secded") is None  # an eighth more storage
+    assert mixed(100, "repeat2") is None  # not synthesised
+    assert mixed(0, "plain", "secded", "bch64-45") == "plain"  # the same for all layers is no mixture
+    assert "=" in str(mixed(100, "plain", "secded", "bch64-45"))
 
 
 @pytest.fixture(scope="module")

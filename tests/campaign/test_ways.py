@@ -113,6 +113,8 @@ def test_the_front_and_the_choice():
     (none,) = answers(results_of({name: HITS[name] for name in ("plain", "secded")}))
     assert [each["cheapest"] and each["cheapest"]["way"] for each in none["choices"]] == ["secded", None]
     assert answers(results_of({"plain": HITS["plain"]})) == []
+    (once,) = answers(results_of({name: {1e-3: [90]} for name in ("plain", "secded")}))
+    assert [each["cheapest"] for each in once["choices"]] == [None]  # one round has no interval
 
 
 def test_side_memories_count_and_unfinished_campaigns_are_fine():
