@@ -11,7 +11,7 @@ from hwflow.codes import Protection, layout, storage_code
 from hwflow.codes.noise import read_noisy
 from hwflow.fixed import FixedType
 from hwflow.graph import Constant, Conv2D, Dense, FloatArray, Graph
-from hwflow.hardening.compensation import Moments, output_error, output_power, rounded
+from hwflow.hardening.compensation import Moments, output_error, rounded
 from hwflow.reference.real import RealExecutor
 
 _SEED = 20261126  # of the flips and of the noise
@@ -91,31 +91,32 @@ def sensitivities(
 ) -> FloatArray:
     """How much of an error of each layer's outputs reaches the logits, both relative to their variance.
 
-    Every layer's weights get a little noise in turn.
+    Every layer's weights get a little noise in turn. What it adds to the mean of an output counts, as that of faults
+    does in :class:`LayerErrors`; so a layer whose outputs are the logits has 1.
 
     Args:
         graph: scaled, without types.
         layers: of the graph.
         moments: of the layers' inputs, by name.
-        images: that the network is run on; so many of them as the time allows.
+        images: that the network is run on; so many of them as the time allows, spread evenly.
 
     Returns:
         ``(layers,)``.
     """
     graph = graph.logits
     work = sum(layer.vectors * layer.n_in * layer.n_out for layer in layers) * len(layers)
-    images = images[: max(_FEWEST_IMAGES, min(_MOST_IMAGES, _PRODUCTS // max(work, 1)))]
+    count = min(len(images), max(_FEWEST_IMAGES, min(_MOST_IMAGES, _PRODUCTS // max(work, 1))))
+    images = images[np.arange(count) * len(images) // count]
     clean = RealExecutor(graph, np.float32).run(images)
     variance = float(np.var(clean, axis=0).sum())
     found = np.zeros(len(layers))
     for number, layer in enumerate(layers):
         weights, of_inputs = layer.weight.values, moments[layer.name]
         noise = np.random.default_rng([_SEED, number]).standard_normal(weights.shape) * weights.std()
-        error, signal = (
-            output_power(layout.ordered(each).reshape(layer.rows, -1), of_inputs) for each in (noise, weights)
-        )
-        if error * signal * variance > 0:
-            noisy = replace(layer, weight=Constant(weights + noise * np.sqrt(_NOISE * signal / error)))
+        clean_rows, noise_rows = (layout.ordered(each).reshape(layer.rows, -1) for each in (weights, noise))
+        error = output_error(clean_rows, clean_rows, clean_rows + noise_rows, of_inputs)
+        if error * variance > 0:
+            noisy = replace(layer, weight=Constant(weights + noise * np.sqrt(_NOISE / error)))
             nodes = tuple(noisy if node.name == layer.name else node for node in graph)
             changed = RealExecutor(Graph(nodes, graph.name), np.float32).run(images)
             found[number] = float(np.square(changed - clean).mean(axis=0).sum()) / variance / _NOISE

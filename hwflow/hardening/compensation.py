@@ -138,7 +138,7 @@ def _inverse_factor(covariance: FloatArray, least: float) -> FloatArray:
     return np.linalg.cholesky((inverse + inverse.T) / 2).T
 
 
-def output_error(weights: FloatArray, clean: Codes, read: Codes, moments: Moments) -> float:
+def output_error(weights: FloatArray, clean: Codes | FloatArray, read: Codes | FloatArray, moments: Moments) -> float:
     """Mean square error of a layer's outputs, relative to their variance, whose bias has taken the mean of rounding.
 
     Args:
@@ -148,12 +148,12 @@ def output_error(weights: FloatArray, clean: Codes, read: Codes, moments: Moment
         moments: of the inputs.
     """
     error = float(np.square((clean - read) @ moments.mean).sum())
-    error += output_power(weights - read, moments)
-    signal = output_power(weights, moments)
+    error += _output_power(weights - read, moments)
+    signal = _output_power(weights, moments)
     return error / signal if signal > 0 else 0.0
 
 
-def output_power(weights: FloatArray, moments: Moments) -> float:
+def _output_power(weights: FloatArray, moments: Moments) -> float:
     """Sum of the variances of all outputs of weights ``(rows, n_in)``."""
     parts = ((weights[:, inputs], covariance) for inputs, covariance in moments.blocks)
     return float(sum(((part @ covariance) * part).sum() for part, covariance in parts))

@@ -85,10 +85,18 @@ def chain() -> tuple[Graph, dict[str, Moments], np.ndarray]:
 
 
 def test_the_errors_of_the_last_layer_are_those_of_the_logits(chain) -> None:
-    graph, moments, images = chain
-    found = sensitivities(graph, convolutions_and_dense(graph), moments, images)
-    assert found[-1] == pytest.approx(1.0, rel=0.3)  # 32 images tell the variance so well
+    graph, _, images = chain
+    few = images[:32] + 3  # all of them are run; noise moves the means of outputs too
+    moments = calibrate(graph, few, [node.name for node in graph.nodes[1:]]).moments
+    found = sensitivities(graph, convolutions_and_dense(graph), moments, few)
+    assert found[-1] == pytest.approx(1.0, rel=1e-3)  # float32
     assert (found > 0).all()
+
+
+def test_images_are_spread_evenly(chain) -> None:
+    graph, moments, images = chain
+    alike = np.concatenate([np.zeros_like(images), images])  # as those of a class are in a folder
+    assert (sensitivities(graph, convolutions_and_dense(graph), moments, alike) > 0).all()
 
 
 def test_what_does_not_reach_the_logits_does_not_count(chain) -> None:
