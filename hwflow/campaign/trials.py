@@ -245,8 +245,8 @@ class Runner:
 class ReferenceNetwork:
     """A hardened graph in exact integer arithmetic, with the interface of `FaultyNetwork`.
 
-    What lies in front of the first faulted layer is kept from trial to trial, batch by batch, up to
-    ``KEPT_BYTES`` of activations besides the images' codes: trials that fault late layers cost about those.
+    What lies in front of the first layer whose weights change is kept from trial to trial, batch by batch, up to
+    ``KEPT_BYTES`` of activations besides the images' codes: trials that change late layers cost about those.
 
     Args:
         graph: the hardened graph.

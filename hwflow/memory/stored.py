@@ -1,4 +1,4 @@
-"""The memories of a graph: stored words, and what reading them gives after an upset.
+"""The memories of a graph: stored words, and what an upset changes of what they give.
 
 Biases are registers; they become memories only when asked for.
 """

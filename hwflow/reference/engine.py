@@ -185,7 +185,7 @@ class Engine:
     # Faults
 
     def apply(self, read: Touched) -> Undo:
-        """Put what reading the faulted words of a memory gives into the packed weights."""
+        """Put what faults change of a memory into the packed weights."""
         layer = self.layers[read.layer.name]
         if read.kind == "bias":
             return layer.change_bias(read.index, read.codes)
