@@ -84,18 +84,6 @@ def chain() -> tuple[Graph, dict[str, Moments], np.ndarray]:
     return graph, dict(calibrate(graph, images, [node.name for node in nodes[1:]]).moments), images
 
 
-def test_codes_by_layer_have_no_code_that_adds_storage(chain) -> None:
-    """SECDED's ninth bit is more than a layer may add, however little error it leaves."""
-    graph, moments, _ = chain
-    errors = LayerErrors(convolutions_and_dense(graph), moments, BYTE, 1e-4, calibrated_rounding=False)
-    plain, secded = (Protection.parse(name) for name in ("plain", "secded"))
-    assert errors.of(0, secded).error < errors.of(0, plain).error
-    assert _mixed(errors, np.ones(LAYERS), "layer", [secded], 100.0) is None
-    mixed = _mixed(errors, np.ones(LAYERS), "layer", [plain, secded], 100.0)
-    assert mixed is not None
-    assert (mixed.protection, mixed.bits) == ("plain", 8.0)
-
-
 def test_the_errors_of_the_last_layer_are_those_of_the_logits(chain) -> None:
     graph, _, images = chain
     few = images[:32] + 3  # all of them are run; noise moves the means of outputs too
