@@ -1,6 +1,6 @@
 // Simulation only: a whole design between a source that streams images in and a sink that captures what
 // comes out. cocotb sets the inputs, upsets words of the design's memories, and waits for upset_o and done_o;
-// it does not wake while images stream.
+// it does not wake while images stream. The macro HWFLOW_TOP is the name of the design's top module.
 //
 // Cycles are numbered by their rising edges: at edge 0 the first beat is offered. upset_o rises after edge
 // upset_cycle_i - 1 and falls after edge upset_cycle_i; what strikes while it is high and clk_i low is later
@@ -49,7 +49,7 @@ module hwflow_bench #(
 
     // The second ports of the weight memories are left unconnected: upsets go into the memories themselves.
     /* verilator lint_off PINMISSING */
-    hwflow_top dut (
+    `HWFLOW_TOP dut (
         .clk_i(clk_i), .rst_ni(rst_ni),
         .s_axis_tdata(s_tdata), .s_axis_tvalid(s_tvalid), .s_axis_tready(s_tready),
         .m_axis_tdata(m_tdata), .m_axis_tvalid(m_tvalid), .m_axis_tlast(m_tlast), .m_axis_tready(m_tready)

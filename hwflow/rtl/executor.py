@@ -166,7 +166,7 @@ class RtlExecutor:
             "OUT_BEATS": self.metadata["output"]["beats"],
             "OUT_DEPTH": self.metadata["output"]["beats"] * self.capacity,
         }
-        build(self.simulator, sources, BENCH, parameters, self._build_dir)
+        build(self.simulator, sources, BENCH, parameters, {"HWFLOW_TOP": self.metadata["top"]}, self._build_dir)
         self._built = True
 
     @property

@@ -252,9 +252,9 @@ class _Builder:
             "W_W": node.weight.type.width,
             **code,
             "B_W": bias.width,
-            **({} if table is None else {"TABLE_FILE": f'"{table}"'}),
-            "WEIGHT_FILE": f'"{files["weight"]}"',
-            "BIAS_FILE": f'"{files["bias"]}"',
+            **({} if table is None else {"TABLE_FILE": image(table)}),
+            "WEIGHT_FILE": image(files["weight"]),
+            "BIAS_FILE": image(files["bias"]),
         }
         effect_bits = node.weight.type.width
         if side is not None:
@@ -263,7 +263,7 @@ class _Builder:
                 "REST_ROWS": side.rows,
                 "REST_SLOTS": side.slots,
                 "REST_W": side.rest_bits,
-                "REST_FILE": f'"{files["rest"]}"',
+                "REST_FILE": image(files["rest"]),
             }
         wire, port = self._name("w", node, ""), self._name("", node, "wb")
         bits = {"en": 1, "next": 1, "data": pe * simd * effect_bits, "bias": pe * bias.width}
@@ -436,6 +436,11 @@ class _Builder:
 
     def _name(self, prefix: str, node: Node, suffix: str) -> str:
         return self.unique("_".join(part for part in (prefix, self.names[node.name], suffix) if part))
+
+
+def image(file: str) -> str:
+    """The name of a memory image as the top level hands it on; the macro puts its folder before it."""
+    return f'`HWFLOW_MEM("{file}")'
 
 
 def _input(prefix: str, type_: FixedType) -> dict[str, Parameter]:

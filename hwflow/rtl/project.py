@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,28 +20,14 @@ from hwflow.rtl.netlist import MatrixUnit, Netlist, Stream, build_netlist
 from hwflow.version import __version__
 
 METADATA = "rtl.json"
-TOP = "hwflow_top"
-INNER_MODULES = {
-    "hwflow_cast",
-    "hwflow_decode_bch",
-    "hwflow_decode_bch_folded",
-    "hwflow_decode_flips",
-    "hwflow_decode_secded",
-    "hwflow_decode_table",
-    "hwflow_decode_word",
-    "hwflow_delay",
-    "hwflow_delay_words",
-    "hwflow_outliers",
-    "hwflow_weight_mem",
-}
-"""Leaf modules that others instantiate."""
+_INSTANCE = re.compile(r"^ *(hwflow_\w+) (?:#\(|\w+ \()", re.MULTILINE)
 
 
 def generate(graph: Graph, output: Path, reuse: Mapping[str, int]) -> dict[str, Any]:
     """Write the RTL of a typed graph into the new folder ``output``.
 
-    The folder holds every leaf module, ``hwflow_top.sv``, ``*.mem`` and ``rtl.json``. The RTL has no softmax:
-    it ends at the logits.
+    The folder holds the leaf modules, the top level, which is named after the network, ``*.mem`` and ``rtl.json``.
+    The RTL has no softmax: it ends at the logits.
 
     Args:
         graph: a typed graph.
@@ -48,17 +35,17 @@ def generate(graph: Graph, output: Path, reuse: Mapping[str, int]) -> dict[str, 
         reuse: reuse factor of every weight layer.
 
     Returns:
-        The content of ``rtl.json``: graph digest, streams at the ports, and for every weight layer its
-        fold and memories.
+        The content of ``rtl.json``: graph digest, name of the top module, streams at the ports, and for every weight
+        layer its fold and memories.
 
     Raises:
         HwflowError: an operation that the RTL lacks, or an invalid reuse factor.
     """
     netlist = build_netlist(graph, reuse)
     output.mkdir()
-    for module in sorted({instance.module for instance in netlist.instances} | INNER_MODULES):
-        shutil.copyfile(resources.folder("hls_templates") / "rtl" / f"{module}.sv", output / f"{module}.sv")
-    (output / f"{TOP}.sv").write_text(render_top(graph, netlist))
+    for module in leaf_modules(instance.module for instance in netlist.instances):
+        shutil.copyfile(_cell(module), output / f"{module}.sv")
+    (output / f"{netlist.name}.sv").write_text(render_top(graph, netlist))
     for unit in netlist.units:
         layer = _layer(graph, unit)
         write_image(output / unit.weight_file, layer, "weight", unit.pe, unit.simd)
@@ -70,6 +57,7 @@ def generate(graph: Graph, output: Path, reuse: Mapping[str, int]) -> dict[str, 
     metadata = {
         "hwflow": __version__,
         "graph": graph.digest,
+        "top": netlist.name,
         "input": _stream(netlist.input),
         "output": _stream(netlist.output),
         "layers": [
@@ -96,6 +84,21 @@ def render_top(graph: Graph, netlist: Netlist) -> str:
         ports=ports,
         bytes=bus_bytes,
     )
+
+
+def leaf_modules(used: Iterable[str]) -> list[str]:
+    """The leaf modules that the modules ``used`` need, themselves included, in alphabetical order."""
+    found: set[str] = set()
+    ahead = set(used)
+    while ahead:
+        module = ahead.pop()
+        found.add(module)
+        ahead |= set(_INSTANCE.findall(_cell(module).read_text())) - found
+    return sorted(found)
+
+
+def _cell(module: str) -> Path:
+    return resources.folder("hls_templates") / "rtl" / f"{module}.sv"
 
 
 def bus_bytes(bits: int) -> int:

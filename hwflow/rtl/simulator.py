@@ -59,7 +59,14 @@ BUILD_ARGS: Mapping[str, Sequence[str]] = {
 }
 
 
-def build(simulator: str, sources: Sequence[Path], top: str, parameters: Mapping[str, int], build_dir: Path) -> None:
+def build(
+    simulator: str,
+    sources: Sequence[Path],
+    top: str,
+    parameters: Mapping[str, int],
+    defines: Mapping[str, str],
+    build_dir: Path,
+) -> None:
     """Build ``top`` into ``build_dir``; nothing is done again that is up to date.
 
     Raises:
@@ -73,6 +80,7 @@ def build(simulator: str, sources: Sequence[Path], top: str, parameters: Mapping
             sources=list(sources),
             hdl_toplevel=top,
             parameters=parameters,
+            defines=defines,
             build_args=list(BUILD_ARGS[simulator]),
             build_dir=build_dir,
             timescale=TIMESCALE,

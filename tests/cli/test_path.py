@@ -30,7 +30,7 @@ def project(design: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_generate_writes_firmware_and_rtl(project):
     assert left_in(project) == {"project.json", "firmware", "rtl"}
-    assert (project / "rtl" / "hwflow_top.sv").is_file()
+    assert (project / "rtl" / "digits_cnn.sv").is_file()
     result = json.loads((project.parent / "generate.json").read_text())
     assert result["bytes"].keys() == {"firmware", "rtl"}
     for row in result["layers"]:

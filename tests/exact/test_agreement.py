@@ -197,7 +197,7 @@ def test_the_comparison_sees_a_planted_wrong_weight(planted: tuple[Graph, Path, 
 
 def test_the_comparison_sees_a_planted_wrong_rounding_mode(planted: tuple[Graph, Path, np.ndarray]) -> None:
     graph, project, images = planted
-    top = project / "hwflow_top.sv"
+    top = project / f"{graph.name}.sv"
     text, count = re.subn(r"\.ROUNDING\(2\)", ".ROUNDING(0)", top.read_text())
     assert count == 1
     top.write_text(text)
@@ -207,7 +207,7 @@ def test_the_comparison_sees_a_planted_wrong_rounding_mode(planted: tuple[Graph,
 
 def test_a_stuck_design_is_reported_not_waited_for(planted: tuple[Graph, Path, np.ndarray]) -> None:
     graph, project, images = planted
-    top = project / "hwflow_top.sv"
+    top = project / f"{graph.name}.sv"
     top.write_text(top.read_text().replace(".s_tvalid(", ".s_tvalid(1'b0 & ", 1))
     with pytest.raises(HwflowError, match="stuck"):
         RtlExecutor(project, graph, "icarus").run(IntegerExecutor(graph).encode(images[:1]))

@@ -60,7 +60,7 @@ def make_project(folder: Path) -> list[Path]:
     return [
         project / "project.json",
         *sorted((project / "rtl").glob("*.mem"))[:2],
-        project / "rtl" / "hwflow_top.sv",
+        project / "rtl" / "digits_cnn.sv",
         *sorted((project / "firmware").glob("firmware/weights/*.txt"))[:2],
         *sorted((project / "firmware").glob("*.json")),
     ]

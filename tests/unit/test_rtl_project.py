@@ -101,7 +101,7 @@ def test_only_layers_with_outliers_have_a_side_memory(tmp_path: Path) -> None:
     metadata = generate(graph, tmp_path / "rtl", choose_reuse(graph))
     assert [layer["rest_file"] for layer in metadata["layers"]] == [None, f"{second.name}_rest.mem"]
     assert [path.name for path in (tmp_path / "rtl").glob("*_rest.mem")] == [f"{second.name}_rest.mem"]
-    assert (tmp_path / "rtl" / "hwflow_top.sv").read_text().count("REST_ROWS") == 1
+    assert (tmp_path / "rtl" / f"{metadata['top']}.sv").read_text().count("REST_ROWS") == 1
 
 
 def test_only_layers_with_tables_have_their_images(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_only_layers_with_tables_have_their_images(tmp_path: Path) -> None:
     images = list((tmp_path / "rtl").glob("*_table.mem"))
     assert [path.name for path in images] == [f"{second.name}_table.mem"]
     assert [int(line, 16) for line in images[0].read_text().split()] == (table & 255).tolist()
-    top = (tmp_path / "rtl" / "hwflow_top.sv").read_text()
+    top = (tmp_path / "rtl" / f"{metadata['top']}.sv").read_text()
     assert (top.count("TABLE_FILE"), top.count("W_LATENCY")) == (1, 1)
 
 
@@ -148,7 +148,7 @@ def test_random_designs_lint_clean(seed: int, tmp_path: Path) -> None:
         graph = with_outliers(graph, 0.1, seed)
     rng = np.random.default_rng(seed)
     reuse = {layer.name: int(rng.choice(valid_reuse_factors(layer))) for layer in graph.weight_layers}
-    generate(graph, tmp_path / "rtl", reuse)
+    metadata = generate(graph, tmp_path / "rtl", reuse)
     verilator = find_program("verilator")
     assert verilator is not None
     command = [
@@ -156,7 +156,7 @@ def test_random_designs_lint_clean(seed: int, tmp_path: Path) -> None:
         "--lint-only",
         "-Wall",
         "--top-module",
-        "hwflow_top",
+        metadata["top"],
         *sorted((tmp_path / "rtl").glob("*.sv")),
     ]
     result = subprocess.run(command, cwd=tmp_path / "rtl", capture_output=True, text=True, check=False)
