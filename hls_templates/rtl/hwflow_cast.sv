@@ -105,7 +105,7 @@ module hwflow_cast #(
         assign code_o = wide[OUT_W-1:0];
     end else if (OUT_SIGNED == 0) begin : gen_saturate_unsigned
         wire over = |wide[WIDE_W-1:OUT_W];
-        assign code_o = below ? '0 : over ? '1 : wide[OUT_W-1:0];
+        assign code_o = below ? '0 : over ? {OUT_W{1'b1}} : wide[OUT_W-1:0];
     end else begin : gen_saturate_signed
         localparam logic [OUT_W-1:0] MOST_NEGATIVE = {1'b1, {(OUT_W - 1) {1'b0}}};
         localparam logic [OUT_W-1:0] LOWEST =

@@ -384,11 +384,11 @@ module hwflow_decode_bch_folded #(
     end
 
     if (ROOM == CYCLIC) begin : gen_all_count
-        assign counts = '1;
+        assign counts = {PART{1'b1}};
     end else begin : gen_some_count
         logic [PART_W-1:0] part_reg;
         always_ff @(posedge clk_i) if (en_i) part_reg <= located ? '0 : part_reg + 1'b1;
-        assign counts = (part_reg < PART_W'(WHOLE)) ? '1 : (part_reg == PART_W'(WHOLE)) ? ~({PART{1'b1}} << REST) : '0;
+        assign counts = (part_reg < PART_W'(WHOLE)) ? {PART{1'b1}} : (part_reg == PART_W'(WHOLE)) ? ~({PART{1'b1}} << REST) : '0;
     end
 
     always_comb begin

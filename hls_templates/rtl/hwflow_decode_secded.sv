@@ -52,7 +52,7 @@ module hwflow_decode_secded #(
 
     // Bit s: syndrome s is neither 0 nor a column
     function automatic logic [255:0] detected_syndromes();
-        detected_syndromes = '1;
+        detected_syndromes = {256{1'b1}};
         detected_syndromes[0] = 1'b0;
         for (int r = 0; r < 8; r++) detected_syndromes[1<<r] = 1'b0;
         for (int i = 0; i < DATA_W; i++) detected_syndromes[COLUMNS[8*i+:8]] = 1'b0;

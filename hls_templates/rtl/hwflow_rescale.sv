@@ -26,7 +26,7 @@ module hwflow_rescale #(
     parameter int M_W        = 8,
     parameter int M_FRAC     = 7,
     parameter int UNIFORM    = 0,
-    parameter logic [((UNIFORM != 0) ? 1 : CHANNELS)*M_W-1:0] M = '1
+    parameter logic [((UNIFORM != 0) ? 1 : CHANNELS)*M_W-1:0] M = 1
 ) (
     input  wire                    clk_i,
     input  wire                    rst_ni,

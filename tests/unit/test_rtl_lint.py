@@ -211,6 +211,12 @@ def test_file_holds_one_module_of_its_name(path):
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=name)
+def test_leaf_writes_ones_with_their_width(path):
+    """Debian 12's Yosys reads '1 in constants and functions as a single one."""
+    assert "'1" not in re.sub(r"//.*", "", path.read_text())
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=name)
 def test_leaf_waives_no_warning(path):
     assert "lint_off" not in path.read_text()
 
