@@ -236,11 +236,21 @@ def generate(
         typer.Option("--target-cycles", metavar="N", min=1, help="Cycles an image, instead of --reuse."),
     ] = None,
     part: Annotated[
-        str | None, typer.Option("--part", metavar="PART", help="FPGA for Vitis; by default a Zynq UltraScale+.")
+        str | None,
+        typer.Option("--part", metavar="PART", help="FPGA for Vitis, Vivado; by default a Zynq UltraScale+."),
     ] = None,
     bram_ports: Annotated[
         bool, typer.Option("--bram-ports", help="The firmware's weights as external block-RAM ports.")
     ] = False,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="DATA",
+            help="Images for the project's own testbenches, as for 'hwflow simulate'; by default digits, if the design "
+            "was calibrated on them, else random values.",
+        ),
+    ] = None,
     firmware: Annotated[bool, typer.Option("--firmware/--no-firmware", help="Write the HLS project.")] = True,
     rtl: Annotated[bool, typer.Option("--rtl/--no-rtl", help="Write the SystemVerilog.")] = True,
     force: options.Force = False,
@@ -248,8 +258,8 @@ def generate(
     json: options.Json = None,
 ) -> None:
     """Write the HLS project (hls4ml) and the RTL of a design."""
-    check_outputs({"design": design}, files={"--json": json}, folders={"-o": output})
-    only_firmware = {"--io-type": io_type != "io_stream", "--part": part, "--bram-ports": bram_ports}
+    check_outputs({"design": design, "--data": data_path(data)}, files={"--json": json}, folders={"-o": output})
+    only_firmware = {"--io-type": io_type != "io_stream", "--bram-ports": bram_ports}
     refuse_ignored(not firmware, "--no-firmware writes no HLS project", only_firmware)
     from hwflow.stages import generate as stage
 
@@ -262,6 +272,7 @@ def generate(
             target_cycles=target_cycles,
             part=part or stage.DEFAULT_PART,
             bram_ports=bram_ports,
+            data=data,
             firmware=firmware,
             rtl=rtl,
             force=force,

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import hls4ml
 from hls4ml.model.graph import ModelGraph
 
+from hwflow.cost import DEFAULT_PART
 from hwflow.errors import HwflowError
 from hwflow.files.folders import new_folder
 from hwflow.firmware.apply import apply_graph, firmware_reuse
@@ -26,7 +27,6 @@ from hwflow.graph import Graph, Reshape
 from hwflow.graph.naming import restored
 from hwflow.version import __version__
 
-PART = "xczu7ev-ffvc1156-2-e"
 CLOCK_PERIOD = 5.0
 
 
@@ -37,7 +37,7 @@ def model_graph(
     reuse: Mapping[str, int],
     output: Path,
     io_type: IOType = "io_stream",
-    part: str = PART,
+    part: str = DEFAULT_PART,
     clock_period: float = CLOCK_PERIOD,
 ) -> ModelGraph:
     """hls4ml's ModelGraph of a hardened graph, before its backend's flows; its layers have legal names.
@@ -94,7 +94,7 @@ def generate(
     *,
     reuse: Mapping[str, int],
     io_type: IOType = "io_stream",
-    part: str = PART,
+    part: str = DEFAULT_PART,
     clock_period: float = CLOCK_PERIOD,
     bram_ports: bool = False,
     force: bool = False,

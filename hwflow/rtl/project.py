@@ -10,11 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from hwflow import resources
+from hwflow.cost import DEFAULT_PART
 from hwflow.cost.packing import packing
 from hwflow.graph import Graph, WeightLayer
+from hwflow.reference.stimuli import Stimuli, random_stimuli
+from hwflow.rtl.folder import bus_bits, bus_bytes, render, write_folder
 from hwflow.rtl.memory_image import write_image, write_rests, write_table
 from hwflow.rtl.netlist import MatrixUnit, Netlist, Stream, build_netlist
 from hwflow.version import __version__
@@ -23,16 +24,25 @@ METADATA = "rtl.json"
 _INSTANCE = re.compile(r"^ *(hwflow_\w+) (?:#\(|\w+ \()", re.MULTILINE)
 
 
-def generate(graph: Graph, output: Path, reuse: Mapping[str, int]) -> dict[str, Any]:
+def generate(
+    graph: Graph,
+    output: Path,
+    reuse: Mapping[str, int],
+    *,
+    part: str = DEFAULT_PART,
+    stimuli: Stimuli | None = None,
+) -> dict[str, Any]:
     """Write the RTL of a typed graph into the new folder ``output``.
 
-    The folder holds the leaf modules, the top level, which is named after the network, ``*.mem`` and ``rtl.json``.
-    The RTL has no softmax: it ends at the logits.
+    The folder holds the leaf modules, the top level, which is named after the network, ``*.mem`` and ``rtl.json``,
+    and what :mod:`hwflow.rtl.folder` adds. The RTL has no softmax: it ends at the logits.
 
     Args:
         graph: a typed graph.
         output: a folder that does not exist yet; its parent does.
         reuse: reuse factor of every weight layer.
+        part: the FPGA for Vivado.
+        stimuli: images of the folder's own test; by default random ones.
 
     Returns:
         The content of ``rtl.json``: graph digest, name of the top module, streams at the ports, and for every weight
@@ -66,23 +76,21 @@ def generate(graph: Graph, output: Path, reuse: Mapping[str, int]) -> dict[str, 
         ],
     }
     (output / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
+    write_folder(output, graph, netlist, reuse, part, stimuli or random_stimuli(graph))
     return metadata
 
 
 def render_top(graph: Graph, netlist: Netlist) -> str:
     """SystemVerilog of the structural top level."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(resources.folder("hls_templates") / "top"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    ports = {unit.port: packing(_layer(graph, unit), "weight", unit.pe, unit.simd) for unit in netlist.units}
-    return environment.get_template("hwflow_top.sv.j2").render(
-        netlist=netlist,
-        version=__version__,
-        digest=graph.digest,
-        ports=ports,
-        bytes=bus_bytes,
+    return render(
+        "top/hwflow_top.sv.j2",
+        {
+            "netlist": netlist,
+            "version": __version__,
+            "digest": graph.digest,
+            "ports": {unit.port: packing(_layer(graph, unit), "weight", unit.pe, unit.simd) for unit in netlist.units},
+            "bytes": bus_bytes,
+        },
     )
 
 
@@ -101,11 +109,6 @@ def _cell(module: str) -> Path:
     return resources.folder("hls_templates") / "rtl" / f"{module}.sv"
 
 
-def bus_bytes(bits: int) -> int:
-    """Bytes of an AXI4-Stream bus that carries ``bits``."""
-    return -(-bits // 8)
-
-
 def _layer(graph: Graph, unit: MatrixUnit) -> WeightLayer:
     layer = graph[unit.layer]
     assert isinstance(layer, WeightLayer)
@@ -117,5 +120,5 @@ def _stream(stream: Stream) -> dict[str, Any]:
         "type": str(stream.type),
         "lanes": stream.lanes,
         "beats": stream.beats,
-        "bus_bits": bus_bytes(stream.width) * 8,
+        "bus_bits": bus_bits(stream),
     }

@@ -10,8 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
+from hwflow.cost import DEFAULT_PART
 from hwflow.cost.layers import LayerCost, layer_costs
 from hwflow.cost.reuse import choose_reuse
+from hwflow.data import Data, data_path
 from hwflow.errors import HwflowError
 from hwflow.files.folders import (
     FILES,
@@ -29,10 +31,9 @@ from hwflow.folders.design import Design, open_design
 from hwflow.folders.project import Project, load_project
 from hwflow.graph import Graph
 from hwflow.progress import Step, silent
+from hwflow.reference.stimuli import Stimuli
+from hwflow.stages.stimuli import stimuli_for
 from hwflow.version import __version__
-
-DEFAULT_PART = "xczu7ev-ffvc1156-2-e"
-"""A mid-size Zynq UltraScale+."""
 
 
 def generate(
@@ -44,6 +45,7 @@ def generate(
     target_cycles: int | None = None,
     part: str = DEFAULT_PART,
     bram_ports: bool = False,
+    data: str | Path | Data | None = None,
     firmware: bool = True,
     rtl: bool = True,
     force: bool = False,
@@ -60,8 +62,9 @@ def generate(
         io_type: ``io_stream`` or ``io_parallel``, for the firmware.
         reuse: reuse factor wanted for every layer; the nearest valid one is taken.
         target_cycles: cycles an image instead, see :func:`hwflow.cost.reuse.choose_reuse`.
-        part: FPGA that the HLS project is for.
+        part: FPGA that the projects are for.
         bram_ports: weights of the firmware as external block-RAM ports instead of inside.
+        data: images for the tests inside the project, see :func:`hwflow.stages.stimuli.stimuli_for`.
         firmware: write ``firmware/``.
         rtl: write ``rtl/``.
         force: replace an existing project folder.
@@ -76,18 +79,19 @@ def generate(
     if io_type not in get_args(IOType):
         raise HwflowError(f"io_type {io_type!r} is unknown; choose one of {', '.join(get_args(IOType))}")
     output = Path(output)
-    check_outputs({"design": design}, folders={"output": output})
+    check_outputs({"design": design, "data": data_path(data)}, folders={"output": output})
     check_output(output, PROJECT, force)
     design = open_design(design)
     factors = choose_reuse(design.graph, reuse, target_cycles)
     costs = layer_costs(design.graph, factors)
+    stimuli = stimuli_for(design, data)
     notes = _missed(costs, target_cycles)
     refused: dict[str, str] = {}
     with new_folder(output, PROJECT, force) as folder:
         if rtl:
             step("writing the RTL")
             try:
-                notes += _write_rtl(design.graph, folder / "rtl", factors)
+                notes += _write_rtl(design.graph, folder / "rtl", factors, part, stimuli)
             except HwflowError as error:
                 if not firmware:
                     raise
@@ -125,12 +129,12 @@ def generate(
     return load_project(output, design)
 
 
-def _write_rtl(graph: Graph, folder: Path, reuse: Mapping[str, int]) -> list[str]:
+def _write_rtl(graph: Graph, folder: Path, reuse: Mapping[str, int], part: str, stimuli: Stimuli) -> list[str]:
     """Write the RTL, completely or not at all; a note if it ends before the network does."""
     from hwflow import rtl as rtl_backend
 
     try:
-        rtl_backend.generate(graph, folder, reuse)
+        rtl_backend.generate(graph, folder, reuse, part=part, stimuli=stimuli)
     except HwflowError:
         shutil.rmtree(folder, ignore_errors=True)
         raise

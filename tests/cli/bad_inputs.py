@@ -580,7 +580,7 @@ OPTIONS = [
         for option, word in {
             "--reuse 0": "--reuse", "--reuse x": "--reuse", "--target-cycles 0": "--target-cycles",
             "--reuse 8 --target-cycles 100": "not both", "--io-type x": "--io-type", "--no-rtl --no-firmware": "--no-",
-            "--no-firmware --bram-ports": "--bram-ports", "--no-firmware --part x": "--part",
+            "--no-firmware --bram-ports": "--bram-ports", "--data nothing": "nothing", "--data pictures": "pictures",
             "--no-firmware --io-type io_parallel": "--io-type", f"--reuse {HUGE}": "--reuse",
         }.items()
     ),
