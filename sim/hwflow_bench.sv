@@ -31,7 +31,7 @@ module hwflow_bench #(
 
     logic [IN_BITS-1:0]  s_tdata;
     logic [OUT_BITS-1:0] m_tdata;
-    logic s_tvalid, s_tready, m_tvalid, m_tlast, m_tready, started;
+    logic s_tvalid, s_tlast, s_tready, m_tvalid, m_tlast, m_tready, started;
     logic [31:0] cycle_reg;  // number of the next edge
 
     always_ff @(posedge clk_i) begin
@@ -44,14 +44,14 @@ module hwflow_bench #(
     hwflow_source #(.WIDTH(IN_BITS), .DEPTH(IN_DEPTH), .IMAGE_BEATS(IN_BEATS)) source (
         .clk_i(clk_i), .rst_ni(rst_ni), .start_i(start_i), .count_i(in_count_i), .cycle_i(cycle_reg),
         .stall_percent_i(stall_percent_i), .seed_i(seed_i), .started_o(started),
-        .m_tdata(s_tdata), .m_tvalid(s_tvalid), .m_tready(s_tready)
+        .m_tdata(s_tdata), .m_tlast(s_tlast), .m_tvalid(s_tvalid), .m_tready(s_tready)
     );
 
     // The second ports of the weight memories are left unconnected: upsets go into the memories themselves.
     /* verilator lint_off PINMISSING */
     `HWFLOW_TOP dut (
         .clk_i(clk_i), .rst_ni(rst_ni),
-        .s_axis_tdata(s_tdata), .s_axis_tvalid(s_tvalid), .s_axis_tready(s_tready),
+        .s_axis_tdata(s_tdata), .s_axis_tlast(s_tlast), .s_axis_tvalid(s_tvalid), .s_axis_tready(s_tready),
         .m_axis_tdata(m_tdata), .m_axis_tvalid(m_tvalid), .m_axis_tlast(m_tlast), .m_axis_tready(m_tready)
     );
     /* verilator lint_on PINMISSING */

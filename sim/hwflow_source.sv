@@ -8,7 +8,7 @@
 //
 // From start_i on, count_i beats leave in order, whole images. In stall_percent_i percent of the cycles in
 // which a beat could be offered it is not; seed_i picks the cycles. started_o: the first beat
-// is or was offered.
+// is or was offered. m_tlast stands on an image's last beat.
 
 `default_nettype none
 
@@ -28,6 +28,7 @@ module hwflow_source #(
     input  wire  [31:0]      seed_i,
     output logic             started_o,
     output logic [WIDTH-1:0] m_tdata,
+    output logic             m_tlast,
     output logic             m_tvalid,
     input  wire              m_tready
 );
@@ -66,6 +67,8 @@ module hwflow_source #(
             end
         end
     end
+
+    assign m_tlast = beat_reg == IMAGE_BEATS - 1;
 
     // An image begins where it is offered: of a fork at the input, one branch may use a beat before the other takes it.
     wire complete = rst_ni && start_i && !written_reg && (image_reg == count_i / IMAGE_BEATS);

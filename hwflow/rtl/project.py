@@ -53,9 +53,10 @@ def generate(
     """
     netlist = build_netlist(graph, reuse)
     output.mkdir()
-    for module in leaf_modules(instance.module for instance in netlist.instances):
+    top = render_top(graph, netlist)
+    for module in leaf_modules(_INSTANCE.findall(top)):
         shutil.copyfile(_cell(module), output / f"{module}.sv")
-    (output / f"{netlist.name}.sv").write_text(render_top(graph, netlist))
+    (output / f"{netlist.name}.sv").write_text(top)
     for unit in netlist.units:
         layer = _layer(graph, unit)
         write_image(output / unit.weight_file, layer, "weight", unit.pe, unit.simd)

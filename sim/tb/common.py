@@ -244,6 +244,29 @@ class _Stall:
         return self._left > 0 or self._rng.random() < self._probability
 
 
+class _Beat:
+    """The signals of a beat as one number: `<prefix>_tdata`, above it a bit for each other signal, in order."""
+
+    def __init__(self, dut, prefix: str, flags: Sequence[str]) -> None:
+        self._data = getattr(dut, f"{prefix}_tdata")
+        self._flags = [getattr(dut, f"{prefix}_{flag}") for flag in flags]
+        self._width = len(self._data)
+
+    def __len__(self) -> int:
+        return self._width + len(self._flags)
+
+    @property
+    def value(self) -> int:
+        flags = sum(int(signal.value) << i for i, signal in enumerate(self._flags))
+        return flags << self._width | int(self._data.value)
+
+    @value.setter
+    def value(self, beat: int) -> None:
+        self._data.value = beat & ((1 << self._width) - 1)
+        for i, signal in enumerate(self._flags):
+            signal.value = beat >> (self._width + i) & 1
+
+
 class StreamSource:
     """Drives `<prefix>_tdata/tvalid`; data is noise while valid is low.
 
@@ -251,8 +274,8 @@ class StreamSource:
         cycles: Clock cycle in which each beat was accepted.
     """
 
-    def __init__(self, dut, prefix: str, rng: random.Random, stall: float) -> None:
-        self._data = getattr(dut, f"{prefix}_tdata")
+    def __init__(self, dut, prefix: str, rng: random.Random, stall: float, flags: Sequence[str] = ()) -> None:
+        self._data = _Beat(dut, prefix, flags)
         self._valid = getattr(dut, f"{prefix}_tvalid")
         self._ready = getattr(dut, f"{prefix}_tready")
         self._width = len(self._data)
@@ -299,8 +322,8 @@ class StreamSink:
         cycles: Clock cycle in which each beat was accepted.
     """
 
-    def __init__(self, dut, prefix: str, rng: random.Random, stall: float) -> None:
-        self._data = getattr(dut, f"{prefix}_tdata")
+    def __init__(self, dut, prefix: str, rng: random.Random, stall: float, flags: Sequence[str] = ()) -> None:
+        self._data = _Beat(dut, prefix, flags)
         self._valid = getattr(dut, f"{prefix}_tvalid")
         self._ready = getattr(dut, f"{prefix}_tready")
         self._prefix = prefix
@@ -350,17 +373,17 @@ class TB:
         dut.rst_ni.value = 0
         Clock(dut.clk_i, 10, unit="ns").start()
 
-    def source(self, prefix: str, stall: float | None = None) -> StreamSource:
-        """Drive the stream input `<prefix>_t*`."""
-        return self._add(StreamSource, prefix, stall)
+    def source(self, prefix: str, stall: float | None = None, flags: Sequence[str] = ()) -> StreamSource:
+        """Drive the stream input `<prefix>_t*`; with flags, say `("tlast",)`, a beat has a bit above its data for each."""
+        return self._add(StreamSource, prefix, stall, flags)
 
-    def sink(self, prefix: str, stall: float | None = None) -> StreamSink:
-        """Drain the stream output `<prefix>_t*`."""
-        return self._add(StreamSink, prefix, stall)
+    def sink(self, prefix: str, stall: float | None = None, flags: Sequence[str] = ()) -> StreamSink:
+        """Drain the stream output `<prefix>_t*`, whose beats have flags as those of a source."""
+        return self._add(StreamSink, prefix, stall, flags)
 
-    def _add(self, kind, prefix: str, stall: float | None):
+    def _add(self, kind, prefix: str, stall: float | None, flags: Sequence[str]):
         stall = self._stall if stall is None else stall
-        stream = kind(self.dut, prefix, random.Random(self.rng.random()), stall)
+        stream = kind(self.dut, prefix, random.Random(self.rng.random()), stall, flags)
         self._streams.append(stream)
         return stream
 

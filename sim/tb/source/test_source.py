@@ -25,7 +25,7 @@ async def send(tb: TB, count: int, stall_percent: int, sink_stall: float = 0.0):
     tb.dut.seed_i.value = 7
     tb.dut.cycle_i.value = 0
     CYCLE_FILE.unlink(missing_ok=True)
-    sink = tb.sink("m", sink_stall)
+    sink = tb.sink("m", sink_stall, ("tlast",))
     await tb.reset()
     await tb.step(10)
     assert tb.dut.m_tvalid.value == 0, "sends before the start"
@@ -40,7 +40,8 @@ async def send(tb: TB, count: int, stall_percent: int, sink_stall: float = 0.0):
         if tb.dut.m_tvalid.value == 1 and len(offered) == len(sink.beats):
             offered.append(tb.cycle + 1)
         await tb.step()
-    assert await tb.collect(sink, count) == P["image"][:count]
+    marks = (1 << P["WIDTH"] if i % P["IMAGE_BEATS"] == P["IMAGE_BEATS"] - 1 else 0 for i in range(count))
+    assert await tb.collect(sink, count) == [beat | mark for beat, mark in zip(P["image"], marks, strict=False)]
     assert tb.dut.started_o.value == 1
     assert read(CYCLE_FILE) == offered[:: P["IMAGE_BEATS"]]
     if sink_stall:
