@@ -374,7 +374,7 @@ class TB:
         Clock(dut.clk_i, 10, unit="ns").start()
 
     def source(self, prefix: str, stall: float | None = None, flags: Sequence[str] = ()) -> StreamSource:
-        """Drive the stream input `<prefix>_t*`; with flags, say `("tlast",)`, a beat has a bit above its data for each."""
+        """Drive the stream input `<prefix>_t*`; a beat has a bit above its data for each flag, say `("tlast",)`."""
         return self._add(StreamSource, prefix, stall, flags)
 
     def sink(self, prefix: str, stall: float | None = None, flags: Sequence[str] = ()) -> StreamSink:
