@@ -173,7 +173,7 @@ def test_the_top_module_takes_no_name_that_is_taken(name: str, tmp_path: Path) -
     graph = network(name)
     top = generate(graph, tmp_path / "rtl", choose_reuse(graph))["top"]
     assert re.fullmatch(r"n_\w+", top)
-    assert f"\nmodule {top} (\n" in (tmp_path / "rtl" / f"{top}.sv").read_text()
+    assert f"\nmodule {top} #(\n" in (tmp_path / "rtl" / f"{top}.sv").read_text()
     title = name if name in ("module", "hwflow_mvu", "日本語") else top
     assert f"\n{title} as a SystemVerilog" in (tmp_path / "rtl" / "README.md").read_text(encoding="utf-8")
     program = find_program("verilator")
