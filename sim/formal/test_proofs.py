@@ -1,0 +1,149 @@
+"""Proofs of RTL cells for small parameters, for all inputs, stalls and resets.
+
+What a stream cell does for ever is proved by Yosys and ABC's property-directed reachability. A decoder or a cast, which
+forgets what it did after a few cycles, is unrolled for these from any state of its registers by yosys-smtbmc, for z3.
+"""
+
+import os
+import subprocess
+import sys
+from functools import reduce
+from operator import xor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwflow.codes.bch import Bch
+
+HERE = Path(__file__).parent
+RTL_DIR = HERE.parents[1] / "hls_templates" / "rtl"
+LIMIT_S = 900
+
+
+class NoProofError(AssertionError):
+    """The property does not hold, or could not be proved."""
+
+
+def elaborate(folder: Path, top: str, sources: list[Path], parameters: dict, steps: str) -> None:
+    """Run Yosys on a proof's top module with its parameters, then the steps that write what the solver reads."""
+    files = " ".join(map(str, [HERE / f"{top}.sv", *sources]))
+    values = " ".join(f"-chparam {name} {value}" for name, value in parameters.items())
+    script = f"read_verilog -formal -sv {files}; hierarchy -top {top} {values}; prep -flatten -top {top}; {steps}"
+    run(["yosys", "-q", "-p", script], folder)
+
+
+def prove_for_ever(folder: Path, top: str, sources: list[Path], parameters: dict) -> None:
+    """Prove the assertions of ``top`` in every state that can be reached from its initial one."""
+    prepare = "memory_map; async2sync; setundef -undriven -anyseq; opt -keepdc -fast; dffunmap; delete -output; techmap"
+    elaborate(folder, top, sources, parameters, f"{prepare}; abc -g AND -fast; write_aiger -I -B -zinit proof.aig")
+    report = run(["yosys-abc", "-c", "read_aiger proof.aig; fold; strash; scorr; pdr"], folder)
+    if "Property proved" not in report:
+        raise NoProofError(report)
+
+
+def prove_unrolled(folder: Path, top: str, sources: list[Path], parameters: dict, steps: int) -> None:
+    """Prove the assertions of ``top`` for so many steps, from any state of registers without an initial value."""
+    elaborate(folder, top, sources, parameters, "async2sync; opt; dffunmap; write_smt2 -wires proof.smt2")
+    report = run(["yosys-smtbmc", "-s", "z3", "--noprogress", "-t", str(steps), "proof.smt2"], folder)
+    if "Status: PASSED" not in report:
+        raise NoProofError(report)
+
+
+def run(command: list[str], folder: Path) -> str:
+    # z3 is a program of the Python package z3-solver.
+    env = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    done = subprocess.run(
+        command, cwd=folder, env=env, timeout=LIMIT_S, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if done.returncode and "FAILED" not in done.stdout:
+        raise RuntimeError(f"{command[0]} failed: {done.stdout[-2000:]}")
+    return done.stdout
+
+
+def cells(*names: str) -> list[Path]:
+    return [RTL_DIR / f"hwflow_{name}.sv" for name in names]
+
+
+def spoil(folder: Path, cell: str, right: str, wrong: str) -> Path:
+    """A cell with an error in it."""
+    text = cells(cell)[0].read_text()
+    assert text.count(right) == 1, f"{right!r} is not once in hwflow_{cell}"
+    path = folder / f"hwflow_{cell}.sv"
+    path.write_text(text.replace(right, wrong))
+    return path
+
+
+STREAMS = [
+    ("fifo", {"DEPTH": 1}),
+    ("fifo", {"DEPTH": 2}),
+    ("fifo", {"DEPTH": 3}),
+    ("width", {"LANES_IN": 1, "LANES_OUT": 3}),
+    ("width", {"LANES_IN": 3, "LANES_OUT": 1}),
+    ("width", {"LANES_IN": 2, "LANES_OUT": 4}),
+    ("fork", {"N": 1}),
+    ("fork", {"N": 3}),
+]
+
+
+@pytest.mark.parametrize(("cell", "parameters"), STREAMS)
+def test_streams_lose_and_repeat_nothing(tmp_path, cell, parameters):
+    prove_for_ever(tmp_path, f"proof_{cell}", [HERE / "stream_check.sv", *cells(cell)], parameters)
+
+
+@pytest.mark.parametrize(
+    ("cell", "right", "wrong"),
+    [
+        ("fifo", "if (write) mem[", "if (write && count_reg != 1) mem["),
+        ("fifo", "(!valid_reg || m_tready)", "m_tready"),
+        ("width", "assign s_tready = !m_tvalid || m_tready;", "assign s_tready = 1'b1;"),
+        ("width", "assign m_tvalid = (count_reg == FULL);", "assign m_tvalid = (count_reg == FULL) && m_tready;"),
+        ("fork", "& ~taken_reg;", ";"),
+        ("fork", "assign s_tready = &(taken_reg | m_tready);", "assign s_tready = &m_tready;"),
+    ],
+)
+def test_an_error_in_a_cell_is_found(tmp_path, cell, right, wrong):
+    with pytest.raises(NoProofError):
+        prove_for_ever(tmp_path, f"proof_{cell}", [HERE / "stream_check.sv", spoil(tmp_path, cell, right, wrong)], {})
+
+
+CASTS = [
+    {},
+    {"IN_W": 24, "IN_FRAC": 15, "OUT_W": 16, "OUT_FRAC": 10},
+    {"IN_W": 26, "IN_FRAC": 13, "OUT_W": 8, "OUT_FRAC": 4, "OUT_SIGNED": 0},
+    {"IN_W": 9, "IN_FRAC": 2, "IN_SIGNED": 0, "OUT_W": 7, "OUT_FRAC": 5},
+    {"IN_W": 3, "IN_FRAC": 8, "OUT_W": 4, "OUT_FRAC": 1},
+]
+
+
+@pytest.mark.parametrize("parameters", CASTS)
+def test_casts_equal_their_specification(tmp_path, parameters):
+    prove_unrolled(tmp_path, "proof_cast", cells("cast"), parameters, 1)
+
+
+def test_an_error_in_the_cast_is_found(tmp_path):
+    wrong = spoil(tmp_path, "cast", "carry = half && (sticky || odd);", "carry = half;")
+    with pytest.raises(NoProofError):
+        prove_unrolled(tmp_path, "proof_cast", [wrong], {}, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("on_double", [0, 1])
+def test_secded_corrects_one_error_and_detects_two(tmp_path, on_double):
+    weight_3 = [value for value in range(256) if value.bit_count() == 3]
+    columns = [*weight_3, *((31 << turn | 31 >> 8 - turn) & 255 for turn in range(8))]
+    parameters = {"CHECKS": f"8'd{reduce(xor, columns)}", "ON_DOUBLE": on_double}
+    prove_unrolled(tmp_path, "proof_secded", cells("decode_secded"), parameters, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("bits", "data_bits"), [(7, 4), (15, 7), (16, 7)])
+def test_bch_corrects_what_it_promises(tmp_path, bits, data_bits):
+    code = Bch(bits, data_bits)
+    checks = np.packbits(code.checks(np.eye(data_bits, dtype=np.uint8)), bitorder="little")
+    size = (bits - data_bits) * data_bits
+    parameters = {
+        "N": bits, "K": data_bits, "M": code.m, "T": code.t, "EXTENDED": int(code.extended),
+        "CHECKS": f"{size}'h{int.from_bytes(checks.tobytes(), 'little'):x}",
+    }  # fmt: skip
+    prove_unrolled(tmp_path, "proof_bch", cells("decode_bch", "delay"), parameters, 2 * code.t + 7)
