@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -169,39 +170,44 @@ def sources() -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.name.endswith((".cpp", ".h"))}
 
 
-def compile_and_load(compiler: str, kind: str, flags: tuple[str, ...]) -> Build:
+def compile_and_load(
+    compiler: str, kind: str, flags: tuple[str, ...], source: str = SOURCE, files: Mapping[str, bytes] | None = None
+) -> Build:
     """The library for one machine class, from the cache or compiled into it.
 
     Args:
         compiler: path of a C++ compiler that takes g++'s options.
         kind: name of the machine class, for the note.
         flags: its compiler flags.
+        source: the file to compile.
+        files: that file and those that it includes; by default the kernels'.
     """
-    files = sources()
+    files = sources() if files is None else files
+    stem = Path(source).stem
     try:
         version = subprocess.run([compiler, "--version"], capture_output=True, timeout=COMPILE_SECONDS, check=True)
         version_line = version.stdout.decode(errors="replace").partition("\n")[0]
-        source = [part for name in sorted(files) for part in (name.encode(), files[name])]
-        parts = (*source, " ".join((*FLAGS, *flags)).encode(), version_line.encode())
+        named = [part for name in sorted(files) for part in (name.encode(), files[name])]
+        parts = (*named, " ".join((*FLAGS, *flags)).encode(), version_line.encode())
         digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:20]
         note = f"{kind}, {version_line}"
         folder = _cache_folder()
-        library = None if folder is None else folder / f"kernels-{digest}.so"
+        library = None if folder is None else folder / f"{stem}-{digest}.so"
         kept = library is not None and compiled.intact(library)
         if library is not None and (kept or os.access(library.parent, os.W_OK)):
             if not kept:
-                compiled.build(library, lambda made: _compile(compiler, flags, files, made))
+                compiled.build(library, lambda made: _compile(compiler, flags, files, made, source))
             return Build(ctypes.CDLL(str(library)), note)
         # No writable cache: a private folder for this process, removed as soon as the library is mapped.
         with tempfile.TemporaryDirectory(prefix="hwflow-") as private:
-            library = Path(private) / "kernels.so"
-            _compile(compiler, flags, files, library)
+            library = Path(private) / f"{stem}.so"
+            _compile(compiler, flags, files, library, source)
             return Build(ctypes.CDLL(str(library)), f"{note}, not cached")
     except subprocess.CalledProcessError as error:
         reason = error.stderr.decode(errors="replace").strip().partition("\n")[0]
         return Build(None, f"{compiler} fails: {reason}")
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Build(None, f"the kernels cannot be built: {error}")
+        return Build(None, f"the {stem} cannot be built: {error}")
 
 
 def _cache_folder() -> Path | None:
@@ -215,9 +221,11 @@ def _cache_folder() -> Path | None:
     return folder
 
 
-def _compile(compiler: str, flags: tuple[str, ...], files: dict[str, bytes], library: Path) -> None:
+def _compile(
+    compiler: str, flags: tuple[str, ...], files: Mapping[str, bytes], library: Path, source: str = SOURCE
+) -> None:
     with tempfile.TemporaryDirectory(prefix="hwflow-") as work:
         for name, content in files.items():
             (Path(work) / name).write_bytes(content)
-        command = [compiler, *FLAGS, *flags, str(Path(work) / SOURCE), "-o", str(library)]
+        command = [compiler, *FLAGS, *flags, str(Path(work) / source), "-o", str(library)]
         subprocess.run(command, capture_output=True, timeout=COMPILE_SECONDS, check=True)

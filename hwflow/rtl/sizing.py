@@ -1,0 +1,51 @@
+"""Depths of a design's FIFOs, from images that run through its cycle model.
+
+With FIFOs that are never full, a design takes P cycles an image, and no depths make it faster. Images whose beats come
+evenly, P cycles each, fill the FIFOs to some level; with that depth every beat moves when it did, and beats that come
+earlier delay none, so that the design still takes P cycles an image.
+
+No stall can make it deadlock. All that its cells do is determined by the order of the beats, never by their times:
+they wait for a beat or for room, and do not look whether one is there. So which beats pass does not depend on the times
+either, and where one image passes through the model, it passes with any stalls. After it all is as before, so that the
+next one does, too. Where the room inside a cell depends on the times, the model has the least.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hwflow.rtl.cycles import FIFO, UNBOUNDED, CycleModel
+from hwflow.rtl.netlist import Netlist
+
+IMAGES = 3
+"""Images that are run through: the first fills the design, the last two give the cycles."""
+MARGIN_BEATS, MARGIN_SHARE = 2, 16
+"""Beats by which a FIFO is deeper than what was seen in it, and one more for every so many beats."""
+LEAST = 2
+"""A FIFO of one beat takes it every other cycle."""
+
+
+def size_fifos(netlist: Netlist) -> Netlist:
+    """The design with FIFOs as deep as the cycle model fills them, and a margin.
+
+    Raises:
+        HwflowError: the model cannot be compiled.
+    """
+    fifos = {cell.name for cell in netlist.instances if cell.module == FIFO}
+    if not fifos:
+        return netlist
+    model, unbounded = CycleModel(netlist), dict.fromkeys(fifos, UNBOUNDED)
+    eager = model.run(IMAGES, unbounded)
+    even = model.run(IMAGES, unbounded, eager.cycles_per_image)
+    flow = even if even.cycles_per_image <= eager.cycles_per_image else eager
+    depths = {name: with_margin(most) for name, most in flow.most.items()}
+    cells = [
+        replace(cell, parameters={**cell.parameters, "DEPTH": depths[cell.name]}) if cell.name in fifos else cell
+        for cell in netlist.instances
+    ]
+    return replace(netlist, instances=cells)
+
+
+def with_margin(most: int) -> int:
+    """The depth of a FIFO that had ``most`` beats in it."""
+    return max(LEAST, most + MARGIN_BEATS + most // MARGIN_SHARE)

@@ -1,0 +1,72 @@
+"""When the cells of the RTL pass beats on: the one place that the cycle model takes latencies from.
+
+Whoever changes the pipeline of a cell changes its row here; ``tests/exact/test_rtl_cycles.py`` holds the model against
+the RTL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from hwflow.rtl.decoders import Parameter
+
+AVERAGE = 1
+"""``MODE`` of ``hwflow_pool``."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a cell holds back.
+
+    Attributes:
+        latency: cycles from the beat that completes a result until the result is offered.
+        capacity: results that find room in the cell while none can leave it.
+        freed: cycles from a result's leaving until its room is free: 0 where ready is combinational.
+        readable: of a window: cycles from a pixel's last beat until the pixel can be read.
+    """
+
+    latency: int
+    capacity: int
+    freed: int = 0
+    readable: int = 0
+
+
+def _integer(parameters: Mapping[str, Parameter], name: str, default: int = 0) -> int:
+    return int(parameters.get(name, default))
+
+
+def _mvu(parameters: Mapping[str, Parameter]) -> Timing:
+    # Everything waits while two results do, those on their way too.
+    latency = _integer(parameters, "W_LATENCY", 1) + 4
+    beats = _integer(parameters, "N_IN") // _integer(parameters, "SIMD")
+    return Timing(latency, 2 + (latency - 2) // beats)
+
+
+def _affine(parameters: Mapping[str, Parameter]) -> Timing:
+    stages = _integer(parameters, "W_LATENCY", 1) + 3
+    return Timing(stages, stages)
+
+
+def _pool(parameters: Mapping[str, Parameter]) -> Timing:
+    stages = 5 if _integer(parameters, "MODE") == AVERAGE else 3
+    return Timing(stages, stages)
+
+
+_REGISTER = Timing(1, 1)
+_TIMINGS: Mapping[str, Callable[[Mapping[str, Parameter]], Timing]] = {
+    "hwflow_add": lambda _: _REGISTER,
+    "hwflow_affine": _affine,
+    "hwflow_concat": lambda _: _REGISTER,
+    "hwflow_fifo": lambda _: Timing(2, 0),
+    "hwflow_mvu": _mvu,
+    "hwflow_pool": _pool,
+    "hwflow_relu": lambda _: _REGISTER,
+    "hwflow_rescale": lambda _: Timing(2, 2),
+    "hwflow_window": lambda _: Timing(1, 1, readable=1),
+}
+
+
+def timing(module: str, parameters: Mapping[str, Parameter]) -> Timing:
+    """What a cell holds back. Forks have no latency, and width converters one cycle; a FIFO's room is its depth."""
+    return _TIMINGS[module](parameters)
