@@ -103,7 +103,10 @@ class CycleModel:
         finished, most = np.zeros(images, np.int64), np.zeros(len(self._cells), np.int64)
         entry, out = self._netlist.input, self._netlist.output
         done = self._run(
-            *(ctypes.c_int32(number) for number in (*self._inputs.shape[:1], len(self._channels), self._inputs.shape[1])),
+            *(
+                ctypes.c_int32(number)
+                for number in (*self._inputs.shape[:1], len(self._channels), self._inputs.shape[1])
+            ),
             *(array.ctypes for array in (self._kinds, fields, self._inputs, self._outputs)),
             *(ctypes.c_int32(self._channels[stream.name]) for stream in (entry, out)),
             *(ctypes.c_int64(number) for number in (entry.beats, out.beats, images)),

@@ -1,4 +1,6 @@
-"""How deep the FIFOs before an Add or a Concatenate must be, so that no design can deadlock.
+"""Depths of the FIFOs before an Add or a Concatenate with which no design can deadlock, from the graph alone.
+
+The cycle model makes them less deep (:mod:`hwflow.rtl.sizing`), where it can be compiled.
 
 A fork hands both branches the same pixels, at most one pixel apart. To put out its pixel k, an Add (or a
 Concatenate, for which all of this is the same) needs pixel k of each branch, and a branch needs a certain

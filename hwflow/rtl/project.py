@@ -18,6 +18,7 @@ from hwflow.reference.stimuli import Stimuli, random_stimuli
 from hwflow.rtl.folder import bus_bits, bus_bytes, render, write_folder
 from hwflow.rtl.memory_image import write_image, write_rests, write_table
 from hwflow.rtl.netlist import MatrixUnit, Netlist, Stream, build_netlist
+from hwflow.rtl.sizing import size_fifos
 from hwflow.version import __version__
 
 METADATA = "rtl.json"
@@ -46,12 +47,12 @@ def generate(
 
     Returns:
         The content of ``rtl.json``: graph digest, name of the top module, streams at the ports, and for every weight
-        layer its fold and memories.
+        layer its fold and memories, and notes.
 
     Raises:
         HwflowError: an operation that the RTL lacks, or an invalid reuse factor.
     """
-    netlist = build_netlist(graph, reuse)
+    netlist, notes = size_fifos(build_netlist(graph, reuse))
     output.mkdir()
     top = render_top(graph, netlist)
     for module in leaf_modules(_INSTANCE.findall(top)):
@@ -75,6 +76,7 @@ def generate(
             {**asdict(unit), "reuse_factor": reuse[unit.layer], "vectors": _layer(graph, unit).vectors}
             for unit in netlist.units
         ],
+        "notes": notes,
     }
     (output / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
     write_folder(output, graph, netlist, reuse, part, stimuli or random_stimuli(graph))

@@ -1,8 +1,9 @@
 """Depths of a design's FIFOs, from images that run through its cycle model.
 
 With FIFOs that are never full, a design takes P cycles an image, and no depths make it faster. Images whose beats come
-evenly, P cycles each, fill the FIFOs to some level; with that depth every beat moves when it did, and beats that come
-earlier delay none, so that the design still takes P cycles an image.
+evenly, P cycles each, fill the FIFOs to some level. With that depth every beat moves when it did, and beats that come
+earlier delay none, so that the design still takes P cycles an image. The FIFOs that these images run through are as
+deep as :mod:`hwflow.rtl.depth` and :mod:`hwflow.rtl.netlist` have them, or never full if those cost cycles.
 
 No stall can make it deadlock. All that its cells do is determined by the order of the beats, never by their times:
 they wait for a beat or for room, and do not look whether one is there. So which beats pass does not depend on the times
@@ -12,9 +13,11 @@ next one does, too. Where the room inside a cell depends on the times, the model
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 
-from hwflow.rtl.cycles import FIFO, UNBOUNDED, CycleModel
+from hwflow.rtl.cycles import FIFO, UNBOUNDED, CycleModel, library
 from hwflow.rtl.netlist import Netlist
 
 IMAGES = 3
@@ -25,25 +28,30 @@ LEAST = 2
 """A FIFO of one beat takes it every other cycle."""
 
 
-def size_fifos(netlist: Netlist) -> Netlist:
+def size_fifos(netlist: Netlist) -> tuple[Netlist, list[str]]:
     """The design with FIFOs as deep as the cycle model fills them, and a margin.
 
-    Raises:
-        HwflowError: the model cannot be compiled.
+    Returns:
+        The design, and a note where the model cannot be compiled and the depths are those of
+        :mod:`hwflow.rtl.depth`, which are larger.
     """
-    fifos = {cell.name for cell in netlist.instances if cell.module == FIFO}
+    fifos = {cell.name: int(cell.parameters["DEPTH"]) for cell in netlist.instances if cell.module == FIFO}
     if not fifos:
-        return netlist
+        return netlist, []
+    if library().library is None:
+        return netlist, [f"FIFOs are deeper than need be, as the cycle model cannot be compiled: {library().note}"]
     model, unbounded = CycleModel(netlist), dict.fromkeys(fifos, UNBOUNDED)
-    eager = model.run(IMAGES, unbounded)
-    even = model.run(IMAGES, unbounded, eager.cycles_per_image)
-    flow = even if even.cycles_per_image <= eager.cycles_per_image else eager
-    depths = {name: with_margin(most) for name, most in flow.most.items()}
+    cycles = model.run(IMAGES, unbounded).cycles_per_image
+    flow = model.run(IMAGES, period=cycles)
+    bounds: Mapping[str, float] = fifos
+    if flow.cycles_per_image > cycles:
+        flow, bounds = model.run(IMAGES, unbounded, cycles), dict.fromkeys(fifos, math.inf)
+    depths = {name: min(with_margin(flow.most[name]), bound) for name, bound in bounds.items()}
     cells = [
-        replace(cell, parameters={**cell.parameters, "DEPTH": depths[cell.name]}) if cell.name in fifos else cell
+        replace(cell, parameters={**cell.parameters, "DEPTH": int(depths[cell.name])}) if cell.name in fifos else cell
         for cell in netlist.instances
     ]
-    return replace(netlist, instances=cells)
+    return replace(netlist, instances=cells), []
 
 
 def with_margin(most: int) -> int:

@@ -130,17 +130,18 @@ def generate(
 
 
 def _write_rtl(graph: Graph, folder: Path, reuse: Mapping[str, int], part: str, stimuli: Stimuli) -> list[str]:
-    """Write the RTL, completely or not at all; a note if it ends before the network does."""
+    """Write the RTL, completely or not at all; notes on what it is."""
     from hwflow import rtl as rtl_backend
 
     try:
-        rtl_backend.generate(graph, folder, reuse, part=part, stimuli=stimuli)
+        written = rtl_backend.generate(graph, folder, reuse, part=part, stimuli=stimuli)
     except HwflowError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    notes = list(written["notes"])
     if graph.logits is graph:
-        return []
-    return [f"{graph.output.name}: the RTL ends at the logits before it; it has no softmax, the firmware has"]
+        return notes
+    return [*notes, f"{graph.output.name}: the RTL ends at the logits before it; it has no softmax, the firmware has"]
 
 
 def _missed(costs: tuple[LayerCost, ...], target_cycles: int | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""The RTL is as fast as its busiest layer, whatever stands between the layers."""
+"""The RTL is as fast as its busiest layer, whatever stands between the layers, and as the cycle model says."""
 
 from pathlib import Path
 
@@ -11,10 +11,28 @@ from hwflow.graph import Graph
 from hwflow.hardening import harden
 from hwflow.reference import IntegerExecutor
 from hwflow.rtl import RtlExecutor, generate
+from hwflow.rtl.cycles import FIFO, CycleModel
+from hwflow.rtl.netlist import build_netlist
+from hwflow.rtl.sizing import size_fifos
 from tests.networks import NetworkBuilder, random_images, random_options, same
 
 SIZE, IMAGES = (6, 6), 6
 POINT = same(SIZE, (1, 1), (1, 1))
+# The most beats that were in a FIFO, in a line of a file that the simulation leaves.
+COUNTER = """
+    int beats = 0, most = 0, file;
+    wire [31:0] more = beats + 32'(s_tvalid && s_tready);
+    always @(posedge clk_i) begin
+        beats <= rst_ni ? more - 32'(m_tvalid && m_tready) : 0;
+        if (rst_ni && more > most) most <= more;
+    end
+    final begin
+        file = $fopen("{file}", "a");
+        $fdisplay(file, "%m %0d", most);
+        $fclose(file);
+    end
+endmodule
+"""
 
 
 def chain(net: NetworkBuilder) -> None:
@@ -42,16 +60,42 @@ def dense_block(net: NetworkBuilder) -> None:
     net.dense(net.flat(net.conv(x, 8, POINT), average=True), 6)
 
 
-@pytest.mark.parametrize("layers", [chain, bottleneck, dense_block])
-def test_an_image_takes_as_long_as_the_busiest_layer(layers, tmp_path: Path) -> None:
+def stride(net: NetworkBuilder) -> None:
+    """Of ResNet18: a block that halves the image, with a convolution in its shortcut, and one that does not."""
+    half = (SIZE[0] // 2, SIZE[1] // 2)
+    x = net.relu(net.conv(net.nodes[0], 8, same(SIZE, (3, 3), (1, 1))))
+    y = net.relu(net.conv(x, 12, same(SIZE, (3, 3), (2, 2))))
+    y = net.conv(y, 12, same(half, (3, 3), (1, 1)))
+    x = net.relu(net.add(y, net.conv(x, 12, same(SIZE, (1, 1), (2, 2)))))
+    y = net.relu(net.conv(x, 12, same(half, (3, 3), (1, 1))))
+    y = net.conv(y, 12, same(half, (3, 3), (1, 1)))
+    net.dense(net.flat(net.relu(net.add(y, x)), average=True), 6)
+
+
+@pytest.mark.parametrize(
+    ("layers", "target"),
+    [(chain, 1200), (bottleneck, 1200), (dense_block, None), (stride, 1200)],
+)
+def test_an_image_takes_as_long_as_the_busiest_layer_and_fifos_hold_what_the_model_says(
+    layers, target: int | None, tmp_path: Path
+) -> None:
     net = NetworkBuilder(np.random.default_rng(1), (*SIZE, 4))
     layers(net)
     graph: Graph = net.graph("network")
     graph = harden(graph, random_images(1, graph, 8), random_options(1)).graph
-    reuse = choose_reuse(graph, target_cycles=1200)
+    reuse = choose_reuse(graph, target_cycles=target)
     generate(graph, tmp_path / "rtl", reuse)
+    fifo, counts = tmp_path / "rtl" / f"{FIFO}.sv", tmp_path / "counts.txt"
+    fifo.write_text(fifo.read_text().replace("endmodule", COUNTER.replace("{file}", str(counts))))
     executor, reference = RtlExecutor(tmp_path / "rtl", graph, "icarus"), IntegerExecutor(graph)
     codes = reference.encode(random_images(2, graph, IMAGES))
     np.testing.assert_array_equal(executor.run(codes), reference.run(codes))
+    assert executor.statistics is not None
     busiest = max(cost.cycles_per_image for cost in layer_costs(graph, reuse))
     assert busiest <= executor.cycles_per_image <= 1.01 * busiest
+
+    netlist, _ = size_fifos(build_netlist(graph, reuse))
+    flow = CycleModel(netlist).run(IMAGES)
+    assert flow.finished == executor.statistics.finished
+    seen = dict(line.split() for line in counts.read_text().splitlines())
+    assert {path.rpartition(".")[2]: int(most) for path, most in seen.items()} == flow.most

@@ -1,0 +1,70 @@
+"""FIFO depths from the cycle model, without a simulator; ``tests/exact/test_rtl_throughput.py`` has the RTL beside it."""
+
+import numpy as np
+import pytest
+
+from hwflow.cost.reuse import choose_reuse
+from hwflow.errors import HwflowError
+from hwflow.hardening import harden
+from hwflow.reference.kernels.library import Build
+from hwflow.rtl import sizing
+from hwflow.rtl.cycles import FIFO, UNBOUNDED, CycleModel
+from hwflow.rtl.netlist import Netlist, build_netlist
+from hwflow.rtl.sizing import size_fifos
+from tests.networks import NetworkBuilder, random_images, random_options, same
+
+SIZE, IMAGES = (12, 12), 4
+
+
+@pytest.fixture(scope="module")
+def residual() -> Netlist:
+    """Two residual blocks, the second with two 3x3 windows beside its shortcut."""
+    net = NetworkBuilder(np.random.default_rng(1), (*SIZE, 4))
+    three, one = same(SIZE, (3, 3), (1, 1)), same(SIZE, (1, 1), (1, 1))
+    x = net.relu(net.conv(net.nodes[0], 8, three))
+    x = net.relu(net.add(net.conv(net.relu(net.conv(x, 4, one)), 8, three), x))
+    x = net.relu(net.add(net.conv(net.relu(net.conv(x, 8, three)), 8, three), x))
+    net.dense(net.flat(x, average=True), 6)
+    graph = net.graph("network")
+    graph = harden(graph, random_images(1, graph, 8), random_options(1)).graph
+    return build_netlist(graph, choose_reuse(graph))
+
+
+def depths(netlist: Netlist) -> dict[str, int]:
+    return {cell.name: int(cell.parameters["DEPTH"]) for cell in netlist.instances if cell.module == FIFO}
+
+
+def test_sized_fifos_are_smaller_and_as_fast_as_unbounded_ones(residual: Netlist) -> None:
+    sized, notes = size_fifos(residual)
+    before, after = depths(residual), depths(sized)
+    assert notes == []
+    assert all(after[name] <= before[name] for name in before)
+    assert sum(after.values()) < sum(before.values()) / 2
+    unbounded = CycleModel(residual).run(IMAGES, dict.fromkeys(before, UNBOUNDED))
+    assert CycleModel(sized).run(IMAGES).cycles_per_image == unbounded.cycles_per_image
+
+
+def test_depths_are_needed(residual: Netlist) -> None:
+    sized, _ = size_fifos(residual)
+    model, name = CycleModel(sized), max(depths(sized), key=lambda each: depths(sized)[each])
+    enough = model.run(IMAGES).cycles_per_image
+    # Two windows of 3x3 look two rows and two pixels of four beats ahead, of which the cells hold some.
+    with pytest.raises(HwflowError, match=r"stops after 0 of 4 images: a FIFO is too small"):
+        model.run(IMAGES, {name: 2 * SIZE[1] * 4})
+    shallower = [model.run(IMAGES, {name: depth}).cycles_per_image for depth in range(106, depths(sized)[name])]
+    assert shallower == sorted(shallower, reverse=True)
+    assert shallower[0] > enough == shallower[-1]
+
+
+def test_an_image_alone_takes_no_longer_than_among_others(residual: Netlist) -> None:
+    model = CycleModel(residual)
+    flow = model.run(IMAGES)
+    assert model.run(3).finished == flow.finished[:3]
+    assert np.all(np.diff(flow.finished) <= flow.finished[0])
+
+
+def test_without_a_compiler_depths_stay_and_a_note_says_so(residual: Netlist, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizing, "library", lambda: Build(None, "no C++ compiler"))
+    same_netlist, notes = size_fifos(residual)
+    assert same_netlist is residual
+    assert notes == ["FIFOs are deeper than need be, as the cycle model cannot be compiled: no C++ compiler"]
