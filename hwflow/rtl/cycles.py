@@ -42,6 +42,7 @@ class Flow:
 
     Attributes:
         finished: cycle in which each image's last beat left; the first beat of the first image is offered in cycle 0.
+            What stands at the ports of the top level adds latency.
         most: of every FIFO by instance, the most beats that were inside at once, one that comes in included.
     """
 

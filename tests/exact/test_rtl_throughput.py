@@ -96,6 +96,8 @@ def test_an_image_takes_as_long_as_the_busiest_layer_and_fifos_hold_what_the_mod
 
     netlist, _ = size_fifos(build_netlist(graph, reuse))
     flow = CycleModel(netlist).run(IMAGES)
-    assert flow.finished == executor.statistics.finished
-    seen = dict(line.split() for line in counts.read_text().splitlines())
-    assert {path.rpartition(".")[2]: int(most) for path, most in seen.items()} == flow.most
+    # What stands at the ports of the top level is latency.
+    np.testing.assert_array_equal(np.diff(flow.finished), np.diff(executor.statistics.finished))
+    lines = [line.rpartition(".")[2].split() for line in counts.read_text().splitlines()]
+    seen = {name: int(most) for name, most in lines}  # those inside of cells, too
+    assert {name: seen[name] for name in flow.most} == flow.most

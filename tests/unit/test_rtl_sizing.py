@@ -1,4 +1,4 @@
-"""FIFO depths from the cycle model, without a simulator; ``tests/exact/test_rtl_throughput.py`` has the RTL beside it."""
+"""FIFO depths from the cycle model without a simulator; tests/exact/test_rtl_throughput.py has the RTL beside it."""
 
 import numpy as np
 import pytest
