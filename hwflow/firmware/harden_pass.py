@@ -35,6 +35,8 @@ PASS = "hwflow_harden"
 FLOW = "optimize"
 KEY = "Hardening"
 CALIBRATION = "Calibration"
+RTL_BACKEND = "hwflow"
+"""The backend of :mod:`hwflow.backend`."""
 
 
 class HardenPass(ModelOptimizerPass):
@@ -52,40 +54,59 @@ class HardenPass(ModelOptimizerPass):
         Raises:
             HwflowError: an option, the calibration images or a layer that cannot be hardened.
         """
-        model_config = model.config.config["HLSConfig"].get("Model", {})
-        entries = model_config.get(KEY)
-        if entries is None:
+        if model.config.backend.name == RTL_BACKEND:
+            return False  # hardens by itself
+        result = harden_model(model)
+        if result is None:
             return False
-        images, options = parse_options(entries)
-        if options.storage != PLAIN.name:
-            raise HwflowError(
-                f"{KEY}: Storage={options.storage!r} cannot be written by an hls4ml script; "
-                "use 'hwflow harden' and 'hwflow generate'"
-            )
-        result = self._hardened(model, images, options)
         wanted = _requested_reuse(result.graph, model)
         factors, notes = firmware_reuse(result.graph, wanted, model.config.get_config_value("IOType"))
         for note in notes:
             warnings.warn(note, stacklevel=2)
         apply_graph(result.graph, model, factors)
         model.hwflow = result
-        plain = {key: _plain(value) for key, value in entries.items()}
-        model.config.config["HLSConfig"]["Model"] = model_config | {KEY: plain}
         return True
 
-    def _hardened(self, model: Any, images: npt.NDArray[Any], options: HardenOptions) -> Hardened:
-        keras_model = model.config.config.get("KerasModel")
-        if not hasattr(keras_model, "layers"):
-            return harden(read_graph(model), images, options)
-        network = read_network(keras_model)
-        graph = network_graph(network)
-        checked = images[: check_images(len(images))]
-        error = check(graph, network, checked, keras_model)
-        result = harden(graph, images, options)
-        model.hwflow_check = measure(result.graph, network, checked, error, options.scaling.granularity == "layer")
-        if model.hwflow_check.warning is not None:
-            warnings.warn(model.hwflow_check.warning, stacklevel=2)
-        return result
+
+def harden_model(model: Any) -> Hardened | None:
+    """Harden the network of a ModelGraph whose configuration asks for it, and leave the ModelGraph as it is.
+
+    Returns:
+        The hardened graph; ``None`` if the configuration does not ask for it. What was measured of it becomes
+        ``model.hwflow_check``, where the ModelGraph was made from a Keras model.
+
+    Raises:
+        HwflowError: an option, the calibration images or a layer that cannot be hardened.
+    """
+    model_config = model.config.config["HLSConfig"].get("Model", {})
+    entries = model_config.get(KEY)
+    if entries is None:
+        return None
+    images, options = parse_options(entries)
+    if options.storage != PLAIN.name:
+        raise HwflowError(
+            f"{KEY}: Storage={options.storage!r} cannot be written by an hls4ml script; "
+            "use 'hwflow harden' and 'hwflow generate'"
+        )
+    result = _hardened(model, images, options)
+    plain = {key: _plain(value) for key, value in entries.items()}
+    model.config.config["HLSConfig"]["Model"] = model_config | {KEY: plain}
+    return result
+
+
+def _hardened(model: Any, images: npt.NDArray[Any], options: HardenOptions) -> Hardened:
+    keras_model = model.config.config.get("KerasModel")
+    if not hasattr(keras_model, "layers"):
+        return harden(read_graph(model), images, options)
+    network = read_network(keras_model)
+    graph = network_graph(network)
+    checked = images[: check_images(len(images))]
+    error = check(graph, network, checked, keras_model)
+    result = harden(graph, images, options)
+    model.hwflow_check = measure(result.graph, network, checked, error, options.scaling.granularity == "layer")
+    if model.hwflow_check.warning is not None:
+        warnings.warn(model.hwflow_check.warning, stacklevel=2)
+    return result
 
 
 def register() -> None:

@@ -78,9 +78,27 @@ class HwflowWriter(VitisWriter):
 
     def write_yml(self, model: Any) -> None:
         """hls4ml's configuration, less the Keras model and the temporary name of the folder."""
-        config = {key: value for key, value in model.config.config.items() if key != "KerasModel"} | {"OutputDir": "."}
+        settings = {
+            name: {"ReuseFactor": model.config.layer_name_rf[name.lower()], "Strategy": "Resource"}
+            for name in model.graph
+            if name.lower() in model.config.layer_name_rf
+        }
         path = Path(model.config.get_output_dir()) / "hls4ml_config.yml"
-        path.write_text(yaml.safe_dump(config), encoding="utf-8")
+        path.write_text(configuration(model, settings), encoding="utf-8")
+
+
+def configuration(model: Any, layers: Mapping[str, Mapping[str, Any]]) -> str:
+    """The YAML of a ModelGraph's configuration, less the Keras model and the temporary name of the folder.
+
+    Args:
+        model: the ModelGraph.
+        layers: settings by layer in the place of those that were asked for: what is in use.
+    """
+    config = {key: value for key, value in model.config.config.items() if key != "KerasModel"} | {"OutputDir": "."}
+    asked = config["HLSConfig"].get("LayerName", {})
+    used = {name: {**asked.get(name, {}), **settings} for name, settings in layers.items()}
+    config["HLSConfig"] = config["HLSConfig"] | {"LayerName": asked | used}
+    return yaml.safe_dump(config)
 
 
 def write_values(file: TextIO, values: FloatArray, fraction: int) -> None:

@@ -26,6 +26,7 @@ from hwflow.graph import (
     MaxPool2D,
     Node,
     ReLU,
+    Rescale,
     Reshape,
     Softmax,
     Window,
@@ -35,11 +36,12 @@ Layer = Any
 """An hls4ml layer; hls4ml carries no types."""
 
 
-def read_graph(model: Any) -> Graph:
+def read_graph(model: Any, linear: bool = False) -> Graph:
     """The untyped graph of a ModelGraph.
 
     Args:
         model: hls4ml's ModelGraph after its ``convert`` flow.
+        linear: linear activations, which hls4ml leaves where they change the type, become products with 1.
 
     Returns:
         One node per layer, of the same name; QKeras quantisers of activations become requested types.
@@ -51,7 +53,8 @@ def read_graph(model: Any) -> Graph:
         raise HwflowError(
             f"the network has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one of each is supported"
         )
-    return Graph(tuple(lift_rows(fold_padding([_node(layer) for layer in model.get_layers()]))), _name(model))
+    nodes = [_cast(layer) if linear and _is_linear(layer) else _node(layer) for layer in model.get_layers()]
+    return Graph(tuple(lift_rows(fold_padding(nodes))), _name(model))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -140,6 +143,14 @@ def _never_negative(node: Node, by_name: Mapping[str, Node]) -> bool:
     if isinstance(node, MaxPool2D | AveragePool2D | GlobalAveragePool2D | Flatten | Concatenate | Add | _Padding):
         return all(_never_negative(by_name[name], by_name) for name in node.inputs)
     return False
+
+
+def _is_linear(layer: Layer) -> bool:
+    return layer.class_name in ("Activation", "QActivation") and str(layer.get_attr("activation")).lower() == "linear"
+
+
+def _cast(layer: Layer) -> Node:
+    return Rescale(**_common(layer), factor=Constant(np.ones(1)))
 
 
 def _node(layer: Layer) -> Node:
