@@ -91,6 +91,25 @@ def test_streams_lose_and_repeat_nothing(tmp_path, cell, parameters):
     prove_for_ever(tmp_path, f"proof_{cell}", [HERE / "stream_check.sv", *cells(cell)], parameters)
 
 
+@pytest.mark.parametrize("beats", [1, *(pytest.param(beats, marks=pytest.mark.slow) for beats in (2, 3))])
+def test_the_guard_gives_whole_images(tmp_path, beats):
+    prove_for_ever(tmp_path, "proof_guard", cells("guard", "fifo"), {"BEATS": beats})
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("fill_reg ? '0 : data", "data"),
+        ("drop_reg <= pass && last_beat && late", "drop_reg <= 1'b0"),
+        ("!(valid && (last || !check_i))", "!valid"),
+        ("!last_beat && (fill_reg || ends)", "fill_reg || ends"),
+    ],
+)
+def test_an_error_in_the_guard_is_found(tmp_path, right, wrong):
+    with pytest.raises(NoProofError):
+        prove_for_ever(tmp_path, "proof_guard", [*cells("fifo"), spoil(tmp_path, "guard", right, wrong)], {})
+
+
 @pytest.mark.parametrize(
     ("cell", "right", "wrong"),
     [

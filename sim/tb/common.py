@@ -18,6 +18,7 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -87,7 +88,8 @@ def run_tb(
         sources: Its source files and those that it needs.
         parameters: Overrides; a string is handed over as a SystemVerilog literal ("40'h12", '"a.hex"').
         test_module: `__name__` of the testbench file.
-        simulator: "icarus" or "verilator".
+        simulator: "icarus" or "verilator"; "yosys" is Icarus on what Yosys makes of the sources, flat and with the
+            parameters in it, which is what is built into hardware.
         seed: Seed of every random choice in the testbench.
         testcase: Only the cocotb test of this name.
         extra: JSON-able values for the cocotb side only, found in `parameters()` there.
@@ -96,6 +98,9 @@ def run_tb(
         AssertionError: A cocotb test failed, or the simulator did.
     """
     os.environ.update(simulator_environment())
+    overrides = dict(parameters)
+    if simulator == "yosys":
+        sources, overrides, simulator = [_read_by_yosys(module, sources, parameters, build_dir)], {}, "icarus"
     runner = get_runner(simulator)
     verilator = simulator == "verilator"
     # These builds run for a few thousand cycles: optimised C++ would cost more time than it saves.
@@ -106,7 +111,7 @@ def run_tb(
     runner.build(
         sources=list(sources),
         hdl_toplevel=module,
-        parameters=parameters,
+        parameters=overrides,
         build_dir=build_dir,
         build_args=[*defaults, *build_args],
         timescale=("1ns", "1ps"),
@@ -138,6 +143,20 @@ def run_tb(
     tests, failed = get_results(results)
     assert tests > 0, f"{test_module} has no cocotb test"
     assert failed == 0, f"{failed} of {tests} cocotb tests failed"
+
+
+def _read_by_yosys(module: str, sources: Sequence[Path], parameters: Mapping[str, int | str], folder: Path) -> Path:
+    """Verilog of `module` as Yosys understands it, without parameters and hierarchy."""
+    folder.mkdir(parents=True, exist_ok=True)
+    read = [f"read_verilog -sv {' '.join(map(str, sources))}", f"hierarchy -top {module}"]
+    if parameters:
+        values = " ".join(f"-chparam {name} {value}" for name, value in parameters.items())
+        read[1] += f" {values}"
+    steps = [*read, "proc", "flatten", "opt", "memory -nomap", "opt_clean", f"rename -top {module}"]
+    script, output = folder / "read.ys", folder / f"{module}.v"
+    script.write_text("\n".join([*steps, f"write_verilog -noattr {output}"]) + "\n")
+    subprocess.run(["yosys", "-q", "-s", str(script)], check=True, cwd=folder)
+    return output
 
 
 def _reuse_library(library: Path, build_dir: Path) -> None:
