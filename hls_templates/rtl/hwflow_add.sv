@@ -63,6 +63,7 @@ module hwflow_add #(
             .OUT_W(OUT_W), .OUT_FRAC(OUT_FRAC), .OUT_SIGNED(OUT_SIGNED),
             .ROUNDING(ROUNDING), .OVERFLOW(OVERFLOW)
         ) cast_lane (
+            .clk_i(clk_i),
             .code_i(a_wide + b_wide),
             .code_o(cast[lane*OUT_W +: OUT_W])
         );

@@ -10,11 +10,10 @@
 //   B_W, B_SHIFT          bias code, signed, and the left shift that aligns it to the sum's LSB
 //   OUT_*, ROUNDING, OVERFLOW   as in hwflow_cast
 //
-// Weights and biases come from hwflow_weights, channelwise: w_en_o moves it on, w_next_o asks for a beat.
-// W_LATENCY enabled cycles after w_next_o, beat nf has w[nf*PE+p] at w_data_i[p*W_W +: W_W] and bias[nf*PE+p] at
-// w_bias_i[p*B_W +: B_W].
+// Weights and biases come from hwflow_weights, channelwise: w_next_o asks for a beat. W_LATENCY cycles after it,
+// beat nf has w[nf*PE+p] at w_data_i[p*W_W +: W_W] and bias[nf*PE+p] at w_bias_i[p*B_W +: B_W].
 //
-// Timing: W_LATENCY + 3 cycles, one beat a cycle. s_tready depends on m_tready in the same cycle.
+// Timing: W_LATENCY + 6 cycles, one beat a cycle. s_tready comes from a register.
 
 `default_nettype none
 
@@ -23,7 +22,7 @@ module hwflow_affine #(
     parameter int X_W        = 16,
     parameter int X_SIGNED   = 1,
     parameter int W_W        = 8,
-    parameter int W_LATENCY  = 1,
+    parameter int W_LATENCY  = 2,
     parameter int ACC_W      = 32,
     parameter int ACC_FRAC   = 15,
     parameter int B_W        = 16,
@@ -41,7 +40,6 @@ module hwflow_affine #(
     input  wire                 s_tvalid,
     output logic                s_tready,
 
-    output logic                w_en_o,
     output logic                w_next_o,
     input  wire  [  PE*W_W-1:0] w_data_i,
     input  wire  [  PE*B_W-1:0] w_bias_i,
@@ -51,6 +49,7 @@ module hwflow_affine #(
     input  wire                 m_tready
 );
 
+    localparam int DONE_AT   = W_LATENCY + 4;  // cycles from a beat to its result
     localparam int PRODUCT_W = X_W + W_W;  // holds the product also if x is unsigned
 
     if (PE < 1 || X_W < 1 || W_W < 1 || W_LATENCY < 1 || B_W < 1 || X_SIGNED < 0 || X_SIGNED > 1 || B_SHIFT < 0)
@@ -61,48 +60,46 @@ module hwflow_affine #(
         initial $fatal(1, "hwflow_affine: ACC_W (%0d) holds not every product, or not every bias", ACC_W);
     end
 
-    wire advance = m_tready || !m_tvalid;
-    assign s_tready = advance;
-    assign w_en_o   = advance;
-    assign w_next_o = advance && s_tvalid;
+    // --- A beat that begins has room for its result. It waits until its weights come.
 
-    // --- Stage 0: the beat, and its weights are asked for. Stage 1: it waits until they come.
+    wire take = s_tvalid && s_tready;
+    wire [PE*X_W-1:0] x;
 
-    wire [PE*X_W-1:0] x1;
+    assign w_next_o = take;
 
     hwflow_delay #(
         .WIDTH  (PE * X_W),
-        .STAGES (W_LATENCY)
+        .STAGES (W_LATENCY + 1)
     ) wait_for_weights (
         .clk_i  (clk_i),
-        .en_i   (advance),
+        .en_i   (1'b1),
         .data_i (s_tdata),
-        .data_o (x1)
+        .data_o (x)
     );
 
-    // --- Stage 2: products. Stage 3: sums. Then one cast into the output register.
+    // --- Operands, products, sums, one cast.
 
-    logic [W_LATENCY+1:0] valid_reg;  // the beats of stages 1 to 3
-    wire [PE*OUT_W-1:0] y3;
+    logic [DONE_AT-1:0] valid_reg;
+    wire [PE*OUT_W-1:0] y;
 
     for (genvar p = 0; p < PE; p++) begin : gen_lane
-        wire signed [X_W-X_SIGNED:0] x;
+        wire signed [X_W-X_SIGNED:0] x_operand;
         if (X_SIGNED != 0) begin : gen_signed
-            assign x = x1[p*X_W+:X_W];
+            assign x_operand = x[p*X_W+:X_W];
         end else begin : gen_unsigned
-            assign x = {1'b0, x1[p*X_W+:X_W]};
+            assign x_operand = {1'b0, x[p*X_W+:X_W]};
         end
-        wire signed [W_W-1:0] w = w_data_i[p*W_W+:W_W];
-        logic signed [PRODUCT_W-1:0] product2_reg;
-        logic signed [B_W-1:0] bias2_reg;
-        logic signed [ACC_W-1:0] sum3_reg;
+        logic signed [W_W-1:0] w_reg;
+        logic signed [PRODUCT_W-1:0] product_reg;
+        logic signed [B_W-1:0] bias_reg, product_bias_reg;
+        logic signed [ACC_W-1:0] sum_reg;
 
         always_ff @(posedge clk_i) begin
-            if (advance) begin
-                product2_reg <= w * x;
-                bias2_reg    <= w_bias_i[p*B_W+:B_W];
-                sum3_reg     <= (ACC_W'(bias2_reg) <<< B_SHIFT) + ACC_W'(product2_reg);
-            end
+            w_reg            <= w_data_i[p*W_W+:W_W];
+            bias_reg         <= w_bias_i[p*B_W+:B_W];
+            product_reg      <= w_reg * x_operand;
+            product_bias_reg <= bias_reg;
+            sum_reg          <= (ACC_W'(product_bias_reg) <<< B_SHIFT) + ACC_W'(product_reg);
         end
 
         hwflow_cast #(
@@ -113,26 +110,34 @@ module hwflow_affine #(
             .OUT_FRAC   (OUT_FRAC),
             .OUT_SIGNED (OUT_SIGNED),
             .ROUNDING   (ROUNDING),
-            .OVERFLOW   (OVERFLOW)
+            .OVERFLOW   (OVERFLOW),
+            .REGISTER   (1)
         ) cast (
-            .code_i (sum3_reg),
-            .code_o (y3[p*OUT_W+:OUT_W])
+            .clk_i  (clk_i),
+            .code_i (sum_reg),
+            .code_o (y[p*OUT_W+:OUT_W])
         );
     end
 
     always_ff @(posedge clk_i) begin
-        if (!rst_ni) begin
-            valid_reg <= '0;
-            m_tvalid  <= 1'b0;
-        end else if (advance) begin
-            valid_reg <= {valid_reg[W_LATENCY:0], s_tvalid};
-            m_tvalid  <= valid_reg[W_LATENCY+1];
-        end
+        if (!rst_ni) valid_reg <= '0;
+        else valid_reg <= {valid_reg[DONE_AT-2:0], take};
     end
 
-    always_ff @(posedge clk_i) begin
-        if (advance) m_tdata <= y3;
-    end
+    hwflow_catch #(
+        .WIDTH (PE * OUT_W),
+        .DEPTH (DONE_AT + 5)
+    ) results (
+        .clk_i    (clk_i),
+        .rst_ni   (rst_ni),
+        .begin_i  (take),
+        .room_o   (s_tready),
+        .valid_i  (valid_reg[DONE_AT-1]),
+        .data_i   (y),
+        .m_tdata  (m_tdata),
+        .m_tvalid (m_tvalid),
+        .m_tready (m_tready)
+    );
 
 endmodule
 

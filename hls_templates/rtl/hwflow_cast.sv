@@ -6,7 +6,9 @@
 //   ROUNDING  0 TRN  1 TRN_ZERO  2 RND  3 RND_ZERO  4 RND_INF  5 RND_MIN_INF  6 RND_CONV
 //   OVERFLOW  0 WRAP  1 SAT  2 SAT_SYM
 //
-// Timing: combinational.
+//   REGISTER  1: a register between rounding and overflow; 0: none
+//
+// Timing: combinational, or 1 cycle with REGISTER.
 
 `default_nettype none
 
@@ -18,8 +20,10 @@ module hwflow_cast #(
     parameter int OUT_FRAC   = 5,
     parameter int OUT_SIGNED = 1,
     parameter int ROUNDING   = 0,
-    parameter int OVERFLOW   = 0
+    parameter int OVERFLOW   = 0,
+    parameter int REGISTER   = 0
 ) (
+    input  wire              clk_i,
     input  wire  [ IN_W-1:0] code_i,
     output logic [OUT_W-1:0] code_o
 );
@@ -90,7 +94,17 @@ module hwflow_cast #(
         endcase
     end
 
-    wire [ROUNDED_W-1:0] rounded = floored + {{(ROUNDED_W - 1) {1'b0}}, carry};
+    wire [ROUNDED_W-1:0] sum = floored + {{(ROUNDED_W - 1) {1'b0}}, carry};
+    wire [ROUNDED_W-1:0] rounded;
+
+    if (REGISTER != 0) begin : gen_register
+        logic [ROUNDED_W-1:0] rounded_reg;
+        always_ff @(posedge clk_i) rounded_reg <= sum;
+        assign rounded = rounded_reg;
+    end else begin : gen_no_register
+        wire unused_clock = &{1'b0, clk_i};
+        assign rounded = sum;
+    end
 
     wire [WIDE_W-1:0] wide;
     if (GROW > 0) begin : gen_grow

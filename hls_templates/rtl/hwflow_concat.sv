@@ -61,6 +61,7 @@ module hwflow_concat #(
             .OUT_W(OUT_W), .OUT_FRAC(OUT_FRAC), .OUT_SIGNED(OUT_SIGNED),
             .ROUNDING(ROUNDING), .OVERFLOW(OVERFLOW)
         ) cast_a (
+            .clk_i(clk_i),
             .code_i(a_tdata[lane*A_W +: A_W]),
             .code_o(a_cast[lane*OUT_W +: OUT_W])
         );
@@ -69,6 +70,7 @@ module hwflow_concat #(
             .OUT_W(OUT_W), .OUT_FRAC(OUT_FRAC), .OUT_SIGNED(OUT_SIGNED),
             .ROUNDING(ROUNDING), .OVERFLOW(OVERFLOW)
         ) cast_b (
+            .clk_i(clk_i),
             .code_i(b_tdata[lane*B_W +: B_W]),
             .code_o(b_cast[lane*OUT_W +: OUT_W])
         );

@@ -14,14 +14,17 @@
 //   B_W, B_SHIFT          bias code, signed, and the left shift that aligns it to the accumulator's LSB
 //   OUT_*, ROUNDING, OVERFLOW   as in hwflow_cast
 //
-// Weights and biases come from hwflow_weights: w_en_o moves it on, w_next_o asks for a beat, and the beats come
-// neuron fold by neuron fold. W_LATENCY enabled cycles after w_next_o, beat (nf, sf) has w[nf*PE+p][sf*SIMD+s] at
+// Weights and biases come from hwflow_weights: w_next_o asks for a beat, and the beats come neuron fold by neuron
+// fold. W_LATENCY cycles after w_next_o, beat (nf, sf) has w[nf*PE+p][sf*SIMD+s] at
 // w_data_i[(p*SIMD+s)*EFFECT_W +: EFFECT_W] and bias[nf*PE+p] at w_bias_i[p*B_W +: B_W].
 //
-// Timing: R = NF*SF cycles a vector while the streams do not stall, back to back too. The input is taken
-// in the first SF of them, so s_tready is low in the others. A result leaves W_LATENCY + 4 cycles after the
-// beat that completes it was taken in, or replayed. s_tready depends on m_tready in the same cycle, only
-// while two results wait.
+// Nothing waits between the input and the results, which a hwflow_catch takes in: the beat that completes a result
+// begins only when there is room for it.
+//
+// Timing: R = NF*SF cycles a vector while the streams do not stall, back to back too. The input is taken in the first
+// SF of them, so s_tready is low in the others. A result leaves W_LATENCY + TREE + 6 cycles after the beat that
+// completes it was taken in, or replayed, with TREE = (ceil(log2(SIMD)) + 1) / 2, rounded down. s_tready comes from
+// registers.
 
 `default_nettype none
 
@@ -34,7 +37,7 @@ module hwflow_mvu #(
     parameter int X_SIGNED   = 1,
     parameter int W_W        = 8,
     parameter int EFFECT_W   = W_W,
-    parameter int W_LATENCY  = 1,
+    parameter int W_LATENCY  = 2,
     parameter int ACC_W      = 32,
     parameter int ACC_FRAC   = 15,
     parameter int B_W        = 16,
@@ -52,7 +55,6 @@ module hwflow_mvu #(
     input  wire                         s_tvalid,
     output logic                        s_tready,
 
-    output logic                        w_en_o,
     output logic                        w_next_o,
     input  wire  [PE*SIMD*EFFECT_W-1:0] w_data_i,
     input  wire  [          PE*B_W-1:0] w_bias_i,
@@ -66,6 +68,8 @@ module hwflow_mvu #(
     localparam int SF        = N_IN / SIMD;
     localparam int PRODUCT_W = X_W + EFFECT_W;
     localparam int TREE_W    = PRODUCT_W + $clog2(SIMD);
+    localparam int LEVELS    = $clog2(SIMD);
+    localparam int SUM_AT    = W_LATENCY + 2 + (LEVELS + 1) / 2;  // cycles from issue to the sum of its products
     localparam int SUM_W     = (TREE_W < ACC_W) ? TREE_W : ACC_W;  // arithmetic modulo 2**ACC_W is exact
     localparam int SF_W      = (SF > 1) ? $clog2(SF) : 1;
     localparam int NF_W      = (NF > 1) ? $clog2(NF) : 1;
@@ -93,158 +97,172 @@ module hwflow_mvu #(
                        ACC_W, N_IN);
     end
 
-    // --- Stage 0: one beat of x a cycle, and the weights that it meets are asked for.
-
-    // The beats of stages 1 to 3
-    logic [W_LATENCY+1:0] valid_reg;
-    wire valid3 = valid_reg[W_LATENCY+1];
-
-    // Results of stage 4 have nowhere to go: everything waits
-    logic done4_reg;
-    wire advance = !(done4_reg && m_tvalid && !m_tready);
+    // --- Stage 0: one beat of x a cycle, and the weights that it meets are asked for. The last beat of a result needs
+    // --- room for it.
 
     logic [SF_W-1:0] sf_reg;
     logic [NF_W-1:0] nf_reg;
+    logic first_beat_reg, last_beat_reg, first_fold_reg, last_fold_reg;  // of the beat that is next
 
-    wire first_fold = nf_reg == '0;
-    wire last_fold  = nf_reg == NF_W'(NF - 1);
-    wire first_beat = sf_reg == '0;
-    wire last_beat  = sf_reg == SF_W'(SF - 1);
-    wire issue = advance && (s_tvalid || !first_fold);
+    wire room;
+    wire go    = room || !last_beat_reg;
+    wire issue = go && (s_tvalid || !first_fold_reg);
+    wire done  = issue && last_beat_reg;
 
-    assign s_tready = advance && first_fold;
-    assign w_en_o   = advance;
+    assign s_tready = go && first_fold_reg;
     assign w_next_o = issue;
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) begin
-            sf_reg <= '0;
-            nf_reg <= '0;
-        end else if (issue) begin
-            sf_reg <= last_beat ? '0 : sf_reg + 1'b1;
-            if (last_beat) nf_reg <= last_fold ? '0 : nf_reg + 1'b1;
+            sf_reg         <= '0;
+            nf_reg         <= '0;
+            first_beat_reg <= 1'b1;
+            last_beat_reg  <= SF == 1;
+            first_fold_reg <= 1'b1;
+            last_fold_reg  <= NF == 1;
+        end else begin
+            if (issue) begin
+                sf_reg         <= last_beat_reg ? '0 : sf_reg + 1'b1;
+                first_beat_reg <= last_beat_reg;
+                last_beat_reg  <= SF == 1 || (!last_beat_reg && sf_reg == SF_W'(SF - 2));
+            end
+            if (done) begin
+                nf_reg         <= last_fold_reg ? '0 : nf_reg + 1'b1;
+                first_fold_reg <= last_fold_reg;
+                last_fold_reg  <= NF == 1 || (!last_fold_reg && nf_reg == NF_W'(NF - 2));
+            end
         end
     end
 
-    // --- Stage 1: x, from the stream or from its copy. It waits there until its weights come, so that stage 1 has
-    // --- W_LATENCY registers.
-
-    logic first0_reg, last0_reg;
-    logic [SIMD*X_W-1:0] x_stream_reg;
-    wire [SIMD*X_W-1:0] x0, x1;
-    wire first1, last1;
+    // The beats on their way, and those that complete a result
+    logic [SUM_AT-1:0] valid_reg;
+    logic [SUM_AT+1:0] done_reg;
 
     always_ff @(posedge clk_i) begin
-        if (advance) begin
-            first0_reg   <= first_beat;
-            last0_reg    <= last_beat;
-            x_stream_reg <= s_tdata;
+        if (!rst_ni) begin
+            valid_reg <= '0;
+            done_reg  <= '0;
+        end else begin
+            valid_reg <= {valid_reg[SUM_AT-2:0], issue};
+            done_reg  <= {done_reg[SUM_AT:0], done};
         end
     end
+
+    // --- Stage 1: x, from the stream or from its copy. It waits until its weights come.
+
+    logic [SIMD*X_W-1:0] x_stream_reg;
+    wire [SIMD*X_W-1:0] x1, x;
+
+    always_ff @(posedge clk_i) x_stream_reg <= s_tdata;
 
     if (NF > 1) begin : gen_replay
-        logic [SIMD*X_W-1:0] x_mem [0:SF-1];
-        logic [SIMD*X_W-1:0] x_replay_reg;
+        wire [SIMD*X_W-1:0] x_replay;
         logic replay_reg;
 
-        always_ff @(posedge clk_i) begin
-            if (issue && first_fold) x_mem[sf_reg] <= s_tdata;
-        end
+        hwflow_ram #(
+            .WIDTH (SIMD * X_W),
+            .DEPTH (SF)
+        ) copy (
+            .clk_i        (clk_i),
+            .write_en_i   (issue && first_fold_reg),
+            .write_addr_i (sf_reg),
+            .write_data_i (s_tdata),
+            .read_en_i    (1'b1),
+            .read_addr_i  (sf_reg),
+            .read_data_o  (x_replay)
+        );
 
-        always_ff @(posedge clk_i) begin
-            if (advance) begin
-                x_replay_reg <= x_mem[sf_reg];
-                replay_reg   <= !first_fold;
-            end
-        end
+        always_ff @(posedge clk_i) replay_reg <= !first_fold_reg;
 
-        assign x0 = replay_reg ? x_replay_reg : x_stream_reg;
+        assign x1 = replay_reg ? x_replay : x_stream_reg;
     end else begin : gen_no_replay
-        assign x0 = x_stream_reg;
+        assign x1 = x_stream_reg;
     end
 
+    // The last register of this line is the multipliers'.
     hwflow_delay #(
-        .WIDTH  (2 + SIMD * X_W),
-        .STAGES (W_LATENCY - 1)
+        .WIDTH  (SIMD * X_W),
+        .STAGES (W_LATENCY)
     ) wait_for_weights (
         .clk_i  (clk_i),
-        .en_i   (advance),
-        .data_i ({first0_reg, last0_reg, x0}),
-        .data_o ({first1, last1, x1})
+        .en_i   (1'b1),
+        .data_i (x1),
+        .data_o (x)
     );
 
-    // --- Stage 2: products. X_W + EFFECT_W bits hold them also if x is unsigned.
-
-    logic first2_reg, last2_reg;
-
-    always_ff @(posedge clk_i) begin
-        if (advance) begin
-            first2_reg <= first1;
-            last2_reg  <= last1;
-        end
-    end
+    // --- Operands, and products. X_W + EFFECT_W bits hold them also if x is unsigned.
 
     for (genvar s = 0; s < SIMD; s++) begin : gen_lane
-        wire signed [X_W-X_SIGNED:0] x;
+        wire signed [X_W-X_SIGNED:0] x_operand;
         if (X_SIGNED != 0) begin : gen_signed
-            assign x = x1[s*X_W+:X_W];
+            assign x_operand = x[s*X_W+:X_W];
         end else begin : gen_unsigned
-            assign x = {1'b0, x1[s*X_W+:X_W]};
+            assign x_operand = {1'b0, x[s*X_W+:X_W]};
         end
         for (genvar p = 0; p < PE; p++) begin : gen_product
-            wire signed [EFFECT_W-1:0] w = w_data_i[(p*SIMD+s)*EFFECT_W+:EFFECT_W];
+            logic signed [EFFECT_W-1:0] w_reg;
             logic signed [PRODUCT_W-1:0] product_reg;
             always_ff @(posedge clk_i) begin
-                if (advance) product_reg <= w * x;
+                w_reg       <= w_data_i[(p*SIMD+s)*EFFECT_W+:EFFECT_W];
+                product_reg <= w_reg * x_operand;
             end
         end
     end
 
-    // --- Stage 3: one sum of SIMD products a PE, and the bias. Stage 4: accumulators. Stage 5: output.
-    // --- The adder tree is laid out as a heap: node i adds nodes 2i+1 and 2i+2, the last SIMD are leaves.
+    // --- One sum of SIMD products a PE, accumulators, cast. The adder tree is laid out as a heap: node i adds nodes
+    // --- 2i+1 and 2i+2, the last SIMD are leaves. Nodes at an even distance from the root have a register, leaves
+    // --- too unless they are the furthest, so that all products pass TREE of them.
 
-    logic first3_reg, last3_reg;
-    wire [PE*B_W-1:0] bias3;
-    wire [PE*OUT_W-1:0] y4;
+    wire first;
+    wire [PE*B_W-1:0] biases;
+    wire [PE*OUT_W-1:0] y;
 
-    always_ff @(posedge clk_i) begin
-        if (advance) begin
-            first3_reg <= first2_reg;
-            last3_reg  <= last2_reg;
-        end
-    end
+    hwflow_delay #(
+        .WIDTH  (1),
+        .STAGES (SUM_AT)
+    ) first_line (
+        .clk_i  (clk_i),
+        .en_i   (1'b1),
+        .data_i (first_beat_reg),
+        .data_o (first)
+    );
 
     hwflow_delay #(
         .WIDTH  (PE * B_W),
-        .STAGES (2)
+        .STAGES (SUM_AT - W_LATENCY)
     ) wait_for_sums (
         .clk_i  (clk_i),
-        .en_i   (advance),
+        .en_i   (1'b1),
         .data_i (w_bias_i),
-        .data_o (bias3)
+        .data_o (biases)
     );
 
     for (genvar p = 0; p < PE; p++) begin : gen_pe
-        logic signed [SUM_W-1:0] sum3_reg;
-        logic signed [ACC_W-1:0] acc4_reg;
-        wire signed [B_W-1:0] bias = bias3[p*B_W+:B_W];
-        wire signed [ACC_W-1:0] start = first3_reg ? ACC_W'(bias) <<< B_SHIFT : acc4_reg;
-
         for (genvar i = 2 * SIMD - 2; i >= 0; i--) begin : gen_node
-            wire signed [SUM_W-1:0] sum;
+            localparam int DISTANCE = $clog2(i + 2) - 1;
+            wire signed [SUM_W-1:0] node, sum;
+
             if (i >= SIMD - 1) begin : gen_leaf
-                assign sum = SUM_W'(gen_lane[i-SIMD+1].gen_product[p].product_reg);
+                assign node = SUM_W'(gen_lane[i-SIMD+1].gen_product[p].product_reg);
             end else begin : gen_add
-                assign sum = gen_node[2*i+1].sum + gen_node[2*i+2].sum;
+                assign node = gen_node[2*i+1].sum + gen_node[2*i+2].sum;
+            end
+
+            if (DISTANCE % 2 == 0 && DISTANCE < LEVELS) begin : gen_register
+                logic signed [SUM_W-1:0] sum_reg;
+                always_ff @(posedge clk_i) sum_reg <= node;
+                assign sum = sum_reg;
+            end else begin : gen_wire
+                assign sum = node;
             end
         end
 
-        always_ff @(posedge clk_i) begin
-            if (advance) sum3_reg <= gen_node[0].sum;
-        end
+        logic signed [ACC_W-1:0] acc_reg;
+        wire signed [B_W-1:0] bias = biases[p*B_W+:B_W];
+        wire signed [ACC_W-1:0] start = first ? ACC_W'(bias) <<< B_SHIFT : acc_reg;
 
         always_ff @(posedge clk_i) begin
-            if (advance && valid3) acc4_reg <= start + ACC_W'(sum3_reg);
+            if (valid_reg[SUM_AT-1]) acc_reg <= start + ACC_W'(gen_node[0].sum);
         end
 
         hwflow_cast #(
@@ -255,31 +273,31 @@ module hwflow_mvu #(
             .OUT_FRAC   (OUT_FRAC),
             .OUT_SIGNED (OUT_SIGNED),
             .ROUNDING   (ROUNDING),
-            .OVERFLOW   (OVERFLOW)
+            .OVERFLOW   (OVERFLOW),
+            .REGISTER   (1)
         ) cast (
-            .code_i (acc4_reg),
-            .code_o (y4[p*OUT_W+:OUT_W])
+            .clk_i  (clk_i),
+            .code_i (acc_reg),
+            .code_o (y[p*OUT_W+:OUT_W])
         );
     end
 
-    always_ff @(posedge clk_i) begin
-        if (!rst_ni) begin
-            valid_reg <= '0;
-            done4_reg <= 1'b0;
-            m_tvalid  <= 1'b0;
-        end else begin
-            if (advance) begin
-                valid_reg <= {valid_reg[W_LATENCY:0], issue};
-                done4_reg <= valid3 && last3_reg;
-            end
-            if (advance && done4_reg) m_tvalid <= 1'b1;
-            else if (m_tready) m_tvalid <= 1'b0;
-        end
-    end
+    // --- Results.
 
-    always_ff @(posedge clk_i) begin
-        if (advance && done4_reg) m_tdata <= y4;
-    end
+    hwflow_catch #(
+        .WIDTH (PE * OUT_W),
+        .DEPTH ((SUM_AT + 6 + SF - 1) / SF + 1)
+    ) results (
+        .clk_i    (clk_i),
+        .rst_ni   (rst_ni),
+        .begin_i  (done),
+        .room_o   (room),
+        .valid_i  (done_reg[SUM_AT+1]),
+        .data_i   (y),
+        .m_tdata  (m_tdata),
+        .m_tvalid (m_tvalid),
+        .m_tready (m_tready)
+    );
 
 endmodule
 

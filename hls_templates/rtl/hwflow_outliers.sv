@@ -13,11 +13,9 @@
 //
 // The rows are kept out of block RAM. No fault reaches them: no port writes them, and no test bench does.
 //
-// addr_i must count from 0 to DEPTH-1 and round again, and move on after a cycle with next_i. en_i is the
-// weight memory's read enable, and is high with next_i.
+// addr_i must count from 0 to DEPTH-1 and round again, and move on after a cycle with next_i.
 //
-// Timing: data_o belongs to data_i in the same cycle, one cycle after the address; combinational between
-// the two.
+// Timing: data_i belongs to the address of 2 cycles before; data_o comes 1 cycle after it. A word a cycle.
 
 `default_nettype none
 
@@ -35,7 +33,6 @@ module hwflow_outliers #(
     input  wire                       clk_i,
     input  wire                       rst_ni,
 
-    input  wire                       en_i,
     input  wire                       next_i,
     input  wire  [        ADDR_W-1:0] addr_i,
     input  wire  [     LANES*W_W-1:0] data_i,
@@ -46,6 +43,8 @@ module hwflow_outliers #(
     localparam int SLOT_W  = LANE_W + REST_W;
     localparam int ROW_W   = ADDR_W + SLOTS * SLOT_W;
     localparam int INDEX_W = (ROWS > 1) ? $clog2(ROWS) : 1;
+    localparam int SECOND  = 1 % ROWS;
+    localparam logic [INDEX_W-1:0] THIRD     = INDEX_W'(2 % ROWS);
     localparam logic [INDEX_W-1:0] LAST_ROW  = INDEX_W'(ROWS - 1);
     localparam logic [ ADDR_W-1:0] LAST_WORD = ADDR_W'(DEPTH - 1);
 
@@ -65,39 +64,58 @@ module hwflow_outliers #(
         initial for (int i = 0; i < ROWS; i++) rom[i] = '0;
     end
 
+    // The row that is compared, the one after it, and the index of the one after that: rows can follow one another in
+    // every cycle, and only registers lie before and behind the memory.
+    logic [  ROW_W-1:0] row_reg, next_row_reg;
     logic [INDEX_W-1:0] index_reg;
-    logic [  ROW_W-1:0] row_reg;  // rom[index_reg]
 
     wire hit = row_reg[SLOTS*SLOT_W+:ADDR_W] == addr_i;
     wire restart = !rst_ni || (next_i && addr_i == LAST_WORD);
-    wire step = next_i && hit && index_reg != LAST_ROW;
-    wire [INDEX_W-1:0] index_next = restart ? '0 : step ? index_reg + 1'b1 : index_reg;
 
     always_ff @(posedge clk_i) begin
-        index_reg <= index_next;
-        row_reg   <= rom[index_next];
+        if (restart) begin
+            row_reg      <= rom[0];
+            next_row_reg <= rom[SECOND];
+            index_reg    <= THIRD;
+        end else if (next_i && hit) begin
+            row_reg      <= next_row_reg;
+            next_row_reg <= rom[index_reg];
+            index_reg    <= (index_reg == LAST_ROW) ? '0 : index_reg + 1'b1;
+        end
+    end
+
+    // The outliers of the word
+    logic hit_reg;
+    logic [SLOTS*SLOT_W-1:0] slots_reg;
+
+    always_ff @(posedge clk_i) begin
+        hit_reg   <= hit;
+        slots_reg <= row_reg[SLOTS*SLOT_W-1:0];
     end
 
     for (genvar lane = 0; lane < LANES; lane++) begin : gen_lane
         logic [REST_W-1:0] rest;
         logic signed [REST_W-1:0] rest_reg;
+        logic signed [EFFECT_W-1:0] sum_reg;
 
         // At most one slot is for this lane.
         always_comb begin
             rest = '0;
             for (int s = 0; s < SLOTS; s++) begin
-                if (hit && row_reg[s*SLOT_W+REST_W+:LANE_W] == LANE_W'(lane)) begin
-                    rest = rest | row_reg[s*SLOT_W+:REST_W];
+                if (hit_reg && slots_reg[s*SLOT_W+REST_W+:LANE_W] == LANE_W'(lane)) begin
+                    rest = rest | slots_reg[s*SLOT_W+:REST_W];
                 end
             end
         end
 
+        wire signed [W_W-1:0] stored = data_i[lane*W_W+:W_W];
+
         always_ff @(posedge clk_i) begin
-            if (en_i) rest_reg <= rest;
+            rest_reg <= rest;
+            sum_reg  <= EFFECT_W'(stored) + EFFECT_W'(rest_reg);
         end
 
-        wire signed [W_W-1:0] stored = data_i[lane*W_W+:W_W];
-        assign data_o[lane*EFFECT_W+:EFFECT_W] = EFFECT_W'(stored) + EFFECT_W'(rest_reg);
+        assign data_o[lane*EFFECT_W+:EFFECT_W] = sum_reg;
     end
 
 endmodule

@@ -268,6 +268,7 @@ module hwflow_pool #(
             .ROUNDING   (ROUNDING),
             .OVERFLOW   (OVERFLOW)
         ) cast (
+            .clk_i  (clk_i),
             .code_i (result[lane*RESULT_W+:RESULT_W]),
             .code_o (y[lane*OUT_W+:OUT_W])
         );

@@ -51,6 +51,7 @@ module hwflow_relu #(
             .OUT_W(OUT_W), .OUT_FRAC(OUT_FRAC), .OUT_SIGNED(OUT_SIGNED),
             .ROUNDING(ROUNDING), .OVERFLOW(OVERFLOW)
         ) cast_lane (
+            .clk_i(clk_i),
             .code_i(code),
             .code_o(cast)
         );

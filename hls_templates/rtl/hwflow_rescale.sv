@@ -82,6 +82,7 @@ module hwflow_rescale #(
             .OUT_W(OUT_W), .OUT_FRAC(OUT_FRAC), .OUT_SIGNED(OUT_SIGNED),
             .ROUNDING(ROUNDING), .OVERFLOW(OVERFLOW)
         ) cast_lane (
+            .clk_i(clk_i),
             .code_i(product_reg[lane*PRODUCT_W +: PRODUCT_W]),
             .code_o(cast[lane*OUT_W +: OUT_W])
         );

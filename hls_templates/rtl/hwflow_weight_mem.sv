@@ -9,7 +9,9 @@
 // which the block RAM of 7-series and later defines the other port's data too). `mem` is the name by
 // which a test bench reads and flips stored bits.
 //
-// Timing: data 1 cycle after the address; a port that is not enabled holds its output.
+// Port A reads in every cycle and has an output register, which block RAM takes in.
+//
+// Timing: port A 2 cycles from address to data. Port B 1 cycle; it holds its output while it is not enabled.
 
 `default_nettype none
 
@@ -21,7 +23,6 @@ module hwflow_weight_mem #(
 ) (
     input  wire               clk_i,
 
-    input  wire               a_en_i,
     input  wire  [ADDR_W-1:0] a_addr_i,
     output logic [ WIDTH-1:0] a_data_o,
 
@@ -43,8 +44,11 @@ module hwflow_weight_mem #(
         initial $readmemh(MEM_FILE, mem);
     end
 
+    logic [WIDTH-1:0] a_read_reg;
+
     always_ff @(posedge clk_i) begin
-        if (a_en_i) a_data_o <= mem[a_addr_i];
+        a_read_reg <= mem[a_addr_i];
+        a_data_o   <= a_read_reg;
     end
 
     always_ff @(posedge clk_i) begin

@@ -29,8 +29,9 @@
 //   SIMD a divisor of K             WORDS = 1, address nf*ceil(N_IN/K)+j; it is read for K/SIMD beats, or for
 //                                   those that are left of the row
 //
-// en_i moves everything on; next_i, only with en_i, says that the beat read in this cycle is used, and turns
-// to the next one. Data and bias of a beat come out together, and hold without en_i.
+// next_i says that the beat which is read in this cycle is used, and turns to the next one. Data and bias of a beat come
+// out together; nothing ever waits, so that they are there for a cycle only. The memory is read at the edge that takes
+// next_i, biases later, and nothing is kept of what was read before.
 //
 // The weight memory's second port is wb_*: wb_rdata of a read follows wb_en_i by a cycle. It has the stored words,
 // check bits too. Without files the weights are whatever port B writes, and the biases 0. `memory.mem` and
@@ -39,8 +40,8 @@
 // A word of a block code that is read for several beats is decoded once, with the first of them, by a decoder that takes
 // as many cycles as the fewest beats that a word is read for: K/SIMD, or what is left for a row's last word.
 //
-// Timing: from next_i to the beat's data 1 cycle with en_i, 2 with a table, 3 for SECDED, 1 and the LATENCY of
-// hwflow_decode_word for a block code; a beat a cycle.
+// Timing: from next_i to the beat's data 2 cycles; with a table 1 more, for SECDED 2 more or with SIMD < K 3 more, for a
+// block code the LATENCY of hwflow_decode_word more; with outliers 1 more. A beat a cycle.
 
 `default_nettype none
 
@@ -88,7 +89,6 @@ module hwflow_weights #(
     input  wire                       clk_i,
     input  wire                       rst_ni,
 
-    input  wire                       en_i,
     input  wire                       next_i,
     output logic [LANES*EFFECT_W-1:0] data_o,
     output logic [    BIASES*B_W-1:0] bias_o,
@@ -100,7 +100,6 @@ module hwflow_weights #(
     output logic [         MEM_W-1:0] wb_rdata_o
 );
 
-    // Cycles from stored words to weights
     localparam int SF         = N_IN / SIMD;
     localparam int CYCLES     = (SF % TURNS == 0) ? TURNS : SF % TURNS;  // fewest beats of an address
     localparam int STEPS      = BCH_T - 1;
@@ -108,8 +107,10 @@ module hwflow_weights #(
     localparam int CHUNKS     = (SLOW < BCH_T + 1) ? SLOW : BCH_T + 1;
     localparam int BLOCK_WAIT = (BLOCK != 0) ? FLIPS_PASSES + 3 :
                                 (CYCLES == 1) ? 2 * BCH_T + 5 : 2 * CYCLES + 2 + STEPS * CHUNKS;
-    localparam int DECODE     = (CODE == 1) ? 2 : (CODE == 2) ? 1 : (CODE != 3) ? 0 :
+    localparam int READ       = 2;                                       // cycles from an address to stored words
+    localparam int DECODE     = (CODE == 1) ? ((TURNS == 1) ? 2 : 3) : (CODE == 2) ? 1 : (CODE != 3) ? 0 :
                                 (TURNS == 1) ? BLOCK_WAIT + 1 : BLOCK_WAIT + 2;
+    localparam int LATENCY    = READ + DECODE + ((REST_ROWS == 0) ? 0 : 1);
     localparam int GIVEN      = (CODE == 3 && TURNS > 1) ? SIMD : K;     // weights that a decoder gives at once
     localparam int BEATS      = (N_OUT / PE) * SF;
     localparam int BIAS_BEATS = (CHANNELWISE != 0) ? 1 : SF;  // beats of one word of biases
@@ -147,16 +148,19 @@ module hwflow_weights #(
     logic [BEAT_W-1:0] beat_reg;
     logic [  SF_W-1:0] sf_reg;
 
-    wire last_beat = beat_reg == BEAT_W'(BEATS - 1);
-    wire last_fold = sf_reg == SF_W'(SF - 1);
+    logic last_beat, last_fold;  // registers
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) begin
-            beat_reg <= '0;
-            sf_reg   <= '0;
+            beat_reg  <= '0;
+            sf_reg    <= '0;
+            last_beat <= BEATS == 1;
+            last_fold <= SF == 1;
         end else if (next_i) begin
-            beat_reg <= last_beat ? '0 : beat_reg + 1'b1;
-            sf_reg   <= last_fold ? '0 : sf_reg + 1'b1;
+            beat_reg  <= last_beat ? '0 : beat_reg + 1'b1;
+            sf_reg    <= last_fold ? '0 : sf_reg + 1'b1;
+            last_beat <= BEATS == 1 || (!last_beat && beat_reg == BEAT_W'(BEATS - 2));
+            last_fold <= SF == 1 || (!last_fold && sf_reg == SF_W'(SF - 2));
         end
     end
 
@@ -194,7 +198,6 @@ module hwflow_weights #(
         .MEM_FILE (WEIGHT_FILE)
     ) memory (
         .clk_i     (clk_i),
-        .a_en_i    (en_i),
         .a_addr_i  (addr),
         .a_data_o  (stored),
         .b_en_i    (wb_en_i),
@@ -208,21 +211,22 @@ module hwflow_weights #(
 
     wire [PE*WORDS*GIVEN*W_W-1:0] decoded;
     wire [LANES*W_W-1:0] weights;
-    wire [TURN_W-1:0] turn_decoded;
 
     if (CODE == 0) begin : gen_plain
         assign decoded = stored;
     end else begin : gen_decoders
-        logic start_reg, more_reg;  // of what was read: a word's first beat, another one
+        wire start, more;  // of what was read: a word's first beat, another one
+        wire unused_turns = &{1'b0, start, more};
 
-        always_ff @(posedge clk_i) begin
-            if (en_i) begin
-                start_reg <= next_i && turn == '0;
-                more_reg  <= next_i && turn != '0;
-            end
-        end
-
-        wire unused_turns = &{1'b0, start_reg, more_reg};
+        hwflow_delay #(
+            .WIDTH  (2),
+            .STAGES (READ)
+        ) read_line (
+            .clk_i  (clk_i),
+            .en_i   (1'b1),
+            .data_i ({next_i && turn == '0, next_i && turn != '0}),
+            .data_o ({start, more})
+        );
 
         for (genvar i = 0; i < PE * WORDS; i++) begin : gen_word
             if (CODE == 1) begin : gen_secded
@@ -231,7 +235,7 @@ module hwflow_weights #(
                     .ON_DOUBLE (ON_DOUBLE)
                 ) decode (
                     .clk_i  (clk_i),
-                    .en_i   (en_i),
+                    .en_i   (1'b1),
                     .data_i (stored[i*WORD_W+:WORD_W]),
                     .data_o (decoded[i*GIVEN*W_W+:GIVEN*W_W])
                 );
@@ -255,9 +259,9 @@ module hwflow_weights #(
                     .TABLE_FILE   (TABLE_FILE)
                 ) decode (
                     .clk_i   (clk_i),
-                    .en_i    (en_i),
-                    .start_i (start_reg),
-                    .next_i  (more_reg),
+                    .en_i    (1'b1),
+                    .start_i (start),
+                    .next_i  (more),
                     .data_i  (stored[i*WORD_W+:WORD_W]),
                     .data_o  (decoded[i*GIVEN*W_W+:GIVEN*W_W])
                 );
@@ -267,7 +271,7 @@ module hwflow_weights #(
                     .TABLE_FILE (TABLE_FILE)
                 ) decode (
                     .clk_i   (clk_i),
-                    .en_i    (en_i),
+                    .en_i    (1'b1),
                     .table_i (1'b0),
                     .data_i  (stored[i*WORD_W+:WORD_W]),
                     .data_o  (decoded[i*GIVEN*W_W+:GIVEN*W_W])
@@ -276,21 +280,34 @@ module hwflow_weights #(
         end
     end
 
-    hwflow_delay #(
-        .WIDTH  (TURN_W),
-        .STAGES (DECODE + 1)
-    ) turn_line (
-        .clk_i  (clk_i),
-        .en_i   (en_i),
-        .data_i (turn),
-        .data_o (turn_decoded)
-    );
+    if (CODE == 1 && TURNS > 1) begin : gen_turns
+        wire [TURN_W-1:0] turn_decoded;
 
-    for (genvar p = 0; p < PE; p++) begin : gen_row
-        wire [WORDS*GIVEN*W_W-1:0] lanes = decoded[p*WORDS*GIVEN*W_W+:WORDS*GIVEN*W_W] >>
-                                           ((GIVEN < K) ? 0 : turn_decoded * SIMD * W_W);
-        assign weights[p*SIMD*W_W+:SIMD*W_W] = lanes[SIMD*W_W-1:0];
-        wire unused_lanes = &{1'b0, lanes};
+        hwflow_delay #(
+            .WIDTH  (TURN_W),
+            .STAGES (READ + DECODE - 1)
+        ) turn_line (
+            .clk_i  (clk_i),
+            .en_i   (1'b1),
+            .data_i (turn),
+            .data_o (turn_decoded)
+        );
+
+        for (genvar p = 0; p < PE; p++) begin : gen_row
+            wire [K*W_W-1:0] lanes = decoded[p*K*W_W+:K*W_W] >> (turn_decoded * SIMD * W_W);
+            logic [SIMD*W_W-1:0] lanes_reg;
+            wire unused_lanes = &{1'b0, lanes};
+            always_ff @(posedge clk_i) lanes_reg <= lanes[SIMD*W_W-1:0];
+            assign weights[p*SIMD*W_W+:SIMD*W_W] = lanes_reg;
+        end
+    end else begin : gen_no_turns
+        wire unused_turn = &{1'b0, turn};
+
+        for (genvar p = 0; p < PE; p++) begin : gen_row
+            wire [WORDS*GIVEN*W_W-1:0] lanes = decoded[p*WORDS*GIVEN*W_W+:WORDS*GIVEN*W_W];
+            wire unused_lanes = &{1'b0, lanes};  // of a row's last word
+            assign weights[p*SIMD*W_W+:SIMD*W_W] = lanes[SIMD*W_W-1:0];
+        end
     end
 
     if (REST_ROWS == 0) begin : gen_no_outliers
@@ -304,7 +321,7 @@ module hwflow_weights #(
             .STAGES (DECODE)
         ) beat_line (
             .clk_i  (clk_i),
-            .en_i   (en_i),
+            .en_i   (1'b1),
             .data_i (beat_reg),
             .data_o (beat_decoded)
         );
@@ -314,11 +331,11 @@ module hwflow_weights #(
         end else begin : gen_later
             logic [DECODE-1:0] next_reg;
 
-            assign next_decoded = en_i && next_reg[DECODE-1];
+            assign next_decoded = next_reg[DECODE-1];
 
             always_ff @(posedge clk_i) begin
                 if (!rst_ni) next_reg <= '0;
-                else if (en_i) next_reg <= DECODE'({next_reg, next_i});
+                else next_reg <= DECODE'({next_reg, next_i});
             end
         end
 
@@ -333,7 +350,6 @@ module hwflow_weights #(
         ) outliers (
             .clk_i  (clk_i),
             .rst_ni (rst_ni),
-            .en_i   (en_i),
             .next_i (next_decoded),
             .addr_i (beat_decoded),
             .data_i (weights),
@@ -361,10 +377,10 @@ module hwflow_weights #(
 
     hwflow_delay #(
         .WIDTH  (BADDR_W),
-        .STAGES (DECODE)
+        .STAGES (LATENCY - 1)
     ) bias_line (
         .clk_i  (clk_i),
-        .en_i   (en_i),
+        .en_i   (1'b1),
         .data_i (bias_addr),
         .data_o (bias_addr_decoded)
     );
@@ -376,7 +392,7 @@ module hwflow_weights #(
     end
 
     always_ff @(posedge clk_i) begin
-        if (en_i) bias_o <= bias_mem[bias_addr_decoded];
+        bias_o <= bias_mem[bias_addr_decoded];
     end
 
 endmodule

@@ -398,10 +398,11 @@ struct Log {
     }
 };
 
-// Of `latency` cycles from input to output; `depth` 0 is without bound. `most` becomes the most beats that were inside.
+// Of `latency` cycles from input to output, 2, or 3 where what was read passes another register; `depth` 0 is without
+// bound. `most` becomes the most beats that were inside.
 struct Fifo : Process {
-    Time latency;
-    std::int64_t depth, most = 0, left = 0, compared = 0;
+    Time latency, out_last = 0;
+    std::int64_t depth, most = 0, left = 0, compared = 0, outs = 0;
     Log writes, reads, leaves;
 
     void compare(bool all) {
@@ -422,19 +423,31 @@ struct Fifo : Process {
             bool moving = from.read < from.moved;
             for (; from.read < from.moved; from.read++) writes.push(from.time(from.read));
             for (; leaves.end < to.moved; leaves.push(to.time(leaves.end))) {}
-            while (reads.end < writes.end && to.moved >= reads.end && to.may_offer()) {
-                const std::int64_t beat = reads.end;
-                Time read = writes.at(beat) + latency - 1;
-                if (beat > 0) read = std::max({read, reads.at(beat - 1) + 1, to.time(beat - 1)});
-                reads.push(read);
-                to.offer(read + 1);
-                for (; leaves.end < to.moved; leaves.push(to.time(leaves.end))) {}
+            const Time behind = latency - 2;
+            while (true) {
+                // A beat is read when the one before it leaves the register behind the memory, or later.
+                const bool reads_one = reads.end < writes.end && (behind ? outs : to.moved) >= reads.end;
+                if (reads_one) {
+                    const std::int64_t beat = reads.end;
+                    Time read = writes.at(beat) + 1;
+                    if (beat > 0) read = std::max({read, reads.at(beat - 1) + 1, behind ? out_last : to.time(beat - 1)});
+                    reads.push(read);
+                }
+                const bool offers_one = outs < reads.end && to.moved >= outs && to.may_offer();
+                if (offers_one) {
+                    out_last = reads.at(outs) + behind;
+                    if (outs > 0) out_last = std::max(out_last, to.time(outs - 1));
+                    outs++;
+                    to.offer(out_last + 1);
+                    for (; leaves.end < to.moved; leaves.push(to.time(leaves.end))) {}
+                }
+                if (!reads_one && !offers_one) break;
                 moving = true;
             }
             compare(false);
             writes.begin = std::min(compared, reads.end);
             leaves.begin = left;
-            reads.begin = std::max<std::int64_t>(reads.end - 1, 0);
+            reads.begin = std::min(std::max<std::int64_t>(reads.end - 1, 0), outs);
             if (depth != 0) reads.begin = std::min(reads.begin, std::max<std::int64_t>(from.accepted - depth, 0));
             if (!moving) return;
         }

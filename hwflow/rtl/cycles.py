@@ -143,7 +143,7 @@ def _process(cell: Instance) -> tuple[str, list[int]]:
     match cell.module:
         case "hwflow_fifo":
             return "fifo", [*fields, values["DEPTH"]]
-        case "hwflow_relu" | "hwflow_rescale" | "hwflow_affine":
+        case "hwflow_relu" | "hwflow_slice" | "hwflow_rescale" | "hwflow_affine":
             return "pipe", fields
         case "hwflow_add":
             return "add", fields

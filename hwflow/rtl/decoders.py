@@ -18,12 +18,15 @@ FLIPS = 1
 """``BLOCK`` of ``hwflow_decode_word``; 0 is BCH."""
 ON_DOUBLE_CODES = {"null": 0, "pass": 1}
 
+READ = 2
+"""Cycles from an address of ``hwflow_weights`` to the stored words there."""
+
 Parameter = int | str
 """An integer, or SystemVerilog text."""
 
 
 def code_parameters(node: WeightLayer, layout: Packing) -> tuple[dict[str, Parameter], int]:
-    """The parameters of ``hwflow_weights`` for a layer's storage code, and its latency in cycles.
+    """The parameters of ``hwflow_weights`` for a layer's storage code, and its latency in cycles without outliers.
 
     Args:
         node: the layer.
@@ -34,14 +37,14 @@ def code_parameters(node: WeightLayer, layout: Packing) -> tuple[dict[str, Param
     """
     match layer_storage(node):
         case Plain():
-            return {}, 1
+            return {}, READ
         case Secded(on_double=policy):
-            return {"CODE": SECDED, "ON_DOUBLE": ON_DOUBLE_CODES[policy]}, 3
+            return {"CODE": SECDED, "ON_DOUBLE": ON_DOUBLE_CODES[policy]}, READ + (2 if layout.turns == 1 else 3)
         case Table():
-            return {"CODE": TABLE}, 2
+            return {"CODE": TABLE}, READ + 1
         case WordCode(block=Bch() | Flips()) as code:
             words, latency = word_parameters(code), word_latency(code, layout.turns, layout.fewest_turns)
-            return {"CODE": WORD, "STORED_W": words.pop("WORD_W"), **words}, latency + 1
+            return {"CODE": WORD, "STORED_W": words.pop("WORD_W"), **words}, READ + latency
     raise HwflowError(f"{node.name}: the RTL has no decoder of storage code {node.storage.name!r}")
 
 

@@ -88,8 +88,10 @@ class RunStatistics:
 
         The upset strikes while the clock is low between the edges ``upset_cycle - 1`` and ``upset_cycle``, and all
         of its words change in no simulated time. An image is clean if its last beat came out at an earlier edge. It
-        is faulted if its first beat was offered at edge ``upset_cycle`` for the first time, or later: a memory is
-        read at the edge at which the unit takes the beat that meets the word, never ahead of it (a window emits
+        is faulted if its first beat was offered at edge ``upset_cycle`` for the first time, or later: what meets a
+        beat is read from a weight memory at the edge at which the unit takes the beat, and from a bias memory some
+        edges later, never ahead of it (a memory is read at every edge, but a word read before that one is not used; a
+        window emits
         nothing, padding neither, before it has a pixel of that image), so that even a read at that very edge sees the
         flipped word. When the beat was taken would be too late: a fork at the input hands a beat to the branch that
         is ready, and takes it only when the other is. An image that was offered at edge ``upset_cycle - 1`` may have

@@ -30,7 +30,7 @@ from hwflow.graph import (
 )
 from hwflow.graph.naming import Unique, identifier, identifiers
 from hwflow.memory import layer_bias_type
-from hwflow.rtl.decoders import TABLE, WORD, Parameter, code_parameters
+from hwflow.rtl.decoders import READ, TABLE, WORD, Parameter, code_parameters
 from hwflow.rtl.depth import FifoDepths
 from hwflow.rtl.memory_image import side_memory
 
@@ -213,13 +213,14 @@ class _Builder:
         weight, bias, x = node.weight.type, layer_bias_type(node), stream.type
         code, latency = code_parameters(node, packing(node, "weight", pe, simd))
         effect_bits, signals = self._weights(node, pe, simd, code)
+        latency += effect_bits > weight.width  # the sum with the outliers
         parameters: dict[str, Parameter] = {
             **sizes,
             "X_W": x.width,
             "X_SIGNED": int(x.signed),
             "W_W": weight.width,
             **({} if effect_bits == weight.width else {"EFFECT_W": effect_bits}),
-            **({} if latency == 1 else {"W_LATENCY": latency}),
+            **({} if latency == READ else {"W_LATENCY": latency}),
             "ACC_W": node.accum.width,
             "ACC_FRAC": node.accum.fraction,
             "B_W": bias.width,
@@ -266,15 +267,15 @@ class _Builder:
                 "REST_FILE": image(files["rest"]),
             }
         wire, port = self._name("w", node, ""), self._name("", node, "wb")
-        bits = {"en": 1, "next": 1, "data": pe * simd * effect_bits, "bias": pe * bias.width}
+        bits = {"next": 1, "data": pe * simd * effect_bits, "bias": pe * bias.width}
         self.signals |= {f"{wire}_{part}": width for part, width in bits.items()}
-        signals = {f"{part}_{'i' if part in ('en', 'next') else 'o'}": f"{wire}_{part}" for part in bits}
+        signals = {f"{part}_{'i' if part == 'next' else 'o'}": f"{wire}_{part}" for part in bits}
         signals |= {f"wb_{part}": f"{port}_{part}" for part in ("en_i", "we_i", "addr_i", "wdata_i", "rdata_o")}
         instance = self._instance("weights", node, parameters, {}, suffix="weights", signals=signals)
         rests = None if side is None else files["rest"]
         unit = MatrixUnit(node.name, instance, port, pe, simd, files["weight"], files["bias"], rests, table)
         self.units.append(unit)
-        ports = {"w_en_o": "en", "w_next_o": "next", "w_data_i": "data", "w_bias_i": "bias"}
+        ports = {"w_next_o": "next", "w_data_i": "data", "w_bias_i": "bias"}
         return effect_bits, {pin: f"{wire}_{part}" for pin, part in ports.items()}
 
     def _elementwise(self, module: str, node: Node, source: Stream, extra: Mapping[str, Parameter]) -> Stream:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from hwflow.rtl.decoders import Parameter
+from hwflow.rtl.decoders import READ, Parameter
 
 AVERAGE = 1
 """``MODE`` of ``hwflow_pool``."""
+CREDIT = 2
+"""Cycles from a result's leaving until ``hwflow_catch`` has its room for another."""
 
 
 @dataclass(frozen=True)
@@ -32,20 +34,24 @@ class Timing:
     readable: int = 0
 
 
+def in_block_ram(width: int, depth: int) -> bool:
+    """Whether ``hwflow_ram`` is block RAM with so many bits a word and so many words."""
+    return depth > 32 and width * depth > 1024
+
+
 def _integer(parameters: Mapping[str, Parameter], name: str, default: int = 0) -> int:
     return int(parameters.get(name, default))
 
 
 def _mvu(parameters: Mapping[str, Parameter]) -> Timing:
-    # Everything waits while two results do, those on their way too.
-    latency = _integer(parameters, "W_LATENCY", 1) + 4
-    beats = _integer(parameters, "N_IN") // _integer(parameters, "SIMD")
-    return Timing(latency, 2 + (latency - 2) // beats)
+    simd = _integer(parameters, "SIMD")
+    to_sums = _integer(parameters, "W_LATENCY", READ) + 2 + ((simd - 1).bit_length() + 1) // 2
+    return Timing(to_sums + 4, -(-(to_sums + 6) // (_integer(parameters, "N_IN") // simd)) + 1, CREDIT)
 
 
 def _affine(parameters: Mapping[str, Parameter]) -> Timing:
-    stages = _integer(parameters, "W_LATENCY", 1) + 3
-    return Timing(stages, stages)
+    to_results = _integer(parameters, "W_LATENCY", READ) + 4
+    return Timing(to_results + 2, to_results + 5, CREDIT)
 
 
 def _pool(parameters: Mapping[str, Parameter]) -> Timing:
@@ -58,11 +64,12 @@ _TIMINGS: Mapping[str, Callable[[Mapping[str, Parameter]], Timing]] = {
     "hwflow_add": lambda _: _REGISTER,
     "hwflow_affine": _affine,
     "hwflow_concat": lambda _: _REGISTER,
-    "hwflow_fifo": lambda _: Timing(2, 0),
+    "hwflow_fifo": lambda fifo: Timing(3 if in_block_ram(_integer(fifo, "WIDTH"), _integer(fifo, "DEPTH")) else 2, 0),
     "hwflow_mvu": _mvu,
     "hwflow_pool": _pool,
     "hwflow_relu": lambda _: _REGISTER,
     "hwflow_rescale": lambda _: Timing(2, 2),
+    "hwflow_slice": lambda _: Timing(1, 2, 1),
     "hwflow_window": lambda _: Timing(1, 1, readable=1),
 }
 

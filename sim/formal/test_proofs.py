@@ -78,6 +78,7 @@ STREAMS = [
     ("fifo", {"DEPTH": 1}),
     ("fifo", {"DEPTH": 2}),
     ("fifo", {"DEPTH": 3}),
+    ("slice", {}),
     ("width", {"LANES_IN": 1, "LANES_OUT": 3}),
     ("width", {"LANES_IN": 3, "LANES_OUT": 1}),
     ("width", {"LANES_IN": 2, "LANES_OUT": 4}),
@@ -86,9 +87,15 @@ STREAMS = [
 ]
 
 
+INNER = {"fifo": ("ram",)}
+"""What a cell instantiates."""
+
+
 @pytest.mark.parametrize(("cell", "parameters"), STREAMS)
 def test_streams_lose_and_repeat_nothing(tmp_path, cell, parameters):
-    prove_for_ever(tmp_path, f"proof_{cell}", [HERE / "stream_check.sv", *cells(cell)], parameters)
+    prove_for_ever(
+        tmp_path, f"proof_{cell}", [HERE / "stream_check.sv", *cells(cell, *INNER.get(cell, ()))], parameters
+    )
 
 
 @pytest.mark.parametrize("beats", [1, *(pytest.param(beats, marks=pytest.mark.slow) for beats in (2, 3))])
@@ -113,8 +120,10 @@ def test_an_error_in_the_guard_is_found(tmp_path, right, wrong):
 @pytest.mark.parametrize(
     ("cell", "right", "wrong"),
     [
-        ("fifo", "if (write) mem[", "if (write && count_reg != 1) mem["),
-        ("fifo", "(!valid_reg || m_tready)", "m_tready"),
+        ("fifo", ".write_en_i   (write),", ".write_en_i   (write && count_reg != 1),"),
+        ("fifo", "(!read_valid_reg || read_ready)", "read_ready"),
+        ("slice", "waiting_reg ? waiting_data_reg : s_tdata", "s_tdata"),
+        ("slice", "assign s_tready = !waiting_reg;", "assign s_tready = 1'b1;"),
         ("width", "assign s_tready = !m_tvalid || m_tready;", "assign s_tready = 1'b1;"),
         ("width", "assign m_tvalid = (count_reg == FULL);", "assign m_tvalid = (count_reg == FULL) && m_tready;"),
         ("fork", "& ~taken_reg;", ";"),
@@ -122,8 +131,9 @@ def test_an_error_in_the_guard_is_found(tmp_path, right, wrong):
     ],
 )
 def test_an_error_in_a_cell_is_found(tmp_path, cell, right, wrong):
+    sources = [HERE / "stream_check.sv", spoil(tmp_path, cell, right, wrong), *cells(*INNER.get(cell, ()))]
     with pytest.raises(NoProofError):
-        prove_for_ever(tmp_path, f"proof_{cell}", [HERE / "stream_check.sv", spoil(tmp_path, cell, right, wrong)], {})
+        prove_for_ever(tmp_path, f"proof_{cell}", sources, {})
 
 
 CASTS = [

@@ -1,5 +1,5 @@
-// Test bench only: hwflow_affine beside its hwflow_weights, whose beats come W_LATENCY - 1 cycles later than they
-// do alone.
+// Test bench only: hwflow_affine beside its hwflow_weights, whose beats come as late as W_LATENCY says: 2 cycles after
+// they are asked for, or later.
 
 `default_nettype none
 
@@ -9,7 +9,7 @@ module affine_with_weights #(
     parameter int X_W        = 16,
     parameter int X_SIGNED   = 1,
     parameter int W_W        = 8,
-    parameter int W_LATENCY  = 1,
+    parameter int W_LATENCY  = 2,
     parameter int ACC_W      = 32,
     parameter int ACC_FRAC   = 15,
     parameter int B_W        = 16,
@@ -34,7 +34,7 @@ module affine_with_weights #(
     input  wire                 m_tready
 );
 
-    wire en, next;
+    wire next;
     wire [PE*W_W-1:0] data, late_data;
     wire [PE*B_W-1:0] bias, late_bias;
 
@@ -42,12 +42,12 @@ module affine_with_weights #(
         .PE(1), .SIMD(PE), .N_IN(CHANNELS), .N_OUT(1), .CHANNELWISE(1), .W_W(W_W), .B_W(B_W),
         .WEIGHT_FILE(WEIGHT_FILE), .BIAS_FILE(BIAS_FILE)
     ) weights (
-        .clk_i(clk_i), .rst_ni(rst_ni), .en_i(en), .next_i(next), .data_o(data), .bias_o(bias),
+        .clk_i(clk_i), .rst_ni(rst_ni), .next_i(next), .data_o(data), .bias_o(bias),
         .wb_en_i(1'b0), .wb_we_i(1'b0), .wb_addr_i('0), .wb_wdata_i('0), .wb_rdata_o()
     );
 
-    hwflow_delay #(.WIDTH(PE * (W_W + B_W)), .STAGES(W_LATENCY - 1)) late (
-        .clk_i(clk_i), .en_i(en), .data_i({data, bias}), .data_o({late_data, late_bias})
+    hwflow_delay #(.WIDTH(PE * (W_W + B_W)), .STAGES(W_LATENCY - 2)) late (
+        .clk_i(clk_i), .en_i(1'b1), .data_i({data, bias}), .data_o({late_data, late_bias})
     );
 
     hwflow_affine #(
@@ -57,7 +57,7 @@ module affine_with_weights #(
     ) unit (
         .clk_i(clk_i), .rst_ni(rst_ni),
         .s_tdata(s_tdata), .s_tvalid(s_tvalid), .s_tready(s_tready),
-        .w_en_o(en), .w_next_o(next), .w_data_i(late_data), .w_bias_i(late_bias),
+        .w_next_o(next), .w_data_i(late_data), .w_bias_i(late_bias),
         .m_tdata(m_tdata), .m_tvalid(m_tvalid), .m_tready(m_tready)
     );
 

@@ -21,19 +21,22 @@ from common import (
 
 P = parameters()
 TOP = "affine_with_weights"
-SOURCES = [Path(__file__).with_name(f"{TOP}.sv"), *rtl("affine", "weights", "weight_mem", "outliers", "delay", "cast")]
+SOURCES = [
+    Path(__file__).with_name(f"{TOP}.sv"),
+    *rtl("affine", "weights", "weight_mem", "outliers", "delay", "cast", "catch", "fifo", "ram"),
+]
 
 DEFAULTS = {
-    "PE": 2, "CHANNELS": 6, "X_W": 8, "X_SIGNED": 1, "W_W": 8, "W_LATENCY": 1, "ACC_W": 24, "ACC_FRAC": 10,
+    "PE": 2, "CHANNELS": 6, "X_W": 8, "X_SIGNED": 1, "W_W": 8, "W_LATENCY": 2, "ACC_W": 24, "ACC_FRAC": 10,
     "B_W": 10, "B_SHIFT": 3, "OUT_W": 12, "OUT_FRAC": 7, "OUT_SIGNED": 1, "ROUNDING": 6, "OVERFLOW": 1,
 }  # fmt: skip
 
 CONFIGS = {
     "folds": {},
     "serial": {"PE": 1, "CHANNELS": 5, "ROUNDING": 2},
-    "one_fold": {"W_LATENCY": 2, "PE": 4, "CHANNELS": 4, "ROUNDING": 0, "OVERFLOW": 0},
+    "one_fold": {"W_LATENCY": 3, "PE": 4, "CHANNELS": 4, "ROUNDING": 0, "OVERFLOW": 0},
     "one_channel": {"PE": 1, "CHANNELS": 1, "B_SHIFT": 0},
-    "unsigned_input": {"W_LATENCY": 4, "X_SIGNED": 0, "X_W": 9, "ACC_FRAC": 12, "ROUNDING": 3},
+    "unsigned_input": {"W_LATENCY": 5, "X_SIGNED": 0, "X_W": 9, "ACC_FRAC": 12, "ROUNDING": 3},
     "unsigned_output": {"OUT_SIGNED": 0, "OUT_W": 9, "ROUNDING": 4, "PE": 6},
     "wide": {"X_W": 16, "W_W": 11, "ACC_W": 40, "ACC_FRAC": 20, "B_W": 16, "B_SHIFT": 6, "OUT_W": 16, "OVERFLOW": 2},
 }  # fmt: skip
@@ -76,7 +79,7 @@ async def one_beat_a_cycle(dut):
     source, sink = await start(tb)
     await check(tb, source, sink, 30)
     assert set(gaps(sink.cycles)) == {1}
-    assert sink.cycles[0] - source.cycles[0] == P["W_LATENCY"] + 3
+    assert sink.cycles[0] - source.cycles[0] == P["W_LATENCY"] + 6
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ module cast_modes #(
             .OUT_W(OUT_W), .OUT_FRAC(IN_FRAC - SHIFT), .OUT_SIGNED((index / 21) % 2),
             .ROUNDING((index / 3) % 7), .OVERFLOW(index % 3)
         ) cast (
+            .clk_i(1'b0),
             .code_i(code_i),
             .code_o(code)
         );

@@ -27,17 +27,17 @@ async def full_throughput(dut):
     assert await tb.collect(sink, len(beats)) == beats
     period = 2 if P["DEPTH"] == 1 else 1
     assert max(gaps(sink.cycles)) <= period
-    assert sink.cycles[0] - source.cycles[0] == 2
+    assert sink.cycles[0] - source.cycles[0] == 2 + P["block"]
 
 
 @cocotb.test()
-async def holds_depth_beats_and_one_more(dut):
+async def holds_depth_beats_and_its_registers(dut):
     tb = TB(dut)
     source, sink = tb.source("s"), tb.sink("m", stall=1.0)
     await tb.reset()
     source.send([tb.rng.getrandbits(P["WIDTH"]) for _ in range(P["DEPTH"] + 5)])
     await tb.step(P["DEPTH"] * 2 + 20)
-    assert len(source.cycles) == P["DEPTH"] + 1
+    assert len(source.cycles) == P["DEPTH"] + 1 + P["block"]
     assert not sink.beats
 
 
@@ -57,8 +57,9 @@ async def reset_empties_it(dut):
 
 @pytest.mark.parametrize(
     ("width", "depth", "simulator"),
-    [(8, 1, "icarus"), (1, 2, "icarus"), (7, 3, "icarus"), (64, 8, "icarus"), (33, 100, "icarus"),
+    [(8, 1, "icarus"), (1, 2, "icarus"), (7, 3, "icarus"), (64, 8, "icarus"), (33, 100, "icarus"), (8, 100, "icarus"),
      (16, 5, "verilator")],
 )  # fmt: skip
 def test_fifo(tmp_path, width, depth, simulator):
-    run_tb("hwflow_fifo", rtl("fifo"), {"WIDTH": width, "DEPTH": depth}, __name__, simulator, tmp_path)
+    p, extra = {"WIDTH": width, "DEPTH": depth}, {"block": int(depth > 32 and width * depth > 1024)}
+    run_tb("hwflow_fifo", rtl("fifo", "ram"), p, __name__, simulator, tmp_path, extra=extra)

@@ -22,10 +22,13 @@ from common import (
 
 P = parameters()
 TOP = "mvu_with_weights"
-SOURCES = [Path(__file__).with_name(f"{TOP}.sv"), *rtl("mvu", "weights", "weight_mem", "outliers", "delay", "cast")]
+SOURCES = [
+    Path(__file__).with_name(f"{TOP}.sv"),
+    *rtl("mvu", "weights", "weight_mem", "outliers", "delay", "cast", "catch", "fifo", "ram"),
+]
 
 DEFAULTS = {
-    "PE": 2, "SIMD": 3, "N_IN": 12, "N_OUT": 6, "X_W": 8, "X_SIGNED": 1, "W_W": 8, "W_LATENCY": 1,
+    "PE": 2, "SIMD": 3, "N_IN": 12, "N_OUT": 6, "X_W": 8, "X_SIGNED": 1, "W_W": 8, "W_LATENCY": 2,
     "ACC_W": 24, "ACC_FRAC": 10, "B_W": 10, "B_SHIFT": 3, "OUT_W": 12, "OUT_FRAC": 7, "OUT_SIGNED": 1,
     "ROUNDING": 6, "OVERFLOW": 1,
 }  # fmt: skip
@@ -46,11 +49,11 @@ CONFIGS = {
     "tight_unsigned": {
         "X_SIGNED": 0, "X_W": 9, "N_IN": 16, "SIMD": 4, "ACC_W": 21, "B_W": 1, "B_SHIFT": 0, "OUT_W": 22,
     },
-    "late_weights": {"W_LATENCY": 2, "PE": 3, "SIMD": 2},
-    "later_weights": {"W_LATENCY": 4, "PE": 2, "SIMD": 4, "N_IN": 4},
-    "outliers": {"REST_W": 10, "outliers": 9},
+    "late_weights": {"W_LATENCY": 3, "PE": 3, "SIMD": 2},
+    "later_weights": {"W_LATENCY": 5, "PE": 2, "SIMD": 4, "N_IN": 4},
+    "outliers": {"W_LATENCY": 3, "REST_W": 10, "outliers": 9},
     "outliers_serial": {
-        "W_LATENCY": 3, "REST_W": 4, "outliers": 6, "PE": 1, "SIMD": 1, "N_IN": 5, "N_OUT": 3, "X_SIGNED": 0,
+        "W_LATENCY": 4, "REST_W": 4, "outliers": 6, "PE": 1, "SIMD": 1, "N_IN": 5, "N_OUT": 3, "X_SIGNED": 0,
     },
 }  # fmt: skip
 
@@ -151,7 +154,10 @@ async def one_weight_word_a_cycle(dut):
     starts = bench.source.cycles[::sf]
     assert set(gaps(starts)) == {bench.words}
     assert set(gaps(bench.sink.cycles)) <= {sf}
-    assert bench.sink.cycles[0] - bench.source.cycles[sf - 1] == P["W_LATENCY"] + 4
+    assert (
+        bench.sink.cycles[0] - bench.source.cycles[sf - 1]
+        == P["W_LATENCY"] + ((P["SIMD"] - 1).bit_length() + 1) // 2 + 6
+    )
 
 
 @cocotb.test()
@@ -159,14 +165,14 @@ async def full_output_stops_the_unit_without_loss(dut):
     bench = Bench(dut, sink_stall=None)
     dut.m_tready.value = 0
     await bench.tb.reset()
-    vectors = random_vectors(P, bench.tb.rng, 8)
+    vectors = random_vectors(P, bench.tb.rng, 24)
     bench.send(vectors)
-    await bench.tb.step(10 * bench.words + 20)
+    await bench.tb.step(20 * bench.words + 20)
     accepted = len(bench.source.cycles)
     await bench.tb.step(50)
-    assert len(bench.source.cycles) == accepted < 8 * P["N_IN"] // P["SIMD"]
+    assert len(bench.source.cycles) == accepted < 24 * P["N_IN"] // P["SIMD"]
     bench.sink = bench.tb.sink("m")
-    assert await bench.receive(8) == [golden(P, vector) for vector in vectors]
+    assert await bench.receive(24) == [golden(P, vector) for vector in vectors]
 
 
 @cocotb.test()
