@@ -68,7 +68,7 @@ class FolderKind:
         return data if isinstance(data, dict) and data.get("format") == self.format else None
 
 
-_BUILDS = ("rtl/build/*", "firmware/csim/*")
+_BUILDS = ("rtl/build/*", "firmware/csim/*", "firmware/tb_data/*.log")
 
 DESIGN = FolderKind("design", "design.json", "hwflow-design")
 PROJECT = FolderKind("project", "project.json", "hwflow-project", _BUILDS)

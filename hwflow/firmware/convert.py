@@ -17,6 +17,7 @@ from hwflow.firmware.apply import apply_graph, firmware_reuse
 from hwflow.firmware.build import layer_list
 from hwflow.firmware.project import FIRMWARE, FirmwareProject, IOType, open_project
 from hwflow.firmware.storage import store_words
+from hwflow.firmware.testbench import write_testbench
 from hwflow.firmware.writer import HwflowWriter, mark_bram_ports, memory_symbols, write_csim
 from hwflow.frontends.hls4ml_passes import fast_passes
 from hwflow.frontends.keras_graph import FLOWS, convert_network
@@ -25,6 +26,7 @@ from hwflow.frontends.legal import legal
 from hwflow.frontends.quiet import quiet
 from hwflow.graph import Graph, Reshape
 from hwflow.graph.naming import restored
+from hwflow.reference.stimuli import Stimuli, random_stimuli
 from hwflow.version import __version__
 
 CLOCK_PERIOD = 5.0
@@ -97,6 +99,7 @@ def generate(
     part: str = DEFAULT_PART,
     clock_period: float = CLOCK_PERIOD,
     bram_ports: bool = False,
+    stimuli: Stimuli | None = None,
     force: bool = False,
 ) -> FirmwareProject:
     """Write the Vitis project of a hardened graph.
@@ -110,6 +113,7 @@ def generate(
         part: the FPGA part.
         clock_period: in ns.
         bram_ports: make the weights external block RAM ports instead of memories inside.
+        stimuli: images of the testbench; by default random ones.
         force: replace an existing folder.
 
     Raises:
@@ -135,7 +139,7 @@ def generate(
         model.config.config["Stamp"] = graph.digest[:8]
         HwflowWriter().write_hls(model)
         write_csim(given, model, folder)
-        FirmwareProject(
+        project = FirmwareProject(
             path=output,
             name=model.config.get_project_name(),
             hwflow=__version__,
@@ -147,5 +151,7 @@ def generate(
             reuse=factors,
             memories=memory_symbols(graph, model, names),
             notes=tuple(notes),
-        ).write(folder)
+        )
+        write_testbench(graph, model, names, project, stimuli or random_stimuli(graph), folder)
+        project.write(folder)
     return open_project(output)

@@ -10,7 +10,7 @@ from typing import Literal
 from hwflow.errors import HwflowError
 from hwflow.files.folders import FILES, FolderKind, files_in, read_json, write_json
 
-FIRMWARE = FolderKind("firmware project", "hwflow.json", "hwflow-firmware", ("csim/*",))
+FIRMWARE = FolderKind("firmware project", "hwflow.json", "hwflow-firmware", ("csim/*", "tb_data/*.log"))
 VERSION = 1
 
 IOType = Literal["io_stream", "io_parallel"]

@@ -76,6 +76,10 @@ class HwflowWriter(VitisWriter):
         ]
         (weights / f"{var.name}.h").write_text("\n".join(lines), encoding="ascii")
 
+    def write_test_bench(self, model: Any) -> None:
+        """The folder of test data; :mod:`hwflow.firmware.testbench` fills it and writes the testbench."""
+        (Path(model.config.get_output_dir()) / "tb_data").mkdir(exist_ok=True)
+
     def write_yml(self, model: Any) -> None:
         """hls4ml's configuration, less the Keras model and the temporary name of the folder."""
         settings = {
@@ -106,7 +110,7 @@ def write_values(file: TextIO, values: FloatArray, fraction: int) -> None:
     for start in range(0, len(values), VALUES_AT_ONCE):
         codes = np.ldexp(values[start : start + VALUES_AT_ONCE], fraction).astype(np.int64)
         distinct = np.unique(codes)
-        decimals = dict(zip(distinct.tolist(), map(_decimal, np.ldexp(distinct.astype(float), -fraction)), strict=True))
+        decimals = dict(zip(distinct.tolist(), map(decimal, np.ldexp(distinct.astype(float), -fraction)), strict=True))
         file.write(", " if start else "")
         file.write(", ".join(map(decimals.__getitem__, codes.tolist())))
 
@@ -120,7 +124,7 @@ def write_words(file: TextIO, words: Words, form: str, separator: str) -> None:
         file.write(separator.join(form.format(text[at : at + digits]) for at in range(0, len(text), digits)))
 
 
-def _decimal(value: float) -> str:
+def decimal(value: float) -> str:
     """All digits of a binary fraction and no more."""
     text = format(Decimal(value), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
@@ -208,8 +212,8 @@ def _csim_source(graph: Graph, model: Any) -> str:
         "",
         "void hwflow_run(const long long *inputs, long long *outputs, long count) {",
         "    for (long n = 0; n < count; n++) {",
-        f"        {_definition(source, 'x')};",
-        f"        {_definition(result, 'y')};",
+        f"        {definition(source, 'x')};",
+        f"        {definition(result, 'y')};",
         f"        hwflow::load<{source.type.name}, {source.size_cpp()}>(inputs + n * {source.size()}, x);",
         f"        {name}({arguments});",
         f"        hwflow::store<{result.type.name}, {result.size_cpp()}>(y, outputs + n * {result.size()});",
@@ -226,7 +230,8 @@ def _csim_source(graph: Graph, model: Any) -> str:
     return "\n".join([*lines, "", '} // extern "C"', ""])
 
 
-def _definition(variable: Any, name: str) -> str:
+def definition(variable: Any, name: str) -> str:
+    """C++ that defines a tensor at the network's port under another name: a stream, or an array."""
     if variable.pragma and variable.pragma[0] == "stream":
         return f"hls::stream<{variable.type.name}> {name}"
     return f"{variable.type.name} {name}[{variable.size_cpp()}]"

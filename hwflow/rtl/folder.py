@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import jinja2
 
 from hwflow import resources
 from hwflow.cost.layers import layer_costs
@@ -14,6 +11,7 @@ from hwflow.fixed import FixedType
 from hwflow.graph import Graph, IntArray
 from hwflow.reference import IntegerExecutor
 from hwflow.reference.stimuli import Stimuli
+from hwflow.resources import markdown, render
 from hwflow.rtl.memory_image import write_hex
 from hwflow.rtl.netlist import Netlist, Stream
 from hwflow.version import __version__
@@ -66,21 +64,6 @@ def write_folder(
         write_hex(folder / "sim" / f"{name}.mem", beats(codes, stream.type, stream.lanes), bus_bits(stream))
 
 
-def render(template: str, values: Mapping[str, Any]) -> str:
-    """The text of a template in ``hls_templates``.
-
-    Args:
-        template: its path, with forward slashes.
-        values: what it is made with.
-    """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(resources.folder("hls_templates")),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template).render(values)
-
-
 def beats(codes: IntArray, type_: FixedType, lanes: int) -> list[int]:
     """Codes as the words of a stream, ``lanes`` of them a beat, the first in the lowest bits."""
     width = type_.width
@@ -96,8 +79,3 @@ def bus_bytes(bits: int) -> int:
 def bus_bits(stream: Stream) -> int:
     """Bits of the bus at a port of the design."""
     return bus_bytes(stream.width) * 8
-
-
-def markdown(text: str) -> str:
-    """A user's text as it can stand in a table of a Markdown page."""
-    return "".join(char if char.isalnum() or char in " _-.,:/+%" else f"&#{ord(char)};" for char in text)

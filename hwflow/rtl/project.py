@@ -15,7 +15,8 @@ from hwflow.cost import DEFAULT_PART
 from hwflow.cost.packing import packing
 from hwflow.graph import Graph, WeightLayer
 from hwflow.reference.stimuli import Stimuli, random_stimuli
-from hwflow.rtl.folder import bus_bits, bus_bytes, render, write_folder
+from hwflow.resources import render
+from hwflow.rtl.folder import bus_bits, bus_bytes, write_folder
 from hwflow.rtl.memory_image import write_image, write_rests, write_table
 from hwflow.rtl.netlist import MatrixUnit, Netlist, Stream, build_netlist
 from hwflow.rtl.sizing import size_fifos

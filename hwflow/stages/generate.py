@@ -109,6 +109,7 @@ def generate(
                 reuse=factors,
                 part=part,
                 bram_ports=bram_ports,
+                stimuli=stimuli,
             )
             notes += written.notes
         manifest: dict[str, Any] = {
