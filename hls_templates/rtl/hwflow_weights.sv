@@ -34,7 +34,7 @@
 // next_i, biases later, and nothing is kept of what was read before.
 //
 // The weight memory's second port is wb_*: wb_rdata of a read follows wb_en_i by a cycle. It has the stored words,
-// check bits too. Without files the weights are whatever port B writes, and the biases 0. `memory.mem` and
+// check bits too. That of the biases is bb_*. Without files the weights are whatever port B writes, and the biases 0. `memory.mem` and
 // `bias_mem` are the names by which a test bench flips stored bits.
 //
 // A word of a block code that is read for several beats is decoded once, with the first of them, by a decoder that takes
@@ -84,7 +84,9 @@ module hwflow_weights #(
     localparam int MEM_W      = PE * WORDS * WORD_W,
     localparam int LANES      = PE * SIMD,
     localparam int EFFECT_W   = (REST_ROWS == 0) ? W_W : ((W_W > REST_W) ? W_W : REST_W) + 1,
-    localparam int BIASES     = (CHANNELWISE != 0) ? SIMD : PE
+    localparam int BIASES     = (CHANNELWISE != 0) ? SIMD : PE,
+    localparam int BIAS_WORDS = (CHANNELWISE != 0) ? N_IN / SIMD : N_OUT / PE,
+    localparam int BADDR_W    = (BIAS_WORDS > 1) ? $clog2(BIAS_WORDS) : 1
 ) (
     input  wire                       clk_i,
     input  wire                       rst_ni,
@@ -97,7 +99,13 @@ module hwflow_weights #(
     input  wire                       wb_we_i,
     input  wire  [        ADDR_W-1:0] wb_addr_i,
     input  wire  [         MEM_W-1:0] wb_wdata_i,
-    output logic [         MEM_W-1:0] wb_rdata_o
+    output logic [         MEM_W-1:0] wb_rdata_o,
+
+    input  wire                       bb_en_i,
+    input  wire                       bb_we_i,
+    input  wire  [       BADDR_W-1:0] bb_addr_i,
+    input  wire  [    BIASES*B_W-1:0] bb_wdata_i,
+    output logic [    BIASES*B_W-1:0] bb_rdata_o
 );
 
     localparam int SF         = N_IN / SIMD;
@@ -113,12 +121,9 @@ module hwflow_weights #(
     localparam int LATENCY    = READ + DECODE + ((REST_ROWS == 0) ? 0 : 1);
     localparam int GIVEN      = (CODE == 3 && TURNS > 1) ? SIMD : K;     // weights that a decoder gives at once
     localparam int BEATS      = (N_OUT / PE) * SF;
-    localparam int BIAS_BEATS = (CHANNELWISE != 0) ? 1 : SF;  // beats of one word of biases
-    localparam int BIAS_WORDS = BEATS / BIAS_BEATS;
     localparam int BEAT_W     = (BEATS > 1) ? $clog2(BEATS) : 1;
     localparam int TURN_W     = (TURNS > 1) ? $clog2(TURNS) : 1;
     localparam int SF_W       = (SF > 1) ? $clog2(SF) : 1;
-    localparam int BADDR_W    = (BIAS_WORDS > 1) ? $clog2(BIAS_WORDS) : 1;
 
     if (PE < 1 || SIMD < 1 || N_IN < 1 || N_OUT < 1 || N_OUT % PE != 0 || N_IN % SIMD != 0)
     begin : gen_error_fold
@@ -393,6 +398,13 @@ module hwflow_weights #(
 
     always_ff @(posedge clk_i) begin
         bias_o <= bias_mem[bias_addr_decoded];
+    end
+
+    always_ff @(posedge clk_i) begin
+        if (bb_en_i) begin
+            if (bb_we_i) bias_mem[bb_addr_i] <= bb_wdata_i;
+            bb_rdata_o <= bias_mem[bb_addr_i];
+        end
     end
 
 endmodule
