@@ -47,10 +47,13 @@ module hwflow_bench #(
         .m_tdata(s_tdata), .m_tlast(s_tlast), .m_tvalid(s_tvalid), .m_tready(s_tready)
     );
 
-    // The second ports of the weight memories are left unconnected: upsets go into the memories themselves.
+    // Nothing is behind the AXI4-Lite slave: upsets go into the memories themselves.
     /* verilator lint_off PINMISSING */
     `HWFLOW_TOP dut (
         .clk_i(clk_i), .rst_ni(rst_ni),
+        .s_axil_awaddr('0), .s_axil_awprot('0), .s_axil_awvalid(1'b0), .s_axil_wdata('0), .s_axil_wstrb('0),
+        .s_axil_wvalid(1'b0), .s_axil_bready(1'b0), .s_axil_araddr('0), .s_axil_arprot('0), .s_axil_arvalid(1'b0),
+        .s_axil_rready(1'b0),
         .s_axis_tdata(s_tdata), .s_axis_tlast(s_tlast), .s_axis_tvalid(s_tvalid), .s_axis_tready(s_tready),
         .m_axis_tdata(m_tdata), .m_axis_tvalid(m_tvalid), .m_axis_tlast(m_tlast), .m_axis_tready(m_tready)
     );

@@ -98,7 +98,7 @@ module hwflow_axil #(
     wire start = idle_reg && (may_write || read_addr_valid_reg);
     wire [ADDR_W+2:0] addr = write ? write_addr_reg : read_addr_reg;
     wire misaligned = addr[1:0] != '0;
-    wire whole = !write || strobe_reg == '1;
+    wire whole = !write || strobe_reg == 4'hf;
     wire nothing = write && strobe_reg == '0;
     wire send = start && !misaligned && whole;
 

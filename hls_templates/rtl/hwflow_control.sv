@@ -150,7 +150,7 @@ module hwflow_control #(
             out_stalls_reg    <= '0;
         end else begin
             cycles_low_reg <= cycles_low_reg + 1'b1;
-            carry_reg      <= cycles_low_reg == '1;
+            carry_reg      <= cycles_low_reg == 32'hffffffff;
             if (carry_reg) cycles_high_reg <= cycles_high_reg + 1'b1;
             if (image_reg) images_reg <= images_reg + 1'b1;
             if (early_reg) early_count_reg <= early_count_reg + 1'b1;

@@ -34,8 +34,8 @@
 // next_i, biases later, and nothing is kept of what was read before.
 //
 // The weight memory's second port is wb_*: wb_rdata of a read follows wb_en_i by a cycle. It has the stored words,
-// check bits too. That of the biases is bb_*. Without files the weights are whatever port B writes, and the biases 0. `memory.mem` and
-// `bias_mem` are the names by which a test bench flips stored bits.
+// check bits too. That of the biases is bb_*. Without files the weights are whatever port B writes, and the biases 0.
+// `memory.mem` and `bias_mem` are the names by which a test bench flips stored bits.
 //
 // A word of a block code that is read for several beats is decoded once, with the first of them, by a decoder that takes
 // as many cycles as the fewest beats that a word is read for: K/SIMD, or what is left for a row's last word.

@@ -9,12 +9,13 @@ A stored word with more weights than that stays for several beats, so the memory
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hwflow.codes.layout import position
-from hwflow.codes.words import Words, to_integers
+from hwflow.codes.words import Words, to_integers, word_bytes
 from hwflow.graph import Affine, IntArray, WeightLayer
 from hwflow.memory import layer_layout, layer_storage
 
@@ -95,6 +96,14 @@ class Packing:
             bits = np.unpackbits(words, axis=-1, count=self.bits, bitorder="little")
             words = np.packbits(bits.reshape(self.depth, -1), axis=-1, bitorder="little")
         return to_integers(words.reshape(self.depth, -1))
+
+    def unpack(self, hardware: Sequence[int]) -> Words:
+        """Stored words of hardware words, the inverse of :meth:`pack`."""
+        raw = b"".join(word.to_bytes(word_bytes(self.width), "little") for word in hardware)
+        lines = np.frombuffer(raw, dtype=np.uint8).reshape(self.depth, -1)
+        bits = np.unpackbits(lines, axis=-1, count=self.width, bitorder="little")
+        words = bits.reshape(self.n_out // self.pe, self._row, self.pe, self.words, self.bits).transpose(0, 2, 1, 3, 4)
+        return np.packbits(words.reshape(-1, self.bits), axis=-1, bitorder="little")
 
     @property
     def _row(self) -> int:

@@ -12,6 +12,8 @@ from hwflow.graph import Graph, IntArray
 from hwflow.reference import IntegerExecutor
 from hwflow.reference.stimuli import Stimuli
 from hwflow.resources import markdown, render
+from hwflow.rtl.address_map import REGISTERS, AddressMap
+from hwflow.rtl.c_header import render_c_header
 from hwflow.rtl.memory_image import write_hex
 from hwflow.rtl.netlist import Netlist, Stream
 from hwflow.version import __version__
@@ -21,7 +23,13 @@ VENDOR = "hwflow:networks"
 
 
 def write_folder(
-    folder: Path, graph: Graph, netlist: Netlist, reuse: Mapping[str, int], part: str, stimuli: Stimuli
+    folder: Path,
+    graph: Graph,
+    netlist: Netlist,
+    addresses: AddressMap,
+    reuse: Mapping[str, int],
+    part: str,
+    stimuli: Stimuli,
 ) -> None:
     """Write all that an RTL project has beside its sources and memory images, which are in ``folder``.
 
@@ -29,6 +37,7 @@ def write_folder(
         folder: of the project.
         graph: the typed graph.
         netlist: what was made of it.
+        addresses: of its AXI4-Lite port.
         reuse: reuse factor of every weight layer.
         part: the FPGA for Vivado.
         stimuli: images of the folder's own test; what they must give is computed here.
@@ -45,6 +54,8 @@ def write_folder(
         "sources": [*sorted(path.name for path in folder.glob("*.sv") if path.stem != top), f"{top}.sv"],
         "memories": sorted(path.name for path in folder.glob("*.mem")),
         "netlist": netlist,
+        "addresses": addresses,
+        "registers": REGISTERS,
         "bytes": bus_bytes,
         "names": {unit.layer: markdown(unit.layer) for unit in netlist.units},
         "costs": layer_costs(graph, reuse),
@@ -59,6 +70,7 @@ def write_folder(
         path = folder / template.relative_to(templates).with_name(own_names.get(template.stem, template.stem))
         path.parent.mkdir(exist_ok=True)
         path.write_text(render(f"project/rtl/{template.relative_to(templates).as_posix()}", values), encoding="utf-8")
+    (folder / f"{top}.h").write_text(render_c_header(addresses, top), encoding="utf-8")
     logits = IntegerExecutor(graph.logits).run(stimuli.codes)
     for name, stream, codes in (("inputs", netlist.input, stimuli.codes), ("outputs", netlist.output, logits)):
         write_hex(folder / "sim" / f"{name}.mem", beats(codes, stream.type, stream.lanes), bus_bits(stream))

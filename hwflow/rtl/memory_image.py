@@ -94,10 +94,17 @@ def write_rests(path: Path, layer: WeightLayer, pe: int, simd: int) -> None:
 def write_table(path: Path, layer: WeightLayer) -> None:
     """Write a ``$readmemh`` file of the tables by which ``hwflow_decode_table`` decodes a layer's stored words."""
     assert layer.weight.type is not None
+    write_hex(path, table_codes(layer), layer.weight.type.width)
+
+
+def table_codes(layer: WeightLayer) -> list[int]:
+    """The words of these tables: weight codes in two's complement."""
+    assert layer.weight.type is not None
     bits, code = layer.weight.type.width, layer_storage(layer)
     assert isinstance(code, Table | WordCode)
     codes = label_tables(code) if isinstance(code, WordCode) else code.decoder
-    write_hex(path, (codes & ((1 << bits) - 1)).tolist(), bits)
+    words: list[int] = (codes & ((1 << bits) - 1)).tolist()
+    return words
 
 
 def label_tables(code: WordCode) -> IntArray:

@@ -83,7 +83,7 @@ class MatrixUnit:
     Attributes:
         layer: the layer's name, as the user gave it.
         instance: name of the ``hwflow_weights`` that holds them.
-        port: prefix of the top level's port to the weight memory.
+        port: prefix of the signals to the second ports of its memories.
         pe, simd: the layer's fold.
         weight_file, bias_file: memory images.
         rest_file: image of the outliers' side memory, if there is one.
@@ -266,14 +266,15 @@ class _Builder:
                 "REST_W": side.rest_bits,
                 "REST_FILE": image(files["rest"]),
             }
-        wire, port = self._name("w", node, ""), self._name("", node, "wb")
+        wire = self._name("w", node, "")
         bits = {"next": 1, "data": pe * simd * effect_bits, "bias": pe * bias.width}
         self.signals |= {f"{wire}_{part}": width for part, width in bits.items()}
         signals = {f"{part}_{'i' if part == 'next' else 'o'}": f"{wire}_{part}" for part in bits}
-        signals |= {f"wb_{part}": f"{port}_{part}" for part in ("en_i", "we_i", "addr_i", "wdata_i", "rdata_o")}
+        pins = ("en_i", "we_i", "addr_i", "wdata_i", "rdata_o")
+        signals |= {f"{port}_{pin}": f"{wire}_{port}_{pin}" for port in ("wb", "bb") for pin in pins}
         instance = self._instance("weights", node, parameters, {}, suffix="weights", signals=signals)
         rests = None if side is None else files["rest"]
-        unit = MatrixUnit(node.name, instance, port, pe, simd, files["weight"], files["bias"], rests, table)
+        unit = MatrixUnit(node.name, instance, wire, pe, simd, files["weight"], files["bias"], rests, table)
         self.units.append(unit)
         ports = {"w_next_o": "next", "w_data_i": "data", "w_bias_i": "bias"}
         return effect_bits, {pin: f"{wire}_{part}" for pin, part in ports.items()}

@@ -12,10 +12,11 @@ from typing import Any
 
 from hwflow import resources
 from hwflow.cost import DEFAULT_PART
-from hwflow.cost.packing import packing
+from hwflow.cost.packing import index_bits
 from hwflow.graph import Graph, WeightLayer
 from hwflow.reference.stimuli import Stimuli, random_stimuli
 from hwflow.resources import render
+from hwflow.rtl.address_map import PORTS, AddressMap, Region, address_map
 from hwflow.rtl.folder import bus_bits, bus_bytes, write_folder
 from hwflow.rtl.memory_image import write_image, write_rests, write_table
 from hwflow.rtl.netlist import MatrixUnit, Netlist, Stream, build_netlist
@@ -53,9 +54,11 @@ def generate(
     Raises:
         HwflowError: an operation that the RTL lacks, or an invalid reuse factor.
     """
-    netlist, notes = size_fifos(build_netlist(graph, reuse))
+    unsized = build_netlist(graph, reuse)
+    addresses = address_map(graph, unsized)
+    netlist, notes = size_fifos(unsized)
     output.mkdir()
-    top = render_top(graph, netlist)
+    top = render_top(graph, netlist, addresses)
     for module in leaf_modules(_INSTANCE.findall(top)):
         shutil.copyfile(_cell(module), output / f"{module}.sv")
     (output / f"{netlist.name}.sv").write_text(top)
@@ -77,14 +80,15 @@ def generate(
             {**asdict(unit), "reuse_factor": reuse[unit.layer], "vectors": _layer(graph, unit).vectors}
             for unit in netlist.units
         ],
+        "addresses": addresses.to_json(),
         "notes": notes,
     }
     (output / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
-    write_folder(output, graph, netlist, reuse, part, stimuli or random_stimuli(graph))
+    write_folder(output, graph, netlist, addresses, reuse, part, stimuli or random_stimuli(graph))
     return metadata
 
 
-def render_top(graph: Graph, netlist: Netlist) -> str:
+def render_top(graph: Graph, netlist: Netlist, addresses: AddressMap) -> str:
     """SystemVerilog of the structural top level."""
     return render(
         "top/hwflow_top.sv.j2",
@@ -92,10 +96,17 @@ def render_top(graph: Graph, netlist: Netlist) -> str:
             "netlist": netlist,
             "version": __version__,
             "digest": graph.digest,
-            "ports": {unit.port: packing(_layer(graph, unit), "weight", unit.pe, unit.simd) for unit in netlist.units},
+            "addresses": addresses,
+            "ring": ring(netlist, addresses),
             "bytes": bus_bytes,
         },
     )
+
+
+def ring(netlist: Netlist, addresses: AddressMap) -> list[tuple[str, int, Region]]:
+    """The cells of the configuration ring at memories: the prefix of a memory's signals, bits of its address, where."""
+    wires = {unit.layer: unit.port for unit in netlist.units}
+    return [(f"{wires[r.layer]}_{PORTS[r.kind]}", index_bits(r.words), r) for r in addresses.regions]
 
 
 def leaf_modules(used: Iterable[str]) -> list[str]:

@@ -235,7 +235,7 @@ def test_names_that_collide_get_different_modules_and_files(tmp_path: Path) -> N
     assert [unit.layer for unit in netlist.units] == names
     signals = [f"{stream.name}_tdata" for stream in netlist.streams] + ["s_axis_tdata", "m_axis_tdata"]
     signals += netlist.signals
-    ports = [f"{unit.port}_en_i" for unit in netlist.units]
+    ports = [f"{unit.port}_{port}_en_i" for unit in netlist.units for port in ("wb", "bb")]
     everything = [*signals, *ports, *(instance.name for instance in netlist.instances)]
     assert len(set(everything)) == len(everything)
     files = [file.lower() for unit in netlist.units for file in (unit.weight_file, unit.bias_file)]

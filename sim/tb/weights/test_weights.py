@@ -163,7 +163,7 @@ class Bench:
         Clock(dut.clk_i, 10, unit="ns").start(start_high=False)
 
     async def start(self):
-        self.dut.wb_en_i.value = 0
+        self.dut.wb_en_i.value = self.dut.bb_en_i.value = 0
         await self.reset()
         if not P["files"]:
             for address, word in enumerate(self.words):
@@ -242,6 +242,28 @@ async def port_b_reads_and_writes(dut):
     await bench.check(bench.rounds(2))
     for address, word in enumerate(clean):
         await bench.write(address, word)
+
+
+@cocotb.test()
+async def biases_are_written_through_their_second_port(dut):
+    bench = Bench(dut)
+    await bench.start()
+    clean = list(bench.biases)
+    bench.biases = [bench.rng.getrandbits(len(dut.bb_wdata_i)) for _ in clean]
+    for words in (bench.biases, clean):
+        bench.biases = words
+        await bench.reset()
+        for address, word in enumerate(words):
+            dut.bb_en_i.value = dut.bb_we_i.value = 1
+            dut.bb_addr_i.value, dut.bb_wdata_i.value = address, word
+            await bench.cycle(False, False)
+        dut.bb_we_i.value = 0
+        for address, word in enumerate(words):
+            dut.bb_addr_i.value = address
+            await bench.cycle(False, False)
+            assert int(dut.bb_rdata_o.value) == word
+        dut.bb_en_i.value = 0
+        await bench.check(bench.rounds(2))
 
 
 @cocotb.test()

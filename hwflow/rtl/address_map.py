@@ -1,0 +1,181 @@
+"""What is where in the address space of a design's AXI4-Lite port: registers first, then every memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from hwflow.cost.packing import packing
+from hwflow.graph import Graph, WeightLayer
+from hwflow.rtl.memory_image import side_memory, table_codes
+from hwflow.rtl.netlist import MatrixUnit, Netlist
+
+BUS_BITS = 32
+MAGIC, VERSION = 0x4857464C, 0x00010000
+REGISTER_WORDS = 64
+"""Words that the registers of ``hwflow_control`` take at the start of the address space."""
+KINDS = ("weight", "bias")
+PORTS: Mapping[str, str] = {"weight": "wb", "bias": "bb"}
+"""The second port of a memory at ``hwflow_weights``, by the kind of the memory."""
+
+
+@dataclass(frozen=True)
+class Register:
+    """A register of ``hwflow_control``.
+
+    Attributes:
+        name: in capitals.
+        offset: of its first byte.
+        access: ``ro``, ``rw``, or ``w1c``, whose bits are cleared by writing ones.
+        meaning: for people.
+        words: words of 32 bits, the low one first.
+    """
+
+    name: str
+    offset: int
+    access: str
+    meaning: str
+    words: int = 1
+
+
+REGISTERS = (
+    Register("MAGIC", 0x00, "ro", "0x4857464C, `HWFL`: a design by hwflow answers"),
+    Register("VERSION", 0x04, "ro", "version of this map: 0x00010000"),
+    Register("STRUCTURE", 0x08, "ro", "hash of all that cannot be written: only weights of the same structure fit", 2),
+    Register("DESIGN", 0x10, "rw", "hash of the design that the memories hold; who loads another one writes it", 2),
+    Register("CTRL", 0x18, "rw", "bit 0: images may begin; bit 1: tlast counts; bit 2, reads 0: clear the counters"),
+    Register(
+        "STATUS", 0x1C, "w1c", "bit 0, read only: images are inside; bit 1: one was too short; bit 2: one was too long"
+    ),
+    Register("CYCLES", 0x20, "ro", "clock cycles", 2),
+    Register("IMAGES", 0x28, "ro", "results that have left"),
+    Register("EARLY", 0x2C, "ro", "images that had too few beats"),
+    Register("LATE", 0x30, "ro", "images that had too many beats"),
+    Register("IN_STALLS", 0x34, "ro", "cycles in which the design let the source wait"),
+    Register("IN_IDLE", 0x38, "ro", "cycles in which the source let the design wait"),
+    Register("OUT_STALLS", 0x3C, "ro", "cycles in which the sink let the design wait"),
+)
+"""The registers, as ``hwflow_control`` has them. Counters of 32 bits wrap."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """One memory in the address space.
+
+    Word i of the memory starts at ``base + i * stride``, its lowest 32 bits first.
+
+    Attributes:
+        layer: the layer's name, as the user gave it.
+        kind: ``weight`` or ``bias``.
+        base: address of its first byte, a multiple of all that it takes.
+        words: of the memory.
+        width: bits of such a word.
+    """
+
+    layer: str
+    kind: str
+    base: int
+    words: int
+    width: int
+
+    @property
+    def parts(self) -> int:
+        """Accesses of 32 bits to a word."""
+        return -(-self.width // BUS_BITS)
+
+    @property
+    def stride(self) -> int:
+        """Bytes from a word to the next one, a power of two."""
+        return 4 * _power(self.parts)
+
+    @property
+    def span(self) -> int:
+        """Bytes of address space, a power of two."""
+        return self.stride * _power(self.words)
+
+
+@dataclass(frozen=True)
+class AddressMap:
+    """The address space of a design.
+
+    Attributes:
+        structure: hash of all that cannot be written, 16 hexadecimal digits.
+        design: hash of the design that the memory images hold, the same.
+        address_bits: bits of a byte address, without the one above, by which a write XORs.
+        regions: the memories, in the order of the layers.
+    """
+
+    structure: str
+    design: str
+    address_bits: int
+    regions: tuple[Region, ...]
+
+    @property
+    def inject(self) -> int:
+        """What to add to an address to XOR into the word instead of writing it."""
+        return 1 << self.address_bits
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``rtl.json``."""
+        regions = [{**asdict(region), "stride": region.stride} for region in self.regions]
+        return {**asdict(self), "inject": self.inject, "regions": regions}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> AddressMap:
+        """What :meth:`to_json` gave."""
+        regions = (Region(**{key: item for key, item in r.items() if key != "stride"}) for r in data["regions"])
+        return cls(data["structure"], data["design"], data["address_bits"], tuple(regions))
+
+
+def address_map(graph: Graph, netlist: Netlist) -> AddressMap:
+    """The address space of the design that a netlist makes of a typed graph."""
+    regions = _place([_region(graph, unit, kind) for unit in netlist.units for kind in KINDS])
+    end = max([4 * REGISTER_WORDS * 2, *(region.base + region.span for region in regions)])
+    return AddressMap(_structure(graph, netlist, regions), graph.digest[:16], (end - 1).bit_length(), regions)
+
+
+def _region(graph: Graph, unit: MatrixUnit, kind: str) -> Region:
+    layer = graph[unit.layer]
+    assert isinstance(layer, WeightLayer)
+    layout = packing(layer, kind, unit.pe, unit.simd)
+    return Region(unit.layer, kind, 0, layout.depth, layout.width)
+
+
+def _place(regions: Sequence[Region]) -> tuple[Region, ...]:
+    """Give every region an address, small ones first, so that little is left between them."""
+    bases: dict[int, int] = {}
+    end = 4 * REGISTER_WORDS
+    for index in sorted(range(len(regions)), key=lambda i: regions[i].span):
+        span = regions[index].span
+        bases[index] = -(-end // span) * span
+        end = bases[index] + span
+    return tuple(replace(region, base=bases[i]) for i, region in enumerate(regions))
+
+
+def _structure(graph: Graph, netlist: Netlist, regions: Sequence[Region]) -> str:
+    """A hash of modules, parameters and streams, of where the memories are, and of what no access reaches."""
+    fixed = []
+    for unit in netlist.units:
+        layer = graph[unit.layer]
+        assert isinstance(layer, WeightLayer)
+        side = side_memory(layer, unit.pe, unit.simd)
+        fixed.append([side and side.pack(), unit.table_file and table_codes(layer)])
+    parts = [
+        VERSION,
+        [
+            [i.module, i.name, dict(i.parameters), [s.name for s in i.inputs.values()], [s.name for s in i.outputs]]
+            for i in netlist.instances
+        ],
+        [[s.name, str(s.type), s.lanes, s.beats] for s in (netlist.input, netlist.output)],
+        [asdict(region) for region in regions],
+        fixed,
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _power(count: int) -> int:
+    """The least power of two that is not less."""
+    return 1 << (count - 1).bit_length()
