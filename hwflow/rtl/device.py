@@ -237,8 +237,8 @@ class Device:
         structure = address_map(graph, build_netlist(graph, self._reuse)).structure
         if structure != self.addresses.structure:
             raise HwflowError(
-                "a design of another structure: shapes, types, storage codes, outliers, tables or constants are not those "
-                f"of the hardware (structure {structure}, not {self.addresses.structure}); generate and build it"
+                "a design of another structure: shapes, types, storage codes, outliers, tables or constants are not "
+                f"those of the hardware (structure {structure}, not {self.addresses.structure}); generate and build it"
             )
 
     def _memory(self, graph: Graph, region: Region) -> tuple[WeightLayer, Packing]:

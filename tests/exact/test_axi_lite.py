@@ -358,7 +358,8 @@ def test_the_documentation_lists_the_registers() -> None:
     lines = (ROOT / "docs" / "registers.md").read_text().splitlines()
     rows = [line for line in lines if line.startswith("| 0x")]
     assert rows == [
-        f"| {r.offset:#04x} | {r.name} | {r.access}{', 64 bits' if r.words == 2 else ''} | {r.meaning} |" for r in REGISTERS
+        f"| {r.offset:#04x} | {r.name} | {r.access}{', 64 bits' if r.words == 2 else ''} | {r.meaning} |"
+        for r in REGISTERS
     ]
 
 
@@ -367,8 +368,9 @@ def test_the_c_header_has_the_addresses(tmp_path: Path) -> None:
     addresses = address_map(graph, build_netlist(graph, choose_reuse(graph)))
     (tmp_path / "axi.h").write_text(render_c_header(addresses, "axi"))
     region = addresses.regions[0]
-    checks = {"AXI_CTRL": 24, "AXI_DESIGN_HIGH": 20, "AXI_INJECT": addresses.inject, "AXI_CONV1_WEIGHT_BASE": region.base}
-    checks |= {"AXI_CONV1_WEIGHT_BITS": region.width, "AXI_STRUCTURE_VALUE": int(addresses.structure, 16)}
+    checks = {"AXI_CTRL": 24, "AXI_DESIGN_HIGH": 20, "AXI_INJECT": addresses.inject}
+    checks |= {"AXI_CONV1_WEIGHT_BASE": region.base, "AXI_CONV1_WEIGHT_BITS": region.width}
+    checks |= {"AXI_STRUCTURE_VALUE": int(addresses.structure, 16)}
     lines = [f'_Static_assert({name} == {value:#x}, "{name}");' for name, value in checks.items()]
     (tmp_path / "axi.c").write_text("\n".join(['#include "axi.h"', '#include "axi.h"', *lines, ""]))
     subprocess.run(["gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-c", "axi.c"], cwd=tmp_path, check=True)

@@ -53,7 +53,8 @@ module mvu_with_weights #(
         .REST_ROWS(REST_ROWS), .REST_SLOTS(REST_SLOTS), .REST_W(REST_W), .REST_FILE(REST_FILE)
     ) weights (
         .clk_i(clk_i), .rst_ni(rst_ni), .next_i(next), .data_o(data), .bias_o(bias),
-        .wb_en_i(1'b0), .wb_we_i(1'b0), .wb_addr_i('0), .wb_wdata_i('0), .wb_rdata_o()
+        .wb_en_i(1'b0), .wb_we_i(1'b0), .wb_addr_i('0), .wb_wdata_i('0), .wb_rdata_o(),
+        .bb_en_i(1'b0), .bb_we_i(1'b0), .bb_addr_i('0), .bb_wdata_i('0), .bb_rdata_o()
     );
 
     hwflow_delay #(.WIDTH(DATA_W + PE * B_W), .STAGES(W_LATENCY - 2 - ((REST_ROWS == 0) ? 0 : 1))) late (

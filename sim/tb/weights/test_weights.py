@@ -256,11 +256,11 @@ async def biases_are_written_through_their_second_port(dut):
         for address, word in enumerate(words):
             dut.bb_en_i.value = dut.bb_we_i.value = 1
             dut.bb_addr_i.value, dut.bb_wdata_i.value = address, word
-            await bench.cycle(False, False)
+            await bench.cycle(False)
         dut.bb_we_i.value = 0
         for address, word in enumerate(words):
             dut.bb_addr_i.value = address
-            await bench.cycle(False, False)
+            await bench.cycle(False)
             assert int(dut.bb_rdata_o.value) == word
         dut.bb_en_i.value = 0
         await bench.check(bench.rounds(2))
