@@ -18,7 +18,7 @@ from hwflow.rtl.executor import Expectation
 from tests.exact.agreement import rtl
 from tests.networks import NetworkBuilder, random_graph, random_images, random_options
 
-IMAGES = 60
+IMAGES = 90
 GUARD_CYCLES = 3
 """Of `hwflow_guard`, from the edge that offers a beat to the one that offers it to the network."""
 
@@ -159,7 +159,7 @@ def test_the_bench_sees_an_image_on_the_wrong_side(mlp: Mlp) -> None:
     faults = mlp.faults()
     wrong = mlp.clean.copy()
     wrong[0, 0] += 1
-    mlp.rtl.run(mlp.codes, faults, 40, expected=Expectation(mlp.reference.run(mlp.codes, faults), wrong))
+    mlp.rtl.run(mlp.codes, faults, 80, expected=Expectation(mlp.reference.run(mlp.codes, faults), wrong))
     assert mlp.rtl.statistics is not None
     message = mlp.rtl.statistics.failures["codes_equal_the_reference"]
     assert "1 of " in message
