@@ -1,7 +1,7 @@
 // Sliding window: for every output pixel, row by row, the K_H x K_W input pixels under the kernel, in
 // the order kernel row, kernel column, channel; PAD_VALUE where the kernel hangs over the image's edge.
 //
-// The image is kept in a circular line buffer of BUF_ROWS rows in block RAM. All of it is taken in,
+// The image is kept in a circular line buffer of BUF_ROWS rows. All of it is taken in,
 // also rows and columns that no window touches, and images follow one another without a gap or flush.
 //
 //   W, LANES         bits of an element, elements of a beat; LANES divides CHANNELS
@@ -10,18 +10,18 @@
 //   PAD_VALUE        the code there: 0, or the most negative one ahead of a max pool
 //   BUF_ROWS         rows buffered; the default keeps the output busy while the input is, too
 //
-// Timing. One beat in and one beat out a cycle; a beat leaves 1 cycle after it could be read, and a
-// pixel can be read in the cycle after its last beat was accepted. s_tready comes from registers.
-// Input pixels are counted from the start of the image that is being output. For its output pixel
-// (oy, ox), top = oy*STRIDE_H - PAD_T, left = ox*STRIDE_W - PAD_L, and clamp(x, low, high):
-//   - before the first beat can leave, NEED pixels must have been accepted:
+// Timing. One beat in and one beat out a cycle. A pixel can be read in the cycle after its last beat was accepted, and a
+// beat leaves 4 cycles after it was read; it is read only if hwflow_catch has room for it, which is HELD beats.
+// s_tready and m_t* come from registers. Input pixels are counted from the start of the image that is being output. For
+// its output pixel (oy, ox), top = oy*STRIDE_H - PAD_T, left = ox*STRIDE_W - PAD_L, and clamp(x, low, high):
+//   - before its first beat can be read, NEED pixels must have been accepted:
 //       NEED = clamp(top+K_H-1, 0, IN_H-1)*IN_W_PX + clamp(left+K_W-1, 0, IN_W_PX-1) + 1
-//     (outputs leave in order, so the largest NEED so far counts; it is enough for all beats of it);
-//   - from the cycle after the last beat of the output pixel before it has left the buffer, until its
-//     own has, up to LIMIT pixels are accepted, those of following images included:
+//     (outputs are read in order, so the largest NEED so far counts; it is enough for all beats of it);
+//   - from the cycle after the last beat of the output pixel before it has been read, until its own has,
+//     up to LIMIT pixels are accepted, those of following images included:
 //       LIMIT = (clamp(top, 0, IN_H) + BUF_ROWS)*IN_W_PX + FREED
 //       FREED = clamp(left, 0, IN_W_PX) if top > -STRIDE_H and top < IN_H, else 0.
-// LIMIT >= NEED, so it cannot deadlock. The output register holds one beat that has left the buffer.
+// LIMIT >= NEED, so it cannot deadlock.
 
 `default_nettype none
 
@@ -58,6 +58,7 @@ module hwflow_window #(
     localparam int OUT_W = (IN_W_PX + PAD_L + PAD_R - K_W) / STRIDE_W + 1;
     localparam int IMAGE = IN_H * IN_W_PX;  // pixels
     localparam int DEPTH = BUF_ROWS * IN_W_PX * BEATS;
+    localparam int HELD  = 6;  // beats that are on their way out or wait
 
     if (W < 1 || LANES < 1 || CHANNELS < 1 || CHANNELS % LANES != 0) begin : gen_error_lanes
         initial $fatal(1, "hwflow_window: LANES (%0d) must divide CHANNELS (%0d)", LANES, CHANNELS);
@@ -75,7 +76,8 @@ module hwflow_window #(
         initial $fatal(1, "hwflow_window: BUF_ROWS (%0d) cannot hold one window", BUF_ROWS);
     end
 
-    // --- Where the output stands: beat, kernel column and row, and the window's top left corner.
+    // --- Where the output stands: beat, kernel column and row, and the window's top left corner. Flags say which are
+    // --- the last ones.
 
     localparam int BEAT_W = (BEATS > 1) ? $clog2(BEATS) : 1;
     localparam int KH_W   = (K_H > 1) ? $clog2(K_H) : 1;
@@ -84,43 +86,58 @@ module hwflow_window #(
     localparam int COL_W  = $clog2(IN_W_PX + PAD_L + PAD_R + STRIDE_W + K_W) + 1;
 
     localparam logic signed [ROW_W-1:0] TOP_FIRST  = ROW_W'(-PAD_T);
-    localparam logic signed [ROW_W-1:0] TOP_LAST   = ROW_W'((OUT_H - 1) * STRIDE_H - PAD_T);
+    localparam logic signed [ROW_W-1:0] TOP_BEFORE = ROW_W'((OUT_H - 2) * STRIDE_H - PAD_T);  // the last but one
     localparam logic signed [ROW_W-1:0] ROWS       = ROW_W'(IN_H);
-    localparam logic signed [COL_W-1:0] LEFT_FIRST = COL_W'(-PAD_L);
-    localparam logic signed [COL_W-1:0] LEFT_LAST  = COL_W'((OUT_W - 1) * STRIDE_W - PAD_L);
-    localparam logic signed [COL_W-1:0] COLS       = COL_W'(IN_W_PX);
+    localparam logic signed [COL_W-1:0] LEFT_FIRST  = COL_W'(-PAD_L);
+    localparam logic signed [COL_W-1:0] LEFT_LAST   = COL_W'((OUT_W - 1) * STRIDE_W - PAD_L);
+    localparam logic signed [COL_W-1:0] LEFT_BEFORE = COL_W'((OUT_W - 2) * STRIDE_W - PAD_L);
+    localparam logic signed [COL_W-1:0] COLS        = COL_W'(IN_W_PX);
 
     logic        [BEAT_W-1:0] beat_reg;
     logic        [  KW_W-1:0] kw_reg;
     logic        [  KH_W-1:0] kh_reg;
     logic signed [ ROW_W-1:0] top_reg;
     logic signed [ COL_W-1:0] left_reg;
+    logic last_beat_reg, last_kw_reg, last_kh_reg, last_left_reg, last_top_reg;
 
+    wire room;
     wire issue;  // a beat is read from the buffer, or is padding
-    wire pixel_done  = issue && beat_reg == BEAT_W'(BEATS - 1);
-    wire krow_done   = pixel_done && kw_reg == KW_W'(K_W - 1);
-    wire window_done = krow_done && kh_reg == KH_W'(K_H - 1);
-    wire row_done    = window_done && left_reg == LEFT_LAST;
-    wire image_done  = row_done && top_reg == TOP_LAST;
-
-    wire signed [ROW_W-1:0] top_next =
-        image_done ? TOP_FIRST : row_done ? top_reg + ROW_W'(STRIDE_H) : top_reg;
-    wire signed [COL_W-1:0] left_next = row_done ? LEFT_FIRST : left_reg + COL_W'(STRIDE_W);
+    wire pixel_done  = issue && last_beat_reg;
+    wire krow_done   = pixel_done && last_kw_reg;
+    wire window_done = krow_done && last_kh_reg;
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) begin
-            beat_reg <= '0;
-            kw_reg   <= '0;
-            kh_reg   <= '0;
-            top_reg  <= TOP_FIRST;
-            left_reg <= LEFT_FIRST;
+            beat_reg      <= '0;
+            kw_reg        <= '0;
+            kh_reg        <= '0;
+            top_reg       <= TOP_FIRST;
+            left_reg      <= LEFT_FIRST;
+            last_beat_reg <= BEATS == 1;
+            last_kw_reg   <= K_W == 1;
+            last_kh_reg   <= K_H == 1;
+            last_left_reg <= OUT_W == 1;
+            last_top_reg  <= OUT_H == 1;
         end else begin
-            if (issue) beat_reg <= pixel_done ? '0 : beat_reg + 1'b1;
-            if (pixel_done) kw_reg <= krow_done ? '0 : kw_reg + 1'b1;
-            if (krow_done) kh_reg <= window_done ? '0 : kh_reg + 1'b1;
+            if (issue) begin
+                beat_reg      <= last_beat_reg ? '0 : beat_reg + 1'b1;
+                last_beat_reg <= BEATS == 1 || (!last_beat_reg && beat_reg == BEAT_W'(BEATS - 2));
+            end
+            if (pixel_done) begin
+                kw_reg      <= last_kw_reg ? '0 : kw_reg + 1'b1;
+                last_kw_reg <= K_W == 1 || (!last_kw_reg && kw_reg == KW_W'(K_W - 2));
+            end
+            if (krow_done) begin
+                kh_reg      <= last_kh_reg ? '0 : kh_reg + 1'b1;
+                last_kh_reg <= K_H == 1 || (!last_kh_reg && kh_reg == KH_W'(K_H - 2));
+            end
             if (window_done) begin
-                top_reg  <= top_next;
-                left_reg <= left_next;
+                left_reg      <= last_left_reg ? LEFT_FIRST : left_reg + COL_W'(STRIDE_W);
+                last_left_reg <= OUT_W == 1 || (!last_left_reg && left_reg == LEFT_BEFORE);
+            end
+            if (window_done && last_left_reg) begin
+                top_reg      <= last_top_reg ? TOP_FIRST : top_reg + ROW_W'(STRIDE_H);
+                last_top_reg <= OUT_H == 1 || (!last_top_reg && top_reg == TOP_BEFORE);
             end
         end
     end
@@ -129,10 +146,43 @@ module hwflow_window #(
     wire signed [COL_W-1:0] col = left_reg + $signed({{(COL_W - KW_W) {1'b0}}, kw_reg});
     wire padding = row < 0 || row >= ROWS || col < 0 || col >= COLS;
 
-    // --- How many pixels the window needs and how many the buffer has room for; see the header. The
-    // --- clamped parts are kept in registers so that only their sums are on the path to the handshakes.
+    // --- How many pixels the window needs and how many the buffer has room for; see the header. Two registers hold how
+    // --- many pixels there are beyond NEED, and how many there may be before LIMIT; their signs are the handshakes. From
+    // --- a window to the next one they change by differences that were computed while windows before it were read. With
+    // --- every window that is done, all of what is kept of the windows ahead, up to the fourth, moves on.
 
-    localparam int COUNT_W = $clog2(IMAGE + (BUF_ROWS + PAD_T + PAD_B + STRIDE_H + K_H) * IN_W_PX + 2) + 1;
+    localparam int COUNT_W = $clog2(2 * IMAGE + (BUF_ROWS + PAD_T + PAD_B + STRIDE_H + K_H) * IN_W_PX + 2) + 1;
+
+    // NEED - 1 (0) or LIMIT (1) of the window `ahead` of the first one, without the images between them
+    function automatic int pixels_of(input int ahead, input int which);
+        int oy, ox, y, x;
+        oy = (ahead / OUT_W) % OUT_H;
+        ox = ahead % OUT_W;
+        y = oy * STRIDE_H - PAD_T;
+        x = ox * STRIDE_W - PAD_L;
+        if (which == 0) begin
+            y = y + K_H - 1;
+            x = x + K_W - 1;
+            y = (y < 0) ? 0 : (y > IN_H - 1) ? IN_H - 1 : y;
+            x = (x < 0) ? 0 : (x > IN_W_PX - 1) ? IN_W_PX - 1 : x;
+        end else begin
+            x = (y <= -STRIDE_H || y >= IN_H || x < 0) ? 0 : (x > IN_W_PX) ? IN_W_PX : x;
+            y = ((y < 0) ? 0 : (y > IN_H) ? IN_H : y) + BUF_ROWS;
+        end
+        pixels_of = y * IN_W_PX + x;
+    endfunction
+
+    function automatic int image_of(input int ahead);
+        image_of = (ahead % (OUT_H * OUT_W) == 0) ? IMAGE : 0;
+    endfunction
+
+    // What the first windows have at reset
+    function automatic logic signed [COUNT_W-1:0] step_of(input int ahead, input int which);
+        step_of = COUNT_W'(pixels_of(ahead + 1, which) - pixels_of(ahead, which) + image_of(ahead + 1));
+    endfunction
+
+    localparam int ROW_4  = ((4 / OUT_W) % OUT_H) * STRIDE_H - PAD_T;
+    localparam int LEFT_4 = (4 % OUT_W) * STRIDE_W - PAD_L;
 
     localparam logic signed [COUNT_W-1:0] ZERO_PX      = '0;
     localparam logic signed [COUNT_W-1:0] IMAGE_PX     = COUNT_W'(IMAGE);
@@ -140,6 +190,7 @@ module hwflow_window #(
     localparam logic signed [COUNT_W-1:0] BUF_PX       = COUNT_W'(BUF_ROWS * IN_W_PX);
     localparam logic signed [COUNT_W-1:0] STRIDE_PX    = COUNT_W'(STRIDE_H * IN_W_PX);
     localparam logic signed [COUNT_W-1:0] TOP_FIRST_PX = COUNT_W'(-PAD_T * IN_W_PX);
+    localparam logic signed [COUNT_W-1:0] TOP_LAST_PX  = COUNT_W'(((OUT_H - 1) * STRIDE_H - PAD_T) * IN_W_PX);
     localparam logic signed [COUNT_W-1:0] K_H_PX       = COUNT_W'((K_H - 1) * IN_W_PX);
     localparam logic signed [COL_W-1:0] ZERO_COL       = '0;
     localparam logic signed [COL_W-1:0] LAST_COL       = COL_W'(IN_W_PX - 1);
@@ -155,40 +206,76 @@ module hwflow_window #(
         clamp_col = (x < ZERO_COL) ? ZERO_COL : (x > high) ? high : x;
     endfunction
 
-    logic signed [COUNT_W-1:0] accepted_reg;  // below 0: the rest of the last image is still to come
-    logic signed [COUNT_W-1:0] top_px_reg;
-    logic signed [COUNT_W-1:0] need_row_reg, limit_row_reg;
-    logic signed [  COL_W-1:0] need_col_reg, limit_col_reg;
+    // Four ahead: its corner
+    logic signed [COUNT_W-1:0] top4_reg;
+    logic signed [  COL_W-1:0] left4_reg;
+    logic first4_reg;  // of an image
+    // Three ahead: the parts of NEED - 1 and LIMIT
+    logic signed [COUNT_W-1:0] need_row3_reg, limit_row3_reg;
+    logic signed [  COL_W-1:0] need_col3_reg, limit_col3_reg;
+    logic first3_reg;
+    // Two ahead and one ahead: NEED - 1 and LIMIT
+    logic signed [COUNT_W-1:0] need2_reg, limit2_reg, need1_reg, limit1_reg;
+    logic first2_reg;
+    // What the next one has more than this one, and what there is
+    logic signed [COUNT_W-1:0] need_step_reg, limit_step_reg;
+    logic signed [COUNT_W-1:0] beyond_reg, before_reg;
 
     wire pixel_in;
-    wire signed [COUNT_W-1:0] top_px_next =
-        image_done ? TOP_FIRST_PX : row_done ? top_px_reg + STRIDE_PX : top_px_reg;
+    wire last_left4 = left4_reg == LEFT_LAST;
+    wire last_top4  = top4_reg == TOP_LAST_PX;
     // Columns left of the window are free once the rows below start further down.
-    wire columns_free = top_px_next + STRIDE_PX > ZERO_PX && top_px_next < IMAGE_PX;
+    wire columns_free = top4_reg + STRIDE_PX > ZERO_PX && top4_reg < IMAGE_PX;
+    wire signed [COUNT_W-1:0] image2 = first2_reg ? IMAGE_PX : ZERO_PX;
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) begin
-            accepted_reg  <= ZERO_PX;
-            top_px_reg    <= TOP_FIRST_PX;
-            need_row_reg  <= clamp_px(TOP_FIRST_PX + K_H_PX, LAST_ROW_PX);
-            need_col_reg  <= clamp_col(LEFT_FIRST + K_W_COL, LAST_COL);
-            limit_row_reg <= BUF_PX;
-            limit_col_reg <= ZERO_COL;
-        end else begin
-            accepted_reg <=
-                accepted_reg + (pixel_in ? COUNT_W'(1) : ZERO_PX) - (image_done ? IMAGE_PX : ZERO_PX);
-            if (window_done) begin
-                top_px_reg    <= top_px_next;
-                need_row_reg  <= clamp_px(top_px_next + K_H_PX, LAST_ROW_PX);
-                need_col_reg  <= clamp_col(left_next + K_W_COL, LAST_COL);
-                limit_row_reg <= clamp_px(top_px_next, IMAGE_PX) + BUF_PX;
-                limit_col_reg <= columns_free ? clamp_col(left_next, COLS) : ZERO_COL;
-            end
+            top4_reg       <= COUNT_W'(ROW_4 * IN_W_PX);
+            left4_reg      <= COL_W'(LEFT_4);
+            first4_reg     <= image_of(4) != 0;
+            need_row3_reg  <= COUNT_W'(pixels_of(3, 0));
+            limit_row3_reg <= COUNT_W'(pixels_of(3, 1));
+            need_col3_reg  <= ZERO_COL;  // in the row's part
+            limit_col3_reg <= ZERO_COL;
+            first3_reg     <= image_of(3) != 0;
+            need2_reg      <= COUNT_W'(pixels_of(2, 0));
+            limit2_reg     <= COUNT_W'(pixels_of(2, 1));
+            first2_reg     <= image_of(2) != 0;
+            need1_reg      <= COUNT_W'(pixels_of(1, 0));
+            limit1_reg     <= COUNT_W'(pixels_of(1, 1));
+            need_step_reg  <= step_of(0, 0);
+            limit_step_reg <= step_of(0, 1);
+        end else if (window_done) begin
+            left4_reg      <= last_left4 ? LEFT_FIRST : left4_reg + COL_W'(STRIDE_W);
+            if (last_left4) top4_reg <= last_top4 ? TOP_FIRST_PX : top4_reg + STRIDE_PX;
+            first4_reg     <= last_left4 && last_top4;
+            need_row3_reg  <= clamp_px(top4_reg + K_H_PX, LAST_ROW_PX);
+            limit_row3_reg <= clamp_px(top4_reg, IMAGE_PX) + BUF_PX;
+            need_col3_reg  <= clamp_col(left4_reg + K_W_COL, LAST_COL);
+            limit_col3_reg <= columns_free ? clamp_col(left4_reg, COLS) : ZERO_COL;
+            first3_reg     <= first4_reg;
+            need2_reg      <= need_row3_reg + COUNT_W'(need_col3_reg);
+            limit2_reg     <= limit_row3_reg + COUNT_W'(limit_col3_reg);
+            first2_reg     <= first3_reg;
+            need1_reg      <= need2_reg;
+            limit1_reg     <= limit2_reg;
+            need_step_reg  <= need2_reg - need1_reg + image2;
+            limit_step_reg <= limit2_reg - limit1_reg + image2;
         end
     end
 
-    wire has_window = accepted_reg > need_row_reg + COUNT_W'(need_col_reg);
-    assign s_tready = accepted_reg < limit_row_reg + COUNT_W'(limit_col_reg);
+    always_ff @(posedge clk_i) begin
+        if (!rst_ni) begin
+            beyond_reg <= COUNT_W'(-1 - pixels_of(0, 0));
+            before_reg <= COUNT_W'(pixels_of(0, 1) - 1);
+        end else begin
+            beyond_reg <= beyond_reg - (window_done ? need_step_reg : ZERO_PX) + (pixel_in ? COUNT_W'(1) : ZERO_PX);
+            before_reg <= before_reg + (window_done ? limit_step_reg : ZERO_PX) - (pixel_in ? COUNT_W'(1) : ZERO_PX);
+        end
+    end
+
+    assign issue    = room && !beyond_reg[COUNT_W-1];
+    assign s_tready = !before_reg[COUNT_W-1];
 
     // --- Line buffer. Addresses are modulo DEPTH, so that a step between any two beats is one constant,
     // --- and padding has addresses too, which are read in vain.
@@ -203,65 +290,96 @@ module hwflow_window #(
     localparam int ADDR_FIRST = -(PAD_T * IN_W_PX + PAD_L) * BEATS;
 
     // Non-negative remainders: % takes the sign of its left side
-    localparam logic [ADDR_W-1:0] STEP_BEAT    = ADDR_W'(1 % DEPTH);
-    localparam logic [ADDR_W-1:0] STEP_KROW    = ADDR_W'((TO_KROW % DEPTH + DEPTH) % DEPTH);
-    localparam logic [ADDR_W-1:0] STEP_WINDOW  = ADDR_W'((TO_WINDOW % DEPTH + DEPTH) % DEPTH);
-    localparam logic [ADDR_W-1:0] STEP_ROW     = ADDR_W'((TO_ROW % DEPTH + DEPTH) % DEPTH);
-    localparam logic [ADDR_W-1:0] STEP_IMAGE   = ADDR_W'((TO_IMAGE % DEPTH + DEPTH) % DEPTH);
+    localparam logic [ADDR_W:0] STEP_BEAT    = (ADDR_W + 1)'(1 % DEPTH);
+    localparam logic [ADDR_W:0] STEP_KROW    = (ADDR_W + 1)'((TO_KROW % DEPTH + DEPTH) % DEPTH);
+    localparam logic [ADDR_W:0] STEP_WINDOW  = (ADDR_W + 1)'((TO_WINDOW % DEPTH + DEPTH) % DEPTH);
+    localparam logic [ADDR_W:0] STEP_ROW     = (ADDR_W + 1)'((TO_ROW % DEPTH + DEPTH) % DEPTH);
+    localparam logic [ADDR_W:0] STEP_IMAGE   = (ADDR_W + 1)'((TO_IMAGE % DEPTH + DEPTH) % DEPTH);
+    localparam logic [ADDR_W:0] WRAP         = (ADDR_W + 1)'(DEPTH);
     localparam logic [ADDR_W-1:0] FIRST        = ADDR_W'((ADDR_FIRST % DEPTH + DEPTH) % DEPTH);
     localparam logic [ADDR_W-1:0] LAST_ADDRESS = ADDR_W'(DEPTH - 1);
 
-    logic [LANES*W-1:0] lines [0:DEPTH-1];
-
     logic [ADDR_W-1:0] write_addr_reg, read_addr_reg;
     logic [BEAT_W-1:0] write_beat_reg;
+    logic last_write_beat_reg;
 
     wire write = s_tvalid && s_tready;
-    assign pixel_in = write && write_beat_reg == BEAT_W'(BEATS - 1);
+    assign pixel_in = write && last_write_beat_reg;
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) begin
-            write_addr_reg <= '0;
-            write_beat_reg <= '0;
+            write_addr_reg      <= '0;
+            write_beat_reg      <= '0;
+            last_write_beat_reg <= BEATS == 1;
         end else if (write) begin
-            write_addr_reg <= (write_addr_reg == LAST_ADDRESS) ? '0 : write_addr_reg + 1'b1;
-            write_beat_reg <= pixel_in ? '0 : write_beat_reg + 1'b1;
+            write_addr_reg      <= (write_addr_reg == LAST_ADDRESS) ? '0 : write_addr_reg + 1'b1;
+            write_beat_reg      <= last_write_beat_reg ? '0 : write_beat_reg + 1'b1;
+            last_write_beat_reg <= BEATS == 1 || (!last_write_beat_reg && write_beat_reg == BEAT_W'(BEATS - 2));
         end
     end
 
-    wire [ADDR_W-1:0] step = image_done ? STEP_IMAGE : row_done ? STEP_ROW : window_done ? STEP_WINDOW :
-                             krow_done ? STEP_KROW : STEP_BEAT;
-    wire [ADDR_W:0] read_sum = {1'b0, read_addr_reg} + {1'b0, step};
-    wire [ADDR_W:0] read_wrapped = read_sum - (ADDR_W + 1)'(DEPTH);
-    wire [ADDR_W-1:0] read_addr_next = read_wrapped[ADDR_W] ? read_sum[ADDR_W-1:0] : read_wrapped[ADDR_W-1:0];
+    // The next address without and with wrapping, side by side: the flags are there at the start of the cycle.
+    wire to_krow   = last_beat_reg && last_kw_reg;
+    wire to_window = to_krow && last_kh_reg;
+    wire to_row    = to_window && last_left_reg;
+    wire [ADDR_W:0] step = (to_row && last_top_reg) ? STEP_IMAGE : to_row ? STEP_ROW : to_window ? STEP_WINDOW :
+                           to_krow ? STEP_KROW : STEP_BEAT;
+    wire [ADDR_W:0] wrapping = (to_row && last_top_reg) ? STEP_IMAGE - WRAP : to_row ? STEP_ROW - WRAP :
+                               to_window ? STEP_WINDOW - WRAP : to_krow ? STEP_KROW - WRAP : STEP_BEAT - WRAP;
+    wire [ADDR_W:0] read_sum     = {1'b0, read_addr_reg} + step;
+    wire [ADDR_W:0] read_wrapped = {1'b0, read_addr_reg} + wrapping;  // negative if it need not wrap
+    wire unused_carry = &{1'b0, read_sum[ADDR_W]};
 
-    wire advance = !m_tvalid || m_tready;
-    assign issue = advance && has_window;
+    always_ff @(posedge clk_i) begin
+        if (!rst_ni) read_addr_reg <= FIRST;
+        else if (issue) read_addr_reg <= read_wrapped[ADDR_W] ? read_sum[ADDR_W-1:0] : read_wrapped[ADDR_W-1:0];
+    end
 
-    logic [LANES*W-1:0] read_data_reg;
+    wire [LANES*W-1:0] read_data;
+
+    hwflow_ram #(
+        .WIDTH (LANES * W),
+        .DEPTH (DEPTH)
+    ) lines (
+        .clk_i        (clk_i),
+        .write_en_i   (write),
+        .write_addr_i (write_addr_reg),
+        .write_data_i (s_tdata),
+        .read_en_i    (1'b1),
+        .read_addr_i  (read_addr_reg),
+        .read_data_o  (read_data)
+    );
+
+    // --- Output.
+
+    logic [1:0] valid_reg;
     logic padding_reg;
+    logic [LANES*W-1:0] data_reg;
 
     always_ff @(posedge clk_i) begin
-        if (write) lines[write_addr_reg] <= s_tdata;
+        if (!rst_ni) valid_reg <= '0;
+        else valid_reg <= {valid_reg[0], issue};
     end
 
     always_ff @(posedge clk_i) begin
-        if (advance) read_data_reg <= lines[read_addr_reg];
+        padding_reg <= padding;
+        data_reg    <= padding_reg ? {LANES{PAD_VALUE}} : read_data;
     end
 
-    always_ff @(posedge clk_i) begin
-        if (!rst_ni) begin
-            read_addr_reg <= FIRST;
-            m_tvalid      <= 1'b0;
-            padding_reg   <= 1'b0;
-        end else if (advance) begin
-            if (issue) read_addr_reg <= read_addr_next;
-            m_tvalid    <= issue;
-            padding_reg <= padding;
-        end
-    end
-
-    assign m_tdata = padding_reg ? {LANES{PAD_VALUE}} : read_data_reg;
+    hwflow_catch #(
+        .WIDTH (LANES * W),
+        .DEPTH (HELD)
+    ) results (
+        .clk_i    (clk_i),
+        .rst_ni   (rst_ni),
+        .begin_i  (issue),
+        .room_o   (room),
+        .valid_i  (valid_reg[1]),
+        .data_i   (data_reg),
+        .m_tdata  (m_tdata),
+        .m_tvalid (m_tvalid),
+        .m_tready (m_tready)
+    );
 
 endmodule
 

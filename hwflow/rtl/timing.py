@@ -70,7 +70,7 @@ _TIMINGS: Mapping[str, Callable[[Mapping[str, Parameter]], Timing]] = {
     "hwflow_relu": lambda _: _REGISTER,
     "hwflow_rescale": lambda _: Timing(2, 2),
     "hwflow_slice": lambda _: Timing(1, 2, 1),
-    "hwflow_window": lambda _: Timing(1, 1, readable=1),
+    "hwflow_window": lambda _: Timing(4, 6, CREDIT, readable=1),
 }
 
 
