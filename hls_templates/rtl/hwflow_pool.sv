@@ -12,8 +12,12 @@
 //   ACC_SHIFT    average: fraction bits by which that accumulator exceeds the input
 //   IN_*, OUT_*, ROUNDING, OVERFLOW   as in hwflow_cast
 //
-// Timing: one beat in a cycle. A result leaves 3 (maximum) or 5 (average) cycles after the beat that
-// completes it. s_tready depends on m_tready in the same cycle.
+// Nothing waits between the input and the results, which a hwflow_catch takes in: the beat that completes a result is
+// taken only when there is room for it.
+//
+// Timing: one beat in a cycle. A result leaves LATENCY + 2 cycles after the beat that completes it, which is 5 (maximum)
+// or 8 (average), 1 more where the state of the channels is in block RAM, and 1 more for every 17 bits beyond the first
+// of the constant that divides. s_tready comes from registers.
 
 `default_nettype none
 
@@ -50,6 +54,32 @@ module hwflow_pool #(
     localparam int STATE_W = (MODE == AVERAGE) ? IN_W + $clog2(POSITIONS) : IN_W;  // holds any sum of codes
     localparam int BEAT_W  = (BEATS > 1) ? $clog2(BEATS) : 1;
     localparam int POS_W   = (POSITIONS > 1) ? $clog2(POSITIONS) : 1;
+    localparam int RESULT_W = (MODE == AVERAGE) ? IN_W + ACC_SHIFT : IN_W;
+    localparam int BLOCK   = (BEATS > 32 && LANES * STATE_W * BEATS > 1024) ? 1 : 0;  // as in hwflow_ram
+
+    // Division of the magnitude by the constant POSITIONS = ODD * 2**TWOS. Powers of two common to
+    // numerator and divisor cancel, so it is n * 2**GROW / ODD, with n the magnitude without its
+    // DROP lowest bits (a floor of a floor is exact) and GROW or DROP 0.
+    //
+    // For 0 <= v < 2**V and L = ceil(log2(ODD)), floor(v / ODD) = floor(v * M / 2**(V+L)) with
+    // M = ceil(2**(V+L) / ODD): M * ODD = 2**(V+L) + e, 0 <= e < ODD <= 2**L, so v * M / 2**(V+L)
+    // exceeds v / ODD by v * e / (ODD * 2**(V+L)) < 1 / ODD, which takes it past no integer.
+    // Here v = n * 2**GROW and V = N_W + GROW; the factor 2**GROW is taken out of the shift instead.
+    // M < 2**(V+1), as ODD > 2**(L-1) and V >= L. The multiplication by M goes CHUNK bits of M at a time.
+    localparam int TWOS   = $clog2(POSITIONS & -POSITIONS);
+    localparam int ODD    = POSITIONS >> TWOS;
+    localparam int DROP   = (TWOS > ACC_SHIFT) ? TWOS - ACC_SHIFT : 0;
+    localparam int GROW   = (ACC_SHIFT > TWOS) ? ACC_SHIFT - TWOS : 0;
+    localparam int N_W    = STATE_W - DROP;
+    localparam int L      = $clog2(ODD);
+    localparam int V      = N_W + GROW;
+    localparam int M_W    = V + 1;
+    localparam int CHUNK  = 17;
+    localparam int CHUNKS = (ODD == 1) ? 1 : (M_W + CHUNK - 1) / CHUNK;
+
+    localparam int READ    = 1 + BLOCK;  // cycles from a beat to the state of its channels
+    localparam int DIVIDE  = (MODE == AVERAGE) ? 2 + CHUNKS : 0;
+    localparam int LATENCY = READ + DIVIDE + 2;  // cycles from the beat that completes a result to hwflow_catch
 
     if (MODE != 0 && MODE != AVERAGE) begin : gen_error_mode
         initial $fatal(1, "hwflow_pool: MODE (%0d) is 0 for maximum or 1 for average", MODE);
@@ -66,196 +96,216 @@ module hwflow_pool #(
                        ACC_W, POSITIONS, STATE_W);
     end
 
-    // --- Stage 1: the beat beside its channels' state so far.
+    // --- The beat, and the state of its channels so far, READ cycles later. The state is written back a cycle after that;
+    // --- the same channels cannot come again in between.
 
     logic [BEAT_W-1:0] beat_reg;
     logic [POS_W-1:0] pos_reg;
-    wire last_beat = beat_reg == BEAT_W'(BEATS - 1);
-    wire last_pos  = pos_reg == POS_W'(POSITIONS - 1);
+    logic last_beat_reg, last_pos_reg, first_pos_reg;
 
-    logic [LANES*IN_W-1:0] x1_reg;
-    logic valid1_reg, first1_reg, last1_reg;
-    wire [LANES*STATE_W-1:0] state1;
-    wire [LANES*STATE_W-1:0] state1_next;
-
-    wire ready2;
-    wire ready1 = ready2 || !last1_reg;
-    wire fire1  = valid1_reg && ready1;
-    wire accept = s_tvalid && s_tready;
-    assign s_tready = ready1 || !valid1_reg;
+    wire room;
+    wire accept   = s_tvalid && s_tready;
+    wire complete = accept && last_pos_reg;
+    assign s_tready = room || !last_pos_reg;
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) begin
-            beat_reg   <= '0;
-            pos_reg    <= '0;
-            valid1_reg <= 1'b0;
-        end else begin
-            if (accept) begin
-                beat_reg <= last_beat ? '0 : beat_reg + 1'b1;
-                if (last_beat) pos_reg <= last_pos ? '0 : pos_reg + 1'b1;
+            beat_reg      <= '0;
+            pos_reg       <= '0;
+            last_beat_reg <= BEATS == 1;
+            first_pos_reg <= 1'b1;
+            last_pos_reg  <= POSITIONS == 1;
+        end else if (accept) begin
+            beat_reg      <= last_beat_reg ? '0 : beat_reg + 1'b1;
+            last_beat_reg <= BEATS == 1 || (!last_beat_reg && beat_reg == BEAT_W'(BEATS - 2));
+            if (last_beat_reg) begin
+                pos_reg       <= last_pos_reg ? '0 : pos_reg + 1'b1;
+                first_pos_reg <= last_pos_reg;
+                last_pos_reg  <= POSITIONS == 1 || (!last_pos_reg && pos_reg == POS_W'(POSITIONS - 2));
             end
-            if (s_tready) valid1_reg <= s_tvalid;
         end
     end
+
+    logic [READ-1:0] valid_reg;
+    logic [LATENCY-1:0] complete_reg;
 
     always_ff @(posedge clk_i) begin
-        if (accept) begin
-            x1_reg     <= s_tdata;
-            first1_reg <= pos_reg == '0;
-            last1_reg  <= last_pos;
+        if (!rst_ni) begin
+            valid_reg    <= '0;
+            complete_reg <= '0;
+        end else begin
+            valid_reg    <= READ'({valid_reg, accept});
+            complete_reg <= {complete_reg[LATENCY-2:0], complete};
         end
     end
 
-    // The state of a channel is read when its beat comes in and written when that beat leaves stage 1:
-    // with two beats a pixel or more, the same channels cannot come again in between.
+    wire [LANES*IN_W-1:0] x;
+    wire first;
+    wire [LANES*STATE_W-1:0] state, state_next;
+
+    hwflow_delay #(
+        .WIDTH  (1 + LANES * IN_W),
+        .STAGES (READ)
+    ) wait_for_state (
+        .clk_i  (clk_i),
+        .en_i   (1'b1),
+        .data_i ({first_pos_reg, s_tdata}),
+        .data_o ({first, x})
+    );
+
     if (BEATS > 1) begin : gen_memory
-        logic [LANES*STATE_W-1:0] state_mem [0:BEATS-1];
-        logic [LANES*STATE_W-1:0] state_reg;
-        logic [BEAT_W-1:0] beat1_reg;
+        wire [LANES*STATE_W-1:0] read_data;
+        wire [BEAT_W-1:0] write_beat;
 
-        always_ff @(posedge clk_i) begin
-            if (fire1) state_mem[beat1_reg] <= state1_next;
-        end
+        hwflow_delay #(
+            .WIDTH  (BEAT_W),
+            .STAGES (READ)
+        ) write_line (
+            .clk_i  (clk_i),
+            .en_i   (1'b1),
+            .data_i (beat_reg),
+            .data_o (write_beat)
+        );
 
-        always_ff @(posedge clk_i) begin
-            if (accept) begin
-                state_reg <= state_mem[beat_reg];
-                beat1_reg <= beat_reg;
-            end
-        end
+        hwflow_ram #(
+            .WIDTH (LANES * STATE_W),
+            .DEPTH (BEATS),
+            .BLOCK (BLOCK)
+        ) states (
+            .clk_i        (clk_i),
+            .write_en_i   (valid_reg[READ-1]),
+            .write_addr_i (write_beat),
+            .write_data_i (state_next),
+            .read_en_i    (1'b1),
+            .read_addr_i  (beat_reg),
+            .read_data_o  (read_data)
+        );
 
-        assign state1 = state_reg;
+        hwflow_delay #(
+            .WIDTH  (LANES * STATE_W),
+            .STAGES (READ - 1)
+        ) read_line (
+            .clk_i  (clk_i),
+            .en_i   (1'b1),
+            .data_i (read_data),
+            .data_o (state)
+        );
     end else begin : gen_register
         logic [LANES*STATE_W-1:0] state_reg;
 
         always_ff @(posedge clk_i) begin
-            if (fire1) state_reg <= state1_next;
+            if (valid_reg[READ-1]) state_reg <= state_next;
         end
 
-        assign state1 = state_reg;
+        assign state = state_reg;
     end
 
     for (genvar lane = 0; lane < LANES; lane++) begin : gen_reduce
-        wire [IN_W-1:0] x = x1_reg[lane*IN_W+:IN_W];
-        wire [STATE_W-1:0] state = state1[lane*STATE_W+:STATE_W];
+        wire [IN_W-1:0] code = x[lane*IN_W+:IN_W];
+        wire [STATE_W-1:0] so_far = state[lane*STATE_W+:STATE_W];
         wire [STATE_W-1:0] reduced;
 
         if (MODE == AVERAGE) begin : gen_sum
             wire [STATE_W-1:0] extended;
             if (IN_SIGNED != 0) begin : gen_signed
-                assign extended = STATE_W'($signed(x));
+                assign extended = STATE_W'($signed(code));
             end else begin : gen_unsigned
-                assign extended = STATE_W'(x);
+                assign extended = STATE_W'(code);
             end
-            assign reduced = extended + (first1_reg ? '0 : state);
+            assign reduced = extended + (first ? '0 : so_far);
         end else begin : gen_max
             wire larger;
             if (IN_SIGNED != 0) begin : gen_signed
-                assign larger = $signed(x) > $signed(state);
+                assign larger = $signed(code) > $signed(so_far);
             end else begin : gen_unsigned
-                assign larger = x > state;
+                assign larger = code > so_far;
             end
-            assign reduced = (first1_reg || larger) ? x : state;
+            assign reduced = (first || larger) ? code : so_far;
         end
 
-        assign state1_next[lane*STATE_W+:STATE_W] = reduced;
+        assign state_next[lane*STATE_W+:STATE_W] = reduced;
     end
 
-    // --- Stage 2: a finished state.
+    // --- A finished state, and what the cast takes of it.
 
-    logic valid2_reg;
-    logic [LANES*STATE_W-1:0] state2_reg;
-    wire ready_last;  // of the stage that holds `result`
-    wire valid_last;
-
-    always_ff @(posedge clk_i) begin
-        if (!rst_ni) valid2_reg <= 1'b0;
-        else if (ready2) valid2_reg <= fire1 && last1_reg;
-    end
-
-    always_ff @(posedge clk_i) begin
-        if (ready2 && fire1) state2_reg <= state1_next;
-    end
-
-    localparam int RESULT_W = (MODE == AVERAGE) ? IN_W + ACC_SHIFT : IN_W;
+    logic [LANES*STATE_W-1:0] done_reg;
     wire [LANES*RESULT_W-1:0] result;
 
-    if (MODE == AVERAGE) begin : gen_divide
-        // Division of the magnitude by the constant POSITIONS = ODD * 2**TWOS. Powers of two common to
-        // numerator and divisor cancel, so it is n * 2**GROW / ODD, with n the magnitude without its
-        // DROP lowest bits (a floor of a floor is exact) and GROW or DROP 0.
-        //
-        // For 0 <= v < 2**V and L = ceil(log2(ODD)), floor(v / ODD) = floor(v * M / 2**(V+L)) with
-        // M = ceil(2**(V+L) / ODD): M * ODD = 2**(V+L) + e, 0 <= e < ODD <= 2**L, so v * M / 2**(V+L)
-        // exceeds v / ODD by v * e / (ODD * 2**(V+L)) < 1 / ODD, which takes it past no integer.
-        // Here v = n * 2**GROW and V = N_W + GROW; the factor 2**GROW is taken out of the shift instead.
-        // M < 2**(V+1), as ODD > 2**(L-1) and V >= L.
-        localparam int TWOS = $clog2(POSITIONS & -POSITIONS);
-        localparam int ODD  = POSITIONS >> TWOS;
-        localparam int DROP = (TWOS > ACC_SHIFT) ? TWOS - ACC_SHIFT : 0;
-        localparam int GROW = (ACC_SHIFT > TWOS) ? ACC_SHIFT - TWOS : 0;
-        localparam int N_W  = STATE_W - DROP;
+    always_ff @(posedge clk_i) done_reg <= state_next;
 
-        logic valid3_reg, valid4_reg;
-        logic [LANES-1:0] negative3_reg, negative4_reg;
-        wire ready4 = ready_last || !valid4_reg;
-        wire ready3 = ready4 || !valid3_reg;
-        assign ready2 = ready3 || !valid2_reg;
-        assign valid_last = valid4_reg;
-
-        always_ff @(posedge clk_i) begin
-            if (!rst_ni) begin
-                valid3_reg <= 1'b0;
-                valid4_reg <= 1'b0;
-            end else begin
-                if (ready3) valid3_reg <= valid2_reg;
-                if (ready4) valid4_reg <= valid3_reg;
-            end
-        end
-
-        for (genvar lane = 0; lane < LANES; lane++) begin : gen_lane
-            wire [STATE_W-1:0] sum = state2_reg[lane*STATE_W+:STATE_W];
+    for (genvar lane = 0; lane < LANES; lane++) begin : gen_result
+        if (MODE == AVERAGE) begin : gen_divide
+            wire [STATE_W-1:0] sum = done_reg[lane*STATE_W+:STATE_W];
             wire negative = (IN_SIGNED != 0) && sum[STATE_W-1];
             wire [STATE_W-1:0] magnitude = negative ? -sum : sum;
-            logic [N_W-1:0] n3_reg;  // stage 3
-            wire [RESULT_W-1:0] quotient3;
-            logic [RESULT_W-1:0] quotient4_reg;  // stage 4; no average exceeds the largest code
-
-            if (ODD == 1) begin : gen_shift
-                assign quotient3 = RESULT_W'(n3_reg) << GROW;
-            end else begin : gen_multiply
-                localparam int L = $clog2(ODD);
-                localparam int V = N_W + GROW;
-                localparam int M_W = V + 1;
-                localparam logic [V+L:0] POWER = {1'b1, {(V + L) {1'b0}}};
-                localparam logic [M_W-1:0] M = M_W'((POWER + (V+L+1)'(ODD - 1)) / (V+L+1)'(ODD));
-                wire [N_W+M_W-1:0] product = (N_W+M_W)'(n3_reg) * (N_W+M_W)'(M);
-                assign quotient3 = RESULT_W'(product >> (N_W + L));
-            end
+            wire negative_divided;
+            wire [RESULT_W-1:0] quotient;  // no average exceeds the largest code
+            logic [N_W-1:0] n_reg;
+            logic [RESULT_W-1:0] result_reg;
 
             always_ff @(posedge clk_i) begin
-                if (ready3) begin
-                    n3_reg <= N_W'(magnitude >> DROP);
-                    negative3_reg[lane] <= negative;
-                end
-                if (ready4) begin
-                    quotient4_reg <= quotient3;
-                    negative4_reg[lane] <= negative3_reg[lane];
-                end
+                n_reg      <= N_W'(magnitude >> DROP);
+                result_reg <= negative_divided ? -quotient : quotient;
             end
 
-            assign result[lane*RESULT_W+:RESULT_W] = negative4_reg[lane] ? -quotient4_reg : quotient4_reg;
+            hwflow_delay #(
+                .WIDTH  (1),
+                .STAGES (1 + CHUNKS)
+            ) sign_line (
+                .clk_i  (clk_i),
+                .en_i   (1'b1),
+                .data_i (negative),
+                .data_o (negative_divided)
+            );
+
+            if (ODD == 1) begin : gen_shift
+                logic [RESULT_W-1:0] quotient_reg;
+                always_ff @(posedge clk_i) quotient_reg <= RESULT_W'(n_reg) << GROW;
+                assign quotient = quotient_reg;
+            end else begin : gen_multiply
+                localparam logic [V+L:0] POWER = {1'b1, {(V + L) {1'b0}}};
+                localparam logic [M_W-1:0] M = M_W'((POWER + (V+L+1)'(ODD - 1)) / (V+L+1)'(ODD));
+                localparam logic [CHUNKS*CHUNK-1:0] PARTS = (CHUNKS*CHUNK)'(M);
+
+                // Product with a chunk of M, and the sum of these up to it, all as late as the sum needs them
+                for (genvar i = 0; i < CHUNKS; i++) begin : gen_chunk
+                    logic [N_W+CHUNK-1:0] product_reg;
+                    wire [N_W+CHUNK-1:0] product;
+                    logic [N_W+CHUNKS*CHUNK-1:0] sum_reg;
+
+                    always_ff @(posedge clk_i) product_reg <= (N_W+CHUNK)'(n_reg) * (N_W+CHUNK)'(PARTS[i*CHUNK+:CHUNK]);
+
+                    hwflow_delay #(
+                        .WIDTH  (N_W + CHUNK),
+                        .STAGES ((i > 1) ? i - 1 : 0)
+                    ) wait_for_sum (
+                        .clk_i  (clk_i),
+                        .en_i   (1'b1),
+                        .data_i (product_reg),
+                        .data_o (product)
+                    );
+
+                    if (i == 0) begin : gen_first
+                        assign sum_reg = (N_W+CHUNKS*CHUNK)'(product);
+                    end else begin : gen_next
+                        always_ff @(posedge clk_i) begin
+                            sum_reg <= gen_chunk[i-1].sum_reg + ((N_W+CHUNKS*CHUNK)'(product) << (i * CHUNK));
+                        end
+                    end
+                end
+
+                assign quotient = RESULT_W'(gen_chunk[CHUNKS-1].sum_reg >> (N_W + L));
+            end
+
+            assign result[lane*RESULT_W+:RESULT_W] = result_reg;
+        end else begin : gen_no_divide
+            assign result[lane*RESULT_W+:RESULT_W] = done_reg[lane*STATE_W+:STATE_W];
         end
-    end else begin : gen_no_divide
-        assign ready2 = ready_last || !valid2_reg;
-        assign valid_last = valid2_reg;
-        assign result = state2_reg;
     end
 
     // --- Output: one cast.
 
     wire [LANES*OUT_W-1:0] y;
-    assign ready_last = m_tready || !m_tvalid;
 
     for (genvar lane = 0; lane < LANES; lane++) begin : gen_cast
         hwflow_cast #(
@@ -266,7 +316,8 @@ module hwflow_pool #(
             .OUT_FRAC   (OUT_FRAC),
             .OUT_SIGNED (OUT_SIGNED),
             .ROUNDING   (ROUNDING),
-            .OVERFLOW   (OVERFLOW)
+            .OVERFLOW   (OVERFLOW),
+            .REGISTER   (1)
         ) cast (
             .clk_i  (clk_i),
             .code_i (result[lane*RESULT_W+:RESULT_W]),
@@ -274,14 +325,20 @@ module hwflow_pool #(
         );
     end
 
-    always_ff @(posedge clk_i) begin
-        if (!rst_ni) m_tvalid <= 1'b0;
-        else if (ready_last) m_tvalid <= valid_last;
-    end
-
-    always_ff @(posedge clk_i) begin
-        if (ready_last && valid_last) m_tdata <= y;
-    end
+    hwflow_catch #(
+        .WIDTH (LANES * OUT_W),
+        .DEPTH (LATENCY + 4)
+    ) results (
+        .clk_i    (clk_i),
+        .rst_ni   (rst_ni),
+        .begin_i  (complete),
+        .room_o   (room),
+        .valid_i  (complete_reg[LATENCY-1]),
+        .data_i   (y),
+        .m_tdata  (m_tdata),
+        .m_tvalid (m_tvalid),
+        .m_tready (m_tready)
+    );
 
 endmodule
 

@@ -13,6 +13,8 @@ from hwflow.rtl.decoders import READ, Parameter
 
 AVERAGE = 1
 """``MODE`` of ``hwflow_pool``."""
+CHUNK = 17
+"""Bits of the constant by which ``hwflow_pool`` divides that it multiplies with in a cycle."""
 CREDIT = 2
 """Cycles from a result's leaving until ``hwflow_catch`` has its room for another."""
 
@@ -55,8 +57,17 @@ def _affine(parameters: Mapping[str, Parameter]) -> Timing:
 
 
 def _pool(parameters: Mapping[str, Parameter]) -> Timing:
-    stages = 5 if _integer(parameters, "MODE") == AVERAGE else 3
-    return Timing(stages, stages)
+    positions, lanes = _integer(parameters, "POSITIONS"), _integer(parameters, "LANES")
+    bits, beats = _integer(parameters, "IN_W"), _integer(parameters, "CHANNELS") // lanes
+    average, divide = _integer(parameters, "MODE") == AVERAGE, 0
+    if average:
+        bits += (positions - 1).bit_length()
+        twos = (positions & -positions).bit_length() - 1
+        shift = _integer(parameters, "ACC_SHIFT") - twos
+        constant = bits + shift + 1  # bits, where an odd number is left to divide by
+        divide = 2 + (-(-constant // CHUNK) if positions >> twos > 1 else 1)
+    to_results = 3 + in_block_ram(lanes * bits, beats) + divide
+    return Timing(to_results + 2, to_results + 4, CREDIT)
 
 
 _REGISTER = Timing(1, 1)

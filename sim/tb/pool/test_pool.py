@@ -16,9 +16,10 @@ from common import (
 )
 
 from hwflow.fixed import FixedType
+from hwflow.rtl.timing import timing
 
 P = parameters()
-SOURCES = rtl("pool", "cast")
+SOURCES = rtl("pool", "cast", "catch", "fifo", "ram", "delay")
 
 DEFAULTS = {
     "MODE": 0, "LANES": 1, "CHANNELS": 1, "POSITIONS": 4, "IN_W": 8, "IN_SIGNED": 1, "IN_FRAC": 4, "ACC_W": 40,
@@ -30,6 +31,7 @@ CONFIGS = {
     "max": {"CHANNELS": 6, "LANES": 2},
     "max_one_beat": {"CHANNELS": 3, "LANES": 3, "POSITIONS": 9},
     "max_two_beats": {"CHANNELS": 2, "POSITIONS": 3, "OUT_W": 5, "OUT_FRAC": 2, "ROUNDING": 6, "OVERFLOW": 1},
+    "max_block_ram": {"CHANNELS": 132, "POSITIONS": 2},
     "max_unsigned": {"IN_SIGNED": 0, "OUT_W": 9, "CHANNELS": 4},
     "max_one_position": {"POSITIONS": 1, "CHANNELS": 2},
     "average_shift": {**AVERAGE, "CHANNELS": 4, "LANES": 2, "ACC_SHIFT": 2},
@@ -120,7 +122,7 @@ async def full_throughput(dut):
     assert set(gaps(bench.source.cycles)) <= {1}
     beats = P["CHANNELS"] // P["LANES"]
     latency = bench.sink.cycles[0] - bench.source.cycles[(P["POSITIONS"] - 1) * beats]
-    assert latency == (5 if P["MODE"] == 1 else 3)
+    assert latency == timing("hwflow_pool", P).latency
 
 
 @cocotb.test()

@@ -208,12 +208,26 @@ async def reset_forgets_the_image(dut):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_window(tmp_path, name):
-    run_tb("hwflow_window", rtl("window", "ram", "catch", "fifo"), {**DEFAULTS, **CONFIGS[name]}, __name__, "icarus", tmp_path)
+    run_tb(
+        "hwflow_window",
+        rtl("window", "ram", "catch", "fifo"),
+        {**DEFAULTS, **CONFIGS[name]},
+        __name__,
+        "icarus",
+        tmp_path,
+    )
 
 
 @pytest.mark.parametrize("name", ["same_stride_2"])
 def test_window_verilator(tmp_path, name):
-    run_tb("hwflow_window", rtl("window", "ram", "catch", "fifo"), {**DEFAULTS, **CONFIGS[name]}, __name__, "verilator", tmp_path)
+    run_tb(
+        "hwflow_window",
+        rtl("window", "ram", "catch", "fifo"),
+        {**DEFAULTS, **CONFIGS[name]},
+        __name__,
+        "verilator",
+        tmp_path,
+    )
 
 
 @pytest.mark.parametrize(
@@ -228,5 +242,7 @@ def test_window_verilator(tmp_path, name):
 )
 def test_bad_parameters_are_refused(tmp_path, capfd, wrong, message):
     with pytest.raises((SystemExit, RuntimeError, AssertionError)):
-        run_tb("hwflow_window", rtl("window", "ram", "catch", "fifo"), {**DEFAULTS, **wrong}, __name__, "icarus", tmp_path)
+        run_tb(
+            "hwflow_window", rtl("window", "ram", "catch", "fifo"), {**DEFAULTS, **wrong}, __name__, "icarus", tmp_path
+        )
     assert message in capfd.readouterr().out
