@@ -26,7 +26,8 @@ from hwflow.codes.bch import Bch
 from hwflow.cost.decoders import DSP, MULTIPLIER, costs
 from hwflow.fixed import FixedType
 from hwflow.rtl.decoders import word_latency, word_parameters
-from hwflow.rtl.memory_image import label_tables, write_hex
+from hwflow.rtl.memory_image import label_tables
+from hwflow.sim.hexfile import write_hex
 
 ROOT = Path(__file__).resolve().parents[1]
 RTL = ROOT / "hls_templates" / "rtl"

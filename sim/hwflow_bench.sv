@@ -1,10 +1,14 @@
 // Simulation only: a whole design between a source that streams images in and a sink that captures what
-// comes out. cocotb sets the inputs, upsets words of the design's memories, and waits for upset_o and done_o;
+// comes out. hwflow.sim sets the inputs, upsets words of the design's memories, and waits for upset_o and done_o;
 // it does not wake while images stream. The macro HWFLOW_TOP is the name of the design's top module.
 //
-// Cycles are numbered by their rising edges: at edge 0 the first beat is offered. upset_o rises after edge
-// upset_cycle_i - 1 and falls after edge upset_cycle_i; what strikes while it is high and clk_i low is later
-// than everything that edge upset_cycle_i - 1 read or took, and earlier than everything of edge upset_cycle_i.
+// The clock is made here, because a simulator that asks Python or VPI for every edge is up to twice as slow; with the
+// macro HWFLOW_CLOCK_PORT it is an input, for a main program that is nothing but a loop.
+//
+// While start_i is low, source, sink and the count of cycles begin anew. Cycles are numbered by their rising edges: at
+// edge 0 the first beat is offered. upset_o rises after edge upset_cycle_i - 1 and falls after edge upset_cycle_i; what
+// strikes while it is high and clk_i low is later than everything that edge upset_cycle_i - 1 read or took, and earlier
+// than everything of edge upset_cycle_i.
 
 `default_nettype none
 
@@ -16,7 +20,9 @@ module hwflow_bench #(
     parameter int OUT_DEPTH = 10,
     parameter int OUT_BEATS = 10
 ) (
-    input  wire         clk_i           /* verilator public_flat_rw */,
+`ifdef HWFLOW_CLOCK_PORT
+    input  wire         clk_i,
+`endif
     input  wire         rst_ni          /* verilator public_flat_rw */,
     input  wire         start_i         /* verilator public_flat_rw */,
     input  wire  [31:0] in_count_i      /* verilator public_flat_rw */,
@@ -29,13 +35,20 @@ module hwflow_bench #(
     output logic        wrong_last_o    /* verilator public_flat_rw */
 );
 
+`ifndef HWFLOW_CLOCK_PORT
+    logic clk_i  /* verilator public_flat_rw */;
+
+    initial clk_i = 1'b0;
+    always #5 clk_i = !clk_i;
+`endif
+
     logic [IN_BITS-1:0]  s_tdata;
     logic [OUT_BITS-1:0] m_tdata;
     logic s_tvalid, s_tlast, s_tready, m_tvalid, m_tlast, m_tready, started;
     logic [31:0] cycle_reg;  // number of the next edge
 
     always_ff @(posedge clk_i) begin
-        if (!rst_ni) cycle_reg <= '0;
+        if (!rst_ni || !start_i) cycle_reg <= '0;
         else if (started) cycle_reg <= cycle_reg + 1;
     end
 
@@ -60,7 +73,7 @@ module hwflow_bench #(
     /* verilator lint_on PINMISSING */
 
     hwflow_sink #(.WIDTH(OUT_BITS), .DEPTH(OUT_DEPTH), .IMAGE_BEATS(OUT_BEATS)) sink (
-        .clk_i(clk_i), .rst_ni(rst_ni), .count_i(out_count_i), .cycle_i(cycle_reg),
+        .clk_i(clk_i), .rst_ni(rst_ni), .start_i(start_i), .count_i(out_count_i), .cycle_i(cycle_reg),
         .stall_percent_i(stall_percent_i), .seed_i(~seed_i),
         .s_tdata(m_tdata), .s_tvalid(m_tvalid), .s_tlast(m_tlast), .s_tready(m_tready),
         .done_o(done_o), .wrong_last_o(wrong_last_o)

@@ -2,11 +2,12 @@
 //
 //   WIDTH, DEPTH  bits of a beat, beats that the memory holds
 //   IMAGE_BEATS   beats an image
-//   DATA_FILE     $writememh file of the beats, written when count_i of them have come
+//   DATA_FILE     $writememh file of the beats
 //   CYCLE_FILE    $writememh file of the cycles in which each image's last beat came; cycle_i counts them
 //
-// done_o: count_i beats have come and both files are written. wrong_last_o: tlast stood elsewhere than on
-// an image's last beat.
+// It captures from start_i on; without start_i, everything begins anew. The files are written when count_i beats have
+// come, or with fewer when start_i falls before. done_o: count_i beats have come and both files are written.
+// wrong_last_o: tlast stood elsewhere than on an image's last beat.
 
 `default_nettype none
 
@@ -19,6 +20,7 @@ module hwflow_sink #(
 ) (
     input  wire              clk_i,
     input  wire              rst_ni,
+    input  wire              start_i,
     input  wire  [31:0]      count_i,
     input  wire  [31:0]      cycle_i,
     input  wire  [6:0]       stall_percent_i,
@@ -41,14 +43,14 @@ module hwflow_sink #(
     logic             pause, last, complete;
 
     hwflow_pause pauses (
-        .clk_i(clk_i), .rst_ni(rst_ni), .percent_i(stall_percent_i), .seed_i(seed_i), .pause_o(pause)
+        .clk_i(clk_i), .rst_ni(rst_ni && start_i), .percent_i(stall_percent_i), .seed_i(seed_i), .pause_o(pause)
     );
 
     assign last = beat_reg == IMAGE_BEATS - 1;
-    assign complete = rst_ni && !done_o && (index_reg == count_i);
+    assign complete = rst_ni && start_i && !done_o && (index_reg == count_i);
 
     always_ff @(posedge clk_i) begin
-        if (!rst_ni) begin
+        if (!rst_ni || !start_i) begin
             index_reg    <= '0;
             image_reg    <= '0;
             beat_reg     <= '0;
@@ -73,9 +75,14 @@ module hwflow_sink #(
 
     always @(posedge clk_i) begin
         if (complete) begin
-            $writememh(DATA_FILE, mem, 0, count_i - 1);
+            $writememh(DATA_FILE, mem, 0, index_reg - 1);
             $writememh(CYCLE_FILE, cycles, 0, image_reg - 1);
         end
+    end
+
+    always @(negedge start_i) begin
+        if (rst_ni && !done_o && index_reg != 0) $writememh(DATA_FILE, mem, 0, index_reg - 1);
+        if (rst_ni && !done_o && image_reg != 0) $writememh(CYCLE_FILE, cycles, 0, image_reg - 1);
     end
 
 endmodule

@@ -2,13 +2,13 @@
 //
 //   WIDTH, DEPTH  bits of a beat, beats that the memory holds
 //   IMAGE_BEATS   beats an image
-//   DATA_FILE     $readmemh file, read at time 0
+//   DATA_FILE     $readmemh file of count_i beats, read when start_i rises
 //   CYCLE_FILE    $writememh file of the cycles in which each image's first beat was first offered; cycle_i
-//                 counts them. It is written in the cycle after the last of these.
+//                 counts them. It is written in the cycle after the last of these, or when start_i falls before.
 //
-// From start_i on, count_i beats leave in order, whole images. In stall_percent_i percent of the cycles in
-// which a beat could be offered it is not; seed_i picks the cycles. started_o: the first beat
-// is or was offered. m_tlast stands on an image's last beat.
+// From start_i on, count_i beats leave in order, whole images; without start_i, everything begins anew. In
+// stall_percent_i percent of the cycles in which a beat could be offered it is not; seed_i picks the cycles.
+// started_o: the first beat is or was offered. m_tlast stands on an image's last beat.
 
 `default_nettype none
 
@@ -42,10 +42,10 @@ module hwflow_source #(
     logic [31:0]      index_reg, image_reg, beat_reg;
     logic             pause, taken, seen_reg, written_reg;
 
-    initial $readmemh(DATA_FILE, mem);
+    always @(posedge start_i) $readmemh(DATA_FILE, mem, 0, count_i - 1);
 
     hwflow_pause pauses (
-        .clk_i(clk_i), .rst_ni(rst_ni), .percent_i(stall_percent_i), .seed_i(seed_i), .pause_o(pause)
+        .clk_i(clk_i), .rst_ni(rst_ni && start_i), .percent_i(stall_percent_i), .seed_i(seed_i), .pause_o(pause)
     );
 
     assign taken = m_tvalid && m_tready;
@@ -55,14 +55,14 @@ module hwflow_source #(
     assign next = index_reg + (taken ? 32'd1 : 32'd0);
 
     always_ff @(posedge clk_i) begin
-        if (!rst_ni) begin
+        if (!rst_ni || !start_i) begin
             index_reg <= '0;
             m_tvalid  <= 1'b0;
             m_tdata   <= '0;
         end else begin
             index_reg <= next;
             if (!m_tvalid || m_tready) begin
-                m_tvalid <= start_i && (next < count_i) && !pause;
+                m_tvalid <= (next < count_i) && !pause;
                 m_tdata  <= mem[next[INDEX_W-1:0]];
             end
         end
@@ -74,7 +74,7 @@ module hwflow_source #(
     wire complete = rst_ni && start_i && !written_reg && (image_reg == count_i / IMAGE_BEATS);
 
     always_ff @(posedge clk_i) begin
-        if (!rst_ni) begin
+        if (!rst_ni || !start_i) begin
             image_reg   <= '0;
             beat_reg    <= '0;
             seen_reg    <= 1'b0;
@@ -95,6 +95,10 @@ module hwflow_source #(
 
     always @(posedge clk_i) begin
         if (complete) $writememh(CYCLE_FILE, cycles, 0, image_reg - 1);
+    end
+
+    always @(negedge start_i) begin
+        if (rst_ni && !written_reg && image_reg != 0) $writememh(CYCLE_FILE, cycles, 0, image_reg - 1);
     end
 
 endmodule

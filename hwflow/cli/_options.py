@@ -6,15 +6,14 @@ from typing import Annotated, Literal
 import typer
 
 DesignFolder = Annotated[Path, typer.Argument(metavar="DESIGN", help="Design folder, made by 'hwflow harden'.")]
-Data = Annotated[
-    str,
-    typer.Option(
-        "--data",
-        metavar="DATA",
-        help="'digits' (its 500 test images), an .npz with arrays x and y (class numbers or one-hot), or a folder "
-        "of images: one folder a class, or flat with --labels.",
-    ),
-]
+_DATA = typer.Option(
+    "--data",
+    metavar="DATA",
+    help="'digits' (its 500 test images), an .npz with arrays x and y (class numbers or one-hot), or a folder "
+    "of images: one folder a class, or flat with --labels.",
+)
+Data = Annotated[str, _DATA]
+OptionalData = Annotated[str | None, _DATA]
 Labels = Annotated[
     Path | None,
     typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,6 +22,7 @@ from hwflow.cli._tables import (
     print_upset,
 )
 from hwflow.data import data_path
+from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs, write_file
 from hwflow.models import model_paths
 from hwflow.version import __version__
@@ -357,7 +359,7 @@ def evaluate(
 @app.command(epilog="Example: hwflow simulate design --data digits --images 50 --ber 1e-3 --csim")
 def simulate(
     design: options.DesignFolder,
-    data: options.Data,
+    data: options.OptionalData = None,
     labels: options.Labels = None,
     preprocessing: options.Preprocessing = None,
     images: options.Images = 50,
@@ -403,18 +405,75 @@ def simulate(
             "--xunit", metavar="FILE", help="Write what cocotb's tests said to FILE, a test suite for every fault list."
         ),
     ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(
+            "--test",
+            metavar="FILE",
+            help="Run the cocotb tests of your own Python file on the RTL, instead of --data; see docs/simulate.md.",
+        ),
+    ] = None,
+    dut: Annotated[
+        Literal["bench", "top"],
+        typer.Option(
+            "--dut",
+            help="What --test gets. bench: the design between a fast source and sink. top: the design's top module, "
+            "whose ports the test drives.",
+        ),
+    ] = "bench",
+    waves: Annotated[
+        Path | None,
+        typer.Option("--waves", metavar="FOLDER", help="With --test: write waves.vcd (Verilator) or waves.fst to it."),
+    ] = None,
     project: options.ProjectFolder = None,
     seed: options.Seed = 0,
     json: options.Json = None,
 ) -> None:
     """Simulate the RTL fault-free and under fault lists: codes against the reference, top-1 against Keras.
 
-    Exit status 1 if a code differs from the reference, or an accuracy misses a limit.
+    Exit status 1 if a code differs from the reference, an accuracy misses a limit, or a test of --test fails.
     """
     check_outputs(
-        {"design": design, "data": data_path(data), "labels": labels, "fault list": faults, "project": project},
+        {
+            "design": design,
+            "data": data_path(data),
+            "labels": labels,
+            "fault list": faults,
+            "test": test,
+            "project": project,
+        },
         files={"--json": json, "--xunit": xunit},
+        folders={"--waves": waves},
     )
+    refuse_ignored(test is None, "it is for --test", {"--dut": dut != "bench", "--waves": waves})
+    if test is not None:
+        _run_test(
+            design,
+            test,
+            simulator,
+            dut,
+            waves,
+            project,
+            xunit,
+            seed,
+            json,
+            {
+                "--data": data,
+                "--labels": labels,
+                "--preprocessing": preprocessing,
+                "--ber": ber,
+                "--rounds": rounds,
+                "--faults": faults,
+                "--faulty-biases": faulty_biases,
+                "--csim": csim,
+                "--upset-cycle": upset_cycle,
+                "--max-loss": max_loss,
+                "--min-accuracy": min_accuracy,
+            },
+        )
+        return
+    if data is None:
+        raise HwflowError("simulate needs images, or tests of your own: give --data or --test")
     from hwflow.folders.design import load_design
     from hwflow.stages import simulate as stage
 
@@ -447,6 +506,38 @@ def simulate(
     print_inputs(result.inputs)
     about = {"design": str(design), "design_sha256": opened.sha256, "ber": ber}
     save_json(json, "simulate", seed, {**about, **result.to_json()})
+    if xunit is not None:
+        write_file(xunit, result.xunit())
+    result.check()
+
+
+def _run_test(
+    design: Path,
+    test: Path,
+    simulator: Literal["verilator", "icarus"],
+    dut: Literal["bench", "top"],
+    waves: Path | None,
+    project: Path | None,
+    xunit: Path | None,
+    seed: int,
+    json: Path | None,
+    others: Mapping[str, object],
+) -> None:
+    """``hwflow simulate --test``."""
+    refuse_ignored(True, "the tests of --test bring their own images and faults", others)
+    from hwflow.folders.design import load_design
+    from hwflow.stages.user_test import run_test
+
+    opened = load_design(design)
+    with display() as shown:
+        result = run_test(
+            opened, test, simulator=simulator, dut=dut, waves=waves, project=project, seed=seed, step=shown.step
+        )
+    for name, message in result.verdicts.items():
+        print_line(f"{name}: {'passed' if message is None else f'failed: {message}'}")
+    if result.waves is not None:
+        print_line(f"waves: {result.waves}")
+    save_json(json, "simulate", seed, {"design": str(design), "design_sha256": opened.sha256, **result.to_json()})
     if xunit is not None:
         write_file(xunit, result.xunit())
     result.check()

@@ -12,23 +12,18 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from hwflow import resources
-from hwflow.cost.packing import packing
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList
-from hwflow.fixed import FixedType
-from hwflow.graph import Graph, IntArray, WeightLayer
+from hwflow.graph import Graph, IntArray
 from hwflow.memory import check_faults
-from hwflow.rtl.memory_image import read_hex, write_hex
-from hwflow.rtl.project import METADATA
-from hwflow.rtl.simulator import build, run
+from hwflow.rtl.simulator import Build, bench_capacity, run_bench
+from hwflow.sim.design import RtlDesign
 
 BoolArray = npt.NDArray[np.bool_]
 Simulator = Literal["verilator", "icarus"]
 
-BENCH = "hwflow_bench"
-CAPACITY_BEATS = 1 << 20
-"""Beats that the source and the sink hold: what bounds the images of one simulation."""
+RESULTS = ("outputs", "begun", "finished")
+"""Arrays that the bench writes, ``.npy`` files."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +47,12 @@ class Expectation:
     max_loss: float | None = None
     min_accuracy: float | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """What the bench reads."""
+    def write(self, folder: Path) -> dict[str, Any]:
+        """Put the codes where the bench looks for them; the rest of what it reads."""
+        np.save(folder / "expected.npy", self.codes)
+        if self.clean is not None:
+            np.save(folder / "expected_clean.npy", self.clean)
         return {
-            "expected": self.codes.reshape(len(self.codes), -1).tolist(),
-            "expected_clean": None if self.clean is None else self.clean.reshape(len(self.clean), -1).tolist(),
             "labels": None if self.labels is None else self.labels.tolist(),
             "keras": None if self.keras is None else self.keras.tolist(),
             "limits": {"max_loss": self.max_loss, "min_accuracy": self.min_accuracy},
@@ -128,16 +124,13 @@ class RtlExecutor:
     def __init__(self, project: Path, graph: Graph, simulator: Simulator = "verilator") -> None:
         if simulator not in get_args(Simulator):
             raise HwflowError(f"simulator {simulator!r} is unknown; choose verilator or icarus")
-        try:
-            self.metadata: dict[str, Any] = json.loads((project / METADATA).read_text())
-        except (OSError, ValueError) as error:
-            raise HwflowError(f"{project}: no RTL project ({METADATA} cannot be read); run hwflow generate") from error
-        if self.metadata["graph"] != graph.digest:
+        self.design = RtlDesign.load(project.resolve())
+        if self.design.digest != graph.digest:
             raise HwflowError(f"{project}: made from another design; run hwflow generate again")
-        self.project = project.resolve()
         self.graph = graph
         self.simulator = simulator
         self.statistics: RunStatistics | None = None
+        self._simulation = Build(simulator, self.design)
         self._built = False
 
     @property
@@ -150,30 +143,13 @@ class RtlExecutor:
     @property
     def capacity(self) -> int:
         """Images that one simulation takes."""
-        beats = max(self.metadata["input"]["beats"], self.metadata["output"]["beats"])
-        return int(max(1, CAPACITY_BEATS // beats))
+        return bench_capacity(self.design)
 
     def build(self) -> None:
         """Build the simulation, unless this executor has done so."""
-        if self._built:
-            return
-        sim = resources.folder("sim")
-        bench = [sim / f"{name}.sv" for name in ("hwflow_pause", "hwflow_source", "hwflow_sink", BENCH)]
-        sources = [*sorted(self.project.glob("*.sv")), *bench]
-        parameters = {
-            "IN_BITS": self.metadata["input"]["bus_bits"],
-            "IN_BEATS": self.metadata["input"]["beats"],
-            "IN_DEPTH": self.metadata["input"]["beats"] * self.capacity,
-            "OUT_BITS": self.metadata["output"]["bus_bits"],
-            "OUT_BEATS": self.metadata["output"]["beats"],
-            "OUT_DEPTH": self.metadata["output"]["beats"] * self.capacity,
-        }
-        build(self.simulator, sources, BENCH, parameters, {"HWFLOW_TOP": self.metadata["top"]}, self._build_dir)
-        self._built = True
-
-    @property
-    def _build_dir(self) -> Path:
-        return self.project / "build" / self.simulator
+        if not self._built:
+            self._simulation.build()
+            self._built = True
 
     def run(
         self,
@@ -201,76 +177,26 @@ class RtlExecutor:
         """
         if codes.shape[1:] != self.graph.input.shape:
             raise HwflowError(f"inputs have shape {codes.shape[1:]}, but the network takes {self.graph.input.shape}")
-        flips = [] if faults is None else self._flips(faults)
+        if faults is not None:
+            check_faults(self.graph, faults)
         if len(codes) > self.capacity:
             raise HwflowError(f"{len(codes)} images are more than the {self.capacity} of one simulation; run fewer")
         self.build()
         with tempfile.TemporaryDirectory(prefix="hwflow-sim-") as folder:
             work = Path(folder)
-            for image in self.project.glob("*.mem"):
-                (work / image.name).symlink_to(image)
-            write_hex(work / "input.mem", self._beats(codes), self.metadata["input"]["bus_bits"])
+            np.save(work / "images.npy", codes)
+            if faults is not None:
+                faults.save(work / "faults.json")
             job = {
-                "in_beats": len(codes) * self.metadata["input"]["beats"],
-                "out_beats": len(codes) * self.metadata["output"]["beats"],
-                "flips": flips,
+                "faults": faults is not None,
                 "upset_cycle": upset_cycle,
                 "stall_percent": stall_percent,
                 "seed": seed,
-                "timeout_cycles": self._timeout(len(codes), stall_percent),
-                "output": self._output_port(),
-                "check": None if expected is None else expected.to_json(),
+                "check": None if expected is None else expected.write(work),
             }
             (work / "job.json").write_text(json.dumps(job))
-            report = run(self.simulator, BENCH, self._build_dir, work)
-            begun, finished = read_hex(work / "begun.mem"), read_hex(work / "cycles.mem")
-            outputs = self._outputs(read_hex(work / "output.mem"), len(codes))
-        self.statistics = RunStatistics(len(codes), tuple(begun), tuple(finished), report.xunit, report.failures)
+            report = run_bench(self._simulation, work)
+            outputs, begun, finished = (np.load(work / f"{name}.npy") for name in RESULTS)
+        begun, finished = (tuple(each.tolist()) for each in (begun, finished))
+        self.statistics = RunStatistics(len(codes), begun, finished, report.xunit, report.failures)
         return outputs
-
-    def _output_port(self) -> dict[str, Any]:
-        """How the bench takes beats apart."""
-        port = self.metadata["output"]
-        type_ = FixedType.parse(port["type"])
-        return {"width": type_.width, "signed": type_.signed, "lanes": port["lanes"], "beats": port["beats"]}
-
-    def _flips(self, faults: FaultList) -> list[tuple[str, int, str]]:
-        """Faults as (path of the memory, address, XOR mask in hexadecimal)."""
-        check_faults(self.graph, faults)
-        units = {unit["layer"]: unit for unit in self.metadata["layers"]}
-        flips = []
-        for memory in faults.memories:
-            layer_name, kind = memory.name.rsplit(".", 1)
-            layer, unit = self.graph[layer_name], units[layer_name]
-            assert isinstance(layer, WeightLayer)
-            path = f"dut.{unit['instance']}." + ("memory.mem" if kind == "weight" else "bias_mem")
-            layout = packing(layer, kind, unit["pe"], unit["simd"])
-            masks: dict[int, int] = {}
-            words, bits = faults.for_memory(memory.name)
-            for address, bit in zip(*layout.place(words, bits.astype(np.int64)), strict=True):
-                masks[int(address)] = masks.get(int(address), 0) ^ (1 << int(bit))
-            flips += [(path, address, f"{mask:x}") for address, mask in sorted(masks.items())]
-        return flips
-
-    def _beats(self, codes: IntArray) -> list[int]:
-        port = self.metadata["input"]
-        width = FixedType.parse(port["type"]).width
-        lanes = (codes & ((1 << width) - 1)).reshape(-1, port["lanes"]).tolist()
-        return [sum(code << (lane * width) for lane, code in enumerate(beat)) for beat in lanes]
-
-    def _outputs(self, words: list[int], images: int) -> IntArray:
-        port = self.metadata["output"]
-        type_ = FixedType.parse(port["type"])
-        if len(words) != images * port["beats"]:
-            raise HwflowError(f"the simulation gave {len(words)} output beats instead of {images * port['beats']}")
-        mask = (1 << type_.width) - 1
-        flat = np.array([(word >> (lane * type_.width)) & mask for word in words for lane in range(port["lanes"])])
-        if type_.signed:
-            flat = np.where(flat > type_.max_code, flat - mask - 1, flat)
-        return flat.astype(np.int64).reshape(images, *self.graph.logits.output.shape)
-
-    def _timeout(self, images: int, stall_percent: int) -> int:
-        """Cycles after which a simulation is stuck: many times what every layer takes one after the other."""
-        busy = sum(layer["vectors"] * layer["reuse_factor"] for layer in self.metadata["layers"])
-        moved = sum(int(np.prod(node.shape)) for node in self.graph) * 64
-        return int((images + 2) * (busy + moved) * 10 / (1 - min(stall_percent, 90) / 100)) + 10_000

@@ -14,8 +14,8 @@ from hwflow.reference.stimuli import Stimuli
 from hwflow.resources import markdown, render
 from hwflow.rtl.address_map import REGISTERS, AddressMap
 from hwflow.rtl.c_header import render_c_header
-from hwflow.rtl.memory_image import write_hex
 from hwflow.rtl.netlist import Netlist, Stream
+from hwflow.sim.hexfile import write_hex
 from hwflow.version import __version__
 
 VENDOR = "hwflow:networks"

@@ -9,9 +9,9 @@ import numpy as np
 
 from hwflow.codes import Table, WordCode
 from hwflow.cost.packing import Packing, index_bits, packing
-from hwflow.errors import HwflowError
 from hwflow.graph import IntArray, WeightLayer
 from hwflow.memory import layer_storage, stored_words
+from hwflow.sim.hexfile import write_hex
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,25 +114,3 @@ def label_tables(code: WordCode) -> IntArray:
     for room, table in zip(tables, code.decoders, strict=True):
         room[:, : len(table) // 2] = table.reshape(2, -1)
     return tables.reshape(-1)
-
-
-def write_hex(path: Path, words: list[int], width: int) -> None:
-    """Write words of ``width`` bits, one a line, as ``$readmemh`` reads them."""
-    digits = -(-width // 4)
-    path.write_text("".join(f"{word:0{digits}x}\n" for word in words))
-
-
-def read_hex(path: Path) -> list[int]:
-    """Words of a ``$writememh`` file; simulators differ in the comments and addresses that they add.
-
-    Raises:
-        HwflowError: bits of a word are undefined.
-    """
-    lines = path.read_text().splitlines()
-    words = [word for line in lines for word in line.split("//")[0].split() if not word.startswith("@")]
-    try:
-        return [int(word, 16) for word in words]
-    except ValueError as error:
-        raise HwflowError(
-            "the simulated design gave undefined bits; a memory image of the project is damaged, generate it again"
-        ) from error

@@ -66,10 +66,11 @@ class Stream:
 
 @dataclass(frozen=True)
 class Instance:
-    """One leaf module in the design: streams by the module's port prefix, signals of other ports by the port."""
+    """One leaf module in the design, for a node: streams by the module's port prefix, other signals by the port."""
 
     module: str
     name: str
+    node: str
     parameters: Mapping[str, Parameter]
     inputs: Mapping[str, Stream]
     outputs: tuple[Stream, ...]
@@ -433,7 +434,7 @@ class _Builder:
     ) -> str:
         """Add an instance; its name."""
         name = self._name("u", node, suffix)
-        self.instances.append(Instance(f"hwflow_{module}", name, parameters, inputs, outputs, signals or {}))
+        self.instances.append(Instance(f"hwflow_{module}", name, node.name, parameters, inputs, outputs, signals or {}))
         return name
 
     def _name(self, prefix: str, node: Node, suffix: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from hwflow import resources
 from hwflow.cost import DEFAULT_PART
-from hwflow.cost.packing import index_bits
+from hwflow.cost.packing import index_bits, packing
 from hwflow.graph import Graph, WeightLayer
 from hwflow.reference.stimuli import Stimuli, random_stimuli
 from hwflow.resources import render
@@ -21,9 +21,9 @@ from hwflow.rtl.folder import bus_bits, bus_bytes, write_folder
 from hwflow.rtl.memory_image import write_image, write_rests, write_table
 from hwflow.rtl.netlist import MatrixUnit, Netlist, Stream, build_netlist
 from hwflow.rtl.sizing import size_fifos
+from hwflow.sim.design import METADATA
 from hwflow.version import __version__
 
-METADATA = "rtl.json"
 _INSTANCE = re.compile(r"^ *(hwflow_\w+) (?:#\(|\w+ \()", re.MULTILINE)
 
 
@@ -74,10 +74,19 @@ def generate(
         "hwflow": __version__,
         "graph": graph.digest,
         "top": netlist.name,
-        "input": _stream(netlist.input),
-        "output": _stream(netlist.output),
+        "input": _port(netlist.input, graph.input.shape),
+        "output": _port(netlist.output, graph.logits.output.shape),
+        "streams": _streams(netlist),
+        "serial_cycles": _serial_cycles(graph, netlist, reuse),
         "layers": [
-            {**asdict(unit), "reuse_factor": reuse[unit.layer], "vectors": _layer(graph, unit).vectors}
+            {
+                **asdict(unit),
+                "reuse_factor": reuse[unit.layer],
+                "vectors": _layer(graph, unit).vectors,
+                "memories": {
+                    kind: asdict(packing(_layer(graph, unit), kind, unit.pe, unit.simd)) for kind in ("weight", "bias")
+                },
+            }
             for unit in netlist.units
         ],
         "addresses": addresses.to_json(),
@@ -130,10 +139,35 @@ def _layer(graph: Graph, unit: MatrixUnit) -> WeightLayer:
     return layer
 
 
-def _stream(stream: Stream) -> dict[str, Any]:
+def _port(stream: Stream, shape: tuple[int, ...]) -> dict[str, Any]:
     return {
         "type": str(stream.type),
         "lanes": stream.lanes,
         "beats": stream.beats,
         "bus_bits": bus_bits(stream),
+        "shape": list(shape),
     }
+
+
+def _streams(netlist: Netlist) -> list[dict[str, str]]:
+    """Every stream, in the order of the data, with the instances that it joins."""
+    sources: dict[str, str] = {}
+    targets: dict[str, str] = {}
+    for instance in netlist.instances:
+        who = f"layer {instance.node} ({instance.name})"
+        sources |= {stream.name: who for stream in instance.outputs}
+        targets |= {stream.name: who for stream in instance.inputs.values()}
+    return [
+        {
+            "name": stream.name,
+            "source": sources.get(stream.name, "port s_axis"),
+            "target": targets.get(stream.name, "port m_axis"),
+        }
+        for stream in netlist.streams
+    ]
+
+
+def _serial_cycles(graph: Graph, netlist: Netlist, reuse: Mapping[str, int]) -> int:
+    """Cycles of an image if never two layers were busy, nor two streams moved, at once; latencies come on top."""
+    busy = sum(_layer(graph, unit).vectors * reuse[unit.layer] for unit in netlist.units)
+    return busy + sum(stream.beats for stream in netlist.streams)

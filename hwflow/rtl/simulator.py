@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 from cocotb_tools.runner import Icarus, Runner, Verilator
@@ -17,16 +19,23 @@ from cocotb_tools.runner import Icarus, Runner, Verilator
 from hwflow import resources
 from hwflow.doctor import SIMULATOR_PROGRAMS, find_program, require_simulator
 from hwflow.errors import HwflowError
+from hwflow.files.cache import cache_folder
+from hwflow.rtl import objcache
+from hwflow.sim.design import PROJECT_VARIABLE, RtlDesign
 
 TIMESCALE = ("1ns", "1ps")
 BUILD_LOG = "build.log"
 RUN_LOG = "simulation.log"
+RESULTS_XML = "results.xml"
+Dut = Literal["bench", "top"]
 STREAM_TEST = "stream_images"
 """The test of the bench without which there are no outputs to judge."""
 
 
-class _Bench(Runner):
-    """Lets the simulator's Python import the bench, and keeps what a compiler that is killed leaves behind."""
+class _Quiet(Runner):
+    """Keeps what a compiler that is killed leaves behind in the build folder, and looks for tests in given folders."""
+
+    search: Sequence[Path] = ()
 
     def _set_env_build(self) -> None:
         super()._set_env_build()
@@ -35,59 +44,189 @@ class _Bench(Runner):
 
     def _set_env_test(self) -> None:
         super()._set_env_test()
-        self.env["PYTHONPATH"] = os.pathsep.join([str(resources.folder("sim") / "bench"), self.env["PYTHONPATH"]])
+        self.env["PYTHONPATH"] = os.pathsep.join([*map(str, self.search), self.env["PYTHONPATH"]])
 
 
-class _BenchIcarus(_Bench, Icarus):
+class _Icarus(_Quiet, Icarus):
     pass
 
 
-class _BenchVerilator(_Bench, Verilator):
+class _Verilator(_Quiet, Verilator):
     """Only those signals are public that the sources mark so; all public is several times slower."""
 
     def _build_command(self) -> list[Any]:
         verilate, make = super()._build_command()
-        # The Verilator package leaves the option that uses a precompiled header out of its make rules.
-        make = [*make, "CFG_CXXFLAGS_PCH_I=-include"]
-        return [[word for word in verilate if word != "--public-flat-rw"], make]
+        return [[word for word in verilate if word != "--public-flat-rw"], [*make, *_make_variables()]]
 
 
-RUNNERS: Mapping[str, type[Runner]] = {"verilator": _BenchVerilator, "icarus": _BenchIcarus}
+def _make_variables() -> list[str]:
+    """What the makefile of Verilator's package lacks, and how to compile.
+
+    Code that runs once, most of it to set the memories up, is not optimised: it would take longer than it saves.
+    """
+    variables = {
+        "CFG_CXXFLAGS_PCH_I": "-include",
+        "CFG_CXXFLAGS_COROUTINES": "-fcoroutines",
+        "OPT_FAST": "-O2",
+        "OPT_SLOW": "-O0",
+        "OPT_GLOBAL": "-O2",
+    }
+    folder = cache_folder()
+    if folder is not None and "OBJCACHE" not in os.environ:
+        variables["OBJCACHE"] = shlex.join([sys.executable, "-ISE", objcache.__file__, str(folder)])
+    return [f"{name}={value}" for name, value in variables.items()]
+
+
+RUNNERS: Mapping[str, type[_Quiet]] = {"verilator": _Verilator, "icarus": _Icarus}
 BUILD_ARGS: Mapping[str, Sequence[str]] = {
-    "verilator": ("-Wno-fatal", "--quiet", "-O3", "--x-assign", "fast", "-CFLAGS", "-O2"),
+    "verilator": ("-Wno-fatal", "--quiet", "-O3", "--x-assign", "fast", "--timing"),
     "icarus": (),
 }
+BENCH = "hwflow_bench"
+CAPACITY_BEATS = 1 << 20
+"""Beats that the source and the sink hold: what bounds the images of one simulation."""
 
 
-def build(
-    simulator: str,
-    sources: Sequence[Path],
-    top: str,
-    parameters: Mapping[str, int],
-    defines: Mapping[str, str],
-    build_dir: Path,
-) -> None:
-    """Build ``top`` into ``build_dir``; nothing is done again that is up to date.
+def bench_capacity(design: RtlDesign) -> int:
+    """Images that one simulation takes."""
+    return max(1, CAPACITY_BEATS // max(design.input.beats, design.output.beats))
 
-    Raises:
-        HwflowError: the simulator is missing, or the build fails; the line of its log that tells why is quoted.
+
+@dataclass(frozen=True)
+class Build:
+    """A simulation of a design, kept in the design's folder ``build``.
+
+    Attributes:
+        simulator: ``verilator`` or ``icarus``.
+        design: what is simulated.
+        dut: ``bench``, or ``top`` for the design's top module alone, whose ports a test then drives.
+        waves: whether it can write waves, which makes it slower.
     """
-    require_simulator(simulator)
-    build_dir.mkdir(parents=True, exist_ok=True)
-    log = build_dir / BUILD_LOG
-    try:
-        _runner(simulator).build(
-            sources=list(sources),
-            hdl_toplevel=top,
-            parameters=parameters,
-            defines=defines,
-            build_args=list(BUILD_ARGS[simulator]),
-            build_dir=build_dir,
-            timescale=TIMESCALE,
-            log_file=log,
-        )
-    except (RuntimeError, SystemExit) as error:
-        raise HwflowError(f"{simulator} could not build {top}: {_reason(log)}") from error
+
+    simulator: str
+    design: RtlDesign
+    dut: Dut = "bench"
+    waves: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where it is."""
+        variant = ("-top" if self.dut == "top" else "") + ("-waves" if self.waves else "")
+        return self.design.folder / "build" / (self.simulator + variant)
+
+    @property
+    def top(self) -> str:
+        """Name of the module that cocotb sees."""
+        return BENCH if self.dut == "bench" else self.design.top
+
+    def build(self) -> None:
+        """Build it; nothing is done again that is up to date.
+
+        Raises:
+            HwflowError: the simulator is missing, or the build fails; the line of its log that tells why is quoted.
+        """
+        require_simulator(self.simulator)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log = self.folder / BUILD_LOG
+        sim = resources.folder("sim")
+        bench = [sim / f"{name}.sv" for name in ("hwflow_pause", "hwflow_source", "hwflow_sink", BENCH)]
+        arguments = list(BUILD_ARGS[self.simulator])
+        if self.simulator == "verilator":
+            visible = self.folder / "visible.vlt"
+            if not visible.exists() or visible.read_text() != self._visible():
+                visible.write_text(self._visible())
+            arguments.append(str(visible))
+        try:
+            _runner(self.simulator).build(
+                sources=[*sorted(self.design.folder.glob("*.sv")), *(bench if self.dut == "bench" else [])],
+                hdl_toplevel=self.top,
+                parameters=self._parameters() if self.dut == "bench" else {},
+                defines={"HWFLOW_TOP": self.design.top},
+                build_args=arguments,
+                build_dir=self.folder,
+                timescale=TIMESCALE,
+                waves=self.waves,
+                log_file=log,
+            )
+        except (RuntimeError, SystemExit) as error:
+            raise HwflowError(f"{self.simulator} could not build {self.top}: {_reason(log)}") from error
+
+    def run(
+        self,
+        test_module: str,
+        work: Path,
+        *,
+        log: Path | None,
+        rewrite: str = "",
+        waves: Path | None = None,
+        seed: int | None = None,
+        path: Sequence[Path] = (),
+    ) -> Mapping[str, ElementTree.Element] | None:
+        """Run the cocotb tests of a module in the folder ``work``; cocotb's report is then ``results.xml`` there.
+
+        Args:
+            test_module: what the simulator's Python imports.
+            work: working folder; it gets links to the memory images.
+            log: file for what the simulator and cocotb print; by default that goes to the terminal.
+            rewrite: pattern of the names of the files whose assertions are to explain themselves.
+            waves: file for the waves.
+            seed: of cocotb's random numbers.
+            path: folders in which modules are looked for first.
+
+        Returns:
+            The test cases of the report by name; ``None`` if the simulator died before it could write one.
+        """
+        require_simulator(self.simulator)
+        runner = _runner(self.simulator)
+        runner.search = path
+        for image in self.design.folder.glob("*.mem"):
+            (work / image.name).unlink(missing_ok=True)
+            (work / image.name).symlink_to(image)
+        results = work / RESULTS_XML
+        results.unlink(missing_ok=True)
+        verilator = self.simulator == "verilator"
+        # Where it finds itself in a pytest run, the runner exits if any test failed; the report tells which.
+        with suppress(RuntimeError, SystemExit, OSError):
+            runner.test(
+                test_module=test_module,
+                hdl_toplevel=self.top,
+                hdl_toplevel_lang="verilog",
+                build_dir=self.folder,
+                test_dir=work,
+                results_xml=str(results),
+                log_file=log,
+                timescale=TIMESCALE,
+                waves=waves is not None,
+                seed=seed,
+                test_args=["--trace-file", str(waves)] if waves is not None and verilator else [],
+                plusargs=[f"+dumpfile_path={waves}"] if waves is not None and not verilator else [],
+                extra_env={
+                    PROJECT_VARIABLE: str(self.design.folder),
+                    # cocotb rewrites the assertions of every module imported after it, numpy's too, unless told.
+                    "COCOTB_REWRITE_ASSERTION_FILES": rewrite,
+                    # The log is gone when the report is read.
+                    "COCOTB_RESULTS_ATTACHMENTS": "",
+                },
+            )
+        try:
+            return {case.get("name", ""): case for case in ElementTree.parse(results).iter("testcase")}
+        except (OSError, ElementTree.ParseError):
+            return None
+
+    def _parameters(self) -> dict[str, int]:
+        capacity = bench_capacity(self.design)
+        parameters: dict[str, int] = {}
+        for name, port in (("IN", self.design.input), ("OUT", self.design.output)):
+            parameters |= {f"{name}_BITS": port.bus_bits, f"{name}_BEATS": port.beats}
+            parameters[f"{name}_DEPTH"] = port.beats * capacity
+        return parameters
+
+    def _visible(self) -> str:
+        """What tests may see: with the top module alone its ports and streams, else how its streams stand."""
+        names = ["*"] if self.dut == "top" else ["*_tvalid", "*_tready"]
+        kind = "public_flat_rw" if self.dut == "top" else "public_flat_rd"
+        lines = [f'{kind} -module "{self.design.top}" -var "{name}"' for name in names]
+        return "\n".join(["`verilator_config", *lines, ""])
 
 
 @dataclass(frozen=True)
@@ -103,8 +242,8 @@ class Report:
     failures: Mapping[str, str]
 
 
-def run(simulator: str, top: str, build_dir: Path, work: Path) -> Report:
-    """Run the cocotb bench on a build, in the folder ``work``.
+def run_bench(build: Build, work: Path) -> Report:
+    """Run the tests of :mod:`hwflow.sim.bench` on a build, in the folder ``work``.
 
     Returns:
         What its tests said. A test that judges the outputs may have failed.
@@ -113,36 +252,14 @@ def run(simulator: str, top: str, build_dir: Path, work: Path) -> Report:
         HwflowError: the simulation itself fails; the test's message or the last line of the log that tells why
             is quoted.
     """
-    require_simulator(simulator)
-    runner = _runner(simulator)
-    results = work / "results.xml"
-    # Where it finds itself in a pytest run, the runner exits if any test failed; the report tells which.
-    with suppress(RuntimeError, SystemExit, OSError):
-        runner.test(
-            test_module="network_bench",
-            hdl_toplevel=top,
-            hdl_toplevel_lang="verilog",
-            build_dir=build_dir,
-            test_dir=work,
-            results_xml=str(results),
-            log_file=work / RUN_LOG,
-            timescale=TIMESCALE,
-            extra_env={
-                # cocotb rewrites the assertions of every module imported after it, numpy's too, unless told.
-                "COCOTB_REWRITE_ASSERTION_FILES": "network_bench.py",
-                # The log is gone when the report is read.
-                "COCOTB_RESULTS_ATTACHMENTS": "",
-            },
-        )
-    try:
-        xunit = results.read_text(encoding="utf-8")
-        cases = {case.get("name", ""): case for case in ElementTree.fromstring(xunit).iter("testcase")}
-    except (OSError, ElementTree.ParseError) as error:
-        raise HwflowError(f"{simulator} failed: {_reason(work / RUN_LOG)}") from error
-    failures = {name: message for name, case in cases.items() if (message := _failure(case)) is not None}
+    log = work / RUN_LOG
+    cases = build.run("hwflow.sim.bench", work, log=log, rewrite="bench.py")
+    if cases is None:
+        raise HwflowError(f"{build.simulator} failed: {_reason(log)}")
+    failures = {name: message for name, case in cases.items() if (message := failure(case)) is not None}
     if STREAM_TEST not in cases or STREAM_TEST in failures:
-        raise HwflowError(f"{simulator} failed: {failures.get(STREAM_TEST) or _reason(work / RUN_LOG)}")
-    return Report(xunit, failures)
+        raise HwflowError(f"{build.simulator} failed: {failures.get(STREAM_TEST) or _reason(log)}")
+    return Report((work / RESULTS_XML).read_text(encoding="utf-8"), failures)
 
 
 def merged_reports(reports: Mapping[str, str]) -> bytes:
@@ -160,13 +277,13 @@ def merged_reports(reports: Mapping[str, str]) -> bytes:
     return ElementTree.tostring(merged, encoding="utf-8", xml_declaration=True)
 
 
-def _failure(case: ElementTree.Element) -> str | None:
+def failure(case: ElementTree.Element) -> str | None:
     """What a test case of an xunit report failed of."""
     cause = next((cause for kind in ("failure", "error") if (cause := case.find(kind)) is not None), None)
     return None if cause is None else cause.get("message", "").partition("\n")[0]
 
 
-def _runner(simulator: str) -> Runner:
+def _runner(simulator: str) -> _Quiet:
     """cocotb's runner, which looks for the simulator on this process's PATH."""
     program = find_program(SIMULATOR_PROGRAMS[simulator][0])
     assert program is not None

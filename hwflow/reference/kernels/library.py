@@ -22,6 +22,7 @@ from numpy.core._multiarray_umath import __cpu_features__  # of processor and sy
 
 from hwflow.errors import HwflowError
 from hwflow.files import compiled
+from hwflow.files.cache import cache_folder
 from hwflow.reference.kernels.check import wrong_products
 
 SOURCE = "kernels.cpp"
@@ -191,7 +192,7 @@ def compile_and_load(
         parts = (*named, " ".join((*FLAGS, *flags)).encode(), version_line.encode())
         digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:20]
         note = f"{kind}, {version_line}"
-        folder = _cache_folder()
+        folder = cache_folder()
         library = None if folder is None else folder / f"{stem}-{digest}.so"
         kept = library is not None and compiled.intact(library)
         if library is not None and (kept or os.access(library.parent, os.W_OK)):
@@ -208,17 +209,6 @@ def compile_and_load(
         return Build(None, f"{compiler} fails: {reason}")
     except (OSError, subprocess.TimeoutExpired) as error:
         return Build(None, f"the {stem} cannot be built: {error}")
-
-
-def _cache_folder() -> Path | None:
-    """The cache folder, if there is one or it can be made."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        folder = (Path(base) if base else Path.home() / ".cache") / "hwflow"
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # RuntimeError: no home directory
-        return None
-    return folder
 
 
 def _compile(

@@ -29,7 +29,10 @@ async def capture(tb: TB, images: int, stall_percent: int, wrong_last: int | Non
     tb.dut.cycle_i.value = 0
     tb.dut.s_tlast.value = 0
     source = tb.source("s")
+    tb.dut.start_i.value = 0
     await tb.reset()
+    await tb.step()
+    tb.dut.start_i.value = 1
     tb.cycle = 0
     marks = [int(index % P["IMAGE_BEATS"] == last) ^ int(index == wrong_last) for index in range(count)]
     beats = [(tb.rng.getrandbits(P["WIDTH"]) & ~1) | mark for mark in marks]
@@ -55,6 +58,27 @@ async def captures_all_images(dut):
 async def captures_some_images_without_pauses(dut):
     source = await capture(TB(dut), 3, 0)
     assert set(gaps(source.cycles)) == {1}
+
+
+@cocotb.test()
+async def writes_what_it_has_when_start_falls(dut):
+    tb = TB(dut)
+    OUT_FILE.unlink(missing_ok=True)
+    CYCLE_FILE.unlink(missing_ok=True)
+    for name, value in {"start_i": 0, "count_i": 300, "stall_percent_i": 0, "seed_i": 7, "s_tlast": 0}.items():
+        getattr(dut, name).value = value
+    source = tb.source("s")
+    await tb.reset()
+    await tb.step()
+    dut.start_i.value = 1
+    beats = list(range(1, P["IMAGE_BEATS"] + 2))
+    source.send(beats)
+    await tb.step(20)
+    dut.start_i.value = 0
+    await tb.step(2)
+    assert read(OUT_FILE) == beats
+    assert len(read(CYCLE_FILE)) == len(beats) // P["IMAGE_BEATS"]
+    assert dut.done_o.value == 0
 
 
 @cocotb.test()

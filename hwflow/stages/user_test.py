@@ -1,0 +1,125 @@
+"""A user's own cocotb tests on the RTL of a design."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwflow.doctor import require_simulator
+from hwflow.errors import HwflowError
+from hwflow.folders.design import Design, open_design
+from hwflow.progress import Step, silent
+from hwflow.rtl.executor import Simulator
+from hwflow.rtl.simulator import RESULTS_XML, Build, Dut, failure, merged_reports
+from hwflow.sim.design import RtlDesign
+from hwflow.stages.generate import project_for
+
+WAVES = {"verilator": "waves.vcd", "icarus": "waves.fst"}
+"""Verilator's FST writer needs a header of lz4, which few machines have."""
+
+
+@dataclass(frozen=True)
+class TestRun:
+    """What a user's tests said.
+
+    Attributes:
+        test: the file.
+        verdicts: message of each failed test by name, ``None`` of one that passed.
+        report: cocotb's, XML.
+        waves: file of the waves, if they were asked for.
+    """
+
+    __test__ = False  # pytest takes it for a test otherwise
+
+    test: Path
+    verdicts: Mapping[str, str | None]
+    report: str
+    waves: Path | None
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Names of the tests that failed."""
+        return tuple(name for name, message in self.verdicts.items() if message is not None)
+
+    def to_json(self) -> dict[str, Any]:
+        """As the command writes it."""
+        return {
+            "test": str(self.test),
+            "tests": dict(self.verdicts),
+            "waves": None if self.waves is None else str(self.waves),
+        }
+
+    def xunit(self) -> bytes:
+        """cocotb's report, XML in UTF-8."""
+        return merged_reports({self.test.name: self.report})
+
+    def check(self) -> None:
+        """Raise if a test failed.
+
+        Raises:
+            HwflowError: with the names.
+        """
+        if self.failed:
+            raise HwflowError(
+                f"{self.test}: {len(self.failed)} of {len(self.verdicts)} tests failed: {', '.join(self.failed)}"
+            )
+
+
+def run_test(
+    design: Design | str | Path,
+    test: str | Path,
+    *,
+    simulator: Simulator = "verilator",
+    dut: Dut = "bench",
+    waves: str | Path | None = None,
+    project: str | Path | None = None,
+    seed: int = 0,
+    step: Step = silent,
+) -> TestRun:
+    """Run the cocotb tests of a Python file on the RTL of a design.
+
+    The tests see the simulator's Python with this one's modules, and those in the folder of the file. What cocotb and
+    the simulator print, tracebacks included, goes to the terminal. The working folder is a temporary one.
+
+    Args:
+        design: a design or its folder.
+        test: the file; see :mod:`hwflow.sim` for what helps in it.
+        simulator: ``verilator`` or ``icarus``.
+        dut: what the tests get: ``bench``, the design between a source and a sink that need no Python; or ``top``, the
+            design's top module alone, whose ports they drive themselves.
+        waves: folder for the waves, a VCD or FST file; it is made if need be.
+        project: a generated project; by default a temporary one.
+        seed: of cocotb's random numbers.
+        step: called with the name of each step.
+
+    Raises:
+        HwflowError: no such file, no tests in it, a file that Python cannot import, or a tool that is missing.
+    """
+    test = Path(test).resolve()
+    if test.suffix != ".py" or not test.is_file():
+        raise HwflowError(f"{test}: there is no such Python file to take tests from")
+    if not test.stem.isidentifier():
+        raise HwflowError(f"{test}: Python cannot import a file of this name; use letters, digits and underscores")
+    require_simulator(simulator)
+    file = None
+    if waves is not None:
+        file = Path(waves).resolve() / WAVES[simulator]
+        file.parent.mkdir(parents=True, exist_ok=True)
+    with project_for(open_design(design), project, ("rtl",), step) as made:
+        assert made is not None
+        build = Build(simulator, RtlDesign.load(made.part("rtl").resolve()), dut, waves is not None)
+        step(f"building the {simulator} simulation")
+        build.build()
+        step(f"{test.name} in {simulator}")
+        with tempfile.TemporaryDirectory(prefix="hwflow-sim-") as folder:
+            work = Path(folder)
+            cases = build.run(test.stem, work, log=None, rewrite=test.name, waves=file, seed=seed, path=(test.parent,))
+            if cases is None:
+                raise HwflowError(
+                    f"{test}: no test was run to its end, or there are none in it; what cocotb printed says why"
+                )
+            report = (work / RESULTS_XML).read_text(encoding="utf-8")
+    return TestRun(test, {name: failure(case) for name, case in cases.items()}, report, file)

@@ -1,0 +1,98 @@
+"""A user's own cocotb tests: what they can do, and what is said of those that fail."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from hwflow.stages.user_test import run_test
+from tests.cli.conftest import hwflow
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "rtl_test.py"
+
+
+@pytest.fixture(scope="module")
+def project(design: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("user") / "project"
+    hwflow("generate", design, "-o", folder, "--no-firmware").succeeds()
+    return folder
+
+
+def simulate(design: Path, project: Path, test: Path, *options: object):
+    return hwflow("simulate", design, "--test", test, "--simulator", "icarus", "--project", project, *options)
+
+
+def test_the_example(design, project, tmp_path):
+    waves, xunit, report = tmp_path / "waves", tmp_path / "report.xml", tmp_path / "report.json"
+    out = simulate(design, project, EXAMPLE, "--xunit", xunit, "--json", report).succeeds()
+    assert out.count("passed") == 3
+    assert set(json.loads(report.read_text())["tests"].values()) == {None}
+    assert len(list(ElementTree.parse(xunit).iter("testcase"))) == 3
+    assert not waves.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+def test_the_example_drives_the_ports(simulator, design, project, tmp_path):
+    run = run_test(design, EXAMPLE, simulator=simulator, dut="top", waves=tmp_path / "waves", project=project)
+    run.check()
+    assert run.waves is not None
+    assert run.waves.stat().st_size > 10_000
+
+
+FAILING = """
+import cocotb
+from cocotb.triggers import Timer
+from hwflow.sim import Network, Stuck
+
+@cocotb.test()
+async def good(dut):
+    net = Network(dut)
+    await net.reset()
+
+@cocotb.test()
+async def bad(dut):
+    net = Network(dut)
+    await net.reset()
+    try:
+        await net.run([[[[0]] * 8] * 8], timeout_cycles=100)
+    except Stuck as stuck:
+        print("STUCK:", stuck)
+    net.flip("conv1", 10**6, 0)
+"""
+
+
+def test_a_test_that_raises_shows_its_own_traceback(design, project, tmp_path, capfd):
+    test = tmp_path / "my_test.py"
+    test.write_text(FAILING)
+    simulate(design, project, test).fails_with("my_test.py", "1 of 2 tests failed: bad")
+    printed = capfd.readouterr().out
+    assert f'File "{test}", line 19, in bad' in printed
+    assert "word 1000000, bit 0 is outside memory 'conv1.weight'" in printed
+    assert "simulate.py" not in printed
+    stuck = next(line for line in printed.splitlines() if "STUCK:" in line)
+    assert "no end after 100 cycles" in stuck
+    assert "stream s_" in stuck
+    assert "layer " in stuck
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("none.py", "import cocotb\n", ("none.py", "there are none")),
+        ("broken.py", "import nothing_of_this_name\n", ("broken.py", "cocotb printed")),
+        ("my-test.py", "", ("my-test.py", "letters, digits")),
+        ("my_test.txt", "", ("my_test.txt", "no such Python file")),
+    ],
+)
+def test_files_without_tests(name, content, words, design, project, tmp_path):
+    test = tmp_path / name
+    test.write_text(content)
+    simulate(design, project, test).fails_with(*words)
+
+
+def test_options_that_have_no_effect(design, tmp_path):
+    hwflow("simulate", design).fails_with("--data or --test")
+    hwflow("simulate", design, "--data", "digits", "--waves", tmp_path / "w").fails_with("--waves", "--test")
+    hwflow("simulate", design, "--test", EXAMPLE, "--ber", 0.1).fails_with("--ber", "--test")
