@@ -98,9 +98,32 @@ def test_streams_lose_and_repeat_nothing(tmp_path, cell, parameters):
     )
 
 
+UNIT = ("catch", "ram", "delay", "cast", "fifo")
+
+
+@pytest.mark.parametrize(
+    ("n_in", "n_out"), [(2, 1), *(pytest.param(*sizes, marks=pytest.mark.slow) for sizes in ((1, 1), (2, 2)))]
+)
+def test_the_matrix_unit_never_stops(tmp_path, n_in, n_out):
+    prove_for_ever(tmp_path, "proof_mvu", cells("mvu", *UNIT), {"N_IN": n_in, "N_OUT": n_out})
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("= room || !last_beat_reg;", "= 1'b1;"),
+        ("go && (s_tvalid || !first_fold_reg)", "go && s_tvalid"),
+        ("assign s_tready = go && first_fold_reg;", "assign s_tready = go;"),
+    ],
+)
+def test_an_error_in_the_matrix_unit_is_found(tmp_path, right, wrong):
+    with pytest.raises(NoProofError):
+        prove_for_ever(tmp_path, "proof_mvu", [*cells(*UNIT), spoil(tmp_path, "mvu", right, wrong)], {})
+
+
 @pytest.mark.parametrize("beats", [1, *(pytest.param(beats, marks=pytest.mark.slow) for beats in (2, 3))])
 def test_the_guard_gives_whole_images(tmp_path, beats):
-    prove_for_ever(tmp_path, "proof_guard", cells("guard", "fifo"), {"BEATS": beats})
+    prove_for_ever(tmp_path, "proof_guard", cells("guard", "fifo", "ram"), {"BEATS": beats})
 
 
 @pytest.mark.parametrize(
@@ -114,7 +137,7 @@ def test_the_guard_gives_whole_images(tmp_path, beats):
 )
 def test_an_error_in_the_guard_is_found(tmp_path, right, wrong):
     with pytest.raises(NoProofError):
-        prove_for_ever(tmp_path, "proof_guard", [*cells("fifo"), spoil(tmp_path, "guard", right, wrong)], {})
+        prove_for_ever(tmp_path, "proof_guard", [*cells("fifo", "ram"), spoil(tmp_path, "guard", right, wrong)], {})
 
 
 @pytest.mark.parametrize(
