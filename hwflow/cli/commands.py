@@ -405,6 +405,15 @@ def simulate(
             "--xunit", metavar="FILE", help="Write what cocotb's tests said to FILE, a test suite for every fault list."
         ),
     ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            "--only",
+            metavar="LAYER|FIRST..LAST",
+            help="Only the RTL of this layer or block, with what enters it in the reference; a merge reaches back to "
+            "where its branches part.",
+        ),
+    ] = None,
     test: Annotated[
         Path | None,
         typer.Option(
@@ -459,6 +468,7 @@ def simulate(
             json,
             {
                 "--data": data,
+                "--only": only,
                 "--labels": labels,
                 "--preprocessing": preprocessing,
                 "--ber": ber,
@@ -474,6 +484,22 @@ def simulate(
         return
     if data is None:
         raise HwflowError("simulate needs images, or tests of your own: give --data or --test")
+    if only is not None:
+        others = {
+            "--labels": labels,
+            "--ber": ber,
+            "--rounds": rounds,
+            "--faults": faults,
+            "--faulty-biases": faulty_biases,
+            "--csim": csim,
+            "--upset-cycle": upset_cycle,
+            "--max-loss": max_loss,
+            "--min-accuracy": min_accuracy,
+            "--xunit": xunit,
+            "--project": project,
+        }
+        _run_only(design, only, data, preprocessing, images, simulator, seed, json, others)
+        return
     from hwflow.folders.design import load_design
     from hwflow.stages import simulate as stage
 
@@ -508,6 +534,35 @@ def simulate(
     save_json(json, "simulate", seed, {**about, **result.to_json()})
     if xunit is not None:
         write_file(xunit, result.xunit())
+    result.check()
+
+
+def _run_only(
+    design: Path,
+    only: str,
+    data: str,
+    preprocessing: str | None,
+    images: int | None,
+    simulator: Literal["verilator", "icarus"],
+    seed: int,
+    json: Path | None,
+    others: Mapping[str, object],
+) -> None:
+    """``hwflow simulate --only``."""
+    refuse_ignored(True, "--only compares a block's own RTL, fault-free", others)
+    from hwflow.folders.design import load_design
+    from hwflow.stages.only import simulate_only
+
+    opened = load_design(design)
+    with display() as shown:
+        result = simulate_only(
+            opened, only, data, preprocessing=preprocessing, images=images, simulator=simulator, step=shown.step
+        )
+    print_line(
+        f"{', '.join(result.layers)}, fed with {result.input}: {result.differing_codes} of {result.output_codes} "
+        f"output codes differ from the reference; {result.images} images, {result.cycles_per_image:.0f} cycles an image"
+    )
+    save_json(json, "simulate", seed, {"design": str(design), "design_sha256": opened.sha256, **result.to_json()})
     result.check()
 
 
