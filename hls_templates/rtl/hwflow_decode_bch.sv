@@ -17,7 +17,7 @@
 // which all positions share, instead of multiplied out for each. The word is corrected if as many positions are roots
 // as the locator's order says; roots that are no position of the shortened code do not count.
 //
-// doubt_o has a bit for each of the data, here all the same: other block decoders know better.
+// wrong_o: the word was no codeword. doubt_o has a bit for each of the data, here all the same: other block decoders know better.
 //
 // Timing: LATENCY = 2*T + 5 cycles with en_i, a word a cycle: the word; syndromes; for each step but the first the
 // discrepancy, then the locator; tables; roots; their number by parts; whether to correct; the correction. The outputs
@@ -36,7 +36,8 @@ module hwflow_decode_bch #(
     input  wire          en_i,
     input  wire  [N-1:0] data_i,
     output logic [K-1:0] data_o,
-    output logic [K-1:0] doubt_o
+    output logic [K-1:0] doubt_o,
+    output logic         wrong_o
 );
 
     // What is not inlined is compiled once for all decoders of a simulated design.
@@ -317,7 +318,7 @@ module hwflow_decode_bch #(
     wire parity;
     wire [DEGREE_W-1:0] errors;
     wire [K-1:0] data, hit;
-    logic good_reg;
+    logic good_reg, clean_reg;
     logic [COUNT_W-1:0] all_errors;
 
     hwflow_delay #(
@@ -368,6 +369,8 @@ module hwflow_decode_bch #(
             good_reg <= 32'(errors) == 32'(count) && 32'(all_errors) <= T;
             data_o   <= data ^ (hit & {K{good_reg}});
             doubt_o  <= {K{!good_reg}};
+            clean_reg <= all_errors == '0;
+            wrong_o   <= !good_reg || !clean_reg;
         end
     end
 

@@ -37,7 +37,8 @@ module hwflow_decode_bch_folded #(
     input  wire          start_i,
     input  wire  [N-1:0] data_i,
     output logic [K-1:0] data_o,
-    output logic [K-1:0] doubt_o
+    output logic [K-1:0] doubt_o,
+    output logic         wrong_o
 );
 
     // What is not inlined is compiled once for all decoders of a simulated design.
@@ -440,6 +441,7 @@ module hwflow_decode_bch_folded #(
 
     assign data_o  = data ^ (hits_reg[K-1:0] & {K{good}});
     assign doubt_o = {K{!good}};
+    assign wrong_o = !good || all_errors != '0;
 
 endmodule
 

@@ -31,7 +31,8 @@ module hwflow_decode_flips #(
     input  wire          en_i,
     input  wire  [N-1:0] data_i,
     output logic [K-1:0] data_o,
-    output logic [K-1:0] doubt_o
+    output logic [K-1:0] doubt_o,
+    output logic         wrong_o
 );
 
     // What is not inlined is compiled once for all decoders of a simulated design.
@@ -85,12 +86,20 @@ module hwflow_decode_flips #(
         logic [CHECKS-1:0] syndrome_reg;
         wire [K-1:0] reached;                   // data with THRESHOLD violated checks or more
 
+        logic wrong_reg;                        // the word has violated checks, known from pass 1 on
+
         if (p == 0) begin : gen_word
             assign turned = word_reg[K-1:0];
             always_ff @(posedge clk_i) if (en_i) data_reg <= word_reg[K-1:0];
+            assign wrong_reg = 1'b0;
         end else begin : gen_flip
             assign turned = gen_pass[p-1].reached;
-            always_ff @(posedge clk_i) if (en_i) data_reg <= gen_pass[p-1].data_reg ^ turned;
+            always_ff @(posedge clk_i) begin
+                if (en_i) begin
+                    data_reg  <= gen_pass[p-1].data_reg ^ turned;
+                    wrong_reg <= (p == 1) ? |gen_pass[p-1].syndrome_reg : gen_pass[p-1].wrong_reg;
+                end
+            end
         end
 
         for (genvar j = 0; j < CHECKS; j++) begin : gen_check
@@ -139,6 +148,7 @@ module hwflow_decode_flips #(
         if (en_i) begin
             data_o  <= gen_pass[PASSES].data_reg;
             doubt_o <= gen_pass[PASSES].reached;
+            wrong_o <= gen_pass[PASSES].wrong_reg;
         end
     end
 

@@ -10,6 +10,8 @@
 // the columns of the rest. A syndrome that is the column of a bit flips that bit; any other one but 0 is an error
 // detected. Three errors and more may look like one, and are miscorrected.
 //
+// corrected_o   with data_o: the word had an error that was corrected. uncorrectable_o: one that was detected and not
+//
 // Timing: 2 cycles with en_i, a word a cycle; first the syndrome, then the correction. data_o holds without en_i.
 
 `default_nettype none
@@ -22,7 +24,9 @@ module hwflow_decode_secded #(
     input  wire               clk_i,
     input  wire               en_i,
     input  wire  [DATA_W+7:0] data_i,
-    output logic [DATA_W-1:0] data_o
+    output logic [DATA_W-1:0] data_o,
+    output logic              corrected_o,
+    output logic              uncorrectable_o
 );
 
     if (W_W < 1 || W_W > 64) begin : gen_error_width
@@ -84,14 +88,19 @@ module hwflow_decode_secded #(
     // --- Stage 2: the correction.
 
     wire [DATA_W-1:0] hit;
-    wire null_word = ON_DOUBLE == 0 && DETECTED[syndrome_reg];
+    wire detected = DETECTED[syndrome_reg];
+    wire null_word = ON_DOUBLE == 0 && detected;
 
     for (genvar i = 0; i < DATA_W; i++) begin : gen_hit
         assign hit[i] = syndrome_reg == COLUMNS[8*i+:8];
     end
 
     always_ff @(posedge clk_i) begin
-        if (en_i) data_o <= null_word ? '0 : data_reg ^ hit;
+        if (en_i) begin
+            data_o          <= null_word ? '0 : data_reg ^ hit;
+            corrected_o     <= syndrome_reg != '0 && !detected;
+            uncorrectable_o <= detected;
+        end
     end
 
 endmodule

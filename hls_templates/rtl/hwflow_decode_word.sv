@@ -23,8 +23,10 @@
 // later cycle with next_i, before the next start_i, gives the LANES weights that follow. Both may be low. So there
 // are tables for LANES weights, and a BCH decoder takes CYCLES for a word.
 //
+// corrected_o   BLOCK_WAIT + 1 cycles after a word: it was no codeword, and no label is in doubt. uncorrectable_o: one is
+//
 // A further block code is a branch beside these: from data_i of BLOCK_W bits to data and doubt, a bit for each
-// of DATA_W, BLOCK_WAIT cycles later.
+// of DATA_W, and whether the word is wrong, BLOCK_WAIT cycles later.
 //
 // Timing: LATENCY = 1 cycle with en_i for the table, 1 for the label of the beat if LANES < WEIGHTS, and the block
 // code's BLOCK_WAIT, which is 2*BCH_T + 5, of sparse parities FLIPS_PASSES + 3, and with CYCLES > 1 the LATENCY of
@@ -55,7 +57,9 @@ module hwflow_decode_word #(
     input  wire                  start_i,
     input  wire                  next_i,
     input  wire  [   WORD_W-1:0] data_i,
-    output logic [LANES*W_W-1:0] data_o
+    output logic [LANES*W_W-1:0] data_o,
+    output logic                 corrected_o,
+    output logic                 uncorrectable_o
 );
 
     localparam int RAW_W      = LABEL_W - DATA_W;
@@ -91,6 +95,7 @@ module hwflow_decode_word #(
     // --- The data of the block code, and which of it is in doubt.
 
     wire [DATA_W-1:0] block_data, doubt;
+    wire wrong;
 
     if (BLOCK == 0 && CYCLES > 1) begin : gen_bch_folded
         hwflow_decode_bch_folded #(
@@ -106,7 +111,8 @@ module hwflow_decode_word #(
             .start_i (start_i),
             .data_i  (data_i[BLOCK_W-1:0]),
             .data_o  (block_data),
-            .doubt_o (doubt)
+            .doubt_o (doubt),
+            .wrong_o (wrong)
         );
     end else if (BLOCK == 0) begin : gen_bch
         hwflow_decode_bch #(
@@ -120,7 +126,8 @@ module hwflow_decode_word #(
             .en_i    (en_i),
             .data_i  (data_i[BLOCK_W-1:0]),
             .data_o  (block_data),
-            .doubt_o (doubt)
+            .doubt_o (doubt),
+            .wrong_o (wrong)
         );
     end else begin : gen_flips
         hwflow_decode_flips #(
@@ -135,8 +142,16 @@ module hwflow_decode_word #(
             .en_i    (en_i),
             .data_i  (data_i[BLOCK_W-1:0]),
             .data_o  (block_data),
-            .doubt_o (doubt)
+            .doubt_o (doubt),
+            .wrong_o (wrong)
         );
+    end
+
+    always_ff @(posedge clk_i) begin
+        if (en_i) begin
+            corrected_o     <= wrong && doubt == '0;
+            uncorrectable_o <= doubt != '0;
+        end
     end
 
     // --- The other bits wait for it. One that there never is fills up an empty vector.

@@ -37,6 +37,9 @@
 // check bits too. That of the biases is bb_*. Without files the weights are whatever port B writes, and the biases 0.
 // `memory.mem` and `bias_mem` are the names by which a test bench flips stored bits.
 //
+// corrected_o, uncorrectable_o   a bit for each stored word of an address, for a cycle when it was read: its code found
+//               errors, and corrected them or not. A word that is read for several beats counts once.
+//
 // A word of a block code that is read for several beats is decoded once, with the first of them, by a decoder that takes
 // as many cycles as the fewest beats that a word is read for: K/SIMD, or what is left for a row's last word.
 //
@@ -94,6 +97,8 @@ module hwflow_weights #(
     input  wire                       next_i,
     output logic [LANES*EFFECT_W-1:0] data_o,
     output logic [    BIASES*B_W-1:0] bias_o,
+    output logic [      PE*WORDS-1:0] corrected_o,
+    output logic [      PE*WORDS-1:0] uncorrectable_o,
 
     input  wire                       wb_en_i,
     input  wire                       wb_we_i,
@@ -217,6 +222,11 @@ module hwflow_weights #(
     wire [PE*WORDS*GIVEN*W_W-1:0] decoded;
     wire [LANES*W_W-1:0] weights;
 
+    if (CODE == 0 || CODE == 2) begin : gen_no_errors
+        assign corrected_o = '0;
+        assign uncorrectable_o = '0;
+    end
+
     if (CODE == 0) begin : gen_plain
         assign decoded = stored;
     end else begin : gen_decoders
@@ -233,6 +243,26 @@ module hwflow_weights #(
             .data_o ({start, more})
         );
 
+        if (CODE != 2) begin : gen_errors
+            wire read;
+            logic [PE*WORDS-1:0] corrected, uncorrectable;
+
+            hwflow_delay #(
+                .WIDTH  (1),
+                .STAGES ((CODE == 1) ? 2 : BLOCK_WAIT + 1)
+            ) errors_line (
+                .clk_i  (clk_i),
+                .en_i   (1'b1),
+                .data_i (start),
+                .data_o (read)
+            );
+
+            always_ff @(posedge clk_i) begin
+                corrected_o     <= corrected & {(PE * WORDS) {read}};
+                uncorrectable_o <= uncorrectable & {(PE * WORDS) {read}};
+            end
+        end
+
         for (genvar i = 0; i < PE * WORDS; i++) begin : gen_word
             if (CODE == 1) begin : gen_secded
                 hwflow_decode_secded #(
@@ -242,7 +272,9 @@ module hwflow_weights #(
                     .clk_i  (clk_i),
                     .en_i   (1'b1),
                     .data_i (stored[i*WORD_W+:WORD_W]),
-                    .data_o (decoded[i*GIVEN*W_W+:GIVEN*W_W])
+                    .data_o (decoded[i*GIVEN*W_W+:GIVEN*W_W]),
+                    .corrected_o     (gen_errors.corrected[i]),
+                    .uncorrectable_o (gen_errors.uncorrectable[i])
                 );
             end else if (CODE == 3) begin : gen_block
                 hwflow_decode_word #(
@@ -268,7 +300,9 @@ module hwflow_weights #(
                     .start_i (start),
                     .next_i  (more),
                     .data_i  (stored[i*WORD_W+:WORD_W]),
-                    .data_o  (decoded[i*GIVEN*W_W+:GIVEN*W_W])
+                    .data_o  (decoded[i*GIVEN*W_W+:GIVEN*W_W]),
+                    .corrected_o     (gen_errors.corrected[i]),
+                    .uncorrectable_o (gen_errors.uncorrectable[i])
                 );
             end else begin : gen_table
                 hwflow_decode_table #(

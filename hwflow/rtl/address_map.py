@@ -69,7 +69,7 @@ class Region:
 
     Attributes:
         layer: the layer's name, as the user gave it.
-        kind: ``weight`` or ``bias``.
+        kind: ``weight``, ``bias``, or ``errors``: counters of a decoder.
         base: address of its first byte, a multiple of all that it takes.
         words: of the memory.
         width: bits of such a word.
@@ -106,12 +106,15 @@ class AddressMap:
         design: hash of the design that the memory images hold, the same.
         address_bits: bits of a byte address, without the one above, by which a write XORs.
         regions: the memories, in the order of the layers.
+        errors: where layers whose code finds errors count words that were read with them: those corrected, and behind
+            them those with errors that were not; a word counts as often as it is read.
     """
 
     structure: str
     design: str
     address_bits: int
     regions: tuple[Region, ...]
+    errors: tuple[Region, ...]
 
     @property
     def inject(self) -> int:
@@ -120,21 +123,31 @@ class AddressMap:
 
     def to_json(self) -> dict[str, Any]:
         """For ``rtl.json``."""
-        regions = [{**asdict(region), "stride": region.stride} for region in self.regions]
-        return {**asdict(self), "inject": self.inject, "regions": regions}
+        regions, errors = (
+            [{**asdict(region), "stride": region.stride} for region in found] for found in (self.regions, self.errors)
+        )
+        return {**asdict(self), "inject": self.inject, "regions": regions, "errors": errors}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> AddressMap:
         """What :meth:`to_json` gave."""
-        regions = (Region(**{key: item for key, item in r.items() if key != "stride"}) for r in data["regions"])
-        return cls(data["structure"], data["design"], data["address_bits"], tuple(regions))
+        regions, errors = (
+            tuple(Region(**{key: item for key, item in region.items() if key != "stride"}) for region in data[name])
+            for name in ("regions", "errors")
+        )
+        return cls(data["structure"], data["design"], data["address_bits"], regions, errors)
 
 
 def address_map(graph: Graph, netlist: Netlist) -> AddressMap:
     """The address space of the design that a netlist makes of a typed graph."""
-    regions = _place([_region(graph, unit, kind) for unit in netlist.units for kind in KINDS])
-    end = max([4 * REGISTER_WORDS * 2, *(region.base + region.span for region in regions)])
-    return AddressMap(_structure(graph, netlist, regions), graph.digest[:16], (end - 1).bit_length(), regions)
+    counted = [unit for unit in netlist.units if f"{unit.port}_corrected" in netlist.signals]
+    placed = _place(
+        [_region(graph, unit, kind) for unit in netlist.units for kind in KINDS]
+        + [Region(unit.layer, "errors", 0, 2, BUS_BITS) for unit in counted]
+    )
+    end = max([4 * REGISTER_WORDS * 2, *(region.base + region.span for region in placed)])
+    regions, errors = placed[: len(placed) - len(counted)], placed[len(placed) - len(counted) :]
+    return AddressMap(_structure(graph, netlist, placed), graph.digest[:16], (end - 1).bit_length(), regions, errors)
 
 
 def _region(graph: Graph, unit: MatrixUnit, kind: str) -> Region:

@@ -42,6 +42,13 @@ def render_c_header(addresses: AddressMap, name: str) -> str:
             _define(prefix, f"{memory}_WORDS", region.words),
             _define(prefix, f"{memory}_BITS", region.width),
         ]
+    for region in addresses.errors:
+        memory = unique(f"{names[region.layer]}_errors").upper()
+        lines += ["", f"/* stored words of {names[region.layer]} that were read with errors, corrected or not */"]
+        lines += [
+            _define(prefix, f"{memory}_CORRECTED", region.base),
+            _define(prefix, f"{memory}_UNCORRECTABLE", region.base + region.stride),
+        ]
     return "\n".join([*lines, "", "#endif", ""])
 
 

@@ -114,6 +114,19 @@ class Device:
         """Clear the counters, and what STATUS remembers."""
         self.write("CTRL", self.read("CTRL") | CLEAR)
         self.write("STATUS", EARLY | LATE)
+        for region in self.addresses.errors:
+            for half in range(2):
+                self.bus.write32(region.base + half * region.stride, 0)
+
+    def errors(self) -> dict[str, WordCounts]:
+        """Stored words that were read with errors, by layer, of layers whose code finds any.
+
+        A word counts as often as it is read, in every image and for every position; ``silent`` is always 0.
+        """
+        return {
+            region.layer: WordCounts(self.bus.read32(region.base), self.bus.read32(region.base + region.stride))
+            for region in self.addresses.errors
+        }
 
     def counters(self) -> Counters:
         """What was counted."""

@@ -107,6 +107,7 @@ def render_top(graph: Graph, netlist: Netlist, addresses: AddressMap) -> str:
             "digest": graph.digest,
             "addresses": addresses,
             "ring": ring(netlist, addresses),
+            "errors": [(*wire_of(netlist, region), region) for region in addresses.errors],
             "bytes": bus_bytes,
         },
     )
@@ -116,6 +117,12 @@ def ring(netlist: Netlist, addresses: AddressMap) -> list[tuple[str, int, Region
     """The cells of the configuration ring at memories: the prefix of a memory's signals, bits of its address, where."""
     wires = {unit.layer: unit.port for unit in netlist.units}
     return [(f"{wires[r.layer]}_{PORTS[r.kind]}", index_bits(r.words), r) for r in addresses.regions]
+
+
+def wire_of(netlist: Netlist, errors: Region) -> tuple[str, int]:
+    """Prefix of the signals that say what the decoders of a layer found, and how many decoders there are."""
+    port = next(unit.port for unit in netlist.units if unit.layer == errors.layer)
+    return port, netlist.signals[f"{port}_corrected"]
 
 
 def leaf_modules(used: Iterable[str]) -> list[str]:

@@ -194,10 +194,30 @@ async def single_errors_are_scrubbed(dut):
     await bench.call(device.inject, faults)
     counts = await bench.call(device.scrub)
     assert (counts.corrected, counts.detected) == (secded.words - 1, 1)
+    assert await bench.call(device.differing) == 2
     left = chosen(memories(bench.graph), [flips[0], *lost, (plain.name, 3, 7)], bench.graph.digest)
     await bench.check(faults=left)
     assert await bench.call(device.restore) == 2
     await bench.check()
+
+
+@cocotb.test()
+async def words_with_errors_are_counted(dut):
+    bench = Bench(dut)
+    device = await bench.start()
+    layer = bench.graph.weight_layers[0]
+    secded = memories(bench.graph)[0]
+    images, reads = len(bench.codes), layer.vectors  # every image reads every word for each of its pixels
+    singles = [(secded.name, word, 5 * word % secded.bits) for word in range(3)]
+    doubles = [(secded.name, 4, bit) for bit in (0, 70)]
+    for flips, words in ((singles, (3, 0)), (doubles, (0, 1)), (singles + doubles, (3, 1)), ([], (0, 0))):
+        faults = chosen(memories(bench.graph), flips, bench.graph.digest)
+        await bench.call(device.inject, faults)
+        await bench.call(device.clear)
+        await bench.check(faults=faults)
+        counts = (await bench.call(device.errors))[layer.name]
+        assert (counts.corrected, counts.detected) == tuple(count * images * reads for count in words)
+        await bench.call(device.restore)
 
 
 @cocotb.test()
@@ -266,10 +286,10 @@ async def what_nothing_has_is_refused(dut):
 
     bench = Bench(dut)
     device = await bench.start()
-    ends = {region.base + region.words * region.stride for region in device.addresses.regions}
-    used = {
-        r.base + w * r.stride + 4 * p for r in device.addresses.regions for w in range(r.words) for p in range(r.parts)
-    }
+    everything = (*device.addresses.regions, *device.addresses.errors)
+    ends = {region.base + region.words * region.stride for region in everything}
+    starts = {(r.base + w * r.stride, r.parts) for r in everything for w in range(r.words)}
+    used = {start + 4 * part for start, parts in starts for part in range(parts)}
     nothing = sorted((ends | {device.addresses.inject - 4}) - used - {device.addresses.inject})
     assert nothing
     for address in nothing:
@@ -344,7 +364,8 @@ def test_addresses_are_the_bus_of_the_retrained_network() -> None:
     assert first.structure == second.structure
     assert first.design != second.design
     assert AddressMap.from_json(first.to_json()) == first
-    spans = sorted((region.base, region.base + region.span) for region in first.regions)
+    assert [region.layer for region in first.errors] == [graph.weight_layers[0].name]
+    spans = sorted((region.base, region.base + region.span) for region in (*first.regions, *first.errors))
     assert spans[0][0] >= 0x100
     assert all(end <= start for (_, end), (start, _) in pairwise(spans))
     assert spans[-1][1] <= first.inject

@@ -267,6 +267,35 @@ async def biases_are_written_through_their_second_port(dut):
 
 
 @cocotb.test()
+async def words_with_errors_are_flagged_once(dut):
+    bench = Bench(dut)
+    await bench.start()
+    code, size = bench.layout.code, bench.layout.code.bits
+    protected = size - (code.shape.raw_bits if P["CODE"] == 3 else 0)
+    for count in (0, 1, 1, 2, 2, 5):
+        address = bench.rng.randrange(len(bench.words))
+        word = bench.rng.randrange(len(dut.corrected_o))
+        flips = bench.rng.sample(range(protected), min(count, protected))
+        clean = bench.words[address]
+        damaged = clean ^ sum(1 << word * size + bit for bit in flips)
+        dut.memory.mem[address].value = damaged
+        await bench.reset()
+        corrected, uncorrectable = [0] * len(dut.corrected_o), [0] * len(dut.corrected_o)
+        for cycle in range(bench.layout.beats + P["latency"] + 5):
+            await bench.cycle(cycle < bench.layout.beats)
+            for counts, pins in ((corrected, dut.corrected_o), (uncorrectable, dut.uncorrectable_o)):
+                if cycle > P["latency"] + 5 or "X" not in str(pins.value).upper():
+                    counts[:] = [n + (int(pins.value) >> i & 1) for i, n in enumerate(counts)]
+        raw = (damaged >> word * size & (1 << size) - 1).to_bytes(word_bytes(size), "little")
+        detected = bool(code.detected(np.frombuffer(raw, dtype=np.uint8)[None])[0])
+        coded = P["CODE"] in (1, 3)
+        assert uncorrectable == [int(coded and detected and i == word) for i in range(len(uncorrectable))]
+        assert corrected == [int(coded and bool(flips) and not detected and i == word) for i in range(len(corrected))]
+        dut.memory.mem[address].value = clean
+    await bench.cycle(False)
+
+
+@cocotb.test()
 async def upsets_of_weights(dut):
     bench = Bench(dut)
     await bench.start()
