@@ -10,6 +10,7 @@ from typing import Any
 
 from hwflow.cost.packing import packing
 from hwflow.graph import Graph, WeightLayer
+from hwflow.rtl.decoders import SECDED, WORD
 from hwflow.rtl.memory_image import side_memory, table_codes
 from hwflow.rtl.netlist import MatrixUnit, Netlist
 
@@ -140,7 +141,8 @@ class AddressMap:
 
 def address_map(graph: Graph, netlist: Netlist) -> AddressMap:
     """The address space of the design that a netlist makes of a typed graph."""
-    counted = [unit for unit in netlist.units if f"{unit.port}_corrected" in netlist.signals]
+    codes = {instance.name: instance.parameters.get("CODE") for instance in netlist.instances}
+    counted = [unit for unit in netlist.units if codes[unit.instance] in (SECDED, WORD)]
     placed = _place(
         [_region(graph, unit, kind) for unit in netlist.units for kind in KINDS]
         + [Region(unit.layer, "errors", 0, 2, BUS_BITS) for unit in counted]

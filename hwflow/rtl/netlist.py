@@ -30,7 +30,7 @@ from hwflow.graph import (
 )
 from hwflow.graph.naming import Unique, identifier, identifiers
 from hwflow.memory import layer_bias_type
-from hwflow.rtl.decoders import READ, SECDED, TABLE, WORD, Parameter, code_parameters
+from hwflow.rtl.decoders import READ, TABLE, WORD, Parameter, code_parameters
 from hwflow.rtl.depth import FifoDepths
 from hwflow.rtl.memory_image import side_memory
 
@@ -273,12 +273,8 @@ class _Builder:
         signals = {f"{part}_{'i' if part == 'next' else 'o'}": f"{wire}_{part}" for part in bits}
         pins = ("en_i", "we_i", "addr_i", "wdata_i", "rdata_o")
         signals |= {f"{port}_{pin}": f"{wire}_{port}_{pin}" for port in ("wb", "bb") for pin in pins}
-        if code.get("CODE") in (SECDED, WORD):
-            flags = {f"{wire}_corrected": layout.pe * layout.words, f"{wire}_uncorrectable": layout.pe * layout.words}
-            self.signals |= flags
-            signals |= {f"{part}_o": f"{wire}_{part}" for part in ("corrected", "uncorrectable")}
-        else:
-            signals |= {"corrected_o": "", "uncorrectable_o": ""}
+        self.signals |= {f"{wire}_{part}": layout.pe * layout.words for part in ("corrected", "uncorrectable")}
+        signals |= {f"{part}_o": f"{wire}_{part}" for part in ("corrected", "uncorrectable")}
         instance = self._instance("weights", node, parameters, {}, suffix="weights", signals=signals)
         rests = None if side is None else files["rest"]
         unit = MatrixUnit(node.name, instance, wire, pe, simd, files["weight"], files["bias"], rests, table)

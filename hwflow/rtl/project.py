@@ -99,6 +99,7 @@ def generate(
 
 def render_top(graph: Graph, netlist: Netlist, addresses: AddressMap) -> str:
     """SystemVerilog of the structural top level."""
+    errors = [(*wire_of(netlist, region), region) for region in addresses.errors]
     return render(
         "top/hwflow_top.sv.j2",
         {
@@ -107,7 +108,8 @@ def render_top(graph: Graph, netlist: Netlist, addresses: AddressMap) -> str:
             "digest": graph.digest,
             "addresses": addresses,
             "ring": ring(netlist, addresses),
-            "errors": [(*wire_of(netlist, region), region) for region in addresses.errors],
+            "uncounted": sorted({unit.port for unit in netlist.units} - {port for port, _, _ in errors}),
+            "errors": errors,
             "bytes": bus_bytes,
         },
     )
