@@ -133,6 +133,26 @@ def print_layers(layers: Iterable[LayerCost]) -> None:
     print_table("Layers", (*header, *sparse), (tuple(row.values())[:columns] for row in rows))
 
 
+def print_area(area: Mapping[str, Any]) -> None:
+    """Print what every layer takes of an FPGA, by the estimate and, where it ran, by Yosys."""
+    if not area:
+        return
+    estimate, synthesis = area["estimate"], area.get("synthesis")
+    names = ("luts", "flip_flops", "dsp", "block_ram", "uram")
+    sources = [estimate] if synthesis is None else [estimate, synthesis]
+    layers = dict.fromkeys(layer for source in sources for layer in source["layers"])
+
+    def cells(layer: str | None) -> list[str]:
+        rows = [source["total"] if layer is None else source["layers"].get(layer, {}) for source in sources]
+        return [" / ".join(f"{row.get(name, 0):,g}" for row in rows) for name in names]
+
+    print_table(
+        "Estimate" if synthesis is None else f"Estimate / Yosys for {synthesis['family']}",
+        ("layer", "LUTs", "flip-flops", "DSPs", "RAMB36", "URAM"),
+        [*((layer, *cells(layer)) for layer in layers), ("total", *cells(None))],
+    )
+
+
 def print_evaluation(title: str, result: Evaluation, faults: str) -> None:
     """Print accuracies; ``faults`` says what the faulted one is under."""
     rows = [("none", 0.0, result.clean, result.clean_top5)]

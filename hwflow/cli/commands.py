@@ -12,6 +12,7 @@ from hwflow.cli import _options as options
 from hwflow.cli._console import display, print_line, save_json
 from hwflow.cli._ignored import refuse_ignored
 from hwflow.cli._tables import (
+    print_area,
     print_compared,
     print_demo,
     print_evaluation,
@@ -225,7 +226,9 @@ def harden(
 @app.command(epilog="Example: hwflow generate design -o project --target-cycles 2000")
 def generate(
     design: options.DesignFolder,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="PROJECT", help="Project folder to write.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="PROJECT", help="Project folder to write.")
+    ] = None,
     io_type: Annotated[
         Literal["io_stream", "io_parallel"], typer.Option("--io-type", help="hls4ml's interface style.")
     ] = "io_stream",
@@ -237,9 +240,25 @@ def generate(
         int | None,
         typer.Option("--target-cycles", metavar="N", min=1, help="Cycles an image, instead of --reuse."),
     ] = None,
+    target_fps: Annotated[
+        float | None,
+        typer.Option("--target-fps", metavar="F", help="Images a second at --clock, instead of --target-cycles."),
+    ] = None,
+    clock: Annotated[float | None, typer.Option("--clock", metavar="MHZ", help="Clock rate for --target-fps.")] = None,
     part: Annotated[
         str | None,
-        typer.Option("--part", metavar="PART", help="FPGA for Vitis, Vivado; by default a Zynq UltraScale+."),
+        typer.Option(
+            "--part",
+            metavar="PART",
+            help="FPGA, by default a Zynq UltraScale+. A design that does not fit is refused; without --reuse and "
+            "targets it is the fastest that takes up to 80 % of the part.",
+        ),
+    ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Print what the RTL takes of an FPGA; without -o write nothing.")
+    ] = False,
+    synth: Annotated[
+        Literal["yosys"] | None, typer.Option("--synth", help="Synthesise the RTL, and print that beside the estimate.")
     ] = None,
     bram_ports: Annotated[
         bool, typer.Option("--bram-ports", help="The firmware's weights as external block-RAM ports.")
@@ -263,8 +282,28 @@ def generate(
     check_outputs({"design": design, "--data": data_path(data)}, files={"--json": json}, folders={"-o": output})
     only_firmware = {"--io-type": io_type != "io_stream", "--bram-ports": bram_ports}
     refuse_ignored(not firmware, "--no-firmware writes no HLS project", only_firmware)
+    refuse_ignored(target_fps is None, "there is no --target-fps", {"--clock": clock})
+    from hwflow.stages import area as area_stage
     from hwflow.stages import generate as stage
+    from hwflow.stages.folding import target_of_rate
 
+    if target_fps is not None:
+        if clock is None or target_cycles is not None:
+            raise HwflowError("--target-fps needs --clock, and stands instead of --target-cycles")
+        target_cycles = target_of_rate(target_fps, clock)
+    if output is None:
+        if not estimate:
+            raise HwflowError("--output is missing, the project folder to write; only --estimate needs none")
+        written = {"--synth": synth, "--data": data, "--force": force, **only_firmware}
+        refuse_ignored(True, "without -o nothing is written", written)
+        with display() as shown:
+            found = area_stage.estimate(design, reuse=reuse, target_cycles=target_cycles, part=part, step=shown.step)
+        print_layers(found.layers)
+        print_area(found.area)
+        for note in found.notes:
+            print_line(f"note: {note}")
+        save_json(json, "generate", seed, found.to_json())
+        return
     with display() as shown:
         project = stage.generate(
             design,
@@ -272,15 +311,18 @@ def generate(
             io_type=io_type,
             reuse=reuse,
             target_cycles=target_cycles,
-            part=part or stage.DEFAULT_PART,
+            part=part,
             bram_ports=bram_ports,
             data=data,
             firmware=firmware,
             rtl=rtl,
+            synth=synth,
             force=force,
             step=shown.step,
         )
     print_layers(project.layers)
+    if estimate or synth is not None:
+        print_area(project.area)
     for name, size in project.sizes.items():
         print_line(f"{name}: {project.path / name}  ({size / 1024:.0f} KiB)")
     for note in project.notes:

@@ -40,6 +40,7 @@ class Project:
         sizes: bytes on disk of ``firmware`` and ``rtl``, whichever were generated.
         notes: what was chosen differently from what was asked.
         refused: ``rtl``, if it was asked for and the RTL lacks something that the design needs, and the reason.
+        area: what the RTL takes of an FPGA, by the estimate and by Yosys, if it ran, see ``docs/json.md``.
     """
 
     path: Path
@@ -50,6 +51,7 @@ class Project:
     sizes: Mapping[str, int]
     notes: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
+    area: Mapping[str, Any] = field(default_factory=dict)
 
     def part(self, name: str) -> Path:
         """The folder ``firmware`` or ``rtl``.
@@ -73,6 +75,7 @@ class Project:
             "bytes": dict(self.sizes),
             "notes": list(self.notes),
             "refused": dict(self.refused),
+            "area": dict(self.area),
         }
 
 
@@ -100,7 +103,9 @@ def load_project(path: str | Path, design: Design) -> Project:
         reuse = {cost.name: cost.reuse_factor for cost in layers}
         notes = tuple(manifest["notes"])
         sizes, refused = dict(manifest["bytes"]), dict(manifest["refused"])
-        return Project(path, design.sha256, manifest["io_type"], reuse, layers, sizes, notes, refused)
+        return Project(
+            path, design.sha256, manifest["io_type"], reuse, layers, sizes, notes, refused, dict(manifest["area"])
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise HwflowError(f"{path / PROJECT.manifest}: damaged; generate the project again with --force") from error
 

@@ -17,6 +17,7 @@ from hwflow.graph import Graph, WeightLayer
 from hwflow.reference.stimuli import Stimuli, random_stimuli
 from hwflow.resources import render
 from hwflow.rtl.address_map import PORTS, AddressMap, Region, address_map
+from hwflow.rtl.area import estimated
 from hwflow.rtl.folder import bus_bits, bus_bytes, write_folder
 from hwflow.rtl.memory_image import write_image, write_rests, write_table
 from hwflow.rtl.netlist import MatrixUnit, Netlist, Stream, build_netlist
@@ -49,7 +50,7 @@ def generate(
 
     Returns:
         The content of ``rtl.json``: graph digest, name of the top module, streams at the ports, and for every weight
-        layer its fold and memories, and notes.
+        layer its fold and memories; notes; and for every cell an estimate of what it takes.
 
     Raises:
         HwflowError: an operation that the RTL lacks, or an invalid reuse factor.
@@ -91,6 +92,7 @@ def generate(
         ],
         "addresses": addresses.to_json(),
         "notes": notes,
+        "cells": [cell.to_json() for cell in estimated(graph.logits, netlist)],
     }
     (output / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
     write_folder(output, graph, netlist, addresses, reuse, part, stimuli or random_stimuli(graph))

@@ -12,7 +12,6 @@ from typing import Any, get_args
 
 from hwflow.cost import DEFAULT_PART
 from hwflow.cost.layers import LayerCost, layer_costs
-from hwflow.cost.reuse import choose_reuse
 from hwflow.data import Data, data_path
 from hwflow.errors import HwflowError
 from hwflow.files.folders import (
@@ -32,6 +31,8 @@ from hwflow.folders.project import Project, load_project
 from hwflow.graph import Graph
 from hwflow.progress import Step, silent
 from hwflow.reference.stimuli import Stimuli
+from hwflow.stages.area import Synthesiser, area_json, check_synthesis, synthesis_json
+from hwflow.stages.folding import choose_folding
 from hwflow.stages.stimuli import stimuli_for
 from hwflow.version import __version__
 
@@ -43,11 +44,12 @@ def generate(
     io_type: IOType = "io_stream",
     reuse: int | None = None,
     target_cycles: int | None = None,
-    part: str = DEFAULT_PART,
+    part: str | None = None,
     bram_ports: bool = False,
     data: str | Path | Data | None = None,
     firmware: bool = True,
     rtl: bool = True,
+    synth: Synthesiser | None = None,
     force: bool = False,
     step: Step = silent,
 ) -> Project:
@@ -62,41 +64,54 @@ def generate(
         io_type: ``io_stream`` or ``io_parallel``, for the firmware.
         reuse: reuse factor wanted for every layer; the nearest valid one is taken.
         target_cycles: cycles an image instead, see :func:`hwflow.cost.reuse.choose_reuse`.
-        part: FPGA that the projects are for.
+        part: FPGA that the projects are for; without reuse factor or cycles, the design is the fastest that fits it,
+            see :mod:`hwflow.stages.folding`. By default a Zynq UltraScale+, which has no say in the folding.
         bram_ports: weights of the firmware as external block-RAM ports instead of inside.
         data: images for the tests inside the project, see :func:`hwflow.stages.stimuli.stimuli_for`.
         firmware: write ``firmware/``.
         rtl: write ``rtl/``.
+        synth: ``yosys``: synthesise the RTL, and keep beside the estimate what it takes.
         force: replace an existing project folder.
         step: called with the name of each step.
 
     Raises:
-        HwflowError: an option, a layer or a folder that stands in the way; or an operation that the RTL lacks,
-            unless there is firmware.
+        HwflowError: an option, a layer or a folder that stands in the way; a design that does not fit the
+            part; or an operation that the RTL lacks, unless there is firmware.
     """
     if not (firmware or rtl):
         raise HwflowError("nothing to generate: leave out --no-firmware or --no-rtl")
+    if synth is not None:
+        check_synthesis(synth, rtl)
     if io_type not in get_args(IOType):
         raise HwflowError(f"io_type {io_type!r} is unknown; choose one of {', '.join(get_args(IOType))}")
     output = Path(output)
     check_outputs({"design": design, "data": data_path(data)}, folders={"output": output})
     check_output(output, PROJECT, force)
     design = open_design(design)
-    factors = choose_reuse(design.graph, reuse, target_cycles)
+    if part is not None:
+        step("choosing what fits the part")
+    folding = choose_folding(design.graph, reuse, target_cycles, part)
+    factors, part = folding.factors, part or DEFAULT_PART
     costs = layer_costs(design.graph, factors)
     stimuli = stimuli_for(design, data)
-    notes = _missed(costs, target_cycles)
+    notes = [*folding.notes, *_missed(costs, target_cycles)]
     refused: dict[str, str] = {}
+    area: dict[str, Any] = {}
     with new_folder(output, PROJECT, force) as folder:
         if rtl:
             step("writing the RTL")
             try:
-                notes += _write_rtl(design.graph, folder / "rtl", factors, part, stimuli)
+                written_rtl = _write_rtl(design.graph, folder / "rtl", factors, part, stimuli)
+                notes += written_rtl["notes"]
+                area = area_json(written_rtl)
             except HwflowError as error:
                 if not firmware:
                     raise
                 refused["rtl"] = str(error)
                 notes.append(f"there is no RTL: {error}; the firmware is complete, and --no-rtl asks for it alone")
+        if synth is not None and area:
+            step("synthesising the RTL with Yosys")
+            area |= synthesis_json(folder / "rtl", written_rtl, part)
         if firmware:
             step("writing the firmware with hls4ml")
             from hwflow import firmware as firmware_backend
@@ -123,6 +138,7 @@ def generate(
             "bytes": {name: folder_bytes(folder / name) for name in ("firmware", "rtl") if (folder / name).exists()},
             "notes": notes,
             "refused": refused,
+            "area": area,
             FILES: file_hashes(folder),
         }
         manifest["sha256"] = content_hash(manifest)
@@ -130,8 +146,8 @@ def generate(
     return load_project(output, design)
 
 
-def _write_rtl(graph: Graph, folder: Path, reuse: Mapping[str, int], part: str, stimuli: Stimuli) -> list[str]:
-    """Write the RTL, completely or not at all; notes on what it is."""
+def _write_rtl(graph: Graph, folder: Path, reuse: Mapping[str, int], part: str, stimuli: Stimuli) -> dict[str, Any]:
+    """Write the RTL, completely or not at all; what it is, with a note if it ends before the network does."""
     from hwflow import rtl as rtl_backend
 
     try:
@@ -139,10 +155,10 @@ def _write_rtl(graph: Graph, folder: Path, reuse: Mapping[str, int], part: str, 
     except HwflowError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    notes = list(written["notes"])
     if graph.logits is graph:
-        return notes
-    return [*notes, f"{graph.output.name}: the RTL ends at the logits before it; it has no softmax, the firmware has"]
+        return written
+    ends = f"{graph.output.name}: the RTL ends at the logits before it; it has no softmax, the firmware has"
+    return {**written, "notes": [*written["notes"], ends]}
 
 
 def _missed(costs: tuple[LayerCost, ...], target_cycles: int | None) -> list[str]:

@@ -582,8 +582,12 @@ OPTIONS = [
             "--reuse 8 --target-cycles 100": "not both", "--io-type x": "--io-type", "--no-rtl --no-firmware": "--no-",
             "--no-firmware --bram-ports": "--bram-ports", "--data nothing": "nothing", "--data pictures": "pictures",
             "--no-firmware --io-type io_parallel": "--io-type", f"--reuse {HUGE}": "--reuse",
+            "--target-fps 100": "--clock", "--clock 100": "--clock", "--target-fps 0 --clock 100": "--target-fps",
+            "--target-fps 9 --clock 9 --target-cycles 9": "--target-cycles", "--synth x": "--synth",
+            "--synth yosys --no-rtl": "--synth", "--part xc7a35t --reuse 1": "xc7a35t",
         }.items()
     ),
+    case("generate design --estimate --bram-ports", "--bram-ports"),
     case("generate", "DESIGN"),
     case("generate design", "--output"),
     case("generate design -o project", "project", "--force"),

@@ -1,0 +1,348 @@
+"""Models of the cells: bits that LUTs and flip-flops are proportional to, and what can be counted exactly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+from hwflow.cost.area import Area
+from hwflow.cost.memories import Memory
+
+Features = dict[str, float]
+BIAS_WORDS = 64
+"""Biases of more words are in block RAM."""
+DIVIDER_CHUNK = 17
+"""Bits of the constant that ``hwflow_pool`` multiplies by at a time."""
+LUT_RAM_WORDS = 32
+"""Up to so many results wait in ``hwflow_catch``."""
+
+
+@dataclass(frozen=True)
+class CellModel:
+    """A cell.
+
+    Attributes:
+        fixed: what needs no coefficient: memories, DSPs, LUT RAM.
+        luts, flip_flops: features by name, each with a fitted coefficient.
+    """
+
+    fixed: Area = field(default_factory=Area)
+    luts: Features = field(default_factory=dict)
+    flip_flops: Features = field(default_factory=dict)
+
+
+class Values:
+    """Parameters of a cell."""
+
+    def __init__(self, parameters: Mapping[str, int | str]) -> None:
+        self.parameters = parameters
+
+    def __call__(self, name: str, default: int = 0) -> int:
+        """An integer."""
+        return int(self.parameters.get(name, default))
+
+    def cast(self, source: str | tuple[int, int, int], target: str = "OUT") -> Features:
+        """Features of ``hwflow_cast``, of a lane: bits that are rounded, and bits that saturate.
+
+        Args:
+            source: prefix of the input's type, or its bits, fraction bits and sign.
+            target: prefix of the output's type.
+        """
+        width, fraction, signed = source if isinstance(source, tuple) else self.type(source)
+        out_width, out_fraction, out_signed = self.type(target)
+        dropped = (width - fraction - signed) - (out_width - out_fraction - out_signed)
+        rounded = fraction > out_fraction and self("ROUNDING") > 0
+        saturates = self("OVERFLOW") > 0 and (dropped > 0 or signed > out_signed)
+        return {"round": out_width if rounded else 0, "saturate": out_width + max(dropped, 0) if saturates else 0}
+
+    def out_bits(self, source: str | tuple[int, int, int]) -> int:
+        """Bits of an output that differ: those below and above the input's are all the same."""
+        width, fraction, signed = source if isinstance(source, tuple) else self.type(source)
+        out_width, out_fraction, out_signed = self.type("OUT")
+        below = max(out_fraction - fraction, 0)
+        above = max((out_width - out_fraction - out_signed) - (width - fraction - signed), 0)
+        same = max(below - 1, 0) if self.cast(source)["saturate"] else below
+        return max(out_width - same - above, 1)
+
+    def type(self, prefix: str) -> tuple[int, int, int]:
+        """Bits, fraction bits and sign."""
+        return self(f"{prefix}_W"), self(f"{prefix}_FRAC"), self(f"{prefix}_SIGNED")
+
+
+def _times(count: int, features: Features) -> Features:
+    return {name: count * value for name, value in features.items()}
+
+
+def index_bits(count: int) -> int:
+    """Bits that count so many things."""
+    return max(1, math.ceil(math.log2(count))) if count > 1 else 1
+
+
+def _ram(memory: Memory) -> Area:
+    """A memory that one port writes and the other reads."""
+    return Area(luts=memory.lut_ram) if memory.is_small else Area(block_ram=memory.block_ram)
+
+
+def _dsps(x: int, w: int) -> int:
+    """DSP48E2, of 27 by 18 bits, that a product takes; tiny ones are made of LUTs."""
+    small, large = sorted((x, w))
+    if small < 2 or small + large < 9:
+        return 0
+    return math.ceil(max(large - 1, 1) / 26) * math.ceil(max(small - 1, 1) / 17)
+
+
+def fifo(values: Values) -> CellModel:
+    """``hwflow_fifo``: a memory, two indices and a count."""
+    width, depth = values("WIDTH"), values("DEPTH")
+    indices = 2 * index_bits(depth) + index_bits(depth + 1)
+    memory = Memory(width, depth)
+    parts = 0.0 if memory.block_ram else 1.0
+    return CellModel(
+        _ram(memory),
+        {"one": 1, "index": indices, "bit": width * parts},
+        {"one": 1, "index": indices, "bit": width},
+    )
+
+
+def register_slice(values: Values) -> CellModel:
+    """``hwflow_slice``: two beats, of which one is chosen."""
+    return CellModel(luts={"one": 1, "bit": values("WIDTH")}, flip_flops={"one": 1, "bit": 2 * values("WIDTH")})
+
+
+def fork(values: Values) -> CellModel:
+    """``hwflow_fork``: a bit an output."""
+    return CellModel(luts={"one": 1, "output": values("N")}, flip_flops={"output": values("N")})
+
+
+def width(values: Values) -> CellModel:
+    """``hwflow_width``: a register of the wide side, which shifts."""
+    wide = max(values("LANES_IN"), values("LANES_OUT"))
+    narrow = min(values("LANES_IN"), values("LANES_OUT"))
+    narrows = values("LANES_IN") > values("LANES_OUT")
+    count = index_bits(wide // narrow + 1)
+    return CellModel(
+        luts={"one": 1, "count": count, "bit": wide * values("W") * narrows},
+        flip_flops={"bit": wide * values("W"), "count": count},
+    )
+
+
+def _elementwise(values: Values, source: str) -> CellModel:
+    lanes = values("LANES", 1)
+    bits = lanes * values.out_bits(source)
+    return CellModel(
+        luts={"one": 1, "bit": bits, **_times(lanes, values.cast(source))}, flip_flops={"one": 1, "bit": bits}
+    )
+
+
+def relu(values: Values) -> CellModel:
+    """``hwflow_relu``: a cast a lane."""
+    return _elementwise(values, "IN")
+
+
+def add(values: Values) -> CellModel:
+    """``hwflow_add``: an adder and a cast a lane."""
+    lanes = values("LANES", 1)
+    a, b = values.type("A"), values.type("B")
+    fraction = max(a[1], b[1])
+    integer = max(each[0] - each[1] + 1 - each[2] for each in (a, b)) + 1
+    total = (integer + fraction, fraction, 1)
+    cast = values.cast(total)
+    return CellModel(
+        luts={"one": 1, "adder": lanes * (integer + fraction), **_times(lanes, cast)},
+        flip_flops={"one": 1, "bit": lanes * values.out_bits(total)},
+    )
+
+
+def concat(values: Values) -> CellModel:
+    """``hwflow_concat``: two casts and a choice a lane."""
+    lanes = values("LANES", 1)
+    a, b = values.cast("A"), values.cast("B")
+    both = {name: a[name] + b[name] for name in a}
+    beat = index_bits(values("A_BEATS") + values("B_BEATS"))
+    bits = lanes * values("OUT_W")
+    return CellModel(
+        luts={"one": 1, "bit": bits, "beat": beat, **_times(lanes, both)},
+        flip_flops={"one": 1, "bit": bits, "beat": beat},
+    )
+
+
+def rescale(values: Values) -> CellModel:
+    """``hwflow_rescale``: a product, by a constant or by one of several in LUTs, and a cast a lane."""
+    lanes, uniform = values("LANES", 1), values("UNIFORM")
+    x, m = values("IN_W"), values("M_W")
+    product = (x + m + 1, values("IN_FRAC") + values("M_FRAC"), 1)
+    constants = 0 if uniform else lanes * m * math.ceil(values("CHANNELS") / lanes / 64)
+    dsps, cast = _dsps(x, m + 1), values.cast(product)
+    bits = lanes * values.out_bits(product)
+    return CellModel(
+        Area(dsp=lanes * dsps),
+        {
+            "one": 1,
+            "constant": constants,
+            "split": lanes * (dsps - 1) * (x + m),
+            "cast": lanes * (cast["round"] + cast["saturate"]),
+        },
+        {"one": 1, "bit": bits, "product": lanes * (x + m + 1)},
+    )
+
+
+def affine(values: Values) -> CellModel:
+    """``hwflow_affine``: a product, a sum and a cast a lane."""
+    pe = values("PE")
+    bits = values("X_W") + values("W_W")
+    return CellModel(
+        Area(dsp=pe * _dsps(values("X_W") + 1 - values("X_SIGNED"), values("W_W"))),
+        {"one": 1, "sum": pe * values("ACC_W"), "bit": pe * values("OUT_W")},
+        {"one": 1, "sum": pe * (values("ACC_W") + values("B_W")), "product": pe * bits, "bit": pe * values("OUT_W")},
+    )
+
+
+def mvu(values: Values) -> CellModel:
+    """``hwflow_mvu``: products, an adder tree and an accumulator an output, and the vector that is replayed."""
+    pe, simd = values("PE"), values("SIMD")
+    x, w, acc = values("X_W"), values("EFFECT_W", values("W_W")), values("ACC_W")
+    beats, folds = values("N_IN") // simd, values("N_OUT") // pe
+    levels = math.ceil(math.log2(simd)) if simd > 1 else 0
+    sum_bits = min(x + w + levels, acc)
+    sums, more = _tree(simd)
+    vector = _ram(Memory(simd * x, beats)) if folds > 1 else Area()
+    products = pe * simd
+    accumulator = (acc, values("ACC_FRAC"), 1)
+    out = pe * values.out_bits(accumulator)
+    cast = _times(pe, values.cast(accumulator))
+    indices = index_bits(beats) + index_bits(folds)
+    fixed = vector + Area(luts=Memory(out, LUT_RAM_WORDS).lut_ram, dsp=products * _dsps(x + 1 - values("X_SIGNED"), w))
+    return CellModel(
+        fixed,
+        {
+            "one": 1,
+            "index": indices,
+            "x": simd * x,
+            "adder": pe * sums * sum_bits,
+            "adders": pe * more * sum_bits,
+            "accumulator": pe * acc,
+            "bias": pe * values("B_W"),
+            "cast": cast["round"] + cast["saturate"],
+        },
+        {
+            "one": 1,
+            "index": indices,
+            "x": simd * x,
+            "product": products * (x + w),
+            "tree": pe * sums * sum_bits,
+            "accumulator": pe * (acc + values("B_W")),
+            "out": out,
+        },
+    )
+
+
+@cache
+def _tree(simd: int) -> tuple[int, int]:
+    """Registered sums in the adder tree of ``hwflow_mvu``, and their terms beyond two each."""
+
+    def terms(node: int) -> int:
+        return 1 if node >= simd - 1 or _distance(node) % 2 == 0 else terms(2 * node + 1) + terms(2 * node + 2)
+
+    registered = [node for node in range(simd - 1) if _distance(node) % 2 == 0]
+    return len(registered), sum(terms(2 * node + 1) + terms(2 * node + 2) - 2 for node in registered)
+
+
+def _distance(node: int) -> int:
+    return (node + 1).bit_length() - 1
+
+
+def pool(values: Values) -> CellModel:
+    """``hwflow_pool``: a state a channel, and the division of an average."""
+    lanes, average = values("LANES", 1), values("MODE")
+    beats, positions = values("CHANNELS", 1) // lanes, values("POSITIONS")
+    state = values("IN_W") + (index_bits(positions) if average and positions > 1 else 0)
+    result = values("IN_W") + values("ACC_SHIFT")
+    memory = _ram(Memory(lanes * state, beats)) if beats > 1 else Area()
+    twos = (positions & -positions).bit_length() - 1
+    divides = average and positions >> twos > 1
+    numerator = state - max(twos - values("ACC_SHIFT"), 0)
+    chunks = math.ceil((numerator + max(values("ACC_SHIFT") - twos, 0) + 1) / DIVIDER_CHUNK)
+    dsps = chunks * _dsps(numerator + 1, DIVIDER_CHUNK + 1) if divides else 0
+    divider = lanes * chunks * (numerator + DIVIDER_CHUNK) if divides else 0
+    reduced = (result, values("IN_FRAC") + values("ACC_SHIFT") * average, values("IN_SIGNED"))
+    cast = values.cast(reduced)
+    return CellModel(
+        memory + Area(luts=Memory(lanes * values("OUT_W"), LUT_RAM_WORDS).lut_ram, dsp=lanes * dsps),
+        {
+            "one": 1,
+            "index": index_bits(beats) + index_bits(positions),
+            "maximum": 0 if average else lanes * state,
+            "average": lanes * (state + result) if average else 0,
+            "divider": divider,
+            "negation": lanes * (state + result) if average and values("IN_SIGNED") else 0,
+            "cast": lanes * (cast["round"] + cast["saturate"]),
+        },
+        {
+            "one": 1,
+            "index": index_bits(beats) + index_bits(positions),
+            "maximum": 0 if average else lanes * (state + values("IN_W")),
+            "average": lanes * (state + result) if average else 0,
+            "divider": divider,
+            "out": lanes * values.out_bits(reduced),
+        },
+    )
+
+
+def window(values: Values) -> CellModel:
+    """``hwflow_window``: a line buffer, and counters of beats, pixels and addresses."""
+    lanes, beats = values("LANES"), values("CHANNELS") // values("LANES")
+    bits, rows, columns = lanes * values("W"), values("BUF_ROWS"), values("IN_W_PX")
+    depth = rows * columns * beats
+    pads = values("PAD_T") + values("PAD_B")
+    count = index_bits(values("IN_H") * columns + (rows + pads + values("STRIDE_H") + values("K_H")) * columns + 2) + 1
+    row = index_bits(values("IN_H") + pads + values("STRIDE_H") + values("K_H")) + 1
+    places = index_bits(beats) * 2 + index_bits(values("K_H")) + index_bits(values("K_W")) + 2 * row
+    return CellModel(
+        _ram(Memory(bits, depth)),
+        {"one": 1, "count": count, "address": index_bits(depth), "place": places, "bit": bits},
+        {"one": 1, "count": count, "address": index_bits(depth), "place": places, "bit": bits},
+    )
+
+
+def weights(values: Values) -> CellModel:
+    """``hwflow_weights``: the weight memory, counters, biases, and SECDED's decoders."""
+    pe, simd, n_in, n_out = values("PE"), values("SIMD"), values("N_IN"), values("N_OUT")
+    per_word, stored = 1, values("W_W")
+    if values("CODE") == 1:
+        per_word, stored = 64 // values("W_W"), 72
+    elif values("CODE") == 3:
+        per_word, stored = values("WEIGHTS"), values("STORED_W")
+    words = math.ceil(simd / per_word)
+    row = math.ceil(n_in / max(simd, min(per_word, n_in)))
+    memory = Memory(pe * words * stored, (n_out // pe) * row, both_ports=True)
+    folds, beats = n_out // pe, n_in // simd
+    decoders = pe * words if values("CODE") == 1 else 0
+    counters = index_bits(folds * beats) + index_bits(beats) + index_bits(folds)
+    bias = pe * values("B_W")
+    choice = pe * stored if simd < min(per_word, n_in) else 0
+    return CellModel(
+        Area(block_ram=memory.block_ram) + _biases(bias, folds),
+        {"one": 1, "counter": counters, "decoder": decoders, "choice": choice},
+        {"one": 1, "counter": counters, "bias": bias, "decoder": decoders, "bit": memory.bits},
+    )
+
+
+def _biases(bits: int, words: int) -> Area:
+    """The memory of biases, which the bus reads and writes besides: registers, LUT RAM, or block RAM where deep."""
+    if words == 1:
+        return Area(flip_flops=bits)
+    if words > BIAS_WORDS:
+        return Area(block_ram=Memory(bits, words, both_ports=True).block_ram)
+    return Area(luts=8 * math.ceil(bits / (8 if words <= BIAS_WORDS // 2 else 4)))
+
+
+MODELS: Mapping[str, Callable[[Values], CellModel]] = {
+    "slice": register_slice,
+    **{
+        model.__name__: model
+        for model in (fifo, fork, width, relu, add, concat, rescale, affine, mvu, pool, window, weights)
+    },
+}
+"""By module, without ``hwflow_``."""

@@ -1,0 +1,106 @@
+"""What a design takes of an FPGA: by the estimate, or by Yosys, cell by cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from hwflow.cost.area import Area, total
+from hwflow.cost.decoders import costs as decoder_costs
+from hwflow.cost.estimate import estimate
+from hwflow.cost.synthesis import TOP, YOSYS, synthesise
+from hwflow.graph import Graph, WeightLayer
+from hwflow.rtl.decoders import TABLE, WORD
+from hwflow.rtl.netlist import Instance, Netlist
+
+WEIGHTS = "hwflow_weights"
+OUTSIDE = "top level"
+"""Stands for the layer of what belongs to none: guard, results, registers of the bus."""
+
+
+@dataclass(frozen=True)
+class CellArea:
+    """What one cell takes.
+
+    Attributes:
+        layer: the node that it is there for.
+        instance, module: its names in the RTL.
+        area: LUTs and so on.
+    """
+
+    layer: str
+    instance: str
+    module: str
+    area: Area
+
+    def to_json(self) -> dict[str, Any]:
+        """The cell as JSON data."""
+        numbers = {name: round(value, 1) for name, value in asdict(self.area).items()}
+        return {"layer": self.layer, "instance": self.instance, "module": self.module, **numbers}
+
+    @staticmethod
+    def from_json(row: Mapping[str, Any]) -> CellArea:
+        """The cell of :meth:`to_json`."""
+        numbers = {each.name: row[each.name] for each in fields(Area)}
+        return CellArea(row["layer"], row["instance"], row["module"], Area(**numbers))
+
+
+def estimated(graph: Graph, netlist: Netlist) -> list[CellArea]:
+    """The estimate of every cell of a netlist.
+
+    Without what the top level has around the netlist, and approximate where the sweep that it is fitted to has no such
+    cell: decoders of tables and words are as they were measured alone, outliers are counted by their bits.
+    """
+    return [
+        CellArea(cell.node, cell.name, cell.module, estimate(cell.module, cell.parameters) + _extra(graph, cell))
+        for cell in netlist.instances
+    ]
+
+
+def synthesised(cells: Sequence[CellArea], folder: Path, top: str, family: str, yosys: str = YOSYS) -> list[CellArea]:
+    """What Yosys makes of the same cells, each optimised by itself, and of the top level's own logic.
+
+    Args:
+        cells: the cells of the design.
+        folder: its RTL.
+        top: name of its top module.
+        family: see :func:`hwflow.cost.synthesis.synthesise`.
+        yosys: the program.
+
+    Raises:
+        HwflowError: there is no Yosys, or it fails.
+    """
+    leaves = sorted({cell.module for cell in cells})
+    found = synthesise(sorted(folder.glob("*.sv")), top, leaves, folder, family, yosys)
+    mine = [replace(cell, area=found.pop(cell.instance)) for cell in cells]
+    return [*mine, CellArea(OUTSIDE, TOP, top, total(found.values()))]
+
+
+def by_layer(cells: Iterable[CellArea]) -> dict[str, Area]:
+    """Sums by layer, in the order of the network."""
+    layers: dict[str, Area] = {}
+    for cell in cells:
+        layers[cell.layer] = layers.get(cell.layer, Area()) + cell.area
+    return layers
+
+
+def _extra(graph: Graph, cell: Instance) -> Area:
+    """What the estimate of ``hwflow_weights`` leaves out: measured decoders, and the outliers' rests."""
+    if cell.module != WEIGHTS:
+        return Area()
+    values: Mapping[str, int | str] = cell.parameters
+    layer = graph[cell.node]
+    assert isinstance(layer, WeightLayer)
+    lanes, extra = int(values["PE"]) * int(values["SIMD"]), Area()
+    if values.get("CODE") in (TABLE, WORD):
+        measured = decoder_costs().get(layer.storage.name)
+        if measured is not None:
+            count, decoder = measured.serving(lanes)
+            extra += Area(luts=count * decoder.luts, flip_flops=count * decoder.flip_flops)
+    if "REST_ROWS" in values:
+        bits = int(values["REST_ROWS"]) * (16 + int(values["REST_SLOTS"]) * (int(values["REST_W"]) + 6))
+        adders = lanes * (int(values["REST_W"]) + 1)
+        extra += Area(luts=bits / 32 + adders, flip_flops=adders)
+    return extra

@@ -1,0 +1,42 @@
+"""Yosys counts what a design takes, cell by cell, and the estimate is near it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwflow.cost.area import total
+from hwflow.cost.reuse import choose_reuse
+from hwflow.errors import HwflowError
+from hwflow.hardening import harden
+from hwflow.rtl import generate
+from hwflow.rtl.area import OUTSIDE, CellArea, synthesised
+from tests.networks import NetworkBuilder, random_images, random_options, same
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("yosys") is None, reason="Yosys is not installed")
+def test_a_design_takes_about_what_was_estimated(tmp_path: Path) -> None:
+    net = NetworkBuilder(np.random.default_rng(1), (4, 4, 2))
+    x = net.relu(net.conv(net.nodes[0], 4, same((4, 4), (3, 3), (1, 1))))
+    net.dense(net.flat(x, average=True), 3)
+    graph = net.graph("network")
+    graph = harden(graph, random_images(1, graph, 8), random_options(1)).graph
+    generate(graph, tmp_path / "rtl", choose_reuse(graph))
+    written = json.loads((tmp_path / "rtl" / "rtl.json").read_text())
+    cells = [CellArea.from_json(row) for row in written["cells"]]
+    found = synthesised(cells, tmp_path / "rtl", written["top"], "xcup")
+    assert [cell.instance for cell in found[:-1]] == [cell.instance for cell in cells]
+    assert found[-1].layer == OUTSIDE
+    said, true = total(cell.area for cell in cells), total(cell.area for cell in found[:-1])
+    assert (said.dsp, said.block_ram) == (true.dsp, true.block_ram)
+    assert said.luts == pytest.approx(true.luts, rel=0.15)
+    assert said.flip_flops == pytest.approx(true.flip_flops, rel=0.4)
+    assert found[-1].area.luts > 0
+
+
+def test_a_missing_program_is_said_in_a_line(tmp_path: Path) -> None:
+    with pytest.raises(HwflowError, match="no-such-yosys is not on the PATH; install Yosys"):
+        synthesised([], tmp_path, "top", "xcup", "no-such-yosys")
