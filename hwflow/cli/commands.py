@@ -476,6 +476,10 @@ def simulate(
         Path | None,
         typer.Option("--waves", metavar="FOLDER", help="With --test: write waves.vcd (Verilator) or waves.fst to it."),
     ] = None,
+    registers: Annotated[
+        bool,
+        typer.Option("--registers", help="With --test: Verilator shows every register, for upsets of state; slower."),
+    ] = False,
     project: options.ProjectFolder = None,
     seed: options.Seed = 0,
     json: options.Json = None,
@@ -496,7 +500,9 @@ def simulate(
         files={"--json": json, "--xunit": xunit},
         folders={"--waves": waves},
     )
-    refuse_ignored(test is None, "it is for --test", {"--dut": dut != "bench", "--waves": waves})
+    refuse_ignored(
+        test is None, "it is for --test", {"--dut": dut != "bench", "--waves": waves, "--registers": registers}
+    )
     if test is not None:
         _run_test(
             design,
@@ -504,6 +510,7 @@ def simulate(
             simulator,
             dut,
             waves,
+            registers,
             project,
             xunit,
             seed,
@@ -614,6 +621,7 @@ def _run_test(
     simulator: Literal["verilator", "icarus"],
     dut: Literal["bench", "top"],
     waves: Path | None,
+    registers: bool,
     project: Path | None,
     xunit: Path | None,
     seed: int,
@@ -628,7 +636,15 @@ def _run_test(
     opened = load_design(design)
     with display() as shown:
         result = run_test(
-            opened, test, simulator=simulator, dut=dut, waves=waves, project=project, seed=seed, step=shown.step
+            opened,
+            test,
+            simulator=simulator,
+            dut=dut,
+            waves=waves,
+            registers=registers,
+            project=project,
+            seed=seed,
+            step=shown.step,
         )
     for name, message in result.verdicts.items():
         print_line(f"{name}: {'passed' if message is None else f'failed: {message}'}")

@@ -22,6 +22,7 @@ from hwflow.errors import HwflowError
 from hwflow.files.cache import cache_folder
 from hwflow.rtl import objcache
 from hwflow.sim.design import PROJECT_VARIABLE, RtlDesign
+from hwflow.sim.registers import assigned_registers
 
 TIMESCALE = ("1ns", "1ps")
 BUILD_LOG = "build.log"
@@ -101,17 +102,20 @@ class Build:
         design: what is simulated.
         dut: ``bench``, or ``top`` for the design's top module alone, whose ports a test then drives.
         waves: whether it can write waves, which makes it slower.
+        registers: whether Verilator shows every register, which makes it slower; Icarus always does.
     """
 
     simulator: str
     design: RtlDesign
     dut: Dut = "bench"
     waves: bool = False
+    registers: bool = False
 
     @property
     def folder(self) -> Path:
         """Where it is."""
         variant = ("-top" if self.dut == "top" else "") + ("-waves" if self.waves else "")
+        variant += "-registers" if self.registers else ""
         return self.design.folder / "build" / (self.simulator + variant)
 
     @property
@@ -226,6 +230,10 @@ class Build:
         names = ["*"] if self.dut == "top" else ["*_tvalid", "*_tready"]
         kind = "public_flat_rw" if self.dut == "top" else "public_flat_rd"
         lines = [f'{kind} -module "{self.design.top}" -var "{name}"' for name in names]
+        if self.registers:
+            for file in sorted(self.design.folder.glob("*.sv")):
+                names = sorted(assigned_registers(file.read_text()))
+                lines += [f'public_flat_rw -module "{file.stem}" -var "{name}"' for name in names]
         return "\n".join(["`verilator_config", *lines, ""])
 
 

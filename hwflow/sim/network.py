@@ -48,6 +48,8 @@ class Network:
         begun: of the last run, the clock edge that first offered each image's first beat; edge 0 offered the first.
         finished: of the last run, the clock edge that took each image's last beat.
         wrong_last: whether ``tlast`` stood elsewhere than on each image's last beat in the last run.
+        undefined_as_zero: undefined output bits, as Icarus has them after some upsets, count as 0; else they are an
+            error.
 
     Raises:
         HwflowError: no such design.
@@ -61,6 +63,7 @@ class Network:
         self.begun: IntArray = np.zeros(0, dtype=np.int64)
         self.finished: IntArray = np.zeros(0, dtype=np.int64)
         self.wrong_last = False
+        self.undefined_as_zero = False
         self._clock: Clock | None = None
         self._source: StreamSource | None = None
         self._ended = 0  # runs
@@ -206,7 +209,7 @@ class Network:
         dut.start_i.value = 0
         await FallingEdge(dut.clk_i)
         self.begun, self.finished = (np.array(_words(name), dtype=np.int64) for name in ("begun.mem", "cycles.mem"))
-        return self._outputs(_words("output.mem"), limit, stuck)
+        return self._outputs(_words("output.mem", self.undefined_as_zero), limit, stuck)
 
     async def _run_ports(
         self, codes: IntArray, upsets: Mapping[int, FaultList], stall_percent: int, seed: int, limit: int
@@ -289,7 +292,7 @@ class Network:
         return handle[address]
 
 
-def _words(name: str) -> list[int]:
+def _words(name: str, undefined_as_zero: bool = False) -> list[int]:
     """Words of a file that source or sink wrote; none if not one image got there."""
     path = Path(name)
-    return read_hex(path) if path.exists() else []
+    return read_hex(path, undefined_as_zero) if path.exists() else []

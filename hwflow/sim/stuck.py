@@ -25,18 +25,13 @@ class Stuck(HwflowError):
 def blocked(top: Any, design: RtlDesign) -> str:
     """What the streams of a design that is stuck show, in words.
 
-    Streams are in the order of the data. The last one whose beat is not taken leads to the layer that holds everything
-    up; where every beat is taken, the first one without a beat comes from it.
+    Streams are in the order of the data: the last one whose beat is not taken leads to the layer that holds everything
+    up. Where every beat is taken, beats are lost, and the snapshot does not tell by whom.
     """
-    offered = {stream.name: _bit(top, f"{stream.name}_tvalid") for stream in design.streams}
-    taken = {stream.name: _bit(top, f"{stream.name}_tready") for stream in design.streams}
     for stream in reversed(design.streams):
-        if offered[stream.name] and not taken[stream.name]:
+        if _bit(top, f"{stream.name}_tvalid") and not _bit(top, f"{stream.name}_tready"):
             return f"stream {stream.name} has a beat that {stream.target} does not take"
-    for stream in design.streams:
-        if not offered[stream.name]:
-            return f"stream {stream.name} gets no beat from {stream.source}"
-    return "every stream moves, but images have lost their ends"
+    return "no stream has a beat that waits, so that a layer has lost some, or waits for more"
 
 
 def _bit(top: Any, name: str) -> bool:

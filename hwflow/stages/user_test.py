@@ -75,6 +75,7 @@ def run_test(
     simulator: Simulator = "verilator",
     dut: Dut = "bench",
     waves: str | Path | None = None,
+    registers: bool = False,
     project: str | Path | None = None,
     seed: int = 0,
     step: Step = silent,
@@ -91,6 +92,7 @@ def run_test(
         dut: what the tests get: ``bench``, the design between a source and a sink that need no Python; or ``top``, the
             design's top module alone, whose ports they drive themselves.
         waves: folder for the waves, a VCD or FST file; it is made if need be.
+        registers: Verilator shows every register to the tests, which makes it slower; Icarus always does.
         project: a generated project; by default a temporary one.
         seed: of cocotb's random numbers.
         step: called with the name of each step.
@@ -110,7 +112,7 @@ def run_test(
         file.parent.mkdir(parents=True, exist_ok=True)
     with project_for(open_design(design), project, ("rtl",), step) as made:
         assert made is not None
-        build = Build(simulator, RtlDesign.load(made.part("rtl").resolve()), dut, waves is not None)
+        build = Build(simulator, RtlDesign.load(made.part("rtl").resolve()), dut, waves is not None, registers)
         step(f"building the {simulator} simulation")
         build.build()
         step(f"{test.name} in {simulator}")
