@@ -66,7 +66,7 @@ module hwflow_cfg_mem #(
     logic [3:0] step_reg;  // one hot: the memory reads, its word comes, it is here, it is written
     logic [1:0] op_reg;
     logic [SLICE_W-1:0] slice_reg;
-    logic [31:0] data_reg;
+    logic [31:0] data_reg, part_reg;
     logic [WIDTH-1:0] word_reg;
 
     wire [32*SLICES-1:0] padded = (32 * SLICES)'(word_reg);
@@ -91,7 +91,8 @@ module hwflow_cfg_mem #(
             mem_addr_o <= row;
         end
         if (step_reg[1]) word_reg <= mem_rdata_i;
-        cfg_o[CFG_W-2:0] <= step_reg[3] ? {ANSWER, ADDR_W'(0), padded[32*slice_reg+:32]} : cfg_i[CFG_W-2:0];
+        part_reg <= padded[32*slice_reg+:32];
+        cfg_o[CFG_W-2:0] <= step_reg[3] ? {ANSWER, ADDR_W'(0), part_reg} : cfg_i[CFG_W-2:0];
         if (!rst_ni) begin
             step_reg       <= '0;
             mem_en_o       <= 1'b0;
