@@ -8,7 +8,6 @@ BLOCK_RAM_WORDS = {1: 16384, 2: 8192, 4: 4096, 9: 2048, 18: 1024}
 """Words of a RAMB18 (and of half a RAMB36), by bits of a word; of an ECP5's DP16KD, too."""
 SIMPLE_WIDTH = 36
 """Bits of a RAMB18 of 512 words, of which one port writes and the other reads."""
-URAM_BITS, URAM_WORDS = 72, 4096
 LUT_RAM = {32: 14, 64: 7}
 """Bits of a memory of 8 LUTs, by its words; one port writes, the other reads."""
 LUT_RAM_LUTS = 8
@@ -42,26 +41,10 @@ class Memory:
         return min(_up(self.bits, bits) * _up(self.words, words) for bits, words in shapes) / 2
 
     @property
-    def uram(self) -> int:
-        """URAM288."""
-        return _up(self.bits, URAM_BITS) * _up(self.words, URAM_WORDS)
-
-    @property
     def lut_ram(self) -> int:
         """LUTs of a memory of LUTs, without those that choose between its parts."""
         rows = min((words for words in LUT_RAM if words >= self.words), default=max(LUT_RAM))
         return _up(self.bits, LUT_RAM[rows]) * _up(self.words, rows) * LUT_RAM_LUTS
-
-    @property
-    def style(self) -> str:
-        """What it is made of where a part has everything: ``distributed``, ``block`` or ``ultra``.
-
-        URAM is for memories that fill most of it, and are so large that block RAM would be used up.
-        """
-        if self.is_small:
-            return "distributed"
-        filled = self.bits * self.words / (self.uram * URAM_BITS * URAM_WORDS)
-        return "ultra" if filled >= 0.5 and self.block_ram >= 4 * self.uram else "block"
 
 
 def _up(number: int, of: int) -> int:

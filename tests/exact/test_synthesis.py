@@ -1,4 +1,4 @@
-"""Yosys counts what a design takes, cell by cell, and the estimate is near it."""
+"""Yosys counts what a design takes, cell by cell; the estimate is near it, in flip-flops less so."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from hwflow.errors import HwflowError
 from hwflow.hardening import harden
 from hwflow.rtl import generate
 from hwflow.rtl.area import OUTSIDE, CellArea, synthesised
-from tests.networks import NetworkBuilder, random_images, random_options, same
+from tests.networks import NetworkBuilder, random_images, same
 
 
 @pytest.mark.slow
@@ -23,7 +23,7 @@ def test_a_design_takes_about_what_was_estimated(tmp_path: Path) -> None:
     x = net.relu(net.conv(net.nodes[0], 4, same((4, 4), (3, 3), (1, 1))))
     net.dense(net.flat(x, average=True), 3)
     graph = net.graph("network")
-    graph = harden(graph, random_images(1, graph, 8), random_options(1)).graph
+    graph = harden(graph, random_images(1, graph, 8)).graph
     generate(graph, tmp_path / "rtl", choose_reuse(graph))
     written = json.loads((tmp_path / "rtl" / "rtl.json").read_text())
     cells = [CellArea.from_json(row) for row in written["cells"]]
@@ -33,7 +33,7 @@ def test_a_design_takes_about_what_was_estimated(tmp_path: Path) -> None:
     said, true = total(cell.area for cell in cells), total(cell.area for cell in found[:-1])
     assert (said.dsp, said.block_ram) == (true.dsp, true.block_ram)
     assert said.luts == pytest.approx(true.luts, rel=0.15)
-    assert said.flip_flops == pytest.approx(true.flip_flops, rel=0.4)
+    assert said.flip_flops == pytest.approx(true.flip_flops, rel=0.3)
     assert found[-1].area.luts > 0
 
 

@@ -65,10 +65,8 @@ def test_memories_by_their_geometry() -> None:
     assert Memory(72, 512, both_ports=True).block_ram == 2
     assert Memory(36, 512).block_ram == 0.5
     assert Memory(8, 16384, both_ports=True).block_ram == 4
-    assert Memory(72, 4096).uram == 1
-    assert Memory(73, 4097).uram == 4
     assert Memory(14, 32).lut_ram == 8
-    assert [Memory(16, 20).style, Memory(128, 100).style, Memory(576, 4096).style] == ["distributed", "block", "ultra"]
+    assert [Memory(*size).is_small for size in ((16, 20), (8, 128), (128, 100))] == [True, True, False]
 
 
 def test_cells_count_as_resources() -> None:
