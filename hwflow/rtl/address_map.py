@@ -12,7 +12,7 @@ from hwflow.cost.packing import packing
 from hwflow.graph import Graph, WeightLayer
 from hwflow.rtl.decoders import SECDED, WORD
 from hwflow.rtl.memory_image import side_memory, table_codes
-from hwflow.rtl.netlist import MatrixUnit, Netlist
+from hwflow.rtl.structure import MatrixUnit, Netlist
 
 BUS_BITS = 32
 MAGIC, VERSION = 0x4857464C, 0x00010000

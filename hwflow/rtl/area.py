@@ -13,7 +13,7 @@ from hwflow.cost.estimate import estimate
 from hwflow.cost.synthesis import TOP, YOSYS, synthesise
 from hwflow.graph import Graph, WeightLayer
 from hwflow.rtl.decoders import TABLE, WORD
-from hwflow.rtl.netlist import Instance, Netlist
+from hwflow.rtl.structure import Instance, Netlist
 
 WEIGHTS = "hwflow_weights"
 OUTSIDE = "top level"

@@ -21,7 +21,7 @@ import numpy as np
 
 from hwflow.errors import HwflowError
 from hwflow.reference.kernels.library import Build, compile_and_load, compiler_name
-from hwflow.rtl.netlist import Instance, Netlist
+from hwflow.rtl.structure import Instance, Netlist
 from hwflow.rtl.timing import timing
 
 SOURCE = "cycles.cpp"

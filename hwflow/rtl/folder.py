@@ -14,7 +14,7 @@ from hwflow.reference.stimuli import Stimuli
 from hwflow.resources import markdown, render
 from hwflow.rtl.address_map import REGISTERS, AddressMap
 from hwflow.rtl.c_header import render_c_header
-from hwflow.rtl.netlist import Netlist, Stream
+from hwflow.rtl.structure import Netlist, Stream
 from hwflow.sim.hexfile import write_hex
 from hwflow.version import __version__
 

@@ -20,8 +20,9 @@ from hwflow.rtl.address_map import PORTS, AddressMap, Region, address_map
 from hwflow.rtl.area import estimated
 from hwflow.rtl.folder import bus_bits, bus_bytes, write_folder
 from hwflow.rtl.memory_image import write_image, write_rests, write_table
-from hwflow.rtl.netlist import MatrixUnit, Netlist, Stream, build_netlist
+from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.sizing import size_fifos
+from hwflow.rtl.structure import MatrixUnit, Netlist, Stream
 from hwflow.sim.design import METADATA
 from hwflow.version import __version__
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from hwflow.rtl.cycles import FIFO, UNBOUNDED, CycleModel, library
-from hwflow.rtl.netlist import Netlist
+from hwflow.rtl.structure import Netlist
 
 IMAGES = 3
 """Images that are run through: the first fills the design, the last two give the cycles."""

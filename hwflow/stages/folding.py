@@ -12,8 +12,9 @@ from hwflow.errors import HwflowError
 from hwflow.graph import Graph
 from hwflow.rtl.area import estimated
 from hwflow.rtl.cycles import FIFO
-from hwflow.rtl.netlist import Netlist, build_netlist
+from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.sizing import size_fifos
+from hwflow.rtl.structure import Netlist
 
 FILL = 0.8
 """Share of every resource of a part that a design may take that is made for it: a full one cannot be routed."""

@@ -9,8 +9,10 @@ from hwflow.hardening import harden
 from hwflow.reference.kernels.library import Build
 from hwflow.rtl import sizing
 from hwflow.rtl.cycles import FIFO, UNBOUNDED, CycleModel
-from hwflow.rtl.netlist import Netlist, build_netlist
+from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.sizing import size_fifos
+from hwflow.rtl.slices import COMBINATIONAL, MOST
+from hwflow.rtl.structure import Netlist
 from tests.networks import NetworkBuilder, random_images, random_options, same
 
 SIZE, IMAGES = (12, 12), 4
@@ -68,3 +70,17 @@ def test_without_a_compiler_depths_stay_and_a_note_says_so(residual: Netlist, mo
     same_netlist, notes = size_fifos(residual)
     assert same_netlist is residual
     assert notes == ["FIFOs are deeper than need be, as the cycle model cannot be compiled: no C++ compiler"]
+
+
+def test_no_ready_passes_more_cells_in_a_cycle_than_it_may(residual: Netlist) -> None:
+    readers = {stream.name: cell for cell in residual.instances for stream in cell.inputs.values()}
+
+    def chain(cell_name: str) -> int:
+        cell = readers.get(cell_name)
+        if cell is None or cell.module not in COMBINATIONAL:
+            return 0
+        return 1 + max(chain(stream.name) for stream in cell.outputs)
+
+    longest = max(chain(stream.name) for stream in residual.streams)
+    assert longest == MOST
+    assert sum(cell.module == "hwflow_slice" for cell in residual.instances) > 0

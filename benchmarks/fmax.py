@@ -1,0 +1,136 @@
+"""Clock rate and size of the RTL cells, and of whole designs, on an ECP5: Yosys (synth_ecp5) and nextpnr, one run each.
+
+Prints a Markdown table. Paths from inputs and to outputs do not count (``--out-of-context``).
+"""
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+RTL = Path(__file__).resolve().parents[1] / "hls_templates" / "rtl"
+DEVICES = ("25k", "45k", "85k")
+TOO_LARGE = "no BELs remaining"
+"""What nextpnr says of a device that the design does not fit."""
+COUNTS = ("LUT4", "TRELLIS_FF", "TRELLIS_DPR16X4", "DP16KD", "MULT18X18D")
+
+OUT = {"OUT_W": 8, "OUT_FRAC": 5, "ROUNDING": 2, "OVERFLOW": 1}
+LANES = {"LANES": 8}
+CELLS: tuple[tuple[str, Mapping[str, int]], ...] = (
+    ("mvu", {"PE": 2, "SIMD": 16, "N_IN": 144, "N_OUT": 64, "X_W": 8, "ACC_W": 26, **OUT}),
+    ("mvu", {"PE": 8, "SIMD": 16, "N_IN": 144, "N_OUT": 64, "X_W": 8, "ACC_W": 26, **OUT}),
+    ("weights", {"PE": 2, "SIMD": 16, "N_IN": 144, "N_OUT": 64}),
+    ("affine", {"PE": 8, "X_W": 8, "ACC_W": 26, **OUT}),
+    ("window", {"LANES": 16, "CHANNELS": 32, "IN_H": 16, "IN_W_PX": 16, **{f"PAD_{side}": 1 for side in "TBLR"}}),
+    ("pool", {"MODE": 0, **LANES, "CHANNELS": 64, "POSITIONS": 9, "IN_W": 8, "OUT_W": 8}),
+    ("pool", {"MODE": 1, **LANES, "CHANNELS": 64, "POSITIONS": 49, "IN_W": 8, "ACC_SHIFT": 6, "OUT_W": 8}),
+    ("fifo", {"WIDTH": 64, "DEPTH": 24}),
+    ("fifo", {"WIDTH": 64, "DEPTH": 1000}),
+    ("relu", {**LANES, "OUT_W": 8, "OUT_FRAC": 4}),
+    ("add", {**LANES, "A_W": 8, "B_W": 8, "OUT_W": 8, "OUT_FRAC": 4}),
+    ("rescale", {**LANES, "CHANNELS": 64}),
+    ("slice", {"WIDTH": 64}),
+)
+"""Cells and parameters, 8-bit weights and inputs."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A placed and routed design.
+
+    Attributes:
+        device: the smallest that it fits.
+        fmax: MHz.
+        counts: cells by type, as Yosys counts them.
+        path: source and sink of the longest path.
+    """
+
+    device: str
+    fmax: float
+    counts: Mapping[str, int]
+    path: str
+
+
+def place(sources: list[Path], top: str, parameters: Mapping[str, int], memories: Path | None, tools: str) -> Placed:
+    """Synthesise, place and route a module.
+
+    Args:
+        sources: SystemVerilog files.
+        top: the module.
+        parameters: its parameters that are not the default.
+        memories: a folder of ``*.mem`` files that it reads.
+        tools: what the tools' names begin with, ``yowasp-`` for those of wheels.
+
+    Raises:
+        RuntimeError: a tool fails.
+    """
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix="fmax-") as name:
+        work = Path(name)
+        for file in [*sources, *(memories.glob("*.mem") if memories else ())]:
+            shutil.copy(file, work)
+        values = " ".join(f"-set {key} {value}" for key, value in parameters.items())
+        script = [
+            f"read_verilog -sv {' '.join(file.name for file in sources)}",
+            *([f"chparam {values} {top}"] if values else []),
+            f"synth_ecp5 -top {top} -json design.json",
+            "tee -o stat.txt stat",
+        ]
+        _run([f"{tools}yosys", "-q", "-p", "; ".join(script)], work)
+        stat = (work / "stat.txt").read_text()
+        for device in DEVICES:
+            options = ["--speed", "8", "--out-of-context", "--freq", "200", "--timing-allow-fail"]
+            command = [f"{tools}nextpnr-ecp5", f"--{device}", *options, "--json", "design.json", "--report", "r.json"]
+            try:
+                _run(command, work)
+            except RuntimeError as error:
+                if TOO_LARGE in str(error) and device != DEVICES[-1]:
+                    continue
+                raise
+            report = json.loads((work / "r.json").read_text())
+            break
+    counts = {cell: sum(map(int, re.findall(rf"(\d+)\s+{cell}$", stat, re.MULTILINE)[-1:])) for cell in COUNTS}
+    path = report["critical_paths"][0]["path"]
+    ends = (path[0]["from"]["cell"], path[-1]["to"]["cell"])
+    return Placed(device, max(clock["achieved"] for clock in report["fmax"].values()), counts, " to ".join(ends))
+
+
+def _run(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]}: {done.stdout[-1500:]}")
+
+
+def row(title: str, placed: Placed) -> str:
+    """A line of the table."""
+    counts = " | ".join(str(placed.counts[cell]) for cell in COUNTS)
+    return f"| {title} | {placed.device} | {placed.fmax:.0f} | {counts} | `{placed.path}` |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", nargs="*", help="only these cells, without hwflow_; default all, unless --project")
+    parser.add_argument("--project", type=Path, help="folder that hwflow generate --backend rtl wrote: its top level")
+    parser.add_argument("--tools", default="", help="what the names of yosys and nextpnr-ecp5 begin with: yowasp-")
+    options = parser.parse_args()
+    print(f"| | device | MHz | {' | '.join(COUNTS)} | longest path |")
+    print("|---" * (len(COUNTS) + 4) + "|")
+    leaves = sorted(RTL.glob("*.sv"))
+    for cell, parameters in CELLS:
+        if cell in (options.cells or ()) or (options.cells is None and options.project is None):
+            title = f"`{cell}` " + " ".join(f"{key} {value}" for key, value in parameters.items())
+            print(row(title, place(leaves, f"hwflow_{cell}", parameters, None, options.tools)), flush=True)
+    if options.project is not None:
+        sources, top = (
+            sorted(options.project.glob("*.sv")),
+            json.loads((options.project / "rtl.json").read_text())["top"],
+        )
+        print(row(top, place(sources, top, {}, options.project, options.tools)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""What a netlist is made of: streams, instances, the layers' memories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hwflow.fixed import FixedType
+from hwflow.rtl.decoders import Parameter
+
+
+@dataclass(frozen=True)
+class Stream:
+    """An AXI4-Stream inside the design: ``lanes`` elements of ``width`` bits a beat.
+
+    Attributes:
+        name: prefix of its signals.
+        type: type of an element.
+        lanes: elements a beat; they divide the channels.
+        channels: channels of the tensor.
+        beats: beats an image.
+    """
+
+    name: str
+    type: FixedType
+    lanes: int
+    channels: int
+    beats: int
+
+    @property
+    def width(self) -> int:
+        """Bits a beat."""
+        return self.type.width * self.lanes
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One leaf module in the design, for a node: streams by the module's port prefix, other signals by the port."""
+
+    module: str
+    name: str
+    node: str
+    parameters: Mapping[str, Parameter]
+    inputs: Mapping[str, Stream]
+    outputs: tuple[Stream, ...]
+    signals: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MatrixUnit:
+    """Where a weight layer's memories are in the hardware.
+
+    Attributes:
+        layer: the layer's name, as the user gave it.
+        instance: name of the ``hwflow_weights`` that holds them.
+        port: prefix of the signals to the second ports of its memories.
+        pe, simd: the layer's fold.
+        weight_file, bias_file: memory images.
+        rest_file: image of the outliers' side memory, if there is one.
+        table_file: image of the tables that decode stored words, if the storage code has any.
+    """
+
+    layer: str
+    instance: str
+    port: str
+    pe: int
+    simd: int
+    weight_file: str
+    bias_file: str
+    rest_file: str | None
+    table_file: str | None
+
+
+@dataclass
+class Netlist:
+    """A whole design: streams, other signals with their bits, instances, and the layers' memories."""
+
+    name: str
+    input: Stream
+    output: Stream
+    streams: list[Stream] = field(default_factory=list)
+    signals: Mapping[str, int] = field(default_factory=dict)
+    instances: list[Instance] = field(default_factory=list)
+    units: list[MatrixUnit] = field(default_factory=list)
