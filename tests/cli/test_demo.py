@@ -21,7 +21,9 @@ def keys(data: Any) -> Iterator[str]:
     if isinstance(data, dict):
         for key, value in data.items():
             yield key
-            if key not in NAMED_BY_THE_DESIGN:
+            if key == "layers" and isinstance(value, dict):
+                yield from keys(list(value.values()))
+            elif key not in NAMED_BY_THE_DESIGN:
                 yield from keys(value)
     elif isinstance(data, list):
         for value in data:

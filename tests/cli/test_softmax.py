@@ -49,7 +49,7 @@ def test_logits_of_the_rtl_and_probabilities_of_the_firmware_are_exact(design, p
 
 
 def test_the_firmware_is_not_lost_if_there_can_be_no_rtl(design, tmp_path, monkeypatch):
-    def refuse(_graph: object, folder: Path, _reuse: object) -> None:
+    def refuse(_graph: object, folder: Path, _reuse: object, **_options: object) -> None:
         folder.mkdir()
         (folder / "half.sv").touch()
         raise HwflowError("layer7: the RTL has no Swish")

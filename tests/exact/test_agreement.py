@@ -30,7 +30,7 @@ from hwflow.rtl import generate as generate_rtl
 from tests.exact.agreement import assert_agree, random_reuse, rtl
 from tests.networks import NetworkBuilder, random_graph, random_images, random_options, random_rows, to_keras
 
-RTL_SEEDS, CSIM_SEEDS = 10, 3
+RTL_SEEDS, CSIM_SEEDS = 6, 2
 DEEP_RTL_SEEDS, DEEP_CSIM_SEEDS = 500, 100
 
 

@@ -144,13 +144,13 @@ def check_random(seed: int, folder: Path) -> None:
 
 
 # The first one forks its input: one branch uses a pixel before the other, and with it the source, lets it go.
-@pytest.mark.parametrize("seed", [0, 3, 4])
+@pytest.mark.parametrize("seed", [0, 4])
 def test_no_memory_is_read_for_an_image_before_it_is_offered(seed: int, tmp_path: Path) -> None:
     check_random(seed, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(5, 100))
+@pytest.mark.parametrize("seed", [3, *range(5, 100)])
 def test_no_memory_is_read_for_an_image_before_it_is_offered_deep(seed: int, tmp_path: Path) -> None:
     check_random(seed, tmp_path)
 

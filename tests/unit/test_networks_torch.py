@@ -77,7 +77,9 @@ def small() -> Any:
 @pytest.mark.parametrize(
     "name",
     [
-        name if name not in ("resnet34", "densenet121") else pytest.param(name, marks=pytest.mark.slow)
+        name
+        if name not in ("resnet34", "resnet50", "densenet121", "densenet169")
+        else pytest.param(name, marks=pytest.mark.slow)
         for name in PARAMETERS
     ],
 )

@@ -128,4 +128,4 @@ async def reset_forgets_an_image(dut):
 )
 def test_guard(tmp_path, width, beats, simulator):
     p = {"WIDTH": width, "BEATS": beats}
-    run_tb("hwflow_guard", rtl("guard", "fifo"), p, __name__, simulator, tmp_path)
+    run_tb("hwflow_guard", rtl("guard", "fifo", "ram"), p, __name__, simulator, tmp_path)

@@ -104,4 +104,4 @@ async def full_throughput(dut):
 @pytest.mark.parametrize(("width", "beats", "simulator"), [(8, 5, "icarus"), (1, 1, "icarus"), (9, 2, "verilator")])
 def test_results(tmp_path, width, beats, simulator):
     p = {"WIDTH": width, "BEATS": beats}
-    run_tb("hwflow_results", rtl("results", "fifo"), p, __name__, simulator, tmp_path)
+    run_tb("hwflow_results", rtl("results", "fifo", "ram"), p, __name__, simulator, tmp_path)
