@@ -99,6 +99,7 @@ async def any_word(dut):
         (1, 0, "icarus"),
         (33, 0, "icarus"),
         (8, 0, "verilator"),
+        (8, 0, "yosys"),
     ],
 )
 def test_decode_secded(tmp_path, width, on_double, simulator):

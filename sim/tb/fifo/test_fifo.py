@@ -58,7 +58,7 @@ async def reset_empties_it(dut):
 @pytest.mark.parametrize(
     ("width", "depth", "simulator"),
     [(8, 1, "icarus"), (1, 2, "icarus"), (7, 3, "icarus"), (64, 8, "icarus"), (33, 100, "icarus"), (8, 100, "icarus"),
-     (16, 5, "verilator")],
+     (16, 5, "verilator"), (16, 5, "yosys")],
 )  # fmt: skip
 def test_fifo(tmp_path, width, depth, simulator):
     p, extra = {"WIDTH": width, "DEPTH": depth}, {"block": int(depth > 32 and width * depth > 1024)}
