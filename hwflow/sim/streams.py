@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +14,7 @@ from cocotb.triggers import Event, FallingEdge, ReadOnly
 from hwflow.errors import HwflowError
 
 
-class _Stream:
+class _Stream(ABC):
     """A stream's signals, and the task that drives it: values change while the clock is low and settle before it rises.
 
     So it does not matter who makes the clock, nor what the other end of a combinational ready does.
@@ -53,11 +54,13 @@ class _Stream:
         self._moved.set()
         self._moved.clear()
 
+    @abstractmethod
     def _drive(self) -> None:
-        raise NotImplementedError
+        """Set the signals that are this side's."""
 
+    @abstractmethod
     def _observe(self, moved: bool) -> None:
-        raise NotImplementedError
+        """Take note of the cycle, in which a beat moved or not."""
 
 
 class StreamSource(_Stream):

@@ -36,7 +36,7 @@ from tests.networks import NetworkBuilder, random_images, same
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "sim" / "tb"))
 
-from common import TB, run_tb  # noqa: E402
+from common import TB, run_tb  # noqa: E402  (from that folder)
 
 PROJECT = Path(os.environ.get("HWFLOW_TEST_PROJECT", ""))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -246,8 +245,6 @@ def test_files_of_others_are_not_written_over(tmp_path: Path) -> None:
 
 
 def test_yosys_reports_in_hls4mls_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    if shutil.which("yosys") is None:
-        pytest.skip("no Yosys here")
     x = keras.Input((4,), name="x")
     model = seeded(keras.Model(x, layers.Dense(3, name="logits")(x), name="net"))
     hls_model = convert(model, configured(model, 12), tmp_path / "out")

@@ -1,7 +1,6 @@
 """Yosys counts what a design takes, cell by cell; the estimate is near it, in flip-flops less so."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from tests.networks import NetworkBuilder, random_images, same
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("yosys") is None, reason="Yosys is not installed")
 def test_a_design_takes_about_what_was_estimated(tmp_path: Path) -> None:
     net = NetworkBuilder(np.random.default_rng(1), (4, 4, 2))
     x = net.relu(net.conv(net.nodes[0], 4, same((4, 4), (3, 3), (1, 1))))
