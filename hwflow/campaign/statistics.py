@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from hwflow.data.proportion import CONFIDENCE, score_interval
+
 Interval = Literal["wilson", "bootstrap"]
-CONFIDENCE = 0.95
 INTERVALS: dict[Interval, str] = {
     "wilson": "Wilson's score interval of a proportion, its variance taken from the spread of the rounds",
     "bootstrap": "percentile bootstrap of the rounds' mean, 10,000 resamples",
@@ -144,11 +145,8 @@ def _wilson(mean: float, half: float) -> tuple[float, float]:
     """The score interval of a proportion whose symmetric interval has this half width."""
     if half == 0.0:
         return mean, mean
-    variance = mean * (1 - mean)
-    shrink = half**2 / variance  # t^2 over the effective number of images
-    centre = (mean + shrink / 2) / (1 + shrink)
-    reach = math.sqrt(shrink * variance + shrink**2 / 4) / (1 + shrink)
-    return max(centre - reach, 0.0), min(centre + reach, 1.0)
+    # t^2 over the effective number of images
+    return score_interval(mean, half**2 / (mean * (1 - mean)))
 
 
 def _student(count: int) -> float:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hwflow.stages.demo import DemoResult
     from hwflow.stages.evaluate import Evaluation
     from hwflow.stages.input_range import InputRange
+    from hwflow.stages.upsets import StateUpsets
 
 
 MANY = 12
@@ -248,6 +249,28 @@ def print_upset(compared: Compared) -> None:
                 f"{each.images_inside} were inside and are not compared"
             )
             return
+
+
+def print_state_upsets(title: str, result: StateUpsets) -> None:
+    """Print what upsets of registers did, by the cell that they were in, and how often."""
+    rows = [row for row in result.cells() if row["upsets"]]
+    print_table(title, tuple(rows[0]), (tuple(row.values()) for row in rows))
+    shares, runs = {**result.outcomes, "recovered, of those not masked": result.recovered}, result.measured
+    print_table(
+        f"{len(result.trials)} upsets before edges {runs.first} to {runs.last}, in runs of {runs.per_run} images and "
+        f"{runs.run_cycles} cycles",
+        ("worst image", "upsets", "of", "%", "95 % interval"),
+        (
+            (
+                name,
+                share.hits,
+                share.count,
+                None if share.percent is None else f"{share.percent:.2f}",
+                f"{share.low:.2f} to {share.high:.2f}",
+            )
+            for name, share in shares.items()
+        ),
+    )
 
 
 def _rounded(value: float | None) -> int | None:

@@ -11,7 +11,7 @@ import typer
 from hwflow.cli import _options as options
 from hwflow.cli._console import display, print_line, save_json
 from hwflow.cli._ignored import refuse_ignored
-from hwflow.cli._tables import print_compared, print_inputs, print_upset
+from hwflow.cli._tables import print_compared, print_inputs, print_state_upsets, print_upset
 from hwflow.cli.commands import app
 from hwflow.data import data_path
 from hwflow.errors import HwflowError
@@ -28,7 +28,13 @@ def simulate(
     ber: options.Ber = None,
     rounds: Annotated[
         int | None,
-        typer.Option("--rounds", metavar="N", min=1, help="Fault lists drawn for --ber, those of evaluate; default 1."),
+        typer.Option(
+            "--rounds",
+            metavar="N",
+            min=1,
+            help="Fault lists drawn for --ber, those of evaluate; default 1. Runs of --upset, each with one upset; "
+            "default 100.",
+        ),
     ] = None,
     faults: options.Faults = None,
     faulty_biases: options.FaultyBiases = False,
@@ -42,6 +48,16 @@ def simulate(
             min=0,
             help="Flip the bits just before this clock edge, not beforehand; the first image begins at edge 0. "
             "Images inside the design at that moment are not compared.",
+        ),
+    ] = None,
+    upset: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--upset",
+            metavar="state|PATTERN",
+            help="Instead of comparing codes, flip bits of registers, one a run, and class the outcomes. state: of all "
+            "flip-flops, FIFOs, line buffers and counters; else of registers of this path, such as '*guard*'; may be "
+            "repeated.",
         ),
     ] = None,
     max_loss: Annotated[
@@ -138,6 +154,7 @@ def simulate(
             {
                 "--data": data,
                 "--only": only,
+                "--upset": upset,
                 "--labels": labels,
                 "--preprocessing": preprocessing,
                 "--ber": ber,
@@ -153,20 +170,22 @@ def simulate(
         return
     if data is None:
         raise HwflowError("simulate needs images, or tests of your own: give --data or --test")
+    compares = {
+        "--ber": ber,
+        "--faults": faults,
+        "--faulty-biases": faulty_biases,
+        "--csim": csim,
+        "--upset-cycle": upset_cycle,
+        "--max-loss": max_loss,
+        "--min-accuracy": min_accuracy,
+        "--xunit": xunit,
+    }
+    if upset is not None:
+        refuse_ignored(True, "--upset flips registers, and classes what comes out", {"--only": only, **compares})
+        _run_upsets(design, data, upset, labels, preprocessing, images, rounds or 100, simulator, project, seed, json)
+        return
     if only is not None:
-        others = {
-            "--labels": labels,
-            "--ber": ber,
-            "--rounds": rounds,
-            "--faults": faults,
-            "--faulty-biases": faulty_biases,
-            "--csim": csim,
-            "--upset-cycle": upset_cycle,
-            "--max-loss": max_loss,
-            "--min-accuracy": min_accuracy,
-            "--xunit": xunit,
-            "--project": project,
-        }
+        others = {"--labels": labels, "--rounds": rounds, "--project": project, **compares}
         _run_only(design, only, data, preprocessing, images, simulator, seed, json, others)
         return
     from hwflow.folders.design import load_design
@@ -204,6 +223,43 @@ def simulate(
     if xunit is not None:
         write_file(xunit, result.xunit())
     result.check()
+
+
+def _run_upsets(
+    design: Path,
+    data: str,
+    upset: list[str],
+    labels: Path | None,
+    preprocessing: str | None,
+    images: int | None,
+    rounds: int,
+    simulator: Literal["verilator", "icarus"],
+    project: Path | None,
+    seed: int,
+    json: Path | None,
+) -> None:
+    """``hwflow simulate --upset``."""
+    from hwflow.folders.design import load_design
+    from hwflow.stages.upsets import simulate_upsets
+
+    opened = load_design(design)
+    with display() as shown:
+        result = simulate_upsets(
+            opened,
+            data,
+            upset=upset,
+            labels=labels,
+            preprocessing=preprocessing,
+            images=images,
+            rounds=rounds,
+            simulator=simulator,
+            project=project,
+            seed=seed,
+            step=shown.step,
+        )
+    print_state_upsets(f"{opened.graph.name} on {result.data}: upsets of registers, one a run", result)
+    about = {"design": str(design), "design_sha256": opened.sha256, "upset": upset}
+    save_json(json, "simulate", seed, {**about, **result.to_json()})
 
 
 def _run_only(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -28,6 +29,8 @@ TIMESCALE = ("1ns", "1ps")
 BUILD_LOG = "build.log"
 RUN_LOG = "simulation.log"
 RESULTS_XML = "results.xml"
+UPSETS = "upsets.json"
+"""What :mod:`hwflow.sim.state_bench` writes."""
 Dut = Literal["bench", "top"]
 STREAM_TEST = "stream_images"
 """The test of the bench without which there are no outputs to judge."""
@@ -268,6 +271,22 @@ def run_bench(build: Build, work: Path) -> Report:
     if STREAM_TEST not in cases or STREAM_TEST in failures:
         raise HwflowError(f"{build.simulator} failed: {failures.get(STREAM_TEST) or _reason(log)}")
     return Report((work / RESULTS_XML).read_text(encoding="utf-8"), failures)
+
+
+def run_upsets(build: Build, work: Path) -> dict[str, Any]:
+    """Run :mod:`hwflow.sim.state_bench` on a build, in the folder ``work``; returns what it wrote.
+
+    Raises:
+        HwflowError: what it says, or the last line of the log that tells why it wrote nothing.
+    """
+    log = work / RUN_LOG
+    build.run("hwflow.sim.state_bench", work, log=log)
+    if not (work / UPSETS).exists():
+        raise HwflowError(f"{build.simulator} failed: {_reason(log)}")
+    result: dict[str, Any] = json.loads((work / UPSETS).read_text())
+    if "error" in result:
+        raise HwflowError(result["error"])
+    return result
 
 
 def merged_reports(reports: Mapping[str, str]) -> bytes:

@@ -92,7 +92,36 @@ def test_files_without_tests(name, content, words, design, project, tmp_path):
     simulate(design, project, test).fails_with(*words)
 
 
+def test_upsets_of_registers(design, project, tmp_path):
+    report = tmp_path / "report.json"
+    options = (
+        "--data",
+        "digits",
+        "--images",
+        4,
+        "--rounds",
+        2,
+        "--seed",
+        3,
+        "--simulator",
+        "icarus",
+        "--project",
+        project,
+    )
+    out = hwflow("simulate", design, "--upset", "guard.*", "--json", report, *options).succeeds()
+    written = json.loads(report.read_text())
+    assert written["upset"] == ["guard.*"]
+    assert {"hwflow_guard"} <= {row["cell"] for row in written["cells"]} <= {"hwflow_guard", "hwflow_fifo"}
+    assert sum(share["upsets"] for share in written["outcomes"].values()) == len(written["upsets"]) == 2
+    assert all({0, 1, 2, 3} >= set(upset["images"]) for upset in written["upsets"])
+    assert f"{written['outcomes']['masked']['low']:.2f} to " in out
+    hwflow("simulate", design, "--upset", "conv9*", *options).fails_with("conv9*", "no register")
+
+
 def test_options_that_have_no_effect(design, tmp_path):
     hwflow("simulate", design).fails_with("--data or --test")
     hwflow("simulate", design, "--data", "digits", "--waves", tmp_path / "w").fails_with("--waves", "--test")
     hwflow("simulate", design, "--test", EXAMPLE, "--ber", 0.1).fails_with("--ber", "--test")
+    hwflow("simulate", design, "--test", EXAMPLE, "--upset", "state").fails_with("--upset", "--test")
+    hwflow("simulate", design, "--upset", "state").fails_with("--data")
+    hwflow("simulate", design, "--data", "digits", "--upset", "state", "--ber", 0.1).fails_with("--ber", "--upset")

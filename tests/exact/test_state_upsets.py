@@ -1,17 +1,24 @@
 """Upsets of registers: found, flipped, classed, and gone after a reset."""
 
 import json
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from hwflow.cost.reuse import choose_reuse
+from hwflow.errors import HwflowError
+from hwflow.graph import Graph
 from hwflow.hardening import harden
+from hwflow.reference import IntegerExecutor
 from hwflow.rtl import generate
-from hwflow.rtl.simulator import Build
+from hwflow.rtl.simulator import Build, failure, run_upsets
 from hwflow.sim import RtlDesign
 from hwflow.sim.registers import assigned_registers
+from hwflow.sim.state import Register, draw, matching
+from hwflow.stages.upsets import Share
 from tests.networks import NetworkBuilder, random_images
 
 TEST = """
@@ -32,35 +39,44 @@ async def upsets(dut):
     first, end = int(net.finished[0]), int(net.finished[-1])
     found = registers(net)
     # Twice the same bit is none.
-    upset = next(each for each in draw(found, 100, 1, 1) if flip(net, each))
+    upset = next(each for each in draw(found, 100, range(1, 2), 1) if flip(net, each))
     assert flip(net, upset)
     assert (await net.run(images) == clean).all()
     outcomes = {}
     room = next(each for each in found if each.path.endswith("room_o"))
     fold = next(each for each in found if each.path.endswith("first_beat_reg"))
     chosen = [StateUpset(register, 0, 0, cycle) for register in (room, fold) for cycle in range(1, 13)]
-    for upset in (*chosen, *draw(found, 8, first, 3)):
+    for upset in (*chosen, *draw(found, 8, range(1, first), 3)):
         outcome = await replay(net, images, clean, [upset], 4 * end)
         assert outcome.recovered <= (outcome.worst != "hang")
         name = f"{upset.register.path} {upset.word} {upset.bit} {upset.cycle}"
         outcomes[name] = [*outcome.images, outcome.recovered, outcome.where]
     assert (await replay(net, images, clean, [], 4 * end)).worst == "masked"
-    together = await replay(net, images, clean, draw(found, 50, first, 4), 4 * end)
+    together = await replay(net, images, clean, draw(found, 50, range(1, first), 4), 4 * end)
     outcomes["together"] = [*together.images, together.recovered, together.where]
     names = [[each.path, each.bits, each.words] for each in found]
     Path(OUTPUT).write_text(json.dumps(names) + "\\n" + json.dumps(outcomes))
 """
 
 
-@pytest.mark.parametrize("simulator", ["icarus", pytest.param("verilator", marks=pytest.mark.slow)])
-def test_registers_are_upset(simulator: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def graph() -> Graph:
     net = NetworkBuilder(np.random.default_rng(3), (4,))
     net.dense(net.relu(net.dense(net.nodes[0], 4)), 3)
     graph = net.graph("small")
-    graph = harden(graph, random_images(1, graph, 8)).graph
-    generate(graph, tmp_path / "rtl", choose_reuse(graph, reuse=2))
-    build = Build(simulator, RtlDesign.load(tmp_path / "rtl"), registers=True)
+    return harden(graph, random_images(1, graph, 8)).graph
+
+
+@pytest.fixture(scope="module", params=["icarus", pytest.param("verilator", marks=pytest.mark.slow)])
+def build(request: pytest.FixtureRequest, graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    folder = tmp_path_factory.mktemp("state") / "rtl"
+    generate(graph, folder, choose_reuse(graph, reuse=2))
+    build = Build(request.param, RtlDesign.load(folder), registers=True)
     build.build()
+    return build
+
+
+def test_registers_are_upset(build: Build, tmp_path: Path) -> None:
     (tmp_path / "upsets_test.py").write_text(f"OUTPUT = {str(tmp_path / 'out.json')!r}\n{TEST}")
     (tmp_path / "work").mkdir()
     log = tmp_path / "log"
@@ -76,6 +92,93 @@ def test_registers_are_upset(simulator: str, tmp_path: Path) -> None:
     assert any("stream s_" in where and "layer " in where for where in wheres), outcomes
     assert any(each[:-2] == ["masked"] * 6 for each in outcomes.values())
     assert any(each[-2] for name, each in outcomes.items() if "first_beat_reg" in name), outcomes
+
+
+ONE_BY_ONE = """
+import json
+from dataclasses import asdict
+import cocotb, numpy as np
+from hwflow.sim import Network
+from hwflow.sim.state import draw, matching, measure, registers, replay
+
+@cocotb.test()
+async def one_by_one(dut):
+    net = Network(dut)
+    await net.reset()
+    images, clean = np.load("images.npy"), np.load("clean.npy")
+    found = matching(registers(net), ["*valid", "*room_o", "*beat_reg"])
+    measured = json.load(open("upsets.json"))
+    runs, cycles = measured["trials"], range(measured["first"], measured["last"] + 1)
+    chosen = np.arange(measured["per_run"]) % len(images)
+    assert (await net.run(images[chosen]) == clean[chosen]).all()
+    assert (net.finished[0] + 1, net.finished[1]) == (cycles[0], cycles[-1])
+    assert (net.begun >= net.finished[1]).sum() == 2
+    outcomes = []
+    for upset, run in zip(draw(found, len(runs), cycles, 5), runs, strict=True):
+        chosen = run["images"]
+        outcomes.append(await replay(net, images[chosen], clean[chosen], [upset], 4 * measured["run_cycles"]))
+    print(outcomes)
+    assert [list(each.images) for each in outcomes] == [run["outcome"]["images"] for run in runs]
+    assert [each.where for each in outcomes] == [run["outcome"]["where"] for run in runs]
+    again = await measure(net, images, clean, found, len(runs), 5)
+    assert json.loads(json.dumps(asdict(again)))["trials"] == runs
+"""
+
+
+def measured(build: Build, graph: Graph, work: Path, **job: Any) -> dict[str, Any]:
+    """What 24 upsets did, or what ``job`` says instead."""
+    work.mkdir(exist_ok=True)
+    codes = IntegerExecutor(graph).encode(random_images(2, graph, 7))
+    np.save(work / "images.npy", codes)
+    np.save(work / "clean.npy", job.pop("clean", IntegerExecutor(graph).run(codes)))
+    (work / "job.json").write_text(
+        json.dumps({"patterns": ["*valid", "*room_o", "*beat_reg"], "rounds": 24, "seed": 5, "most": 99, **job})
+    )
+    return run_upsets(build, work)
+
+
+def test_upsets_by_their_seed(build: Build, graph: Graph, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    first = measured(build, graph, work)
+    trials = first["trials"]
+    assert len({tuple(trial["images"]) for trial in trials}) > 10
+    assert all(first["first"] <= trial["upset"]["cycle"] <= first["last"] < first["run_cycles"] for trial in trials)
+    assert all(trial["outcome"]["images"][0] == "masked" for trial in trials)  # it was out before
+    assert len({verdict for trial in trials for verdict in trial["outcome"]["images"]}) >= 3
+    (tmp_path / "one_by_one.py").write_text(ONE_BY_ONE)
+    cases = build.run("one_by_one", work, log=tmp_path / "log", path=(tmp_path,))
+    assert cases is not None
+    assert failure(cases["one_by_one"]) is None, (tmp_path / "log").read_text()[-3000:]
+
+
+def test_rtl_that_is_wrong_without_upsets(build: Build, graph: Graph, tmp_path: Path) -> None:
+    with pytest.raises(HwflowError, match="before the upsets, images without any"):
+        measured(build, graph, tmp_path / "work", clean=np.zeros((7, 3), np.int64))
+
+
+def test_registers_by_their_paths_and_upsets_by_their_seed() -> None:
+    found = [Register("u_a.gen_x[0].busy_reg", 1), Register("u_a.gen_x[1].mem", 8, 4), Register("guard.late_o", 1)]
+    assert matching(found, ["guard*", "*x[0]*"]) == (found[0], found[2])
+    with pytest.raises(HwflowError, match=r"busy\*: no register has such a path; there are 3, among them u_a"):
+        matching(found, ["guard*", "busy*"])
+    assert draw(found, 9, range(1, 50), 5) == draw(found, 9, range(1, 50), 5) != draw(found, 9, range(1, 50), 6)
+    words = Counter(each.word for each in draw(found, 1000, range(1, 50), 5) if each.register == found[1])
+    assert sum(words.values()) > 900  # 32 of 34 bits
+    assert len(words) == 4
+
+
+def test_shares_have_wilsons_interval() -> None:
+    # Newcombe 1998, table I.
+    for hits, count, low, high in (
+        (81, 263, 25.53, 36.62),
+        (15, 148, 6.24, 16.05),
+        (0, 20, 0.0, 16.11),
+        (1, 29, 0.61, 17.18),
+    ):
+        share = Share.of(hits, count)
+        assert (round(share.low, 2), round(share.high, 2)) == (low, high)
+        assert share.percent == 100 * hits / count
+    assert Share.of(0, 0) == Share(0, 0, 0.0, 100.0)
 
 
 def test_what_a_module_assigns() -> None:
