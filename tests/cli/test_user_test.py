@@ -92,27 +92,15 @@ def test_files_without_tests(name, content, words, design, project, tmp_path):
     simulate(design, project, test).fails_with(*words)
 
 
-def test_upsets_of_registers(design, project, tmp_path):
-    report = tmp_path / "report.json"
-    options = (
-        "--data",
-        "digits",
-        "--images",
-        4,
-        "--rounds",
-        2,
-        "--seed",
-        3,
-        "--simulator",
-        "icarus",
-        "--project",
-        project,
-    )
-    out = hwflow("simulate", design, "--upset", "guard.*", "--json", report, *options).succeeds()
+def test_upsets_of_registers(saved_cnn, images, tmp_path):
+    design, report = tmp_path / "design", tmp_path / "report.json"
+    hwflow("harden", saved_cnn(filters=1), "-o", design, "--calibration", images).succeeds()
+    options = ("--data", images, "--images", 4, "--rounds", 3, "--seed", 3, "--simulator", "icarus", "--json", report)
+    out = hwflow("simulate", design, "--upset", "guard.*", "--upset", "u_first*", *options).succeeds()
     written = json.loads(report.read_text())
-    assert written["upset"] == ["guard.*"]
-    assert {"hwflow_guard"} <= {row["cell"] for row in written["cells"]} <= {"hwflow_guard", "hwflow_fifo"}
-    assert sum(share["upsets"] for share in written["outcomes"].values()) == len(written["upsets"]) == 2
+    assert written["upset"] == ["guard.*", "u_first*"]
+    assert {"hwflow_guard", "hwflow_window"} <= {row["cell"] for row in written["cells"]}
+    assert sum(share["upsets"] for share in written["outcomes"].values()) == len(written["upsets"]) == 3
     assert all({0, 1, 2, 3} >= set(upset["images"]) for upset in written["upsets"])
     assert f"{written['outcomes']['masked']['low']:.2f} to " in out
     hwflow("simulate", design, "--upset", "conv9*", *options).fails_with("conv9*", "no register")
