@@ -117,6 +117,15 @@ def simulate(
         typer.Option("--registers", help="With --test: Verilator shows every register, for upsets of state; slower."),
     ] = False,
     project: options.ProjectFolder = None,
+    rtl: Annotated[
+        Path | None,
+        typer.Option(
+            "--rtl",
+            metavar="FOLDER",
+            help="Instead of hwflow's RTL, the Verilog that Vitis HLS made of the firmware (solution1/syn/verilog), "
+            "its weights in ROMs; see docs/simulate.md.",
+        ),
+    ] = None,
     seed: options.Seed = 0,
     json: options.Json = None,
 ) -> None:
@@ -132,6 +141,7 @@ def simulate(
             "fault list": faults,
             "test": test,
             "project": project,
+            "RTL": rtl,
         },
         files={"--json": json, "--xunit": xunit},
         folders={"--waves": waves},
@@ -155,6 +165,7 @@ def simulate(
                 "--data": data,
                 "--only": only,
                 "--upset": upset,
+                "--rtl": rtl,
                 "--labels": labels,
                 "--preprocessing": preprocessing,
                 "--ber": ber,
@@ -179,7 +190,13 @@ def simulate(
         "--max-loss": max_loss,
         "--min-accuracy": min_accuracy,
         "--xunit": xunit,
+        "--rtl": rtl,
     }
+    refuse_ignored(
+        rtl is not None,
+        "--rtl compares Vitis' Verilog, with weights upset beforehand",
+        {"--project": project, "--csim": csim, "--faulty-biases": faulty_biases, "--upset-cycle": upset_cycle},
+    )
     if upset is not None:
         refuse_ignored(True, "--upset flips registers, and classes what comes out", {"--only": only, **compares})
         _run_upsets(design, data, upset, labels, preprocessing, images, rounds or 100, simulator, project, seed, json)
@@ -209,6 +226,7 @@ def simulate(
             max_loss=max_loss,
             min_accuracy=min_accuracy,
             project=project,
+            rtl=rtl,
             seed=seed,
             step=shown.step,
         )
@@ -218,7 +236,12 @@ def simulate(
     for note in result.notes:
         print_line(f"note: {note}")
     print_inputs(result.inputs)
-    about = {"design": str(design), "design_sha256": opened.sha256, "ber": ber}
+    about = {
+        "design": str(design),
+        "design_sha256": opened.sha256,
+        "rtl": None if rtl is None else str(rtl),
+        "ber": ber,
+    }
     save_json(json, "simulate", seed, {**about, **result.to_json()})
     if xunit is not None:
         write_file(xunit, result.xunit())

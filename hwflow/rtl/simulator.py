@@ -137,6 +137,7 @@ class Build:
         log = self.folder / BUILD_LOG
         sim = resources.folder("sim")
         bench = [sim / f"{name}.sv" for name in ("hwflow_pause", "hwflow_source", "hwflow_sink", BENCH)]
+        sources = [file for pattern in ("*.v", "*.sv") for file in sorted(self.design.folder.glob(pattern))]
         arguments = list(BUILD_ARGS[self.simulator])
         if self.simulator == "verilator":
             visible = self.folder / "visible.vlt"
@@ -145,7 +146,7 @@ class Build:
             arguments.append(str(visible))
         try:
             _runner(self.simulator).build(
-                sources=[*sorted(self.design.folder.glob("*.sv")), *(bench if self.dut == "bench" else [])],
+                sources=[*sources, *(bench if self.dut == "bench" else [])],
                 hdl_toplevel=self.top,
                 parameters=self._parameters() if self.dut == "bench" else {},
                 defines={"HWFLOW_TOP": self.design.top},
@@ -186,7 +187,7 @@ class Build:
         require_simulator(self.simulator)
         runner = _runner(self.simulator)
         runner.search = path
-        for image in self.design.folder.glob("*.mem"):
+        for image in (*self.design.folder.glob("*.mem"), *self.design.folder.glob("*.dat")):
             (work / image.name).unlink(missing_ok=True)
             (work / image.name).symlink_to(image)
         results = work / RESULTS_XML
@@ -233,6 +234,8 @@ class Build:
         names = ["*"] if self.dut == "top" else ["*_tvalid", "*_tready"]
         kind = "public_flat_rw" if self.dut == "top" else "public_flat_rd"
         lines = [f'{kind} -module "{self.design.top}" -var "{name}"' for name in names]
+        for module, arrays in self.design.visible.items():
+            lines += [f'public_flat_rw -module "{module}" -var "{array}"' for array in arrays]
         if self.registers:
             for file in sorted(self.design.folder.glob("*.sv")):
                 names = sorted(assigned_registers(file.read_text()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,7 @@ class RtlDesign:
         memories: by name, ``LAYER.weight`` and ``LAYER.bias``.
         streams: inside, in the order of the data.
         serial_cycles: what an image would take if never two layers were busy, nor two streams moved, at once.
+        visible: registers that a simulator has to show, by module, beside those that their sources mark so.
     """
 
     folder: Path
@@ -137,6 +138,7 @@ class RtlDesign:
     memories: Mapping[str, StoredMemory]
     streams: tuple[InnerStream, ...]
     serial_cycles: int
+    visible: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path) -> RtlDesign:
@@ -153,7 +155,8 @@ class RtlDesign:
             memories = {memory.memory.name: memory for memory in _memories(entry["layers"])}
             ports = (Port.of(entry["input"]), Port.of(entry["output"]))
             streams = tuple(InnerStream(**stream) for stream in entry["streams"])
-            return cls(folder, entry["top"], entry["graph"], *ports, memories, streams, entry["serial_cycles"])
+            cycles, visible = entry["serial_cycles"], entry.get("visible", {})
+            return cls(folder, entry["top"], entry["graph"], *ports, memories, streams, cycles, visible)
         except (KeyError, TypeError) as error:
             raise HwflowError(
                 f"{folder / METADATA}: another version of hwflow wrote it; run hwflow generate again"
@@ -218,8 +221,9 @@ def find_design(folder: str | Path | None = None) -> RtlDesign:
 def _memories(layers: Sequence[Mapping[str, Any]]) -> Iterator[StoredMemory]:
     places = {"weight": "memory.mem", "bias": "bias_mem"}
     for layer in layers:
-        for kind, place in places.items():
-            packing = Packing(**layer["memories"][kind])
+        for kind, entry in layer["memories"].items():
+            packing = Packing(**entry)
             name = f"{layer['layer']}.{kind}"
             memory = Memory(name, packing.depth * packing.pe * packing.words, packing.bits)
-            yield StoredMemory(memory, f"{layer['instance']}.{place}", packing)
+            path = layer["paths"][kind] if "paths" in layer else f"{layer['instance']}.{places[kind]}"
+            yield StoredMemory(memory, path, packing)

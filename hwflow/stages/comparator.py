@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,6 @@ from hwflow.errors import HwflowError
 from hwflow.executors import Setup, encode, open_executor, reference_batch
 from hwflow.faults import FaultList
 from hwflow.folders.design import Design
-from hwflow.folders.project import Project
 from hwflow.graph import Graph, IntArray, Node
 from hwflow.progress import Step, silent
 from hwflow.reference import IntegerExecutor
@@ -46,12 +46,12 @@ class ReferenceOutputs:
 
 def compare(
     design: Design,
-    project: Project,
+    rtl: Path,
     data: Dataset,
     conditions: Sequence[Condition],
     *,
     simulator: Simulator,
-    csim: bool,
+    firmware: Path | None = None,
     limits: Limits | None = None,
     step: Step = silent,
 ) -> Compared:
@@ -61,18 +61,18 @@ def compare(
 
     Args:
         design: whose network.
-        project: its firmware and RTL.
+        rtl: folder of its RTL.
         data: images, with labels if they are known.
         conditions: the first one without faults.
         simulator: of the RTL.
-        csim: run the C++ firmware too.
+        firmware: folder of its firmware, whose C++ runs too.
         limits: what the bench asserts too.
         step: called with the name of each step.
 
     Raises:
         HwflowError: an upset after which no image begins, a tool that is missing, or a simulation that fails.
     """
-    bench = _Comparator(design.graph, project, data, simulator, csim, limits or Limits(), step)
+    bench = _Comparator(design.graph, rtl, data, simulator, firmware, limits or Limits(), step)
     step(f"building the {simulator} simulation")
     bench.rtl.build()
     if len(design.graph.output.shape) == 1:
@@ -92,10 +92,10 @@ class _Comparator:
     def __init__(
         self,
         graph: Graph,
-        project: Project,
+        rtl: Path,
         data: Dataset,
         simulator: Simulator,
-        csim: bool,
+        firmware: Path | None,
         limits: Limits,
         step: Step,
     ) -> None:
@@ -104,13 +104,15 @@ class _Comparator:
         self.simulator, self.limits, self.step = simulator, limits, step
         self.codes = encode(graph, data.images)
         self.reference = IntegerExecutor(graph)
-        self.rtl = RtlExecutor(project.part("rtl"), graph, simulator)
-        self.csim = CsimExecutor(project.part("firmware"), graph) if csim else None
+        self.rtl = RtlExecutor(rtl, graph, simulator)
+        self.csim = None if firmware is None else CsimExecutor(firmware, graph)
         self.truth: Truth | None = None
         self.clean: ReferenceOutputs | None = None
         self.comparisons: list[Comparison] = []
         names = [KERAS, "reference", LOGITS, "rtl", "csim"]
-        names = [name for name in names if (name != LOGITS or graph.logits is not graph) and (name != "csim" or csim)]
+        names = [
+            name for name in names if (name != LOGITS or graph.logits is not graph) and (name != "csim" or self.csim)
+        ]
         self.scores: dict[str, list[Score]] = {name: [] for name in names}
         self.reports: dict[str, str] = {}
         self.failures: list[str] = []

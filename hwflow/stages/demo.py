@@ -164,8 +164,9 @@ def run(
         lists = {f"BER {ber:g}": draw_rounds(design, ber, 1, seed)[0] for ber in BIT_ERROR_RATES}
         _save(lists, folder / "faults")
         conditions = [Condition(), *(Condition(name, faults) for name, faults in lists.items())]
+        rtl, firmware = project.part("rtl"), project.part("firmware")
         compared = compare(
-            design, project, data.head(effort.compared), conditions, simulator=simulator, csim=True, step=step
+            design, rtl, data.head(effort.compared), conditions, simulator=simulator, firmware=firmware, step=step
         )
         # Builds hold absolute paths, which the folder's final name makes stale.
         for build in (folder / "project" / "rtl" / "build", folder / "project" / "firmware" / "csim"):

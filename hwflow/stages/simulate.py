@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hwflow.folders.design import Design, open_design
 from hwflow.progress import Step, silent
 from hwflow.rtl.executor import Simulator
 from hwflow.rtl.simulator import merged_reports
+from hwflow.rtl.vitis import open_vitis, vitis_project
 from hwflow.stages.classification import ExecutorAccuracy, Limits
 from hwflow.stages.comparator import compare
 from hwflow.stages.comparison import Compared, Comparison, Condition
@@ -97,6 +99,7 @@ def simulate(
     max_loss: float | None = None,
     min_accuracy: float | None = None,
     project: str | Path | None = None,
+    rtl: str | Path | None = None,
     seed: int = 0,
     step: Step = silent,
 ) -> Simulation:
@@ -126,6 +129,8 @@ def simulate(
             images whose largest class may be another.
         min_accuracy: top-1 in percent that each of them must have.
         project: a generated project; by default a temporary one.
+        rtl: instead, a folder of the Verilog that Vitis HLS made of the design's firmware, see
+            :func:`hwflow.rtl.vitis.open_vitis`. Faults in bits that it left out are dropped.
         seed: seed of the draw.
         step: called with the name of each step.
 
@@ -138,6 +143,10 @@ def simulate(
     """
     limits = Limits(max_loss, min_accuracy)
     _check_options(ber, rounds, faults, faulty_biases, csim, upset_cycle)
+    if rtl is not None and (project is not None or csim or faulty_biases or upset_cycle is not None):
+        raise HwflowError(
+            "Vitis' Verilog is compared alone, with weights upset beforehand; leave out the other options"
+        )
     doctor.require_simulator(simulator)
     if csim:
         doctor.require("g++")
@@ -146,9 +155,18 @@ def simulate(
     dataset, unlabelled = _with_labels_that_fit(design, source, images, labels is not None, limits)
     conditions = _conditions(design, ber, rounds or 1, faults, faulty_biases, upset_cycle, seed)
     inputs = input_range(design.graph, dataset.images, calibrated_range(design))
+    run = partial(compare, design, data=dataset, simulator=simulator, limits=limits, step=step)
+    if rtl is not None:
+        vitis = open_vitis(rtl, design.graph)
+        there = [
+            each if each.faults is None else replace(each, faults=vitis.present(each.faults)) for each in conditions
+        ]
+        with vitis_project(vitis, design.graph) as folder:
+            compared = run(folder, conditions=there)
+        return Simulation(dataset.name, compared, limits, inputs, (*unlabelled, *vitis.notes()))
     with project_for(design, project, ("rtl", "firmware") if csim else ("rtl",), step) as made:
         assert made is not None
-        compared = compare(design, made, dataset, conditions, simulator=simulator, csim=csim, limits=limits, step=step)
+        compared = run(made.part("rtl"), conditions=conditions, firmware=made.part("firmware") if csim else None)
     return Simulation(dataset.name, compared, limits, inputs, unlabelled)
 
 
