@@ -2,8 +2,9 @@
 
 hls4ml declares the weights of its resource strategy, ``w[n]``, reshaped in ``n / D`` blocks, and pipelines over the D
 words of a ROM: word i holds ``w[i]``, ``w[i + D]``, ... from the least significant bits up (``nnet_dense_resource.h``).
-Vitis names the ROM's module after function and array, but shortens names, and drops leading bits that are 0 in every
-word. So a memory is known by what it holds: all of a layer's stored words, in that order.
+Of a layer that is affine by channel, a word holds consecutive weights. Vitis names the ROM's module after function and
+array, but shortens names, and drops leading bits that are 0 in every word. So a memory is known by what it holds: all
+of a layer's stored words, in such an order.
 """
 
 from __future__ import annotations
@@ -288,12 +289,14 @@ def _rom(
     folder: Path, modules: Mapping[str, Module], top: str, layer: WeightLayer, roms: Sequence[InitialisedMemory]
 ) -> WeightRom:
     bits, stored = layer_storage(layer, "weight").bits, stored_words(layer)
-    found = []
+    found: list[tuple[InitialisedMemory, Packing]] = []
     for depth in sorted({len(rom.words) for rom in roms if len(stored) % len(rom.words) == 0}):
         lanes = len(stored) // depth
-        packing = Packing(depth, lanes, lanes, 1, bits)
-        words = tuple(packing.pack(stored))
-        found += [(rom, packing) for rom in roms if rom.words == words and rom.width <= packing.width]
+        # In blocks, as of dense layers and convolutions; one after the other, as of layers that are affine by channel.
+        for packing in (Packing(depth, lanes, lanes, 1, bits), Packing(len(stored), 1, 1, lanes, bits)):
+            words = tuple(packing.pack(stored))
+            mine = [rom for rom in roms if rom.words == words and rom.width <= packing.width]
+            found += [(rom, packing) for rom in mine if rom not in [each for each, _ in found]]
     paths = [
         (f"{path}.{rom.array}", rom, packing)
         for rom, packing in found

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hwflow.cost.packing import Packing
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList, sample_ber
 from hwflow.graph import Graph
 from hwflow.hardening import HardenOptions, harden
 from hwflow.hardening.options import ScalingOptions
-from hwflow.memory import memories
+from hwflow.memory import memories, stored_words
 from hwflow.reference import IntegerExecutor
 from hwflow.rtl import RtlExecutor
 from hwflow.rtl.vitis import open_vitis, vitis_project
@@ -62,6 +63,15 @@ def test_bits_that_vitis_left_out(graph: Graph, tmp_path: Path) -> None:
     with pytest.raises(HwflowError, match=r"dense1\.bias: the Verilog has no such memory"):
         design.present(biases)
     assert isinstance(design.present(everywhere), FaultList)
+
+
+def test_weights_one_after_the_other(graph: Graph, tmp_path: Path) -> None:
+    write_standin(graph, tmp_path / "verilog", True)
+    (image,) = (tmp_path / "verilog").glob("*.dat")
+    packing = Packing(24, 1, 1, 6, 8)
+    words = packing.pack(stored_words(graph.weight_layers[0]))
+    image.write_text("".join(f"{word:x}\n" for word in words))
+    assert open_vitis(tmp_path / "verilog", graph).roms[0].packing == packing
 
 
 def edit(pattern: str, old: str, new: str):
