@@ -8,7 +8,7 @@
 //   X_W, X_SIGNED         input code
 //   W_W, EFFECT_W         weight code as it is stored and as it comes in, both signed; they differ if something
 //                         was added to it
-//   W_LATENCY             cycles from w_next_o to the weights
+//   W_LATENCY             cycles from w_next_o to the weights, at least 2
 //   ACC_W, ACC_FRAC       accumulator: it must hold every sum, which is checked for the products of stored
 //                         weights but not with bias and rests; ACC_FRAC is that of x plus that of w
 //   B_W, B_SHIFT          bias code, signed, and the left shift that aligns it to the accumulator's LSB
@@ -22,7 +22,7 @@
 // begins only when there is room for it.
 //
 // Timing: R = NF*SF cycles a vector while the streams do not stall, back to back too. The input is taken in the first
-// SF of them, so s_tready is low in the others. A result leaves W_LATENCY + TREE + 6 cycles after the beat that
+// SF of them, so s_tready is low in the others. A result leaves W_LATENCY + TREE + 7 cycles after the beat that
 // completes it was taken in, or replayed, with TREE = (ceil(log2(SIMD)) + 1) / 2, rounded down. s_tready comes from
 // registers.
 
@@ -69,10 +69,12 @@ module hwflow_mvu #(
     localparam int PRODUCT_W = X_W + EFFECT_W;
     localparam int TREE_W    = PRODUCT_W + $clog2(SIMD);
     localparam int LEVELS    = $clog2(SIMD);
-    localparam int SUM_AT    = W_LATENCY + 2 + (LEVELS + 1) / 2;  // cycles from issue to the sum of its products
+    localparam int SUM_AT    = W_LATENCY + 3 + (LEVELS + 1) / 2;  // cycles from issue to the sum of its products
     localparam int SUM_W     = (TREE_W < ACC_W) ? TREE_W : ACC_W;  // arithmetic modulo 2**ACC_W is exact
     localparam int SF_W      = (SF > 1) ? $clog2(SF) : 1;
     localparam int NF_W      = (NF > 1) ? $clog2(NF) : 1;
+    localparam int SHARERS   = 4;  // outputs that share a copy of x
+    localparam int GROUPS    = (PE + SHARERS - 1) / SHARERS;
 
     // Largest magnitude of N_IN products; the sum reaches it as a positive number if x is signed, as a
     // negative one, which may be one larger, if not.
@@ -88,8 +90,8 @@ module hwflow_mvu #(
     if (X_W < 1 || W_W < 1 || B_W < 1 || X_SIGNED < 0 || X_SIGNED > 1 || B_SHIFT < 0) begin : gen_error_type
         initial $fatal(1, "hwflow_mvu: widths must be positive, X_SIGNED 0 or 1, B_SHIFT not negative");
     end
-    if (EFFECT_W < W_W || W_LATENCY < 1) begin : gen_error_weights
-        initial $fatal(1, "hwflow_mvu: EFFECT_W (%0d) must be at least W_W (%0d), W_LATENCY (%0d) at least 1",
+    if (EFFECT_W < W_W || W_LATENCY < 2) begin : gen_error_weights
+        initial $fatal(1, "hwflow_mvu: EFFECT_W (%0d) must be at least W_W (%0d), W_LATENCY (%0d) at least 2",
                        EFFECT_W, W_W, W_LATENCY);
     end
     if (SUM_PEAK > ACC_LIMIT || B_W + B_SHIFT > ACC_W) begin : gen_error_acc
@@ -151,7 +153,7 @@ module hwflow_mvu #(
     // --- Stage 1: x, from the stream or from its copy. It waits until its weights come.
 
     logic [SIMD*X_W-1:0] x_stream_reg;
-    wire [SIMD*X_W-1:0] x1, x;
+    wire [SIMD*X_W-1:0] x1, x2;
 
     always_ff @(posedge clk_i) x_stream_reg <= s_tdata;
 
@@ -179,32 +181,50 @@ module hwflow_mvu #(
         assign x1 = x_stream_reg;
     end
 
-    // The last register of this line is the multipliers'.
     hwflow_delay #(
         .WIDTH  (SIMD * X_W),
-        .STAGES (W_LATENCY)
+        .STAGES (W_LATENCY - 2)
     ) wait_for_weights (
         .clk_i  (clk_i),
         .en_i   (1'b1),
         .data_i (x1),
-        .data_o (x)
+        .data_o (x2)
     );
 
-    // --- Operands, and products. X_W + EFFECT_W bits hold them also if x is unsigned.
+    // --- Operands, and products in two registers, which a DSP has. X_W + EFFECT_W bits hold them also if x is unsigned.
+    // --- Every SHARERS outputs have an x of their own, so that it reaches their multipliers in a cycle. The registers
+    // --- before it are kept from being merged; those of the multipliers are not, which a DSP takes in.
 
-    for (genvar s = 0; s < SIMD; s++) begin : gen_lane
-        wire signed [X_W-X_SIGNED:0] x_operand;
-        if (X_SIGNED != 0) begin : gen_signed
-            assign x_operand = x[s*X_W+:X_W];
-        end else begin : gen_unsigned
-            assign x_operand = {1'b0, x[s*X_W+:X_W]};
+    for (genvar g = 0; g < GROUPS; g++) begin : gen_group
+        logic [SIMD*X_W-1:0] x_reg;
+        if (GROUPS > 1) begin : gen_copy
+            (* keep = "true" *) logic [SIMD*X_W-1:0] copy_reg;
+            (* keep *) always_ff @(posedge clk_i) copy_reg <= x2;
+            always_ff @(posedge clk_i) x_reg <= copy_reg;
+        end else begin : gen_line
+            logic [SIMD*X_W-1:0] line_reg;
+            always_ff @(posedge clk_i) begin
+                line_reg <= x2;
+                x_reg    <= line_reg;
+            end
         end
-        for (genvar p = 0; p < PE; p++) begin : gen_product
+    end
+
+    for (genvar p = 0; p < PE; p++) begin : gen_output
+        for (genvar s = 0; s < SIMD; s++) begin : gen_product
+            wire signed [X_W-X_SIGNED:0] x_operand;
+            if (X_SIGNED != 0) begin : gen_signed
+                assign x_operand = gen_group[p/SHARERS].x_reg[s*X_W+:X_W];
+            end else begin : gen_unsigned
+                assign x_operand = {1'b0, gen_group[p/SHARERS].x_reg[s*X_W+:X_W]};
+            end
+
             logic signed [EFFECT_W-1:0] w_reg;
-            logic signed [PRODUCT_W-1:0] product_reg;
+            logic signed [PRODUCT_W-1:0] raw_reg, product_reg;
             always_ff @(posedge clk_i) begin
                 w_reg       <= w_data_i[(p*SIMD+s)*EFFECT_W+:EFFECT_W];
-                product_reg <= w_reg * x_operand;
+                raw_reg     <= w_reg * x_operand;
+                product_reg <= raw_reg;
             end
         end
     end
@@ -243,7 +263,7 @@ module hwflow_mvu #(
             wire signed [SUM_W-1:0] node, sum;
 
             if (i >= SIMD - 1) begin : gen_leaf
-                assign node = SUM_W'(gen_lane[i-SIMD+1].gen_product[p].product_reg);
+                assign node = SUM_W'(gen_output[p].gen_product[i-SIMD+1].product_reg);
             end else begin : gen_add
                 assign node = gen_node[2*i+1].sum + gen_node[2*i+2].sum;
             end

@@ -10,8 +10,8 @@
 //   PAD_VALUE        the code there: 0, or the most negative one ahead of a max pool
 //   BUF_ROWS         rows buffered; the default keeps the output busy while the input is, too
 //
-// Timing. One beat in and one beat out a cycle. A pixel can be read in the cycle after its last beat was accepted, and a
-// beat leaves 4 cycles after it was read; it is read only if hwflow_catch has room for it, which is HELD beats.
+// Timing. One beat in and one beat out a cycle. A pixel can be read 2 cycles after its last beat was accepted, and a beat
+// leaves 4 cycles after it was read; the cycle before, hwflow_catch must have room for it, which is HELD beats.
 // s_tready and m_t* come from registers. Input pixels are counted from the start of the image that is being output. For
 // its output pixel (oy, ox), top = oy*STRIDE_H - PAD_T, left = ox*STRIDE_W - PAD_L, and clamp(x, low, high):
 //   - before its first beat can be read, NEED pixels must have been accepted:
@@ -58,7 +58,7 @@ module hwflow_window #(
     localparam int OUT_W = (IN_W_PX + PAD_L + PAD_R - K_W) / STRIDE_W + 1;
     localparam int IMAGE = IN_H * IN_W_PX;  // pixels
     localparam int DEPTH = BUF_ROWS * IN_W_PX * BEATS;
-    localparam int HELD  = 6;  // beats that are on their way out or wait
+    localparam int HELD  = 7;  // beats that are on their way out or wait
 
     if (W < 1 || LANES < 1 || CHANNELS < 1 || CHANNELS % LANES != 0) begin : gen_error_lanes
         initial $fatal(1, "hwflow_window: LANES (%0d) must divide CHANNELS (%0d)", LANES, CHANNELS);
@@ -74,6 +74,36 @@ module hwflow_window #(
     end
     if (BUF_ROWS < K_H && BUF_ROWS < IN_H) begin : gen_error_rows
         initial $fatal(1, "hwflow_window: BUF_ROWS (%0d) cannot hold one window", BUF_ROWS);
+    end
+
+    // --- Beats are counted as they are issued, a window after the other. All else follows in the cycle in which they are
+    // --- read, so that few registers wait for what this cycle decides.
+
+    localparam int WINDOW  = K_H * K_W * BEATS;
+    localparam int PLACE_W = (WINDOW > 1) ? $clog2(WINDOW) : 1;
+
+    logic [PLACE_W-1:0] place_reg;
+    logic last_place_reg;
+    logic read_reg, window_read_reg;
+
+    wire room;
+    wire issue;  // the next cycle reads a beat from the buffer, or has one of padding
+    wire window_issued = issue && last_place_reg;
+
+    always_ff @(posedge clk_i) begin
+        if (!rst_ni) begin
+            place_reg       <= '0;
+            last_place_reg  <= WINDOW == 1;
+            read_reg        <= 1'b0;
+            window_read_reg <= 1'b0;
+        end else begin
+            if (issue) begin
+                place_reg      <= last_place_reg ? '0 : place_reg + 1'b1;
+                last_place_reg <= WINDOW == 1 || (!last_place_reg && place_reg == PLACE_W'(WINDOW - 2));
+            end
+            read_reg        <= issue;
+            window_read_reg <= window_issued;
+        end
     end
 
     // --- Where the output stands: beat, kernel column and row, and the window's top left corner. Flags say which are
@@ -100,11 +130,8 @@ module hwflow_window #(
     logic signed [ COL_W-1:0] left_reg;
     logic last_beat_reg, last_kw_reg, last_kh_reg, last_left_reg, last_top_reg;
 
-    wire room;
-    wire issue;  // a beat is read from the buffer, or is padding
-    wire pixel_done  = issue && last_beat_reg;
-    wire krow_done   = pixel_done && last_kw_reg;
-    wire window_done = krow_done && last_kh_reg;
+    wire pixel_done = read_reg && last_beat_reg;
+    wire krow_done  = pixel_done && last_kw_reg;
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) begin
@@ -119,7 +146,7 @@ module hwflow_window #(
             last_left_reg <= OUT_W == 1;
             last_top_reg  <= OUT_H == 1;
         end else begin
-            if (issue) begin
+            if (read_reg) begin
                 beat_reg      <= last_beat_reg ? '0 : beat_reg + 1'b1;
                 last_beat_reg <= BEATS == 1 || (!last_beat_reg && beat_reg == BEAT_W'(BEATS - 2));
             end
@@ -131,11 +158,11 @@ module hwflow_window #(
                 kh_reg      <= last_kh_reg ? '0 : kh_reg + 1'b1;
                 last_kh_reg <= K_H == 1 || (!last_kh_reg && kh_reg == KH_W'(K_H - 2));
             end
-            if (window_done) begin
+            if (window_read_reg) begin
                 left_reg      <= last_left_reg ? LEFT_FIRST : left_reg + COL_W'(STRIDE_W);
                 last_left_reg <= OUT_W == 1 || (!last_left_reg && left_reg == LEFT_BEFORE);
             end
-            if (window_done && last_left_reg) begin
+            if (window_read_reg && last_left_reg) begin
                 top_reg      <= last_top_reg ? TOP_FIRST : top_reg + ROW_W'(STRIDE_H);
                 last_top_reg <= OUT_H == 1 || (!last_top_reg && top_reg == TOP_BEFORE);
             end
@@ -149,7 +176,8 @@ module hwflow_window #(
     // --- How many pixels the window needs and how many the buffer has room for; see the header. Two registers hold how
     // --- many pixels there are beyond NEED, and how many there may be before LIMIT; their signs are the handshakes. From
     // --- a window to the next one they change by differences that were computed while windows before it were read. With
-    // --- every window that is done, all of what is kept of the windows ahead, up to the fourth, moves on.
+    // --- every window that is read, all of what is kept of the windows ahead, up to the fourth, moves on; windows of one
+    // --- beat, which may be issued in every cycle, are in time only if it moves on as they are issued.
 
     localparam int COUNT_W = $clog2(2 * IMAGE + (BUF_ROWS + PAD_T + PAD_B + STRIDE_H + K_H) * IN_W_PX + 2) + 1;
 
@@ -222,6 +250,7 @@ module hwflow_window #(
     logic signed [COUNT_W-1:0] beyond_reg, before_reg;
 
     wire pixel_in;
+    wire moves_on = (WINDOW > 1) ? window_read_reg : window_issued;
     wire last_left4 = left4_reg == LEFT_LAST;
     wire last_top4  = top4_reg == TOP_LAST_PX;
     // Columns left of the window are free once the rows below start further down.
@@ -245,7 +274,7 @@ module hwflow_window #(
             limit1_reg     <= COUNT_W'(pixels_of(1, 1));
             need_step_reg  <= step_of(0, 0);
             limit_step_reg <= step_of(0, 1);
-        end else if (window_done) begin
+        end else if (moves_on) begin
             left4_reg      <= last_left4 ? LEFT_FIRST : left4_reg + COL_W'(STRIDE_W);
             if (last_left4) top4_reg <= last_top4 ? TOP_FIRST_PX : top4_reg + STRIDE_PX;
             first4_reg     <= last_left4 && last_top4;
@@ -264,13 +293,22 @@ module hwflow_window #(
         end
     end
 
+    wire signed [COUNT_W-1:0] limit_step;  // of the window that is read
+    if (WINDOW > 1) begin : gen_step
+        assign limit_step = limit_step_reg;
+    end else begin : gen_step_before
+        logic signed [COUNT_W-1:0] step_reg;
+        always_ff @(posedge clk_i) step_reg <= limit_step_reg;
+        assign limit_step = step_reg;
+    end
+
     always_ff @(posedge clk_i) begin
         if (!rst_ni) begin
             beyond_reg <= COUNT_W'(-1 - pixels_of(0, 0));
             before_reg <= COUNT_W'(pixels_of(0, 1) - 1);
         end else begin
-            beyond_reg <= beyond_reg - (window_done ? need_step_reg : ZERO_PX) + (pixel_in ? COUNT_W'(1) : ZERO_PX);
-            before_reg <= before_reg + (window_done ? limit_step_reg : ZERO_PX) - (pixel_in ? COUNT_W'(1) : ZERO_PX);
+            beyond_reg <= beyond_reg - (window_issued ? need_step_reg : ZERO_PX) + (pixel_in ? COUNT_W'(1) : ZERO_PX);
+            before_reg <= before_reg + (window_read_reg ? limit_step : ZERO_PX) - (pixel_in ? COUNT_W'(1) : ZERO_PX);
         end
     end
 
@@ -332,7 +370,7 @@ module hwflow_window #(
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) read_addr_reg <= FIRST;
-        else if (issue) read_addr_reg <= read_wrapped[ADDR_W] ? read_sum[ADDR_W-1:0] : read_wrapped[ADDR_W-1:0];
+        else if (read_reg) read_addr_reg <= read_wrapped[ADDR_W] ? read_sum[ADDR_W-1:0] : read_wrapped[ADDR_W-1:0];
     end
 
     wire [LANES*W-1:0] read_data;
@@ -352,13 +390,13 @@ module hwflow_window #(
 
     // --- Output.
 
-    logic [1:0] valid_reg;
+    logic [1:0] valid_reg;  // of what was read
     logic padding_reg;
     logic [LANES*W-1:0] data_reg;
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) valid_reg <= '0;
-        else valid_reg <= {valid_reg[0], issue};
+        else valid_reg <= {valid_reg[0], read_reg};
     end
 
     always_ff @(posedge clk_i) begin

@@ -47,7 +47,7 @@ def _integer(parameters: Mapping[str, Parameter], name: str, default: int = 0) -
 
 def _mvu(parameters: Mapping[str, Parameter]) -> Timing:
     simd = _integer(parameters, "SIMD")
-    to_sums = _integer(parameters, "W_LATENCY", READ) + 2 + ((simd - 1).bit_length() + 1) // 2
+    to_sums = _integer(parameters, "W_LATENCY", READ) + 3 + ((simd - 1).bit_length() + 1) // 2
     return Timing(to_sums + 4, -(-(to_sums + 6) // (_integer(parameters, "N_IN") // simd)) + 1, CREDIT)
 
 
@@ -81,7 +81,7 @@ _TIMINGS: Mapping[str, Callable[[Mapping[str, Parameter]], Timing]] = {
     "hwflow_relu": lambda _: _REGISTER,
     "hwflow_rescale": lambda _: Timing(2, 2),
     "hwflow_slice": lambda _: Timing(1, 2, 1),
-    "hwflow_window": lambda _: Timing(4, 6, CREDIT, readable=1),
+    "hwflow_window": lambda _: Timing(4, 7, CREDIT + 1, readable=2),
 }
 
 

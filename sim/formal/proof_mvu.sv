@@ -7,9 +7,9 @@
 module proof_mvu #(
     parameter int N_IN      = 2,
     parameter int N_OUT     = 2,
-    parameter int W_LATENCY = 1,
-    localparam int PATIENCE = W_LATENCY + 7 + N_IN,
-    localparam int HOLDS    = W_LATENCY + 9 + 2 * N_OUT,
+    parameter int W_LATENCY = 2,
+    localparam int PATIENCE = W_LATENCY + 8 + N_IN,
+    localparam int HOLDS    = W_LATENCY + 10 + 2 * N_OUT,
     localparam int COUNT_W  = $clog2(HOLDS + N_OUT + 1) + 1,
     localparam int WAIT_W   = $clog2(PATIENCE + 2),
     localparam int PLACE_W  = $clog2(N_IN + 1),
