@@ -22,7 +22,7 @@
 // begins only when there is room for it.
 //
 // Timing: R = NF*SF cycles a vector while the streams do not stall, back to back too. The input is taken in the first
-// SF of them, so s_tready is low in the others. A result leaves W_LATENCY + TREE + 7 cycles after the beat that
+// SF of them, so s_tready is low in the others. A result leaves W_LATENCY + TREE + 8 cycles after the beat that
 // completes it was taken in, or replayed, with TREE = (ceil(log2(SIMD)) + 1) / 2, rounded down. s_tready comes from
 // registers.
 
@@ -69,7 +69,7 @@ module hwflow_mvu #(
     localparam int PRODUCT_W = X_W + EFFECT_W;
     localparam int TREE_W    = PRODUCT_W + $clog2(SIMD);
     localparam int LEVELS    = $clog2(SIMD);
-    localparam int SUM_AT    = W_LATENCY + 3 + (LEVELS + 1) / 2;  // cycles from issue to the sum of its products
+    localparam int SUM_AT    = W_LATENCY + 4 + (LEVELS + 1) / 2;  // cycles from issue to the sum of its products
     localparam int SUM_W     = (TREE_W < ACC_W) ? TREE_W : ACC_W;  // arithmetic modulo 2**ACC_W is exact
     localparam int SF_W      = (SF > 1) ? $clog2(SF) : 1;
     localparam int NF_W      = (NF > 1) ? $clog2(NF) : 1;
@@ -99,8 +99,7 @@ module hwflow_mvu #(
                        ACC_W, N_IN);
     end
 
-    // --- Stage 0: one beat of x a cycle, and the weights that it meets are asked for. The last beat of a result needs
-    // --- room for it.
+    // --- Stage 0: one beat of x a cycle. The last beat of a result needs room for it.
 
     logic [SF_W-1:0] sf_reg;
     logic [NF_W-1:0] nf_reg;
@@ -112,7 +111,6 @@ module hwflow_mvu #(
     wire done  = issue && last_beat_reg;
 
     assign s_tready = go && first_fold_reg;
-    assign w_next_o = issue;
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) begin
@@ -150,12 +148,22 @@ module hwflow_mvu #(
         end
     end
 
-    // --- Stage 1: x, from the stream or from its copy. It waits until its weights come.
+    // --- Stage 1: the weights that the beat meets are asked for, and x is kept or read. It waits until its weights come.
 
-    logic [SIMD*X_W-1:0] x_stream_reg;
-    wire [SIMD*X_W-1:0] x1, x2;
+    logic [SF_W-1:0] place_reg;
+    logic beat_reg, fresh_reg;  // from the stream
+    logic [SIMD*X_W-1:0] x_stream_reg, x_passed_reg;
+    wire [SIMD*X_W-1:0] x2, x_late;
 
-    always_ff @(posedge clk_i) x_stream_reg <= s_tdata;
+    assign w_next_o = beat_reg;
+
+    always_ff @(posedge clk_i) begin
+        beat_reg     <= rst_ni && issue;
+        fresh_reg    <= first_fold_reg;
+        place_reg    <= sf_reg;
+        x_stream_reg <= s_tdata;
+        x_passed_reg <= x_stream_reg;
+    end
 
     if (NF > 1) begin : gen_replay
         wire [SIMD*X_W-1:0] x_replay;
@@ -166,19 +174,20 @@ module hwflow_mvu #(
             .DEPTH (SF)
         ) copy (
             .clk_i        (clk_i),
-            .write_en_i   (issue && first_fold_reg),
-            .write_addr_i (sf_reg),
-            .write_data_i (s_tdata),
+            .write_en_i   (beat_reg && fresh_reg),
+            .write_addr_i (place_reg),
+            .write_data_i (x_stream_reg),
             .read_en_i    (1'b1),
-            .read_addr_i  (sf_reg),
+            .read_addr_i  (place_reg),
             .read_data_o  (x_replay)
         );
 
-        always_ff @(posedge clk_i) replay_reg <= !first_fold_reg;
+        always_ff @(posedge clk_i) replay_reg <= !fresh_reg;
 
-        assign x1 = replay_reg ? x_replay : x_stream_reg;
+        assign x2 = replay_reg ? x_replay : x_passed_reg;
     end else begin : gen_no_replay
-        assign x1 = x_stream_reg;
+        wire unused_copy = &{1'b0, fresh_reg, place_reg};
+        assign x2 = x_passed_reg;
     end
 
     hwflow_delay #(
@@ -187,36 +196,29 @@ module hwflow_mvu #(
     ) wait_for_weights (
         .clk_i  (clk_i),
         .en_i   (1'b1),
-        .data_i (x1),
-        .data_o (x2)
+        .data_i (x2),
+        .data_o (x_late)
     );
 
     // --- Operands, and products in two registers, which a DSP has. X_W + EFFECT_W bits hold them also if x is unsigned.
-    // --- Every SHARERS outputs have an x of their own, so that it reaches their multipliers in a cycle. The registers
-    // --- before it are kept from being merged; those of the multipliers are not, which a DSP takes in.
+    // --- Every multiplier has an x of its own beside it, by way of a copy for every SHARERS outputs. Vivado keeps the
+    // --- copies apart, as the registers say; Yosys both, as their blocks say. So Vivado may move the second ones into DSPs.
 
     for (genvar g = 0; g < GROUPS; g++) begin : gen_group
-        logic [SIMD*X_W-1:0] x_reg;
-        if (GROUPS > 1) begin : gen_copy
-            (* keep = "true" *) logic [SIMD*X_W-1:0] copy_reg;
-            (* keep *) always_ff @(posedge clk_i) copy_reg <= x2;
-            always_ff @(posedge clk_i) x_reg <= copy_reg;
-        end else begin : gen_line
-            logic [SIMD*X_W-1:0] line_reg;
-            always_ff @(posedge clk_i) begin
-                line_reg <= x2;
-                x_reg    <= line_reg;
-            end
-        end
+        (* keep = "true" *) logic [SIMD*X_W-1:0] copy_reg;
+        (* keep *) always_ff @(posedge clk_i) copy_reg <= x_late;
     end
 
     for (genvar p = 0; p < PE; p++) begin : gen_output
+        logic [SIMD*X_W-1:0] x_reg;
+        (* keep *) always_ff @(posedge clk_i) x_reg <= gen_group[p/SHARERS].copy_reg;
+
         for (genvar s = 0; s < SIMD; s++) begin : gen_product
             wire signed [X_W-X_SIGNED:0] x_operand;
             if (X_SIGNED != 0) begin : gen_signed
-                assign x_operand = gen_group[p/SHARERS].x_reg[s*X_W+:X_W];
+                assign x_operand = x_reg[s*X_W+:X_W];
             end else begin : gen_unsigned
-                assign x_operand = {1'b0, gen_group[p/SHARERS].x_reg[s*X_W+:X_W]};
+                assign x_operand = {1'b0, x_reg[s*X_W+:X_W]};
             end
 
             logic signed [EFFECT_W-1:0] w_reg;
@@ -249,7 +251,7 @@ module hwflow_mvu #(
 
     hwflow_delay #(
         .WIDTH  (PE * B_W),
-        .STAGES (SUM_AT - W_LATENCY)
+        .STAGES (SUM_AT - W_LATENCY - 1)
     ) wait_for_sums (
         .clk_i  (clk_i),
         .en_i   (1'b1),

@@ -47,7 +47,7 @@ def _integer(parameters: Mapping[str, Parameter], name: str, default: int = 0) -
 
 def _mvu(parameters: Mapping[str, Parameter]) -> Timing:
     simd = _integer(parameters, "SIMD")
-    to_sums = _integer(parameters, "W_LATENCY", READ) + 3 + ((simd - 1).bit_length() + 1) // 2
+    to_sums = _integer(parameters, "W_LATENCY", READ) + 4 + ((simd - 1).bit_length() + 1) // 2
     return Timing(to_sums + 4, -(-(to_sums + 6) // (_integer(parameters, "N_IN") // simd)) + 1, CREDIT)
 
 

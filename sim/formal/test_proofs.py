@@ -1,7 +1,8 @@
 """Proofs of RTL cells for small parameters, for all inputs, stalls and resets.
 
-What a stream cell does for ever is proved by Yosys and ABC's property-directed reachability. A decoder or a cast, which
-forgets what it did after a few cycles, is unrolled for these from any state of its registers by yosys-smtbmc, for z3.
+What a stream cell does for ever is proved by Yosys and ABC's property-directed reachability; what the matrix unit does by
+induction, as its proof says what holds in every state. A decoder or a cast, which forgets what it did after a few cycles,
+is unrolled for these from any state of its registers by yosys-smtbmc, for z3, which the induction uses too.
 """
 
 import os
@@ -45,7 +46,18 @@ def prove_for_ever(folder: Path, top: str, sources: list[Path], parameters: dict
 def prove_unrolled(folder: Path, top: str, sources: list[Path], parameters: dict, steps: int) -> None:
     """Prove the assertions of ``top`` for so many steps, from any state of registers without an initial value."""
     elaborate(folder, top, sources, parameters, "async2sync; opt; dffunmap; write_smt2 -wires proof.smt2")
-    report = run(["yosys-smtbmc", "-s", "z3", "--noprogress", "-t", str(steps), "proof.smt2"], folder)
+    _solve(folder, steps)
+
+
+def prove_by_induction(folder: Path, top: str, sources: list[Path], parameters: dict) -> None:
+    """Prove the assertions of ``top`` in its first states, and in a state after two in which they hold."""
+    elaborate(folder, top, sources, parameters, "memory_map; async2sync; opt; dffunmap; write_smt2 -wires proof.smt2")
+    _solve(folder, 4)
+    _solve(folder, 2, "-i")
+
+
+def _solve(folder: Path, steps: int, *options: str) -> None:
+    report = run(["yosys-smtbmc", "-s", "z3", "--noprogress", *options, "-t", str(steps), "proof.smt2"], folder)
     if "Status: PASSED" not in report:
         raise NoProofError(report)
 
@@ -101,11 +113,9 @@ def test_streams_lose_and_repeat_nothing(tmp_path, cell, parameters):
 UNIT = ("catch", "ram", "delay", "cast", "fifo")
 
 
-@pytest.mark.parametrize(
-    ("n_in", "n_out"), [(2, 1), *(pytest.param(*sizes, marks=pytest.mark.slow) for sizes in ((1, 1), (2, 2)))]
-)
+@pytest.mark.parametrize(("n_in", "n_out"), [(1, 1), (2, 1), (1, 2), (3, 3)])
 def test_the_matrix_unit_never_stops(tmp_path, n_in, n_out):
-    prove_for_ever(tmp_path, "proof_mvu", cells("mvu", *UNIT), {"N_IN": n_in, "N_OUT": n_out})
+    prove_by_induction(tmp_path, "proof_mvu", cells("mvu", *UNIT), {"N_IN": n_in, "N_OUT": n_out})
 
 
 @pytest.mark.parametrize(
@@ -114,11 +124,12 @@ def test_the_matrix_unit_never_stops(tmp_path, n_in, n_out):
         ("= room || !last_beat_reg;", "= 1'b1;"),
         ("go && (s_tvalid || !first_fold_reg)", "go && s_tvalid"),
         ("assign s_tready = go && first_fold_reg;", "assign s_tready = go;"),
+        ("done_reg  <= {done_reg[SUM_AT:0], done}", "done_reg  <= {done_reg[SUM_AT:0], done && s_tvalid}"),
     ],
 )
 def test_an_error_in_the_matrix_unit_is_found(tmp_path, right, wrong):
     with pytest.raises(NoProofError):
-        prove_for_ever(tmp_path, "proof_mvu", [*cells(*UNIT), spoil(tmp_path, "mvu", right, wrong)], {})
+        prove_by_induction(tmp_path, "proof_mvu", [*cells(*UNIT), spoil(tmp_path, "mvu", right, wrong)], {})
 
 
 @pytest.mark.parametrize("beats", [1, *(pytest.param(beats, marks=pytest.mark.slow) for beats in (2, 3))])

@@ -156,7 +156,7 @@ async def one_weight_word_a_cycle(dut):
     assert set(gaps(bench.sink.cycles)) <= {sf}
     assert (
         bench.sink.cycles[0] - bench.source.cycles[sf - 1]
-        == P["W_LATENCY"] + ((P["SIMD"] - 1).bit_length() + 1) // 2 + 7
+        == P["W_LATENCY"] + ((P["SIMD"] - 1).bit_length() + 1) // 2 + 8
     )
 
 
