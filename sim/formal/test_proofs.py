@@ -1,8 +1,8 @@
 """Proofs of RTL cells for small parameters, for all inputs, stalls and resets.
 
-What a stream cell does for ever is proved by Yosys and ABC's property-directed reachability; what the matrix unit does by
-induction, as its proof says what holds in every state. A decoder or a cast, which forgets what it did after a few cycles,
-is unrolled for these from any state of its registers by yosys-smtbmc, for z3, which the induction uses too.
+What a stream cell does for ever is proved by Yosys and ABC's property-directed reachability; what the matrix unit does,
+by induction, since its proof says what holds in every state. A decoder or a cast, which forgets what it did after a few
+cycles, is unrolled for these from any state of its registers by yosys-smtbmc, for z3; so is the step of the induction.
 """
 
 import os
