@@ -13,6 +13,8 @@
 //   TABLE_FILE      $readmemh file, the tables of hwflow_decode_table, one for each kind of label in the order in which
 //                   the kinds come first; WORD_W of them all is the longest label's and 1: the label, 0 to fill up, and
 //                   whether it is in doubt
+//   LOADABLE        as in hwflow_decode_table, whose second port is tb_*: it writes the tables of all lanes, and reads
+//                   those of the first one
 //
 // From bit 0 on a word is the block code's data, weight by weight; its checks; the other bits of the labels, weight by
 // weight, WORD_W-(LABEL_W-DATA_W) on. Inside a label the less significant bits come first. A label is in doubt if any of
@@ -50,7 +52,16 @@ module hwflow_decode_word #(
     parameter logic [16*FLIPS_EACH*DATA_W-1:0] FLIPS_ROWS       = '0,
     parameter int LANES        = WEIGHTS,
     parameter int CYCLES       = 1,
-    parameter TABLE_FILE       = ""
+    parameter TABLE_FILE       = "",
+    parameter int LOADABLE     = 0,
+    localparam int LONGEST     = LABEL_W / WEIGHTS + ((LABEL_W % WEIGHTS > 0) ? 1 : 0),
+    localparam int LONGER      = LABEL_W % WEIGHTS,      // labels of a bit more
+    localparam int MORE_DATA   = DATA_W % WEIGHTS,       // labels of a data bit more
+    localparam int FEWER       = (LONGER < MORE_DATA) ? LONGER : MORE_DATA,
+    localparam int OTHER       = (LONGER < MORE_DATA) ? MORE_DATA : LONGER,
+    localparam int KINDS       = 1 + ((FEWER > 0) ? 1 : 0) + ((OTHER > FEWER) ? 1 : 0),
+    localparam int TADDR_W     = (LOADABLE != 0) ? LONGEST + 1 + $clog2(KINDS) : 1,
+    localparam int TMEM_W      = (LOADABLE != 0) ? W_W : 1
 ) (
     input  wire                  clk_i,
     input  wire                  en_i,
@@ -59,17 +70,17 @@ module hwflow_decode_word #(
     input  wire  [   WORD_W-1:0] data_i,
     output logic [LANES*W_W-1:0] data_o,
     output logic                 corrected_o,
-    output logic                 uncorrectable_o
+    output logic                 uncorrectable_o,
+
+    input  wire                  tb_en_i,
+    input  wire                  tb_we_i,
+    input  wire  [  TADDR_W-1:0] tb_addr_i,
+    input  wire  [   TMEM_W-1:0] tb_wdata_i,
+    output logic [   TMEM_W-1:0] tb_rdata_o
 );
 
     localparam int RAW_W      = LABEL_W - DATA_W;
     localparam int BLOCK_W    = WORD_W - RAW_W;
-    localparam int LONGER     = LABEL_W % WEIGHTS;      // labels of a bit more
-    localparam int MORE_DATA  = DATA_W % WEIGHTS;       // labels of a data bit more
-    localparam int LONGEST    = LABEL_W / WEIGHTS + ((LONGER > 0) ? 1 : 0);
-    localparam int FEWER      = (LONGER < MORE_DATA) ? LONGER : MORE_DATA;
-    localparam int OTHER      = (LONGER < MORE_DATA) ? MORE_DATA : LONGER;
-    localparam int KINDS      = 1 + ((FEWER > 0) ? 1 : 0) + ((OTHER > FEWER) ? 1 : 0);
     localparam int KIND_W     = (KINDS > 1) ? $clog2(KINDS) : 1;
     localparam int SLOT_W     = KIND_W + 1 + LONGEST;   // of a label: its kind, whether it is in doubt, the label
     localparam int STEPS      = BCH_T - 1;
@@ -230,18 +241,31 @@ module hwflow_decode_word #(
 
     // --- What they stand for.
 
+    wire [LANES*TMEM_W-1:0] table_read;
+
+    assign tb_rdata_o = table_read[TMEM_W-1:0];
+    if (LANES > 1) begin : gen_other_lanes
+        wire unused_read = &{1'b0, table_read[LANES*TMEM_W-1:TMEM_W]};
+    end
+
     for (genvar s = 0; s < LANES; s++) begin : gen_lane
         hwflow_decode_table #(
             .W_W        (W_W),
             .WORD_W     (LONGEST + 1),
             .TABLES     (KINDS),
-            .TABLE_FILE (TABLE_FILE)
+            .TABLE_FILE (TABLE_FILE),
+            .LOADABLE   (LOADABLE)
         ) decode (
             .clk_i   (clk_i),
             .en_i    (en_i),
             .table_i (beat[s*SLOT_W+LONGEST+1+:KIND_W]),
             .data_i  (beat[s*SLOT_W+:LONGEST+1]),
-            .data_o  (data_o[s*W_W+:W_W])
+            .data_o  (data_o[s*W_W+:W_W]),
+            .b_en_i    (tb_en_i),
+            .b_we_i    (tb_we_i),
+            .b_addr_i  (tb_addr_i),
+            .b_wdata_i (tb_wdata_i),
+            .b_rdata_o (table_read[s*TMEM_W+:TMEM_W])
         );
     end
 

@@ -11,11 +11,16 @@
 //   REST_FILE     $readmemh file, ROWS words: the address in the high bits, below it SLOTS times {lane, rest},
 //                 slot s at bits [s*SLOT_W +: SLOT_W], 0 where the word has fewer outliers
 //
-// The rows are kept out of block RAM. No fault reaches them: no port writes them, and no test bench does.
+//   LOADABLE      0: the rows are a ROM in LUTs, among the configuration bits, and no port writes them. 1: they are LUT
+//                 RAM, which port B reads and writes, a row an address. A row that no word needs is 0
+//
+// Two rows are read ahead of the one that is compared. One that port B writes counts from when it is read next; before the
+// first word of a round that is a cycle later.
 //
 // addr_i must count from 0 to DEPTH-1 and round again, and move on after a cycle with next_i.
 //
-// Timing: data_i belongs to the address of 2 cycles before; data_o comes 1 cycle after it. A word a cycle.
+// Timing: data_i belongs to the address of 2 cycles before; data_o comes 1 cycle after it. A word a cycle. Port B 1 cycle;
+// it holds its output while it is not enabled.
 
 `default_nettype none
 
@@ -27,8 +32,14 @@ module hwflow_outliers #(
     parameter int ROWS      = 2,
     parameter int SLOTS     = 1,
     parameter REST_FILE     = "",
+    parameter int LOADABLE  = 0,
     localparam int ADDR_W   = (DEPTH > 1) ? $clog2(DEPTH) : 1,
-    localparam int EFFECT_W = ((W_W > REST_W) ? W_W : REST_W) + 1
+    localparam int EFFECT_W = ((W_W > REST_W) ? W_W : REST_W) + 1,
+    localparam int SLOT_W   = ((LANES > 1) ? $clog2(LANES) : 1) + REST_W,
+    localparam int ROW_W    = ADDR_W + SLOTS * SLOT_W,
+    localparam int INDEX_W  = (ROWS > 1) ? $clog2(ROWS) : 1,
+    localparam int MADDR_W  = (LOADABLE != 0) ? INDEX_W : 1,
+    localparam int MEM_W    = (LOADABLE != 0) ? ROW_W : 1
 ) (
     input  wire                       clk_i,
     input  wire                       rst_ni,
@@ -36,13 +47,16 @@ module hwflow_outliers #(
     input  wire                       next_i,
     input  wire  [        ADDR_W-1:0] addr_i,
     input  wire  [     LANES*W_W-1:0] data_i,
-    output logic [LANES*EFFECT_W-1:0] data_o
+    output logic [LANES*EFFECT_W-1:0] data_o,
+
+    input  wire                       b_en_i,
+    input  wire                       b_we_i,
+    input  wire  [       MADDR_W-1:0] b_addr_i,
+    input  wire  [         MEM_W-1:0] b_wdata_i,
+    output logic [         MEM_W-1:0] b_rdata_o
 );
 
     localparam int LANE_W  = (LANES > 1) ? $clog2(LANES) : 1;
-    localparam int SLOT_W  = LANE_W + REST_W;
-    localparam int ROW_W   = ADDR_W + SLOTS * SLOT_W;
-    localparam int INDEX_W = (ROWS > 1) ? $clog2(ROWS) : 1;
     localparam int SECOND  = 1 % ROWS;
     localparam logic [INDEX_W-1:0] THIRD     = INDEX_W'(2 % ROWS);
     localparam logic [INDEX_W-1:0] LAST_ROW  = INDEX_W'(ROWS - 1);
@@ -55,32 +69,69 @@ module hwflow_outliers #(
         initial $fatal(1, "hwflow_outliers: ROWS (%0d) must be 1 to DEPTH, SLOTS (%0d) 1 to LANES", ROWS, SLOTS);
     end
 
-    (* rom_block = "logic", rom_style = "distributed" *)  // the first for Yosys, the second for Vivado
-    logic [ROW_W-1:0] rom [0:ROWS-1];
-
-    if (REST_FILE != "") begin : gen_load
-        initial $readmemh(REST_FILE, rom);
-    end else begin : gen_empty
-        initial for (int i = 0; i < ROWS; i++) rom[i] = '0;
-    end
-
     // The row that is compared, the one after it, and the index of the one after that: rows can follow one another in
     // every cycle, and only registers lie before and behind the memory.
     logic [  ROW_W-1:0] row_reg, next_row_reg;
     logic [INDEX_W-1:0] index_reg;
 
     wire hit = row_reg[SLOTS*SLOT_W+:ADDR_W] == addr_i;
-    wire restart = !rst_ni || (next_i && addr_i == LAST_WORD);
+    wire loads = LOADABLE != 0 && !next_i && addr_i == '0;  // what is written before the first word is used
+    wire restart = !rst_ni || (next_i && addr_i == LAST_WORD) || loads;
 
     always_ff @(posedge clk_i) begin
-        if (restart) begin
-            row_reg      <= rom[0];
-            next_row_reg <= rom[SECOND];
-            index_reg    <= THIRD;
-        end else if (next_i && hit) begin
-            row_reg      <= next_row_reg;
-            next_row_reg <= rom[index_reg];
-            index_reg    <= (index_reg == LAST_ROW) ? '0 : index_reg + 1'b1;
+        if (restart) index_reg <= THIRD;
+        else if (next_i && hit) index_reg <= (index_reg == LAST_ROW) ? '0 : index_reg + 1'b1;
+    end
+
+    // The memory is read in clocked processes alone: Icarus does not see that $readmemh changes what others read.
+    if (LOADABLE == 0) begin : gen_rom
+        (* rom_block = "logic", rom_style = "distributed" *)  // the first for Yosys, the second for Vivado
+        logic [ROW_W-1:0] rom [0:ROWS-1];
+
+        if (REST_FILE != "") begin : gen_load
+            initial $readmemh(REST_FILE, rom);
+        end else begin : gen_empty
+            initial for (int i = 0; i < ROWS; i++) rom[i] = '0;
+        end
+
+        always_ff @(posedge clk_i) begin
+            if (restart) begin
+                row_reg      <= rom[0];
+                next_row_reg <= rom[SECOND];
+            end else if (next_i && hit) begin
+                row_reg      <= next_row_reg;
+                next_row_reg <= rom[index_reg];
+            end
+        end
+
+        wire unused_port_b = &{1'b0, b_en_i, b_we_i, b_addr_i, b_wdata_i};
+        assign b_rdata_o = '0;
+    end else begin : gen_ram
+        // no_rw_check tells Yosys that reading what is being written is not defined.
+        (* ram_style = "distributed", syn_ramstyle = "distributed", no_rw_check *)
+        logic [ROW_W-1:0] ram [0:ROWS-1];
+
+        if (REST_FILE != "") begin : gen_load
+            initial $readmemh(REST_FILE, ram);
+        end else begin : gen_empty
+            initial for (int i = 0; i < ROWS; i++) ram[i] = '0;
+        end
+
+        always_ff @(posedge clk_i) begin
+            if (restart) begin
+                row_reg      <= ram[0];
+                next_row_reg <= ram[SECOND];
+            end else if (next_i && hit) begin
+                row_reg      <= next_row_reg;
+                next_row_reg <= ram[index_reg];
+            end
+        end
+
+        always_ff @(posedge clk_i) begin
+            if (b_en_i) begin
+                if (b_we_i) ram[b_addr_i] <= b_wdata_i;
+                b_rdata_o <= ram[b_addr_i];
+            end
         end
     end
 

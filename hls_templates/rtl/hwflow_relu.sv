@@ -4,9 +4,10 @@
 //   LANES  elements of a beat
 //   LIMIT  largest code of the output, of a ReLU6 or a quantised ReLU; 0: none but the type's. It needs
 //          OVERFLOW = SAT, so that no code wraps below it
+//   LOADABLE  1: port B, mb_*, reads and writes the limit, a word, at any time; LIMIT, not 0, is what it is at first
 //   the other parameters are hwflow_cast's
 //
-// Timing: 1 cycle, one beat a cycle.
+// Timing: 1 cycle, one beat a cycle. Port B 1 cycle; it holds its output while it is not enabled.
 
 `default_nettype none
 
@@ -20,7 +21,9 @@ module hwflow_relu #(
     parameter int OUT_FRAC   = 10,
     parameter int OUT_SIGNED = 0,
     parameter int ROUNDING   = 2,
-    parameter int OVERFLOW   = 1
+    parameter int OVERFLOW   = 1,
+    parameter int LOADABLE   = 0,
+    localparam int MEM_W     = (LOADABLE != 0) ? OUT_W : 1
 ) (
     input  wire                    clk_i,
     input  wire                    rst_ni,
@@ -31,7 +34,13 @@ module hwflow_relu #(
 
     output logic [LANES*OUT_W-1:0] m_tdata,
     output logic                   m_tvalid,
-    input  wire                    m_tready
+    input  wire                    m_tready,
+
+    input  wire                    mb_en_i,
+    input  wire                    mb_we_i,
+    input  wire  [            0:0] mb_addr_i,
+    input  wire  [      MEM_W-1:0] mb_wdata_i,
+    output logic [      MEM_W-1:0] mb_rdata_o
 );
 
     if (LANES < 1) begin : gen_error_lanes
@@ -41,6 +50,36 @@ module hwflow_relu #(
     if (LIMIT < 0 || (LIMIT > 0 && OVERFLOW == 0)) begin : gen_error_limit
         initial $fatal(1, "hwflow_relu: LIMIT (%0d) must be positive, and OVERFLOW saturate", LIMIT);
     end
+    if (LOADABLE != 0 && LIMIT == 0) begin : gen_error_loadable
+        initial $fatal(1, "hwflow_relu: LOADABLE needs a LIMIT");
+    end
+
+    // --- The limit.
+
+    wire [OUT_W-1:0] most;
+
+    if (LOADABLE != 0) begin : gen_register
+        logic [OUT_W-1:0] limit_reg;
+
+        initial limit_reg = OUT_W'(LIMIT);
+        assign most = limit_reg;
+
+        always_ff @(posedge clk_i) begin
+            if (mb_en_i) begin
+                if (mb_we_i) limit_reg <= mb_wdata_i;
+                mb_rdata_o <= limit_reg;
+            end
+        end
+
+        wire unused_address = &{1'b0, mb_addr_i};
+    end else begin : gen_constant
+        assign most = OUT_W'(LIMIT);
+
+        wire unused_port_b = &{1'b0, most, mb_en_i, mb_we_i, mb_addr_i, mb_wdata_i};
+        assign mb_rdata_o = '0;
+    end
+
+    // --- The elements.
 
     wire [LANES*OUT_W-1:0] rectified;
     for (genvar lane = 0; lane < LANES; lane++) begin : gen_lane
@@ -58,8 +97,7 @@ module hwflow_relu #(
         // Zero needs no case of its own: it is cast to zero.
         wire [OUT_W-1:0] positive = (IN_SIGNED != 0 && code[IN_W-1]) ? '0 : cast;
         if (LIMIT > 0) begin : gen_limit
-            localparam logic [OUT_W-1:0] MOST = OUT_W'(LIMIT);
-            assign rectified[lane*OUT_W +: OUT_W] = (positive > MOST) ? MOST : positive;
+            assign rectified[lane*OUT_W +: OUT_W] = (positive > most) ? most : positive;
         end else begin : gen_no_limit
             assign rectified[lane*OUT_W +: OUT_W] = positive;
         end

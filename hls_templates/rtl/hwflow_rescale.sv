@@ -7,8 +7,11 @@
 //   M_W, M_FRAC  type of the constants, unsigned
 //   UNIFORM      1: M is a single constant for all channels
 //   M            the constants, channel 0 in the least significant bits
+//   LOADABLE     1: port B, mb_*, reads and writes them at any time; M is what they are at first. Word i has those of beat
+//                i, that of lane 0 in the least significant bits; a single constant is one word
 //
-// Timing: 2 cycles (product, cast), one beat a cycle. The channel of a beat is counted from reset.
+// Timing: 2 cycles (product, cast), one beat a cycle. The channel of a beat is counted from reset. Port B
+// 1 cycle; it holds its output while it is not enabled.
 
 `default_nettype none
 
@@ -26,7 +29,13 @@ module hwflow_rescale #(
     parameter int M_W        = 8,
     parameter int M_FRAC     = 7,
     parameter int UNIFORM    = 0,
-    parameter logic [((UNIFORM != 0) ? 1 : CHANNELS)*M_W-1:0] M = 1
+    parameter logic [((UNIFORM != 0) ? 1 : CHANNELS)*M_W-1:0] M = 1,
+    parameter int LOADABLE   = 0,
+    localparam int BEATS     = (LANES > 0) ? CHANNELS / LANES : 1,
+    localparam int WORDS     = (UNIFORM != 0) ? 1 : BEATS,
+    localparam int WORD_W    = (UNIFORM != 0) ? M_W : LANES * M_W,
+    localparam int MADDR_W   = (LOADABLE != 0 && WORDS > 1) ? $clog2(WORDS) : 1,
+    localparam int MEM_W     = (LOADABLE != 0) ? WORD_W : 1
 ) (
     input  wire                    clk_i,
     input  wire                    rst_ni,
@@ -37,10 +46,15 @@ module hwflow_rescale #(
 
     output logic [LANES*OUT_W-1:0] m_tdata,
     output logic                   m_tvalid,
-    input  wire                    m_tready
+    input  wire                    m_tready,
+
+    input  wire                    mb_en_i,
+    input  wire                    mb_we_i,
+    input  wire  [    MADDR_W-1:0] mb_addr_i,
+    input  wire  [      MEM_W-1:0] mb_wdata_i,
+    output logic [      MEM_W-1:0] mb_rdata_o
 );
 
-    localparam int BEATS     = (LANES > 0) ? CHANNELS / LANES : 1;
     localparam int BEAT_W    = (BEATS > 1) ? $clog2(BEATS) : 1;
     localparam int PRODUCT_W = IN_W + M_W + 1;  // of a signed x and an unsigned m, and either way round
     localparam logic [BEAT_W-1:0] LAST = BEAT_W'(BEATS - 1);
@@ -59,18 +73,58 @@ module hwflow_rescale #(
     wire [LANES*PRODUCT_W-1:0]   product;
     wire [LANES*OUT_W-1:0]       cast;
 
+    // --- The constants of the beat.
+
+    wire [WORD_W-1:0] word;
+
+    if (LOADABLE != 0 && WORDS == 1) begin : gen_register
+        logic [WORD_W-1:0] word_reg;
+
+        initial word_reg = M;
+        assign word = word_reg;
+
+        always_ff @(posedge clk_i) begin
+            if (mb_en_i) begin
+                if (mb_we_i) word_reg <= mb_wdata_i;
+                mb_rdata_o <= word_reg;
+            end
+        end
+
+        wire unused_address = &{1'b0, mb_addr_i};
+    end else if (LOADABLE != 0) begin : gen_ram
+        (* ram_style = "distributed", syn_ramstyle = "distributed", no_rw_check *)
+        logic [WORD_W-1:0] ram [0:WORDS-1];
+
+        initial for (int i = 0; i < WORDS; i++) ram[i] = M[i*WORD_W+:WORD_W];
+
+        assign word = ram[beat_reg];
+
+        always_ff @(posedge clk_i) begin
+            if (mb_en_i) begin
+                if (mb_we_i) ram[mb_addr_i] <= mb_wdata_i;
+                mb_rdata_o <= ram[mb_addr_i];
+            end
+        end
+    end else begin : gen_constants
+        if (WORDS > 1) begin : gen_words
+            wire [WORD_W-1:0] rom [0:WORDS-1];
+            for (genvar beat = 0; beat < WORDS; beat++) begin : gen_rom
+                assign rom[beat] = M[beat*WORD_W+:WORD_W];
+            end
+            assign word = rom[beat_reg];
+        end else begin : gen_word
+            assign word = M;
+        end
+
+        wire unused_port_b = &{1'b0, mb_en_i, mb_we_i, mb_addr_i, mb_wdata_i};
+        assign mb_rdata_o = '0;
+    end
+
+    // --- Products and casts.
+
     for (genvar lane = 0; lane < LANES; lane++) begin : gen_lane
         wire [IN_W-1:0] x = s_tdata[lane*IN_W +: IN_W];
-        wire [ M_W-1:0] m;
-        if (UNIFORM != 0 || BEATS == 1) begin : gen_one
-            assign m = M[((UNIFORM != 0) ? 0 : lane)*M_W +: M_W];
-        end else begin : gen_rom
-            wire [M_W-1:0] rom [0:BEATS-1];
-            for (genvar beat = 0; beat < BEATS; beat++) begin : gen_word
-                assign rom[beat] = M[(beat*LANES + lane)*M_W +: M_W];
-            end
-            assign m = rom[beat_reg];
-        end
+        wire [ M_W-1:0] m = word[((UNIFORM != 0) ? 0 : lane)*M_W +: M_W];
 
         // One more bit makes the sign explicit on either side.
         wire signed [PRODUCT_W-1:0] x_wide = {{(M_W + 1) {(IN_SIGNED != 0) && x[IN_W-1]}}, x};

@@ -33,6 +33,8 @@
 // out together; nothing ever waits, so that they are there for a cycle only. The memory is read at the edge that takes
 // next_i, biases later, and nothing is kept of what was read before.
 //
+//   LOADABLE        1: the rests and the tables have second ports, rb_* and tb_*; else these are a bit wide and not used
+//
 // The weight memory's second port is wb_*: wb_rdata of a read follows wb_en_i by a cycle. It has the stored words,
 // check bits too. That of the biases is bb_*. Without files the weights are whatever port B writes, and the biases 0.
 // `memory.mem` and `bias_mem` are the names by which a test bench flips stored bits.
@@ -77,6 +79,7 @@ module hwflow_weights #(
     parameter int REST_SLOTS  = 1,
     parameter int REST_W      = 1,
     parameter REST_FILE       = "",
+    parameter int LOADABLE    = 0,
     localparam int K          = (CODE == 1) ? 64 / W_W : (CODE == 3) ? WEIGHTS : 1,
     localparam int WORD_W     = (CODE == 1) ? K * W_W + 8 : (CODE == 3) ? STORED_W : W_W,
     localparam int WORDS      = (SIMD + K - 1) / K,
@@ -89,7 +92,21 @@ module hwflow_weights #(
     localparam int EFFECT_W   = (REST_ROWS == 0) ? W_W : ((W_W > REST_W) ? W_W : REST_W) + 1,
     localparam int BIASES     = (CHANNELWISE != 0) ? SIMD : PE,
     localparam int BIAS_WORDS = (CHANNELWISE != 0) ? N_IN / SIMD : N_OUT / PE,
-    localparam int BADDR_W    = (BIAS_WORDS > 1) ? $clog2(BIAS_WORDS) : 1
+    localparam int BADDR_W    = (BIAS_WORDS > 1) ? $clog2(BIAS_WORDS) : 1,
+    localparam int BEATS      = (N_OUT / PE) * (N_IN / SIMD),
+    localparam int BEAT_W     = (BEATS > 1) ? $clog2(BEATS) : 1,
+    localparam int REST_LOADS = (LOADABLE != 0 && REST_ROWS > 0) ? 1 : 0,
+    localparam int RADDR_W    = (REST_LOADS != 0 && REST_ROWS > 1) ? $clog2(REST_ROWS) : 1,
+    localparam int SLOT_W     = ((LANES > 1) ? $clog2(LANES) : 1) + REST_W,
+    localparam int RMEM_W     = (REST_LOADS != 0) ? BEAT_W + REST_SLOTS * SLOT_W : 1,
+    localparam int TABLE_LOADS = (LOADABLE != 0 && CODE >= 2) ? 1 : 0,
+    localparam int LONGER     = LABEL_W % WEIGHTS,                         // see hwflow_decode_word
+    localparam int MORE_DATA  = DATA_W % WEIGHTS,
+    localparam int LABEL      = LABEL_W / WEIGHTS + ((LONGER > 0) ? 1 : 0),
+    localparam int KINDS      = 1 + ((LONGER > 0 || MORE_DATA > 0) ? 1 : 0) +
+                                ((LONGER > 0 && MORE_DATA > 0 && LONGER != MORE_DATA) ? 1 : 0),
+    localparam int TADDR_W    = (TABLE_LOADS == 0) ? 1 : (CODE == 2) ? W_W : LABEL + 1 + $clog2(KINDS),
+    localparam int TMEM_W     = (TABLE_LOADS != 0) ? W_W : 1
 ) (
     input  wire                       clk_i,
     input  wire                       rst_ni,
@@ -110,7 +127,19 @@ module hwflow_weights #(
     input  wire                       bb_we_i,
     input  wire  [       BADDR_W-1:0] bb_addr_i,
     input  wire  [    BIASES*B_W-1:0] bb_wdata_i,
-    output logic [    BIASES*B_W-1:0] bb_rdata_o
+    output logic [    BIASES*B_W-1:0] bb_rdata_o,
+
+    input  wire                       rb_en_i,
+    input  wire                       rb_we_i,
+    input  wire  [       RADDR_W-1:0] rb_addr_i,
+    input  wire  [        RMEM_W-1:0] rb_wdata_i,
+    output logic [        RMEM_W-1:0] rb_rdata_o,
+
+    input  wire                       tb_en_i,
+    input  wire                       tb_we_i,
+    input  wire  [       TADDR_W-1:0] tb_addr_i,
+    input  wire  [        TMEM_W-1:0] tb_wdata_i,
+    output logic [        TMEM_W-1:0] tb_rdata_o
 );
 
     localparam int SF         = N_IN / SIMD;
@@ -125,8 +154,6 @@ module hwflow_weights #(
                                 (TURNS == 1) ? BLOCK_WAIT + 1 : BLOCK_WAIT + 2;
     localparam int LATENCY    = READ + DECODE + ((REST_ROWS == 0) ? 0 : 1);
     localparam int GIVEN      = (CODE == 3 && TURNS > 1) ? SIMD : K;     // weights that a decoder gives at once
-    localparam int BEATS      = (N_OUT / PE) * SF;
-    localparam int BEAT_W     = (BEATS > 1) ? $clog2(BEATS) : 1;
     localparam int TURN_W     = (TURNS > 1) ? $clog2(TURNS) : 1;
     localparam int SF_W       = (SF > 1) ? $clog2(SF) : 1;
 
@@ -227,6 +254,11 @@ module hwflow_weights #(
         assign uncorrectable_o = '0;
     end
 
+    if (CODE < 2) begin : gen_no_tables
+        wire unused_port_b = &{1'b0, tb_en_i, tb_we_i, tb_addr_i, tb_wdata_i};
+        assign tb_rdata_o = '0;
+    end
+
     if (CODE == 0) begin : gen_plain
         assign decoded = stored;
     end else begin : gen_decoders
@@ -242,6 +274,13 @@ module hwflow_weights #(
             .data_i ({next_i && turn == '0, next_i && turn != '0}),
             .data_o ({start, more})
         );
+
+        wire [PE*WORDS*TMEM_W-1:0] table_read;  // of every decoder; all have the same tables
+        wire unused_read = &{1'b0, table_read};
+
+        if (CODE >= 2) begin : gen_tables
+            assign tb_rdata_o = table_read[TMEM_W-1:0];
+        end
 
         if (CODE != 2) begin : gen_errors
             wire read;
@@ -276,6 +315,7 @@ module hwflow_weights #(
                     .corrected_o     (gen_errors.corrected[i]),
                     .uncorrectable_o (gen_errors.uncorrectable[i])
                 );
+                assign table_read[i*TMEM_W+:TMEM_W] = '0;
             end else if (CODE == 3) begin : gen_block
                 hwflow_decode_word #(
                     .WORD_W       (WORD_W),
@@ -293,7 +333,8 @@ module hwflow_weights #(
                     .FLIPS_ROWS   (FLIPS_ROWS),
                     .LANES        (GIVEN),
                     .CYCLES       (CYCLES),
-                    .TABLE_FILE   (TABLE_FILE)
+                    .TABLE_FILE   (TABLE_FILE),
+                    .LOADABLE     (LOADABLE)
                 ) decode (
                     .clk_i   (clk_i),
                     .en_i    (1'b1),
@@ -302,18 +343,29 @@ module hwflow_weights #(
                     .data_i  (stored[i*WORD_W+:WORD_W]),
                     .data_o  (decoded[i*GIVEN*W_W+:GIVEN*W_W]),
                     .corrected_o     (gen_errors.corrected[i]),
-                    .uncorrectable_o (gen_errors.uncorrectable[i])
+                    .uncorrectable_o (gen_errors.uncorrectable[i]),
+                    .tb_en_i    (tb_en_i),
+                    .tb_we_i    (tb_we_i),
+                    .tb_addr_i  (tb_addr_i),
+                    .tb_wdata_i (tb_wdata_i),
+                    .tb_rdata_o (table_read[i*TMEM_W+:TMEM_W])
                 );
             end else begin : gen_table
                 hwflow_decode_table #(
                     .W_W        (W_W),
-                    .TABLE_FILE (TABLE_FILE)
+                    .TABLE_FILE (TABLE_FILE),
+                    .LOADABLE   (LOADABLE)
                 ) decode (
                     .clk_i   (clk_i),
                     .en_i    (1'b1),
                     .table_i (1'b0),
                     .data_i  (stored[i*WORD_W+:WORD_W]),
-                    .data_o  (decoded[i*GIVEN*W_W+:GIVEN*W_W])
+                    .data_o  (decoded[i*GIVEN*W_W+:GIVEN*W_W]),
+                    .b_en_i    (tb_en_i),
+                    .b_we_i    (tb_we_i),
+                    .b_addr_i  (tb_addr_i),
+                    .b_wdata_i (tb_wdata_i),
+                    .b_rdata_o (table_read[i*TMEM_W+:TMEM_W])
                 );
             end
         end
@@ -351,6 +403,8 @@ module hwflow_weights #(
 
     if (REST_ROWS == 0) begin : gen_no_outliers
         assign data_o = weights;
+        wire unused_port_b = &{1'b0, rb_en_i, rb_we_i, rb_addr_i, rb_wdata_i};
+        assign rb_rdata_o = '0;
     end else begin : gen_outliers
         wire next_decoded;
         wire [BEAT_W-1:0] beat_decoded;
@@ -385,14 +439,20 @@ module hwflow_weights #(
             .REST_W    (REST_W),
             .ROWS      (REST_ROWS),
             .SLOTS     (REST_SLOTS),
-            .REST_FILE (REST_FILE)
+            .REST_FILE (REST_FILE),
+            .LOADABLE  (LOADABLE)
         ) outliers (
             .clk_i  (clk_i),
             .rst_ni (rst_ni),
             .next_i (next_decoded),
             .addr_i (beat_decoded),
             .data_i (weights),
-            .data_o (data_o)
+            .data_o (data_o),
+            .b_en_i    (rb_en_i),
+            .b_we_i    (rb_we_i),
+            .b_addr_i  (rb_addr_i),
+            .b_wdata_i (rb_wdata_i),
+            .b_rdata_o (rb_rdata_o)
         );
     end
 

@@ -8,19 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from hwflow.cost.packing import packing
 from hwflow.graph import Graph, WeightLayer
-from hwflow.rtl.decoders import SECDED, WORD
-from hwflow.rtl.memory_image import side_memory, table_codes
-from hwflow.rtl.structure import MatrixUnit, Netlist
+from hwflow.rtl.decoders import SECDED, WORD, Parameter
+from hwflow.rtl.memory_image import memory_shape, memory_words
+from hwflow.rtl.structure import Instance, MatrixUnit, Netlist
 
 BUS_BITS = 32
 MAGIC, VERSION = 0x4857464C, 0x00010000
 REGISTER_WORDS = 64
 """Words that the registers of ``hwflow_control`` take at the start of the address space."""
-KINDS = ("weight", "bias")
-PORTS: Mapping[str, str] = {"weight": "wb", "bias": "bb"}
-"""The second port of a memory at ``hwflow_weights``, by the kind of the memory."""
+PORTS: Mapping[str, str] = {"weight": "wb", "bias": "bb", "rest": "rb", "table": "tb", "constant": "mb"}
+"""The second port of a memory at its cell, by the kind of the memory."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,8 @@ class Region:
 
     Attributes:
         layer: the layer's name, as the user gave it.
-        kind: ``weight``, ``bias``, or ``errors``: counters of a decoder.
+        kind: ``weight``, ``bias``; of designs to load ``rest``, ``table``, and ``constant`` of rescalings and limits;
+            or ``errors``: counters of a decoder.
         base: address of its first byte, a multiple of all that it takes.
         words: of the memory.
         width: bits of such a word.
@@ -144,7 +143,12 @@ def address_map(graph: Graph, netlist: Netlist) -> AddressMap:
     codes = {instance.name: instance.parameters.get("CODE") for instance in netlist.instances}
     counted = [unit for unit in netlist.units if codes[unit.instance] in (SECDED, WORD)]
     placed = _place(
-        [_region(graph, unit, kind) for unit in netlist.units for kind in KINDS]
+        [
+            Region(unit.layer, kind, 0, *_shape(graph, unit, kind))
+            for unit in netlist.units
+            for kind in _kinds(netlist, unit)
+        ]
+        + [Region(unit.node, "constant", 0, unit.words, unit.lanes * unit.bits) for unit in netlist.constants]
         + [Region(unit.layer, "errors", 0, 2, BUS_BITS) for unit in counted]
     )
     end = max([4 * REGISTER_WORDS * 2, *(region.base + region.span for region in placed)])
@@ -152,11 +156,16 @@ def address_map(graph: Graph, netlist: Netlist) -> AddressMap:
     return AddressMap(_structure(graph, netlist, placed), graph.digest[:16], (end - 1).bit_length(), regions, errors)
 
 
-def _region(graph: Graph, unit: MatrixUnit, kind: str) -> Region:
+def _kinds(netlist: Netlist, unit: MatrixUnit) -> list[str]:
+    """The memories of a layer that the bus reaches."""
+    loaded = {"rest": unit.rest_file, "table": unit.table_file} if netlist.loadable else {}
+    return ["weight", "bias", *(kind for kind, file in loaded.items() if file is not None)]
+
+
+def _shape(graph: Graph, unit: MatrixUnit, kind: str) -> tuple[int, int]:
     layer = graph[unit.layer]
     assert isinstance(layer, WeightLayer)
-    layout = packing(layer, kind, unit.pe, unit.simd)
-    return Region(unit.layer, kind, 0, layout.depth, layout.width)
+    return memory_shape(layer, unit, kind)
 
 
 def _place(regions: Sequence[Region]) -> tuple[Region, ...]:
@@ -173,15 +182,15 @@ def _place(regions: Sequence[Region]) -> tuple[Region, ...]:
 def _structure(graph: Graph, netlist: Netlist, regions: Sequence[Region]) -> str:
     """A hash of modules, parameters and streams, of where the memories are, and of what no access reaches."""
     fixed = []
-    for unit in netlist.units:
+    for unit in () if netlist.loadable else netlist.units:
         layer = graph[unit.layer]
         assert isinstance(layer, WeightLayer)
-        side = side_memory(layer, unit.pe, unit.simd)
-        fixed.append([side and side.pack(), unit.table_file and table_codes(layer)])
+        files = {"rest": unit.rest_file, "table": unit.table_file}
+        fixed.append([None if file is None else memory_words(layer, unit, kind) for kind, file in files.items()])
     parts = [
         VERSION,
         [
-            [i.module, i.name, dict(i.parameters), [s.name for s in i.inputs.values()], [s.name for s in i.outputs]]
+            [i.module, i.name, _fixed_parameters(i), [s.name for s in i.inputs.values()], [s.name for s in i.outputs]]
             for i in netlist.instances
         ],
         [[s.name, str(s.type), s.lanes, s.beats] for s in (netlist.input, netlist.output)],
@@ -189,6 +198,12 @@ def _structure(graph: Graph, netlist: Netlist, regions: Sequence[Region]) -> str
         fixed,
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _fixed_parameters(instance: Instance) -> dict[str, Parameter]:
+    """The parameters without constants that can be loaded."""
+    loaded = ("M", "LIMIT") if instance.parameters.get("LOADABLE") else ()
+    return {name: value for name, value in instance.parameters.items() if name not in loaded}
 
 
 def _power(count: int) -> int:

@@ -15,10 +15,12 @@ import numpy as np
 from hwflow.cost.packing import Packing, packing
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList
-from hwflow.graph import Graph, WeightLayer
-from hwflow.memory import WordCounts, check_faults, layer_storage, stored_words
+from hwflow.graph import Graph, ReLU, Rescale, WeightLayer
+from hwflow.memory import WordCounts, check_faults, layer_storage
 from hwflow.rtl.address_map import BUS_BITS, MAGIC, REGISTERS, VERSION, AddressMap, Region, address_map
+from hwflow.rtl.memory_image import constant_words, memory_words
 from hwflow.rtl.netlist import build_netlist
+from hwflow.rtl.structure import ConstantUnit, Loadable, MatrixUnit, RestRoom
 
 OFFSETS: Mapping[str, int] = {register.name: register.offset for register in REGISTERS}
 MASK = (1 << BUS_BITS) - 1
@@ -26,6 +28,8 @@ ENABLE, CHECK, CLEAR = 1, 2, 4
 """Bits of CTRL."""
 BUSY, EARLY, LATE = 1, 2, 4
 """Bits of STATUS."""
+MEMORIES = ("weight", "bias")
+"""Kinds of memories that fault lists name and storage codes protect."""
 
 
 class Bus(Protocol):
@@ -82,7 +86,10 @@ class Device:
             raise HwflowError(f"{project}: no RTL project with an address map; run hwflow generate") from error
         self.bus = bus
         self._reuse = {unit["layer"]: unit["reuse_factor"] for unit in metadata["layers"]}
-        self._folds = {unit["layer"]: (unit["pe"], unit["simd"]) for unit in metadata["layers"]}
+        rests = {unit["layer"]: RestRoom(**unit["rests"]) for unit in metadata["layers"] if unit["rests"] is not None}
+        self._loadable = Loadable(rests) if metadata["loadable"] else None
+        self._units: dict[str, MatrixUnit] = {}
+        self._constants: dict[str, ConstantUnit] = {}
         self._check_identity(project)
         self._check_structure(graph)
         self.graph = graph
@@ -155,7 +162,7 @@ class Device:
             self.write("CTRL", control)
 
     def load(self, graph: Graph) -> None:
-        """Write all weights and biases of a design of the same structure; no image runs meanwhile.
+        """Write all memories of a design of the same structure; no image runs meanwhile.
 
         Raises:
             HwflowError: a design of another structure, or images that do not leave.
@@ -196,6 +203,8 @@ class Device:
         """
         total = WordCounts()
         for region in self.addresses.regions:
+            if region.kind not in MEMORIES:
+                continue
             layer, layout = self._memory(self.graph, region)
             code = layer_storage(layer, region.kind)
             before = self._read_region(region)
@@ -227,6 +236,23 @@ class Device:
             for address, mask in sorted(masks.items()):
                 self.bus.write32(self.addresses.inject + address, mask)
 
+    def flip(self, layer: str, kind: str, word: int, bit: int) -> None:
+        """Flip a bit of a word of any memory, that of outliers' rests, decoder tables and constants included.
+
+        Args:
+            layer, kind: of the memory, as :attr:`addresses` names it.
+            word, bit: of the hardware's memory.
+
+        Raises:
+            HwflowError: there is no such bit.
+        """
+        found = [region for region in self.addresses.regions if (region.layer, region.kind) == (layer, kind)]
+        if not found or not (0 <= word < found[0].words and 0 <= bit < found[0].width):
+            raise HwflowError(f"the design has no bit {bit} of word {word} of a memory {layer}.{kind}")
+        part, place = divmod(bit, BUS_BITS)
+        address = found[0].base + word * found[0].stride + 4 * part
+        self.bus.write32(self.addresses.inject + address, 1 << place)
+
     def _check_identity(self, project: Path) -> None:
         magic, version = self.read("MAGIC"), self.read("VERSION")
         if (magic, version) != (MAGIC, VERSION):
@@ -247,21 +273,29 @@ class Device:
             raise HwflowError(
                 f"a design with other layers ({_names(layers ^ self._reuse.keys())}); generate and build it"
             )
-        structure = address_map(graph, build_netlist(graph, self._reuse)).structure
+        netlist = build_netlist(graph, self._reuse, self._loadable)
+        structure = address_map(graph, netlist).structure
         if structure != self.addresses.structure:
+            fixed = "" if self._loadable else ", outliers, tables or constants"
             raise HwflowError(
-                "a design of another structure: shapes, types, storage codes, outliers, tables or constants are not "
-                f"those of the hardware (structure {structure}, not {self.addresses.structure}); generate and build it"
+                f"a design of another structure: shapes, types, storage codes{fixed} are not those of the hardware "
+                f"(structure {structure}, not {self.addresses.structure}); generate and build it"
             )
+        self._units = {unit.layer: unit for unit in netlist.units}
+        self._constants = {unit.node: unit for unit in netlist.constants}
 
     def _memory(self, graph: Graph, region: Region) -> tuple[WeightLayer, Packing]:
         layer = graph[region.layer]
         assert isinstance(layer, WeightLayer)
-        return layer, packing(layer, region.kind, *self._folds[region.layer])
+        unit = self._units[region.layer]
+        return layer, packing(layer, region.kind, unit.pe, unit.simd)
 
     def _image(self, graph: Graph, region: Region) -> list[int]:
-        layer, layout = self._memory(graph, region)
-        return layout.pack(stored_words(layer, region.kind))
+        node = graph[region.layer]
+        if isinstance(node, WeightLayer):
+            return memory_words(node, self._units[region.layer], region.kind)
+        assert isinstance(node, Rescale | ReLU)
+        return constant_words(node, self._constants[region.layer])
 
     def _read64(self, register: str) -> int:
         """A register of 64 bits, which may count on between its halves."""

@@ -57,7 +57,7 @@ def write_folder(
         "addresses": addresses,
         "registers": REGISTERS,
         "bytes": bus_bytes,
-        "names": {unit.layer: markdown(unit.layer) for unit in netlist.units},
+        "names": {region.layer: markdown(region.layer) for region in addresses.regions},
         "costs": layer_costs(graph, reuse),
         "input_shape": " x ".join(map(str, graph.input.shape)),
         "output_size": netlist.output.beats * netlist.output.lanes,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from hwflow.codes import Table, WordCode
 from hwflow.cost.packing import Packing, index_bits, packing
-from hwflow.graph import IntArray, WeightLayer
+from hwflow.graph import IntArray, ReLU, Rescale, WeightLayer
 from hwflow.memory import layer_storage, stored_words
-from hwflow.sim.hexfile import write_hex
+from hwflow.rtl.structure import ConstantUnit, MatrixUnit, RestRoom
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +41,20 @@ class SideMemory:
         return int(np.unique(self.beat, return_counts=True)[1].max())
 
     @property
-    def width(self) -> int:
-        """Bits of a row: a beat, and lane and rest of its outliers."""
-        return index_bits(self.layout.beats) + self.slots * self._slot_bits
+    def room(self) -> RestRoom:
+        """What the outliers take."""
+        return RestRoom(self.rows, self.slots, self.rest_bits)
 
-    def pack(self) -> list[int]:
-        """The rows; slots that a beat does not need are zero."""
-        mask, top = (1 << self.rest_bits) - 1, self.slots * self._slot_bits
+    @property
+    def room_to_load(self) -> RestRoom:
+        """Room for as many other outliers: each in a beat of its own, and one more in a beat."""
+        lanes = self.layout.pe * self.layout.simd
+        return RestRoom(min(len(self.rest), self.layout.beats), min(self.slots + 1, lanes), self.rest_bits)
+
+    def pack(self, room: RestRoom) -> list[int]:
+        """The rows of a memory with some room; slots that a beat does not need, and rows beyond, are zero."""
+        slot_bits = index_bits(self.layout.pe * self.layout.simd) + room.bits
+        mask, top = (1 << room.bits) - 1, room.slots * slot_bits
         rows: list[int] = []
         last, slot = -1, 0
         columns = (self.beat, self.lane, self.rest)
@@ -56,13 +62,9 @@ class SideMemory:
             if beat != last:
                 rows.append(beat << top)
                 last, slot = beat, 0
-            rows[-1] |= (lane << self.rest_bits | rest & mask) << (slot * self._slot_bits)
+            rows[-1] |= (lane << room.bits | rest & mask) << (slot * slot_bits)
             slot += 1
-        return rows
-
-    @property
-    def _slot_bits(self) -> int:
-        return index_bits(self.layout.pe * self.layout.simd) + self.rest_bits
+        return rows + [0] * (room.rows - len(rows))
 
 
 def side_memory(layer: WeightLayer, pe: int, simd: int) -> SideMemory | None:
@@ -78,23 +80,39 @@ def side_memory(layer: WeightLayer, pe: int, simd: int) -> SideMemory | None:
     return SideMemory(layout, rest_bits, beat[order], lane[order], layer.outliers.rest.codes[order])
 
 
-def write_image(path: Path, layer: WeightLayer, kind: str, pe: int, simd: int) -> None:
-    """Write a ``$readmemh`` file of a layer's ``weight`` or ``bias`` memory."""
-    layout = packing(layer, kind, pe, simd)
-    write_hex(path, layout.pack(stored_words(layer, kind)), layout.width)
+def memory_shape(layer: WeightLayer, unit: MatrixUnit, kind: str) -> tuple[int, int]:
+    """Words, and bits of a word, of a layer's ``weight``, ``bias``, ``rest`` or ``table`` memory."""
+    layout = packing(layer, "bias" if kind == "bias" else "weight", unit.pe, unit.simd)
+    match kind:
+        case "rest":
+            assert unit.rests is not None
+            slot_bits = index_bits(unit.pe * unit.simd) + unit.rests.bits
+            return unit.rests.rows, index_bits(layout.beats) + unit.rests.slots * slot_bits
+        case "table":
+            assert layer.weight.type is not None
+            return len(table_codes(layer)), layer.weight.type.width
+    return layout.depth, layout.width
 
 
-def write_rests(path: Path, layer: WeightLayer, pe: int, simd: int) -> None:
-    """Write a ``$readmemh`` file of the side memory of a layer with outliers."""
-    side = side_memory(layer, pe, simd)
-    assert side is not None
-    write_hex(path, side.pack(), side.width)
+def memory_words(layer: WeightLayer, unit: MatrixUnit, kind: str) -> list[int]:
+    """The words of these memories."""
+    match kind:
+        case "rest":
+            assert unit.rests is not None
+            side = side_memory(layer, unit.pe, unit.simd)
+            return [0] * unit.rests.rows if side is None else side.pack(unit.rests)
+        case "table":
+            return table_codes(layer)
+    return packing(layer, kind, unit.pe, unit.simd).pack(stored_words(layer, kind))
 
 
-def write_table(path: Path, layer: WeightLayer) -> None:
-    """Write a ``$readmemh`` file of the tables by which ``hwflow_decode_table`` decodes a layer's stored words."""
-    assert layer.weight.type is not None
-    write_hex(path, table_codes(layer), layer.weight.type.width)
+def constant_words(node: Rescale | ReLU, unit: ConstantUnit) -> list[int]:
+    """The words of the constants that a node multiplies by, or of its limit."""
+    constant = node.factor if isinstance(node, Rescale) else node.limit
+    assert constant is not None
+    codes: list[int] = constant.codes.tolist()
+    beats = (codes[i : i + unit.lanes] for i in range(0, len(codes), unit.lanes))
+    return [sum(code << lane * unit.bits for lane, code in enumerate(beat)) for beat in beats]
 
 
 def table_codes(layer: WeightLayer) -> list[int]:

@@ -32,9 +32,9 @@ from hwflow.graph.naming import Unique, identifier, identifiers
 from hwflow.memory import layer_bias_type
 from hwflow.rtl.decoders import READ, TABLE, WORD, Parameter, code_parameters
 from hwflow.rtl.depth import FifoDepths
-from hwflow.rtl.memory_image import side_memory
+from hwflow.rtl.memory_image import SideMemory, side_memory
 from hwflow.rtl.slices import with_slices
-from hwflow.rtl.structure import Instance, MatrixUnit, Netlist, Stream
+from hwflow.rtl.structure import ConstantUnit, Instance, Loadable, MatrixUnit, Netlist, RestRoom, Stream
 
 ROUNDING_CODES = {rounding: code for code, rounding in enumerate(Rounding)}
 OVERFLOW_CODES = {overflow: code for code, overflow in enumerate(Overflow)}
@@ -42,30 +42,33 @@ INPUT_LANES = 4
 """A pixel of up to this many channels comes in as one beat, one of more channels element by element."""
 
 
-def build_netlist(graph: Graph, reuse: Mapping[str, int]) -> Netlist:
+def build_netlist(graph: Graph, reuse: Mapping[str, int], loadable: Loadable | None = None) -> Netlist:
     """The dataflow design of a typed graph; that of a graph which ends in a softmax ends at its logits.
 
     Args:
         graph: a typed graph.
         reuse: reuse factor of every weight layer.
+        loadable: whether rests, tables and constants can be written, and into how much room.
 
     Raises:
-        HwflowError: an operation that the RTL lacks, or an invalid reuse factor.
+        HwflowError: an operation that the RTL lacks, an invalid reuse factor, or outliers that the room does not hold.
     """
     if not graph.is_typed:
         raise HwflowError("RTL is made from hardened graphs only; harden the network first")
-    return _Builder(graph.logits, reuse).build()
+    return _Builder(graph.logits, reuse, loadable).build()
 
 
 class _Builder:
-    def __init__(self, graph: Graph, reuse: Mapping[str, int]) -> None:
+    def __init__(self, graph: Graph, reuse: Mapping[str, int], loadable: Loadable | None) -> None:
         self.graph = graph
         self.reuse = reuse
+        self.loadable = loadable
         self.depths = FifoDepths(graph)
         self.streams: list[Stream] = []
         self.signals: dict[str, int] = {}
         self.instances: list[Instance] = []
         self.units: list[MatrixUnit] = []
+        self.constants: list[ConstantUnit] = []
         self.available: dict[str, list[Stream]] = {}
         self.names = identifiers(node.name for node in graph)
         self.unique = Unique(["s_axis"])
@@ -77,7 +80,10 @@ class _Builder:
         output = self.available[self.graph.output.name][0]
         entry = self.streams[0]
         name = identifier(self.graph.name)
-        netlist = Netlist(name, entry, output, self.streams, self.signals, self.instances, self.units)
+        loadable = self.loadable is not None
+        netlist = Netlist(
+            name, entry, output, self.streams, self.signals, self.instances, self.units, self.constants, loadable
+        )
         return with_slices(netlist, self.unique)
 
     def _publish(self, node: Node, stream: Stream) -> None:
@@ -101,8 +107,9 @@ class _Builder:
             case WeightLayer():
                 return self._weight_layer(node, sources[0])
             case ReLU():
-                limit = 0 if node.limit is None else int(node.limit.codes[0])
-                return self._elementwise("relu", node, sources[0], {"LIMIT": limit} if limit else {})
+                limit = {} if node.limit is None else {"LIMIT": int(node.limit.codes[0])}
+                port = self._constants(node, 1, int(bool(limit)), node.resolved.width)
+                return self._elementwise("relu", node, sources[0], limit, port)
             case Reshape():
                 return sources[0]
             case Flatten():
@@ -170,7 +177,7 @@ class _Builder:
         """
         assert node.weight.type is not None
         layout, bias = packing(node, "weight", pe, simd), layer_bias_type(node)
-        name, side = self.names[node.name], side_memory(node, pe, simd)
+        name, room = self.names[node.name], self._rest_room(node, side_memory(node, pe, simd))
         files = {kind: f"{name}_{kind}.mem" for kind in ("weight", "bias", "rest", "table")}
         table = files["table"] if code.get("CODE") in (TABLE, WORD) else None
         parameters: dict[str, Parameter] = {
@@ -187,33 +194,76 @@ class _Builder:
             "BIAS_FILE": image(files["bias"]),
         }
         effect_bits = node.weight.type.width
-        if side is not None:
-            effect_bits = max(effect_bits, side.rest_bits) + 1
+        if room is not None:
+            effect_bits = max(effect_bits, room.bits) + 1
             parameters |= {
-                "REST_ROWS": side.rows,
-                "REST_SLOTS": side.slots,
-                "REST_W": side.rest_bits,
+                "REST_ROWS": room.rows,
+                "REST_SLOTS": room.slots,
+                "REST_W": room.bits,
                 "REST_FILE": image(files["rest"]),
             }
+        loads = {"rb": room is not None, "tb": table is not None} if self.loadable else {"rb": False, "tb": False}
+        if any(loads.values()):
+            parameters["LOADABLE"] = 1
         wire = self._name("w", node, "")
         bits = {"next": 1, "data": pe * simd * effect_bits, "bias": pe * bias.width}
         self.signals |= {f"{wire}_{part}": width for part, width in bits.items()}
         signals = {f"{part}_{'i' if part == 'next' else 'o'}": f"{wire}_{part}" for part in bits}
-        pins = ("en_i", "we_i", "addr_i", "wdata_i", "rdata_o")
-        signals |= {f"{port}_{pin}": f"{wire}_{port}_{pin}" for port in ("wb", "bb") for pin in pins}
+        for port, served in {"wb": True, "bb": True, **loads}.items():
+            signals |= self._second_port(wire, port, served)
         self.signals |= {f"{wire}_{part}": layout.pe * layout.words for part in ("corrected", "uncorrectable")}
         signals |= {f"{part}_o": f"{wire}_{part}" for part in ("corrected", "uncorrectable")}
         instance = self._instance("weights", node, parameters, {}, suffix="weights", signals=signals)
-        rests = None if side is None else files["rest"]
-        unit = MatrixUnit(node.name, instance, wire, pe, simd, files["weight"], files["bias"], rests, table)
+        rests = None if room is None else files["rest"]
+        unit = MatrixUnit(node.name, instance, wire, pe, simd, files["weight"], files["bias"], rests, table, room)
         self.units.append(unit)
         ports = {"w_next_o": "next", "w_data_i": "data", "w_bias_i": "bias"}
         return effect_bits, {pin: f"{wire}_{part}" for pin, part in ports.items()}
 
-    def _elementwise(self, module: str, node: Node, source: Stream, extra: Mapping[str, Parameter]) -> Stream:
+    def _rest_room(self, node: WeightLayer, side: SideMemory | None) -> RestRoom | None:
+        """Room for the outliers of a layer, if it has any or the hardware has room for some."""
+        if self.loadable is None:
+            return None if side is None else side.room
+        if self.loadable.rests is None:
+            return None if side is None else side.room_to_load
+        room = self.loadable.rests.get(node.name)
+        if side is not None and (room is None or not room.holds(side.room)):
+            has = "none" if room is None else f"room for {room.rows} words of {room.slots} with {room.bits} bits each"
+            raise HwflowError(
+                f"{node.name}: its outliers are in {side.rows} words, up to {side.slots} in one, with {side.rest_bits} "
+                f"bits each; the hardware has {has}; generate and build it anew, or harden with fewer outliers"
+            )
+        return room
+
+    def _second_port(self, wire: str, port: str, served: bool) -> dict[str, str]:
+        """The signals of a second port, which the configuration ring serves or nothing does."""
+        pins = ("en_i", "we_i", "addr_i", "wdata_i")
+        read = f"{wire}_{port}_rdata_o"
+        if served:
+            return {f"{port}_{pin}": f"{wire}_{port}_{pin}" for pin in pins} | {f"{port}_rdata_o": read}
+        self.signals[read] = 1
+        return {f"{port}_{pin}": "1'b0" for pin in pins} | {f"{port}_rdata_o": read}
+
+    def _constants(self, node: Node, lanes: int, words: int, bits: int) -> tuple[dict[str, str], dict[str, Parameter]]:
+        """The second port of so many words of constants, and the parameter that says whether it is served."""
+        wire = self._name("w", node, "")
+        if self.loadable is None or not words:
+            return self._second_port(wire, "mb", False), {}
+        self.constants.append(ConstantUnit(node.name, wire, lanes, words, bits))
+        return self._second_port(wire, "mb", True), {"LOADABLE": 1}
+
+    def _elementwise(
+        self,
+        module: str,
+        node: Node,
+        source: Stream,
+        extra: Mapping[str, Parameter],
+        constants: tuple[dict[str, str], dict[str, Parameter]],
+    ) -> Stream:
+        signals, loads = constants
         out = self._tensor(node, node.resolved, source.lanes)
-        parameters = {"LANES": source.lanes, **_input("IN", source.type), **_output(node.resolved), **extra}
-        self._instance(module, node, parameters, {"s": source}, out)
+        parameters = {"LANES": source.lanes, **_input("IN", source.type), **_output(node.resolved), **extra, **loads}
+        self._instance(module, node, parameters, {"s": source}, out, signals=signals)
         return out
 
     def _rescale(self, node: Rescale, source: Stream) -> Stream:
@@ -231,7 +281,9 @@ class _Builder:
             "M_FRAC": factor.fraction,
             "M": f"{bits}'h{word:x}",
         }
-        return self._elementwise("rescale", node, source, extra)
+        lanes = 1 if len(codes) == 1 else source.lanes
+        port = self._constants(node, lanes, len(codes) // lanes, factor.width)
+        return self._elementwise("rescale", node, source, extra, port)
 
     def _add(self, node: Add, sources: list[Stream]) -> Stream:
         lanes = max(source.lanes for source in sources)

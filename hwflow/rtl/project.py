@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from hwflow.resources import render
 from hwflow.rtl.address_map import PORTS, AddressMap, Region, address_map
 from hwflow.rtl.area import estimated
 from hwflow.rtl.folder import bus_bits, bus_bytes, write_folder
-from hwflow.rtl.memory_image import write_image, write_rests, write_table
+from hwflow.rtl.memory_image import memory_shape, memory_words
 from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.sizing import size_fifos
-from hwflow.rtl.structure import MatrixUnit, Netlist, Stream
+from hwflow.rtl.structure import Loadable, MatrixUnit, Netlist, Stream
 from hwflow.sim.design import METADATA
+from hwflow.sim.hexfile import write_hex
 from hwflow.version import __version__
 
 _INSTANCE = re.compile(r"^ *(hwflow_\w+) (?:#\(|\w+ \()", re.MULTILINE)
@@ -36,6 +38,7 @@ def generate(
     *,
     part: str = DEFAULT_PART,
     stimuli: Stimuli | None = None,
+    loadable: bool = False,
 ) -> dict[str, Any]:
     """Write the RTL of a typed graph into the new folder ``output``.
 
@@ -48,6 +51,7 @@ def generate(
         reuse: reuse factor of every weight layer.
         part: the FPGA for Vivado.
         stimuli: images of the folder's own test; by default random ones.
+        loadable: outliers' rests, decoder tables and constants can be written over the bus, as weights can.
 
     Returns:
         The content of ``rtl.json``: graph digest, name of the top module, streams at the ports, and for every weight
@@ -56,7 +60,7 @@ def generate(
     Raises:
         HwflowError: an operation that the RTL lacks, or an invalid reuse factor.
     """
-    unsized = build_netlist(graph, reuse)
+    unsized = build_netlist(graph, reuse, Loadable() if loadable else None)
     addresses = address_map(graph, unsized)
     netlist, notes = size_fifos(unsized)
     output.mkdir()
@@ -66,12 +70,10 @@ def generate(
     (output / f"{netlist.name}.sv").write_text(top)
     for unit in netlist.units:
         layer = _layer(graph, unit)
-        write_image(output / unit.weight_file, layer, "weight", unit.pe, unit.simd)
-        write_image(output / unit.bias_file, layer, "bias", unit.pe, unit.simd)
-        if unit.rest_file is not None:
-            write_rests(output / unit.rest_file, layer, unit.pe, unit.simd)
-        if unit.table_file is not None:
-            write_table(output / unit.table_file, layer)
+        files = {"weight": unit.weight_file, "bias": unit.bias_file, "rest": unit.rest_file, "table": unit.table_file}
+        for kind, file in files.items():
+            if file is not None:
+                write_hex(output / file, memory_words(layer, unit, kind), memory_shape(layer, unit, kind)[1])
     metadata = {
         "hwflow": __version__,
         "graph": graph.digest,
@@ -91,6 +93,7 @@ def generate(
             }
             for unit in netlist.units
         ],
+        "loadable": loadable,
         "addresses": addresses.to_json(),
         "notes": notes,
         "cells": [cell.to_json() for cell in estimated(graph.logits, netlist)],
@@ -111,7 +114,7 @@ def render_top(graph: Graph, netlist: Netlist, addresses: AddressMap) -> str:
             "digest": graph.digest,
             "addresses": addresses,
             "ring": ring(netlist, addresses),
-            "uncounted": sorted({unit.port for unit in netlist.units} - {port for port, _, _ in errors}),
+            "unused": sorted(netlist.signals.keys() - _connected(netlist, errors)),
             "errors": errors,
             "bytes": bus_bytes,
         },
@@ -120,7 +123,7 @@ def render_top(graph: Graph, netlist: Netlist, addresses: AddressMap) -> str:
 
 def ring(netlist: Netlist, addresses: AddressMap) -> list[tuple[str, int, Region]]:
     """The cells of the configuration ring at memories: the prefix of a memory's signals, bits of its address, where."""
-    wires = {unit.layer: unit.port for unit in netlist.units}
+    wires = {unit.layer: unit.port for unit in netlist.units} | {unit.node: unit.port for unit in netlist.constants}
     return [(f"{wires[r.layer]}_{PORTS[r.kind]}", index_bits(r.words), r) for r in addresses.regions]
 
 
@@ -128,6 +131,13 @@ def wire_of(netlist: Netlist, errors: Region) -> tuple[str, int]:
     """Prefix of the signals that say what the decoders of a layer found, and how many decoders there are."""
     port = next(unit.port for unit in netlist.units if unit.layer == errors.layer)
     return port, netlist.signals[f"{port}_corrected"]
+
+
+def _connected(netlist: Netlist, errors: Sequence[tuple[str, int, Region]]) -> set[str]:
+    """Signals that something reads: between cells, or to the counters of errors."""
+    cells = [signal for instance in netlist.instances for signal in instance.signals.values()]
+    counted = {f"{port}_{found}" for port, _, _ in errors for found in ("corrected", "uncorrectable")}
+    return {signal for signal, count in Counter(cells).items() if count > 1} | counted
 
 
 def leaf_modules(used: Iterable[str]) -> list[str]:

@@ -47,6 +47,25 @@ class Instance:
 
 
 @dataclass(frozen=True)
+class RestRoom:
+    """Room for the outliers of a layer in its ``hwflow_outliers``.
+
+    Attributes:
+        rows: words with outliers that there may be.
+        slots: outliers that a word may have.
+        bits: of a rest, signed.
+    """
+
+    rows: int
+    slots: int
+    bits: int
+
+    def holds(self, needed: RestRoom) -> bool:
+        """Whether what needs so much room fits."""
+        return needed.rows <= self.rows and needed.slots <= self.slots and needed.bits <= self.bits
+
+
+@dataclass(frozen=True)
 class MatrixUnit:
     """Where a weight layer's memories are in the hardware.
 
@@ -58,6 +77,7 @@ class MatrixUnit:
         weight_file, bias_file: memory images.
         rest_file: image of the outliers' side memory, if there is one.
         table_file: image of the tables that decode stored words, if the storage code has any.
+        rests: room in that side memory.
     """
 
     layer: str
@@ -69,11 +89,42 @@ class MatrixUnit:
     bias_file: str
     rest_file: str | None
     table_file: str | None
+    rests: RestRoom | None
+
+
+@dataclass(frozen=True)
+class ConstantUnit:
+    """A cell whose constants can be loaded.
+
+    Attributes:
+        node: whose constants these are, as the user named it.
+        port: prefix of the signals to their second port.
+        lanes: constants of a word; one for all channels is a word of its own.
+        words: of the memory.
+        bits: of a constant.
+    """
+
+    node: str
+    port: str
+    lanes: int
+    words: int
+    bits: int
+
+
+@dataclass(frozen=True)
+class Loadable:
+    """A design whose rests, tables and constants are memories that the bus writes, instead of part of the logic.
+
+    Attributes:
+        rests: room for the outliers of layers, of hardware that is there already; ``None``: as the design needs.
+    """
+
+    rests: Mapping[str, RestRoom] | None = None
 
 
 @dataclass
 class Netlist:
-    """A whole design: streams, other signals with their bits, instances, and the layers' memories."""
+    """A whole design: streams, other signals with their bits, instances, the layers' memories, constants to load."""
 
     name: str
     input: Stream
@@ -82,3 +133,5 @@ class Netlist:
     signals: Mapping[str, int] = field(default_factory=dict)
     instances: list[Instance] = field(default_factory=list)
     units: list[MatrixUnit] = field(default_factory=list)
+    constants: list[ConstantUnit] = field(default_factory=list)
+    loadable: bool = False

@@ -224,12 +224,13 @@ def unpack_beats(beats: Iterable[int], width: int, lanes: int, signed: bool) -> 
     return [element for beat in beats for element in unpack(beat, width, lanes, signed)]
 
 
-def rest_rows(rests: Sequence[Sequence[int]], width: int) -> tuple[list[int], int]:
+def rest_rows(rests: Sequence[Sequence[int]], width: int, slots: int | None = None) -> tuple[list[int], int]:
     """The side memory's rows as hwflow_outliers lays them out, and its SLOTS.
 
     Args:
         rests: For every word of the weight memory the rest of every lane, 0 where there is none.
         width: Bits of a rest.
+        slots: Of a row; by default as many as the fullest one takes.
     """
     slot_bits = max(1, (len(rests[0]) - 1).bit_length()) + width
     found = {
@@ -237,7 +238,7 @@ def rest_rows(rests: Sequence[Sequence[int]], width: int) -> tuple[list[int], in
         for address, word in enumerate(rests)
         if any(word)
     }
-    slots = max(map(len, found.values()))
+    slots = slots or max(map(len, found.values()))
     return [address << slots * slot_bits | pack(entries, slot_bits) for address, entries in found.items()], slots
 
 

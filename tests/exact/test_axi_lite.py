@@ -90,7 +90,7 @@ class CocotbBus:
 class Bench(TB):
     """The design, its streams, and a device that speaks to it."""
 
-    def __init__(self, dut, stall: float = 0.0) -> None:
+    def __init__(self, dut, stall: float = 0.0, graph: Graph | None = None, count: int = 6) -> None:
         from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 
         super().__init__(dut, stall)
@@ -100,9 +100,9 @@ class Bench(TB):
         )
         self.master.write_if.log.disabled = self.master.read_if.log.disabled = True
         self.bus = CocotbBus(self.master)
-        self.graph = network()
+        self.graph = network() if graph is None else graph
         self.reference = IntegerExecutor(self.graph)
-        self.codes = self.reference.encode(random_images(2, self.graph, 6))
+        self.codes = self.reference.encode(random_images(2, self.graph, count))
         netlist = build_netlist(self.graph, choose_reuse(self.graph))
         self.input, self.output = netlist.input, netlist.output
         self.width = len(dut.m_axis_tdata)

@@ -63,9 +63,9 @@ def test_the_side_memory_holds_every_rest_at_the_lane_and_address_of_its_cell(se
     side = side_memory(layer, pe, simd)
     assert side is not None
     slot_bits = max(1, (pe * simd - 1).bit_length()) + side.rest_bits
-    assert side.width == max(1, (side.layout.beats - 1).bit_length()) + side.slots * slot_bits
+    assert (side.room.rows, side.room.slots) == (side.rows, side.slots)
     found, addresses, used = {}, [], []
-    for row in side.pack():
+    for row in side.pack(side.room):
         slots = [row >> (slot * slot_bits) & ((1 << slot_bits) - 1) for slot in range(side.slots)]
         addresses.append(row >> (side.slots * slot_bits))
         used.append(sum(slot != 0 for slot in slots))
@@ -88,7 +88,7 @@ def test_the_side_memory_follows_the_matrix_unit() -> None:
     side = side_memory(replace(layer, outliers=Outliers(np.array([1, 3, 6]), rest)), 2, 2)
     assert side is not None
     # A row: the address in one bit, then two slots of a lane in two bits and a rest in four.
-    assert side.pack() == [0b0_000000_010101, 0b1_100111_011111]
+    assert side.pack(side.room) == [0b0_000000_010101, 0b1_100111_011111]
 
 
 def test_only_layers_with_outliers_have_a_side_memory(tmp_path: Path) -> None:

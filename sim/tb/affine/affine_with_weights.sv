@@ -44,7 +44,9 @@ module affine_with_weights #(
     ) weights (
         .clk_i(clk_i), .rst_ni(rst_ni), .next_i(next), .data_o(data), .bias_o(bias),
         .wb_en_i(1'b0), .wb_we_i(1'b0), .wb_addr_i('0), .wb_wdata_i('0), .wb_rdata_o(),
-        .bb_en_i(1'b0), .bb_we_i(1'b0), .bb_addr_i('0), .bb_wdata_i('0), .bb_rdata_o()
+        .bb_en_i(1'b0), .bb_we_i(1'b0), .bb_addr_i('0), .bb_wdata_i('0), .bb_rdata_o(),
+        .rb_en_i(1'b0), .rb_we_i(1'b0), .rb_addr_i('0), .rb_wdata_i('0), .rb_rdata_o(),
+        .tb_en_i(1'b0), .tb_we_i(1'b0), .tb_addr_i('0), .tb_wdata_i('0), .tb_rdata_o()
     );
 
     hwflow_delay #(.WIDTH(PE * (W_W + B_W)), .STAGES(W_LATENCY - 2)) late (

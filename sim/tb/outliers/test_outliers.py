@@ -1,4 +1,4 @@
-"""hwflow_outliers: the rests of every word under random stalls, at full rate, and after a reset."""
+"""hwflow_outliers: the rests of every word under random stalls, at full rate, and after a reset; others are loaded."""
 
 import random
 
@@ -7,6 +7,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 from common import pack, parameters, random_codes, rest_rows, rtl, run_tb, unpack
+from second_port import SecondPort
 
 P = parameters()
 
@@ -20,6 +21,10 @@ CONFIGS = {
     "one_lane": {"LANES": 1, "share": 0.4, "REST_W": 9},
     "one_word": {"DEPTH": 1, "share": 0.5},
     "ends": {"share": 0.0, "ends": True, "REST_W": 3},
+    "loaded": {"share": 0.5, "LOADABLE": 1},
+    "loaded_one_row": {"share": 0.0, "LOADABLE": 1},
+    "loaded_one_word": {"DEPTH": 1, "LANES": 1, "share": 0.0, "LOADABLE": 1},
+    "loaded_every_word": {"share": 1.0, "DEPTH": 5, "LOADABLE": 1},
 }
 
 
@@ -30,6 +35,7 @@ class Bench:
         self.dut = dut
         self.rng = random.Random(seed)
         self.address = 0
+        self.rests = P["rests"]
         self.line = [None, None]
         self.expected = None
         Clock(dut.clk_i, 10, unit="ns").start(start_high=False)
@@ -44,7 +50,7 @@ class Bench:
         self.line, arrived = [*self.line[1:], read if next_ else None], self.line[0]
         self.expected = None
         if arrived is not None:
-            self.expected = [w + rest for w, rest in zip(stored, P["rests"][arrived], strict=True)]
+            self.expected = [w + rest for w, rest in zip(stored, self.rests[arrived], strict=True)]
         if not rst_n:
             self.address, self.line = 0, [None, None]
         elif next_:
@@ -84,6 +90,42 @@ async def reset_returns_to_the_first_word(dut):
         await bench.cycle(0, rst_n=0)
 
 
+@cocotb.test(skip=not P.get("LOADABLE"))
+async def other_rests_are_loaded(dut):
+    """As many as there is room for, and fewer; before a round begins, without a reset."""
+    bench = await start(dut)
+    port = SecondPort(dut, "b", lambda: bench.cycle(0))
+    for share in (0.0, 0.5, 1.0, None):
+        while bench.address:
+            await bench.cycle(1)
+        rests = [[0] * P["LANES"] for _ in P["rests"]]
+        for word in bench.rng.sample(range(P["DEPTH"]), round((share or 0) * P["ROWS"])):
+            for lane in bench.rng.sample(range(P["LANES"]), bench.rng.randint(1, P["SLOTS"])):
+                rests[word][lane] = bench.rng.randint(1, (1 << P["REST_W"] - 1) - 1)
+        bench.rests = P["rests"] if share is None else rests
+        rows, _ = rest_rows(bench.rests, P["REST_W"], P["SLOTS"])
+        rows += [0] * (P["ROWS"] - len(rows))
+        for row, word in enumerate(rows):
+            await port.write(row, word)
+        assert [await port.read(row) for row in range(P["ROWS"])] == rows
+        await bench.check(4 * P["DEPTH"], stall=0.3)
+
+
+@cocotb.test(skip=not P.get("LOADABLE"))
+async def a_damaged_row_is_lost_until_the_next_round_at_most(dut):
+    bench = await start(dut)
+    port = SecondPort(dut, "b", lambda: bench.cycle(0))
+    clean = await port.read(0)
+    await port.write(0, clean ^ (1 << len(dut.b_wdata_i) - 1))  # the address of its word
+    for _ in range(2 * P["DEPTH"]):
+        await bench.cycle(1)
+    while bench.address:
+        await bench.cycle(1)
+    await port.write(0, clean)
+    await bench.cycle(0)
+    await bench.check(3 * P["DEPTH"], stall=0.3)
+
+
 def random_rests(p, rng):
     """DEPTH words of LANES rests; the one at (0, 0) is never zero, and none is where it is zero."""
     values = [code for code in random_codes(rng, 4 * p["LANES"] * p["DEPTH"], p["REST_W"], signed=True) if code]
@@ -103,6 +145,6 @@ def test_outliers(tmp_path, name, simulator):
     rests = random_rests(p, random.Random(name))
     rows, slots = rest_rows(rests, p["REST_W"])
     (tmp_path / "rests.hex").write_text("".join(f"{row:x}\n" for row in rows))
-    overrides = {key: p[key] for key in DEFAULTS}
+    overrides = {key: p[key] for key in (*DEFAULTS, "LOADABLE") if key in p}
     overrides |= {"ROWS": len(rows), "SLOTS": slots, "REST_FILE": f'"{tmp_path / "rests.hex"}"'}
     run_tb("hwflow_outliers", rtl("outliers"), overrides, __name__, simulator, tmp_path, extra={"rests": rests})

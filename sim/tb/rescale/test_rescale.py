@@ -1,30 +1,31 @@
-"""hwflow_rescale: exact product with the channel's constant, one cast."""
+"""hwflow_rescale: exact product with the channel's constant, one cast; other constants through the second port."""
 
 import random
 
 import cocotb
 import pytest
 from common import TB, cast, fixed, gaps, pack, pack_beats, parameters, random_codes, rtl, run_tb, unpack_beats
+from second_port import SecondPort
 
 from hwflow.fixed import FixedType
 
 P = parameters()
 
 
-def rescaled(index: int, code: int) -> int:
-    factor = P["factors"][0 if P["UNIFORM"] else index % P["CHANNELS"]]
+def rescaled(index: int, code: int, factors: list[int]) -> int:
+    factor = factors[0 if P["UNIFORM"] else index % P["CHANNELS"]]
     fraction = P["IN_FRAC"] + P["M_FRAC"]
     return cast(code * factor, FixedType(60, 60 - fraction), fixed(P, "OUT"))
 
 
-async def run(tb: TB, pixels: int) -> tuple:
+async def run(tb: TB, pixels: int, factors: list[int] | None = None) -> tuple:
     source, sink = tb.source("s"), tb.sink("m")
     await tb.reset()
     codes = random_codes(tb.rng, pixels * P["CHANNELS"], P["IN_W"], bool(P["IN_SIGNED"]))
     beats = pack_beats(codes, P["IN_W"], P["LANES"])
     source.send(beats)
     out = unpack_beats(await tb.collect(sink, len(beats)), P["OUT_W"], P["LANES"], bool(P["OUT_SIGNED"]))
-    assert out == [rescaled(index, code) for index, code in enumerate(codes)]
+    assert out == [rescaled(index, code, factors or P["factors"]) for index, code in enumerate(codes)]
     return source, sink
 
 
@@ -53,7 +54,19 @@ async def reset_returns_to_channel_0(dut):
     source.send(pack_beats(codes, P["IN_W"], P["LANES"]))
     beats = await tb.collect(sink, P["CHANNELS"] // P["LANES"])
     out = unpack_beats(beats, P["OUT_W"], P["LANES"], bool(P["OUT_SIGNED"]))
-    assert out == [rescaled(index, code) for index, code in enumerate(codes)]
+    assert out == [rescaled(index, code, P["factors"]) for index, code in enumerate(codes)]
+
+
+@cocotb.test(skip=not P.get("LOADABLE"))
+async def constants_are_loaded(dut):
+    tb, port = TB(dut, stall=0.2), SecondPort(dut, "mb")
+    factors = random_codes(tb.rng, len(P["factors"]), P["M_W"], False)
+    lanes = 1 if P["UNIFORM"] else P["LANES"]
+    words = [pack(factors[i : i + lanes], P["M_W"]) for i in range(0, len(factors), lanes)]
+    for address, word in enumerate(words):
+        await port.write(address, word)
+    assert [await port.read(address) for address in range(len(words))] == words
+    await run(tb, 40, factors)
 
 
 def types(lanes, channels, source, target, rounding, overflow, factor, uniform=0):
@@ -73,6 +86,9 @@ def types(lanes, channels, source, target, rounding, overflow, factor, uniform=0
         (types(4, 4, (9, 4, 0), (8, 2, 0), 0, 0, (5, 2)), "icarus"),
         (types(2, 8, (16, 6, 1), (12, 6, 0), 4, 1, (16, 15), uniform=1), "icarus"),
         (types(2, 10, (12, 6, 1), (12, 5, 1), 2, 1, (9, 8)), "verilator"),
+        (types(2, 10, (12, 6, 1), (12, 5, 1), 2, 1, (9, 8)) | {"LOADABLE": 1}, "icarus"),
+        (types(3, 3, (12, 6, 1), (12, 5, 1), 2, 1, (9, 8)) | {"LOADABLE": 1}, "icarus"),
+        (types(2, 8, (12, 6, 1), (12, 5, 1), 2, 1, (9, 8), uniform=1) | {"LOADABLE": 1}, "verilator"),
     ],
 )
 def test_rescale(tmp_path, p, simulator):

@@ -1,6 +1,7 @@
 """hwflow_weights: every beat between pauses, storage codes, outliers, the memory's second port, upsets, reset."""
 
 import random
+from dataclasses import replace
 
 import cocotb
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 from common import pack, parameters, random_codes, rest_rows, rtl, run_tb, unpack
+from second_port import SecondPort
 
 from hwflow.codes import CodeSpec, Plain, Secded, Table, storage_code
 from hwflow.codes.registry import family_of
@@ -60,6 +62,10 @@ CONFIGS = {
     "words_whole_row": {"CODE": 3, "name": "bch64-45", "SIMD": 11, "N_IN": 11, "PE": 1, "N_OUT": 3},
     "words_of_parities": {"CODE": 3, "name": "flip32-20-16", "SIMD": 2, "N_IN": 6, "REST_W": 10, "outliers": 9},
     "words_outliers": {"CODE": 3, "name": "bch32-20", "SIMD": 2, "N_IN": 6, "REST_W": 10, "outliers": 9},
+    "loadable_outliers": {"REST_W": 10, "outliers": 9, "LOADABLE": 1},
+    "loadable_table": {"CODE": 2, "LOADABLE": 1},
+    "loadable_table_outliers": {"CODE": 2, "W_W": 6, "REST_W": 4, "outliers": 20, "LOADABLE": 1},
+    "loadable_words": {"CODE": 3, "name": "bch64-46-44", "SIMD": 2, "N_IN": 16, "LOADABLE": 1},
 }
 
 LATENCY = {0: 2, 1: 4, 2: 3}
@@ -158,7 +164,7 @@ class Bench:
     def __init__(self, dut):
         self.dut, self.layout = dut, Layout(P)
         self.rng = random.Random(cocotb.RANDOM_SEED)
-        self.words, self.biases = list(P["words"]), list(P["biases"])
+        self.words, self.biases, self.rests = list(P["words"]), list(P["biases"]), P["rests"]
         self.effect_bits = len(dut.data_o) // (P["PE"] * P["SIMD"])
         Clock(dut.clk_i, 10, unit="ns").start(start_high=False)
 
@@ -209,7 +215,7 @@ class Bench:
         if beat is None:
             return 0
         stored = self.layout.read(self.words, beat)
-        expected = [weight + rest for weight, rest in zip(stored, P["rests"][beat], strict=True)]
+        expected = [weight + rest for weight, rest in zip(stored, self.rests[beat], strict=True)]
         assert unpack(int(self.dut.data_o.value), self.effect_bits, len(stored), signed=True) == expected
         assert int(self.dut.bias_o.value) == self.biases[self.layout.bias_word(beat)]
         return 1
@@ -334,6 +340,42 @@ async def reset_returns_to_the_first_beat(dut):
         await bench.check(bench.rng.randint(1, bench.rounds(1)), stall=0.2)
         await bench.reset()
     await bench.check(bench.rounds(1))
+
+
+@cocotb.test(skip=not P.get("LOADABLE"))
+async def rests_and_tables_are_loaded(dut):
+    """The last test: it leaves others behind."""
+    bench = Bench(dut)
+    await bench.start()
+    images = {}
+    if P.get("REST_ROWS"):
+        bench.rests = [[-rest // 2 for rest in beat] for beat in P["rests"]]
+        rows, _ = rest_rows(bench.rests, P["REST_W"], P["REST_SLOTS"])
+        images["rb"] = rows + [0] * (P["REST_ROWS"] - len(rows))
+    if P["CODE"] >= 2:
+        codes = table_codes(bench.layout.code)
+        other = np.array(bench.rng.sample(codes, len(codes)))
+        bench.layout.code = with_table(bench.layout.code, other)
+        images["tb"] = [pack([code], P["W_W"]) for code in table_codes(bench.layout.code)]
+    for prefix, words in images.items():
+        port = SecondPort(dut, prefix, lambda: bench.cycle(False))
+        for address, word in enumerate(words):
+            await port.write(address, word)
+        assert [await port.read(address) for address in range(len(words))] == words
+    await bench.check(bench.rounds(2), stall=0.2)
+
+
+def table_codes(code):
+    """The words of the tables of a storage code."""
+    return (code.decoder if P["CODE"] == 2 else label_tables(code)).tolist()
+
+
+def with_table(code, codes):
+    """The same storage code with other entries in its tables."""
+    if P["CODE"] == 2:
+        return replace(code, decoder=codes)
+    decoders = [codes[i : i + len(table)] for i, table in enumerate(code.decoders)]
+    return replace(code, decoders=tuple(decoders))
 
 
 def random_rests(p, rng):
