@@ -259,6 +259,14 @@ def generate(
     bram_ports: Annotated[
         bool, typer.Option("--bram-ports", help="The firmware's weights as external block-RAM ports.")
     ] = False,
+    loadable: Annotated[
+        bool,
+        typer.Option(
+            "--loadable",
+            help="Outliers' rests, decoder tables and constants of the RTL as memories that the bus writes, so that it "
+            "loads any network of the same shape and types.",
+        ),
+    ] = False,
     data: Annotated[
         str | None,
         typer.Option(
@@ -293,7 +301,9 @@ def generate(
         written = {"--synth": synth, "--data": data, "--force": force, **only_firmware}
         refuse_ignored(True, "without -o nothing is written", written)
         with display() as shown:
-            found = area_stage.estimate(design, reuse=reuse, target_cycles=target_cycles, part=part, step=shown.step)
+            found = area_stage.estimate(
+                design, reuse=reuse, target_cycles=target_cycles, part=part, loadable=loadable, step=shown.step
+            )
         print_layers(found.layers)
         print_area(found.area)
         for note in found.notes:
@@ -309,6 +319,7 @@ def generate(
             target_cycles=target_cycles,
             part=part,
             bram_ports=bram_ports,
+            loadable=loadable,
             data=data,
             firmware=firmware,
             rtl=rtl,

@@ -43,7 +43,9 @@ class Register:
 REGISTERS = (
     Register("MAGIC", 0x00, "ro", "0x4857464C, `HWFL`: a design by hwflow answers"),
     Register("VERSION", 0x04, "ro", "version of this map: 0x00010000"),
-    Register("STRUCTURE", 0x08, "ro", "hash of all that cannot be written: only weights of the same structure fit", 2),
+    Register(
+        "STRUCTURE", 0x08, "ro", "hash of all that cannot be written: only a network of the same structure fits", 2
+    ),
     Register("DESIGN", 0x10, "rw", "hash of the design that the memories hold; who loads another one writes it", 2),
     Register("CTRL", 0x18, "rw", "bit 0: images may begin; bit 1: tlast counts; bit 2, reads 0: clear the counters"),
     Register(

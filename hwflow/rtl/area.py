@@ -10,12 +10,14 @@ from typing import Any
 from hwflow.cost.area import Area, total
 from hwflow.cost.decoders import costs as decoder_costs
 from hwflow.cost.estimate import estimate
+from hwflow.cost.memories import Memory
 from hwflow.cost.synthesis import TOP, YOSYS, synthesise
 from hwflow.graph import Graph, WeightLayer
 from hwflow.rtl.decoders import TABLE, WORD
+from hwflow.rtl.memory_image import table_codes
 from hwflow.rtl.structure import Instance, Netlist
 
-WEIGHTS = "hwflow_weights"
+WEIGHTS, RESCALE = "hwflow_weights", "hwflow_rescale"
 OUTSIDE = "top level"
 """Stands for the layer of what belongs to none: guard, results, registers of the bus."""
 
@@ -87,20 +89,27 @@ def by_layer(cells: Iterable[CellArea]) -> dict[str, Area]:
 
 
 def _extra(graph: Graph, cell: Instance) -> Area:
-    """What the estimate of ``hwflow_weights`` leaves out: measured decoders, and the outliers' rests."""
+    """What the estimates leave out: measured decoders, the outliers' rests, memories of what can be loaded."""
+    values: Mapping[str, int | str] = cell.parameters
+    loadable = "LOADABLE" in values
+    if cell.module == RESCALE and loadable and not values["UNIFORM"]:
+        lanes, bits = int(values["LANES"]), int(values["M_W"])
+        return Area(luts=2 * Memory(lanes * bits, int(values["CHANNELS"]) // lanes).lut_ram)
     if cell.module != WEIGHTS:
         return Area()
-    values: Mapping[str, int | str] = cell.parameters
     layer = graph[cell.node]
     assert isinstance(layer, WeightLayer)
     lanes, extra = int(values["PE"]) * int(values["SIMD"]), Area()
-    if values.get("CODE") in (TABLE, WORD):
+    if loadable and values.get("CODE") in (TABLE, WORD):
+        extra += Area(luts=lanes * Memory(int(values["W_W"]), len(table_codes(layer))).lut_ram)
+    if values.get("CODE") == WORD or (values.get("CODE") == TABLE and not loadable):
         measured = decoder_costs().get(layer.storage.name)
         if measured is not None:
             count, decoder = measured.serving(lanes)
             extra += Area(luts=count * decoder.luts, flip_flops=count * decoder.flip_flops)
     if "REST_ROWS" in values:
-        bits = int(values["REST_ROWS"]) * (16 + int(values["REST_SLOTS"]) * (int(values["REST_W"]) + 6))
+        rows, row = int(values["REST_ROWS"]), 16 + int(values["REST_SLOTS"]) * (int(values["REST_W"]) + 6)
+        memory = 3 * Memory(row, rows).lut_ram if loadable else rows * row / 32
         adders = lanes * (int(values["REST_W"]) + 1)
-        extra += Area(luts=bits / 32 + adders, flip_flops=adders)
+        extra += Area(luts=memory + adders, flip_flops=adders)
     return extra

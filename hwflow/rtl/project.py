@@ -60,7 +60,7 @@ def generate(
     Raises:
         HwflowError: an operation that the RTL lacks, or an invalid reuse factor.
     """
-    unsized = build_netlist(graph, reuse, Loadable() if loadable else None)
+    unsized = build_netlist(graph, reuse, Loadable.asked(loadable))
     addresses = address_map(graph, unsized)
     netlist, notes = size_fifos(unsized)
     output.mkdir()

@@ -121,6 +121,11 @@ class Loadable:
 
     rests: Mapping[str, RestRoom] | None = None
 
+    @staticmethod
+    def asked(loadable: bool) -> Loadable | None:
+        """For a design that is to be made."""
+        return Loadable() if loadable else None
+
 
 @dataclass
 class Netlist:

@@ -18,6 +18,7 @@ from hwflow.progress import Step, silent
 from hwflow.rtl.area import CellArea, by_layer, estimated, synthesised
 from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.sizing import size_fifos
+from hwflow.rtl.structure import Loadable
 from hwflow.stages.folding import choose_folding
 
 Synthesiser = Literal["yosys"]
@@ -51,13 +52,14 @@ def estimate(
     reuse: int | None = None,
     target_cycles: int | None = None,
     part: str | None = None,
+    loadable: bool = False,
     step: Step = silent,
 ) -> Estimate:
     """Estimate what the RTL of a design takes, without writing it.
 
     Args:
         design: a design or its folder.
-        reuse, target_cycles, part: see :func:`hwflow.stages.generate.generate`.
+        reuse, target_cycles, part, loadable: see :func:`hwflow.stages.generate.generate`.
         step: called with the name of each step.
 
     Raises:
@@ -65,8 +67,8 @@ def estimate(
     """
     design = open_design(design)
     step("estimating")
-    folding = choose_folding(design.graph, reuse, target_cycles, part)
-    netlist, notes = size_fifos(build_netlist(design.graph, folding.factors))
+    folding = choose_folding(design.graph, reuse, target_cycles, part, loadable)
+    netlist, notes = size_fifos(build_netlist(design.graph, folding.factors, Loadable.asked(loadable)))
     area = _estimate_json(estimated(design.graph.logits, netlist))
     return Estimate(layer_costs(design.graph, folding.factors), area, (*folding.notes, *notes))
 

@@ -14,7 +14,7 @@ from hwflow.rtl.area import estimated
 from hwflow.rtl.cycles import FIFO
 from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.sizing import size_fifos
-from hwflow.rtl.structure import Netlist
+from hwflow.rtl.structure import Loadable, Netlist
 
 FILL = 0.8
 """Share of every resource of a part that a design may take that is made for it: a full one cannot be routed."""
@@ -53,7 +53,11 @@ def target_of_rate(images_a_second: float, clock_mhz: float) -> int:
 
 
 def choose_folding(
-    graph: Graph, reuse: int | None = None, target_cycles: int | None = None, part: str | None = None
+    graph: Graph,
+    reuse: int | None = None,
+    target_cycles: int | None = None,
+    part: str | None = None,
+    loadable: bool = False,
 ) -> Folding:
     """Reuse factors that were asked for; with a part and nothing else, those of the fastest design that fits it.
 
@@ -61,6 +65,7 @@ def choose_folding(
         graph: a typed graph.
         reuse, target_cycles: see :func:`hwflow.cost.reuse.choose_reuse`.
         part: the FPGA that the design has to fit, with or without package and speed grade.
+        loadable: whether rests, tables and constants are memories, see :func:`hwflow.rtl.generate`.
 
     Raises:
         HwflowError: the design does not fit: what it lacks, and what would do.
@@ -75,7 +80,7 @@ def choose_folding(
     if known.family == UNESTIMATED:
         return Folding(factors, target_cycles, (f"the estimate is not for {known.name}; --synth yosys counts",))
     try:
-        search = _Search(graph.logits, known)
+        search = _Search(graph.logits, known, Loadable.asked(loadable))
     except HwflowError:
         return Folding(factors, target_cycles)  # there is no RTL, which the caller says
     if reuse is not None or target_cycles is not None:
@@ -97,10 +102,11 @@ class _Search:
 
     graph: Graph
     part: Part
+    loadable: Loadable | None
     elements: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        sized, _ = size_fifos(build_netlist(self.graph, choose_reuse(self.graph)))
+        sized, _ = size_fifos(build_netlist(self.graph, choose_reuse(self.graph), self.loadable))
         self.elements = {
             cell.name: int(cell.parameters["DEPTH"]) * next(iter(cell.inputs.values())).lanes
             for cell in sized.instances
@@ -109,7 +115,7 @@ class _Search:
 
     def area(self, factors: Mapping[str, int]) -> Area:
         """The estimate with these reuse factors."""
-        cells = estimated(self.graph, self._sized(build_netlist(self.graph, factors)))
+        cells = estimated(self.graph, self._sized(build_netlist(self.graph, factors, self.loadable)))
         return total(cell.area for cell in cells)
 
     def _sized(self, netlist: Netlist) -> Netlist:

@@ -46,6 +46,7 @@ def generate(
     target_cycles: int | None = None,
     part: str | None = None,
     bram_ports: bool = False,
+    loadable: bool = False,
     data: str | Path | Data | None = None,
     firmware: bool = True,
     rtl: bool = True,
@@ -67,6 +68,8 @@ def generate(
         part: FPGA that the projects are for; without reuse factor or cycles, the design is the fastest that fits it,
             see :mod:`hwflow.stages.folding`. By default a Zynq UltraScale+, which has no say in the folding.
         bram_ports: weights of the firmware as external block-RAM ports instead of inside.
+        loadable: outliers' rests, decoder tables, rescaling constants and limits of the RTL can be written over the
+            bus, as weights can, so that it loads any network of the same shape and types; see docs/registers.md.
         data: images for the tests inside the project, see :func:`hwflow.stages.stimuli.stimuli_for`.
         firmware: write ``firmware/``.
         rtl: write ``rtl/``.
@@ -80,6 +83,8 @@ def generate(
     """
     if not (firmware or rtl):
         raise HwflowError("nothing to generate: leave out --no-firmware or --no-rtl")
+    if loadable and not rtl:
+        raise HwflowError("--loadable is for the RTL; leave out --no-rtl")
     if synth is not None:
         check_synthesis(synth, rtl)
     if io_type not in get_args(IOType):
@@ -90,7 +95,7 @@ def generate(
     design = open_design(design)
     if part is not None:
         step("choosing what fits the part")
-    folding = choose_folding(design.graph, reuse, target_cycles, part)
+    folding = choose_folding(design.graph, reuse, target_cycles, part, loadable)
     factors, part = folding.factors, part or DEFAULT_PART
     costs = layer_costs(design.graph, factors)
     stimuli = stimuli_for(design, data)
@@ -101,7 +106,7 @@ def generate(
         if rtl:
             step("writing the RTL")
             try:
-                written_rtl = _write_rtl(design.graph, folder / "rtl", factors, part, stimuli)
+                written_rtl = _write_rtl(design.graph, folder / "rtl", factors, part, stimuli, loadable)
                 notes += written_rtl["notes"]
                 area = area_json(written_rtl)
             except HwflowError as error:
@@ -134,6 +139,7 @@ def generate(
             "io_type": io_type,
             "part": part,
             "bram_ports": bram_ports,
+            "loadable": loadable,
             "layers": [asdict(cost) for cost in costs],
             "bytes": {name: folder_bytes(folder / name) for name in ("firmware", "rtl") if (folder / name).exists()},
             "notes": notes,
@@ -146,12 +152,14 @@ def generate(
     return load_project(output, design)
 
 
-def _write_rtl(graph: Graph, folder: Path, reuse: Mapping[str, int], part: str, stimuli: Stimuli) -> dict[str, Any]:
+def _write_rtl(
+    graph: Graph, folder: Path, reuse: Mapping[str, int], part: str, stimuli: Stimuli, loadable: bool
+) -> dict[str, Any]:
     """Write the RTL, completely or not at all; what it is, with a note if it ends before the network does."""
     from hwflow import rtl as rtl_backend
 
     try:
-        written = rtl_backend.generate(graph, folder, reuse, part=part, stimuli=stimuli)
+        written = rtl_backend.generate(graph, folder, reuse, part=part, stimuli=stimuli, loadable=loadable)
     except HwflowError:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -39,7 +39,7 @@ STORAGE = {"conv1": "plain", "conv3": "cosq:1e-2", "dense6": "bch32-20:1e-2"}
 
 @cache
 def network() -> Graph:
-    """A convolution with outliers, one behind a table, a dense layer behind words of BCH; constants a channel, a limit."""
+    """A convolution with outliers, one behind a table, a dense layer behind words of BCH; constants, and a limit."""
     net = NetworkBuilder(np.random.default_rng(5), (4, 4, 2))
     x = net.relu(net.conv(net.nodes[0], 4, same((4, 4), (3, 3), (1, 1))))
     net.nodes[-1] = x = replace(x, limit=Constant(np.array([0.3])))
@@ -73,7 +73,9 @@ def retrained(seed: int = 6, outliers: bool = True) -> Graph:
                 codes = rounded(stored, weights, None)
                 weight = _typed(np.moveaxis(codes, 0, -1).reshape(node.weight.shape), node.weight)
                 node = replace(node, weight=weight, bias=other(node.bias), storage=stored.spec)
-                return node if node.outliers is None else replace(node, outliers=_fewer(node, rng) if outliers else None)
+                return (
+                    node if node.outliers is None else replace(node, outliers=_fewer(node, rng) if outliers else None)
+                )
             case Rescale():
                 top = 1 << node.factor.codes.max().item().bit_length()
                 return replace(node, factor=_typed(rng.integers(1, top, node.factor.codes.shape), node.factor))
@@ -199,7 +201,9 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     assert layer.outliers.rest.type is not None
     places = np.arange(layer.weight.size)
     many = Outliers(places, _typed(np.ones_like(places), layer.outliers.rest))
-    with pytest.raises(HwflowError, match=rf"{layer.name}: its outliers are in \d+ words, .*; the hardware has room for"):
+    with pytest.raises(
+        HwflowError, match=rf"{layer.name}: its outliers are in \d+ words, .*; the hardware has room for"
+    ):
         device.load(damaged(graph, layer.name, outliers=many))
     second = graph.weight_layers[1]
     rest = _typed(np.array([1]), layer.outliers.rest)
