@@ -48,7 +48,19 @@ def sweep() -> Iterator[tuple[str, dict[str, object]]]:
         yield "fork", {"WIDTH": width, "N": count}
     for width, lanes_in, lanes_out in ((8, 1, 4), (16, 1, 16), (8, 4, 1), (16, 8, 1), (8, 2, 32), (10, 16, 2)):
         yield "width", {"W": width, "LANES_IN": lanes_in, "LANES_OUT": lanes_out}
-    for lanes, source, target in ((1, 1, 2), (4, 1, 2), (8, 0, 4), (2, 3, 4), (1, 0, 2), (16, 5, 4), (4, 5, 5)):
+    for lanes, source, target in (
+        (1, 1, 2),
+        (4, 1, 2),
+        (8, 0, 4),
+        (2, 3, 4),
+        (1, 0, 2),
+        (16, 5, 4),
+        (4, 5, 5),
+        (4, 1, 4),
+        (8, 1, 0),
+        (2, 0, 4),
+        (1, 1, 3),
+    ):
         yield "relu", {"LANES": lanes, **typed("IN", TYPES[source]), **outputs(TYPES[target])}
     for lanes, a, b, out in ((1, 0, 0, 1), (4, 0, 2, 1), (8, 3, 4, 3), (2, 5, 3, 0), (16, 3, 3, 3), (1, 1, 1, 3)):
         yield "add", {"LANES": lanes, **typed("A", TYPES[a]), **typed("B", TYPES[b]), **outputs(TYPES[out])}
@@ -112,6 +124,19 @@ def sweep() -> Iterator[tuple[str, dict[str, object]]]:
         folds = {"PE": pe, "SIMD": simd, "N_IN": n_in, "N_OUT": n_out}
         code_of = {"CODE": code, "ON_DOUBLE": 0} if code else {}
         yield "weights", {**folds, "W_W": 8, "B_W": 16, **code_of, "BIAS_FILE": '"bias.mem"'}
+    for bits, beats in ((8, 64), (16, 784), (24, 1024), (64, 50176), (16, 10)):
+        yield "guard", {"WIDTH": bits, "BEATS": beats}
+        yield "results", {"WIDTH": bits, "BEATS": beats}
+    for address in (8, 12, 16, 20, 24):
+        yield "axil", {"ADDR_W": address}
+        yield "control", {"ADDR_W": address, "STRUCTURE": "64'h0123456789abcdef", "DESIGN": "64'hfedcba9876543210"}
+    for address, bits, depth in (
+        (10, 8, 72), (10, 16, 10), (16, 64, 576), (18, 72, 1024), (14, 144, 512), (20, 256, 1152), (16, 1024, 128),
+        (12, 128, 36), (12, 16, 40), (24, 32, 300),
+    ):  # fmt: skip
+        yield "cfg_mem", {"ADDR_W": address, "BASE": 0, "WIDTH": bits, "DEPTH": depth}
+    for address, flags in ((12, 1), (16, 2), (16, 4), (14, 8), (20, 16)):
+        yield "cfg_errors", {"ADDR_W": address, "BASE": 64, "FLAGS": flags}
 
 
 def measure(module: str, points: list[dict[str, object]], rtl: Path, yosys: str) -> list[Area]:

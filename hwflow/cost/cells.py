@@ -1,16 +1,16 @@
-"""Models of the cells: bits that LUTs and flip-flops are proportional to, and what can be counted exactly."""
+"""Models of the network's cells."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 
+from hwflow.cost import bus
 from hwflow.cost.area import Area
 from hwflow.cost.memories import Memory
+from hwflow.cost.model import CellModel, Features, Values, index_bits
 
-Features = dict[str, float]
 BIAS_WORDS = 64
 """Biases of more words are in block RAM."""
 DIVIDER_CHUNK = 17
@@ -19,65 +19,8 @@ LUT_RAM_WORDS = 32
 """Up to so many results wait in ``hwflow_catch``."""
 
 
-@dataclass(frozen=True)
-class CellModel:
-    """A cell.
-
-    Attributes:
-        fixed: what needs no coefficient: memories, DSPs, LUT RAM.
-        luts, flip_flops: features by name, each with a fitted coefficient.
-    """
-
-    fixed: Area = field(default_factory=Area)
-    luts: Features = field(default_factory=dict)
-    flip_flops: Features = field(default_factory=dict)
-
-
-class Values:
-    """Parameters of a cell."""
-
-    def __init__(self, parameters: Mapping[str, int | str]) -> None:
-        self.parameters = parameters
-
-    def __call__(self, name: str, default: int = 0) -> int:
-        """An integer."""
-        return int(self.parameters.get(name, default))
-
-    def cast(self, source: str | tuple[int, int, int], target: str = "OUT") -> Features:
-        """Features of ``hwflow_cast``, of a lane: bits that are rounded, and bits that saturate.
-
-        Args:
-            source: prefix of the input's type, or its bits, fraction bits and sign.
-            target: prefix of the output's type.
-        """
-        width, fraction, signed = source if isinstance(source, tuple) else self.type(source)
-        out_width, out_fraction, out_signed = self.type(target)
-        dropped = (width - fraction - signed) - (out_width - out_fraction - out_signed)
-        rounded = fraction > out_fraction and self("ROUNDING") > 0
-        saturates = self("OVERFLOW") > 0 and (dropped > 0 or signed > out_signed)
-        return {"round": out_width if rounded else 0, "saturate": out_width + max(dropped, 0) if saturates else 0}
-
-    def out_bits(self, source: str | tuple[int, int, int]) -> int:
-        """Bits of an output that differ: those below and above the input's are all the same."""
-        width, fraction, signed = source if isinstance(source, tuple) else self.type(source)
-        out_width, out_fraction, out_signed = self.type("OUT")
-        below = max(out_fraction - fraction, 0)
-        above = max((out_width - out_fraction - out_signed) - (width - fraction - signed), 0)
-        same = max(below - 1, 0) if self.cast(source)["saturate"] else below
-        return max(out_width - same - above, 1)
-
-    def type(self, prefix: str) -> tuple[int, int, int]:
-        """Bits, fraction bits and sign."""
-        return self(f"{prefix}_W"), self(f"{prefix}_FRAC"), self(f"{prefix}_SIGNED")
-
-
 def _times(count: int, features: Features) -> Features:
     return {name: count * value for name, value in features.items()}
-
-
-def index_bits(count: int) -> int:
-    """Bits that count so many things."""
-    return max(1, math.ceil(math.log2(count))) if count > 1 else 1
 
 
 def _ram(memory: Memory) -> Area:
@@ -128,17 +71,16 @@ def width(values: Values) -> CellModel:
     )
 
 
-def _elementwise(values: Values, source: str) -> CellModel:
-    lanes = values("LANES", 1)
-    bits = lanes * values.out_bits(source)
-    return CellModel(
-        luts={"one": 1, "bit": bits, **_times(lanes, values.cast(source))}, flip_flops={"one": 1, "bit": bits}
-    )
-
-
 def relu(values: Values) -> CellModel:
-    """``hwflow_relu``: a cast a lane."""
-    return _elementwise(values, "IN")
+    """``hwflow_relu``: a cast a lane of what is not negative."""
+    lanes, (width, fraction, signed) = values("LANES", 1), values.type("IN")
+    positive = (width - signed, fraction, 0)
+    cast = values.cast(positive)
+    bits = lanes * (values.out_bits(positive) - (0 if cast["round"] else values("OUT_SIGNED")))
+    # A bit is a LUT; a second one rounds, or finds that it saturates, where more than one bit says so.
+    beyond = (width - fraction - signed) - (values("OUT_W") - values("OUT_FRAC") - values("OUT_SIGNED"))
+    twice = bits if cast["round"] or (cast["saturate"] and beyond > 1) else 0
+    return CellModel(luts={"one": 1, "bit": bits, "twice": twice}, flip_flops={"one": 1, "bit": bits})
 
 
 def add(values: Values) -> CellModel:
@@ -342,7 +284,10 @@ MODELS: Mapping[str, Callable[[Values], CellModel]] = {
     "slice": register_slice,
     **{
         model.__name__: model
-        for model in (fifo, fork, width, relu, add, concat, rescale, affine, mvu, pool, window, weights)
+        for model in (
+            *(fifo, fork, width, relu, add, concat, rescale, affine, mvu, pool, window, weights),
+            *(bus.guard, bus.results, bus.axil, bus.control, bus.cfg_mem, bus.cfg_errors),
+        )
     },
 }
 """By module, without ``hwflow_``."""

@@ -15,7 +15,8 @@ from functools import cache
 from importlib.resources import files
 
 from hwflow.cost.area import Area
-from hwflow.cost.cells import MODELS, CellModel, Values
+from hwflow.cost.cells import MODELS
+from hwflow.cost.model import CellModel, Values
 from hwflow.errors import HwflowError
 
 LEAVES, COEFFICIENTS = "leaves.csv", "coefficients.csv"
