@@ -1,10 +1,12 @@
 """Clock rate and size of the RTL cells, and of whole designs, on an ECP5: Yosys (synth_ecp5) and nextpnr, one run each.
 
-Prints a Markdown table. Paths from inputs and to outputs do not count (``--out-of-context``).
+Prints a Markdown table. Paths from inputs and to outputs do not count (``--out-of-context``). With ``--synthesis`` the
+tools count only, and place nothing.
 """
 
 import argparse
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -35,8 +37,13 @@ CELLS: tuple[tuple[str, Mapping[str, int]], ...] = (
     ("add", {**LANES, "A_W": 8, "B_W": 8, "OUT_W": 8, "OUT_FRAC": 4}),
     ("rescale", {**LANES, "CHANNELS": 64}),
     ("slice", {"WIDTH": 64}),
+    ("width", {"W": 8, "LANES_IN": 1, "LANES_OUT": 8}),
+    ("width", {"W": 8, "LANES_IN": 8, "LANES_OUT": 1}),
+    ("concat", {**LANES, "A_BEATS": 8, "B_BEATS": 8, "A_W": 8, "B_W": 8, "OUT_W": 8, "OUT_FRAC": 4}),
 )
 """Cells and parameters, 8-bit weights and inputs."""
+NETWORKS: Mapping[str, tuple[int, int | None]] = {"digits_cnn": (16, None), "resnet20": (8, 600_000)}
+"""Bits of activations and cycles an image, or the default reuse factors, so that the largest device has room."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,14 @@ class Placed:
     path: str
 
 
-def place(sources: list[Path], top: str, parameters: Mapping[str, int], memories: Path | None, tools: str) -> Placed:
+def place(
+    sources: list[Path],
+    top: str,
+    parameters: Mapping[str, int],
+    memories: Path | None,
+    tools: str,
+    routes: bool = True,
+) -> Placed:
     """Synthesise, place and route a module.
 
     Args:
@@ -65,6 +79,7 @@ def place(sources: list[Path], top: str, parameters: Mapping[str, int], memories
         parameters: its parameters that are not the default.
         memories: a folder of ``*.mem`` files that it reads.
         tools: what the tools' names begin with, ``yowasp-`` for those of wheels.
+        routes: place and route it; else there are counts only.
 
     Raises:
         RuntimeError: a tool fails.
@@ -82,6 +97,9 @@ def place(sources: list[Path], top: str, parameters: Mapping[str, int], memories
         ]
         _run([f"{tools}yosys", "-q", "-p", "; ".join(script)], work)
         stat = (work / "stat.txt").read_text()
+        counts = {cell: sum(map(int, re.findall(rf"(\d+)\s+{cell}$", stat, re.MULTILINE)[-1:])) for cell in COUNTS}
+        if not routes:
+            return Placed("", math.nan, counts, "")
         for device in DEVICES:
             options = ["--speed", "8", "--out-of-context", "--freq", "200", "--timing-allow-fail"]
             command = [f"{tools}nextpnr-ecp5", f"--{device}", *options, "--json", "design.json", "--report", "r.json"]
@@ -93,7 +111,6 @@ def place(sources: list[Path], top: str, parameters: Mapping[str, int], memories
                 raise
             report = json.loads((work / "r.json").read_text())
             break
-    counts = {cell: sum(map(int, re.findall(rf"(\d+)\s+{cell}$", stat, re.MULTILINE)[-1:])) for cell in COUNTS}
     path = report["critical_paths"][0]["path"]
     ends = (path[0]["from"]["cell"], path[-1]["to"]["cell"])
     return Placed(device, max(clock["achieved"] for clock in report["fmax"].values()), counts, " to ".join(ends))
@@ -105,6 +122,26 @@ def _run(command: list[str], folder: Path) -> None:
         raise RuntimeError(f"{command[0]}: {done.stdout[-1500:]}")
 
 
+def write_network(name: str, folder: Path) -> Path:
+    """Write the RTL of one of ``NETWORKS`` below a folder: the embedded one, or one with random weights."""
+    import numpy as np
+
+    from hwflow.data import DIGITS
+    from hwflow.hardening import HardenOptions
+    from hwflow.models import NETWORKS as PORTS
+    from hwflow.models import load_model
+    from hwflow.stages.generate import generate
+    from hwflow.stages.harden import harden
+
+    bits, cycles = NETWORKS[name]
+    model, calibration = PORTS[name]() if name in PORTS else load_model(name), DIGITS
+    if name in PORTS:
+        calibration = str(folder / "images.npz")
+        np.savez(calibration, x=np.random.default_rng(1).normal(size=(4, *model.input_shape[1:])).astype(np.float32))
+    design = harden(model, folder / "design", HardenOptions(activation_bits=bits), calibration=calibration)
+    return generate(design, folder / "project", target_cycles=cycles, firmware=False).path / "rtl"
+
+
 def row(title: str, placed: Placed) -> str:
     """A line of the table."""
     counts = " | ".join(str(placed.counts[cell]) for cell in COUNTS)
@@ -113,23 +150,30 @@ def row(title: str, placed: Placed) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", nargs="*", help="only these cells, without hwflow_; default all, unless --project")
+    parser.add_argument("--cells", nargs="*", help="only these cells, without hwflow_; default all, unless networks")
+    parser.add_argument("--networks", nargs="*", default=(), choices=NETWORKS, help="top levels of these networks")
     parser.add_argument("--project", type=Path, help="folder that hwflow generate --backend rtl wrote: its top level")
+    parser.add_argument("--synthesis", action="store_true", help="count only, with Yosys")
     parser.add_argument("--tools", default="", help="what the names of yosys and nextpnr-ecp5 begin with: yowasp-")
     options = parser.parse_args()
+    routes = not options.synthesis
     print(f"| | device | MHz | {' | '.join(COUNTS)} | longest path |")
     print("|---" * (len(COUNTS) + 4) + "|")
     leaves = sorted(RTL.glob("*.sv"))
     for cell, parameters in CELLS:
-        if cell in (options.cells or ()) or (options.cells is None and options.project is None):
+        if cell in (options.cells or ()) or (options.cells is None and not options.networks and not options.project):
             title = f"`{cell}` " + " ".join(f"{key} {value}" for key, value in parameters.items())
-            print(row(title, place(leaves, f"hwflow_{cell}", parameters, None, options.tools)), flush=True)
-    if options.project is not None:
-        sources, top = (
-            sorted(options.project.glob("*.sv")),
-            json.loads((options.project / "rtl.json").read_text())["top"],
-        )
-        print(row(top, place(sources, top, {}, options.project, options.tools)), flush=True)
+            placed = place(leaves, f"hwflow_{cell}", parameters, None, options.tools, routes)
+            print(row(title, placed), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        projects = [options.project] if options.project else []
+        for name in options.networks:
+            (Path(folder) / name).mkdir()
+            projects.append(write_network(name, Path(folder) / name))
+        for project in projects:
+            top = json.loads((project / "rtl.json").read_text())["top"]
+            sources = sorted(project.glob("*.sv"))
+            print(row(top, place(sources, top, {}, project, options.tools, routes)), flush=True)
 
 
 if __name__ == "__main__":
