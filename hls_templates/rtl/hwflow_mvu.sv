@@ -13,6 +13,8 @@
 //                         weights but not with bias and rests; ACC_FRAC is that of x plus that of w
 //   B_W, B_SHIFT          bias code, signed, and the left shift that aligns it to the accumulator's LSB
 //   OUT_*, ROUNDING, OVERFLOW   as in hwflow_cast
+//   PAIRS                 1: a hwflow_mul_pair for every two outputs, which share x, so that a DSP48E2 gives two products;
+//                         PE must be even, and the codes as narrow as it says
 //
 // Weights and biases come from hwflow_weights: w_next_o asks for a beat, and the beats come neuron fold by neuron
 // fold. W_LATENCY cycles after w_next_o, beat (nf, sf) has w[nf*PE+p][sf*SIMD+s] at
@@ -46,7 +48,8 @@ module hwflow_mvu #(
     parameter int OUT_FRAC   = 10,
     parameter int OUT_SIGNED = 1,
     parameter int ROUNDING   = 0,
-    parameter int OVERFLOW   = 0
+    parameter int OVERFLOW   = 0,
+    parameter int PAIRS      = 0
 ) (
     input  wire                         clk_i,
     input  wire                         rst_ni,
@@ -66,6 +69,7 @@ module hwflow_mvu #(
 
     localparam int NF        = N_OUT / PE;
     localparam int SF        = N_IN / SIMD;
+    localparam int OPERAND_W = X_W + 1 - X_SIGNED;
     localparam int PRODUCT_W = X_W + EFFECT_W;
     localparam int TREE_W    = PRODUCT_W + $clog2(SIMD);
     localparam int LEVELS    = $clog2(SIMD);
@@ -89,6 +93,9 @@ module hwflow_mvu #(
     end
     if (X_W < 1 || W_W < 1 || B_W < 1 || X_SIGNED < 0 || X_SIGNED > 1 || B_SHIFT < 0) begin : gen_error_type
         initial $fatal(1, "hwflow_mvu: widths must be positive, X_SIGNED 0 or 1, B_SHIFT not negative");
+    end
+    if (PAIRS < 0 || PAIRS > 1 || (PAIRS == 1 && PE % 2 != 0)) begin : gen_error_pairs
+        initial $fatal(1, "hwflow_mvu: PAIRS (%0d) must be 0 or 1, and with 1 PE (%0d) even", PAIRS, PE);
     end
     if (EFFECT_W < W_W || W_LATENCY < 2) begin : gen_error_weights
         initial $fatal(1, "hwflow_mvu: EFFECT_W (%0d) must be at least W_W (%0d), W_LATENCY (%0d) at least 2",
@@ -209,24 +216,49 @@ module hwflow_mvu #(
         (* keep *) always_ff @(posedge clk_i) copy_reg <= x_late;
     end
 
-    for (genvar p = 0; p < PE; p++) begin : gen_output
-        logic [SIMD*X_W-1:0] x_reg;
-        (* keep *) always_ff @(posedge clk_i) x_reg <= gen_group[p/SHARERS].copy_reg;
+    wire [PE*SIMD*PRODUCT_W-1:0] products;
 
+    for (genvar p = 0; p < PE; p++) begin : gen_output
         for (genvar s = 0; s < SIMD; s++) begin : gen_product
-            wire signed [X_W-X_SIGNED:0] x_operand;
+            localparam int AT = p * SIMD + s;
+            wire [X_W-1:0] x = gen_group[p/SHARERS].copy_reg[s*X_W+:X_W];
+            wire signed [OPERAND_W-1:0] x_operand;
             if (X_SIGNED != 0) begin : gen_signed
-                assign x_operand = x_reg[s*X_W+:X_W];
+                assign x_operand = x;
             end else begin : gen_unsigned
-                assign x_operand = {1'b0, x_reg[s*X_W+:X_W]};
+                assign x_operand = {1'b0, x};
             end
 
-            logic signed [EFFECT_W-1:0] w_reg;
-            logic signed [PRODUCT_W-1:0] raw_reg, product_reg;
-            always_ff @(posedge clk_i) begin
-                w_reg       <= w_data_i[(p*SIMD+s)*EFFECT_W+:EFFECT_W];
-                raw_reg     <= w_reg * x_operand;
-                product_reg <= raw_reg;
+            if (PAIRS == 0) begin : gen_one
+                logic signed [EFFECT_W-1:0] w_reg;
+                logic signed [OPERAND_W-1:0] x_reg;
+                logic signed [PRODUCT_W-1:0] raw_reg, product_reg;
+                (* keep *) always_ff @(posedge clk_i) x_reg <= x_operand;
+                always_ff @(posedge clk_i) begin
+                    w_reg       <= w_data_i[AT*EFFECT_W+:EFFECT_W];
+                    raw_reg     <= w_reg * x_reg;
+                    product_reg <= raw_reg;
+                end
+                assign products[AT*PRODUCT_W+:PRODUCT_W] = product_reg;
+            end else if (p % 2 == 0) begin : gen_two
+                localparam int OTHER = AT + SIMD;
+                wire [EFFECT_W+OPERAND_W-1:0] product, other_product;
+                wire unused_sign = &{1'b0, product, other_product};
+
+                hwflow_mul_pair #(
+                    .W   (EFFECT_W),
+                    .X_W (OPERAND_W)
+                ) multiply (
+                    .clk_i (clk_i),
+                    .a_i   (w_data_i[AT*EFFECT_W+:EFFECT_W]),
+                    .b_i   (w_data_i[OTHER*EFFECT_W+:EFFECT_W]),
+                    .x_i   (x_operand),
+                    .ax_o  (product),
+                    .bx_o  (other_product)
+                );
+
+                assign products[AT*PRODUCT_W+:PRODUCT_W] = product[PRODUCT_W-1:0];
+                assign products[OTHER*PRODUCT_W+:PRODUCT_W] = other_product[PRODUCT_W-1:0];
             end
         end
     end
@@ -265,7 +297,8 @@ module hwflow_mvu #(
             wire signed [SUM_W-1:0] node, sum;
 
             if (i >= SIMD - 1) begin : gen_leaf
-                assign node = SUM_W'(gen_output[p].gen_product[i-SIMD+1].product_reg);
+                wire signed [PRODUCT_W-1:0] product = products[(p*SIMD+i-SIMD+1)*PRODUCT_W+:PRODUCT_W];
+                assign node = SUM_W'(product);
             end else begin : gen_add
                 assign node = gen_node[2*i+1].sum + gen_node[2*i+2].sum;
             end

@@ -151,11 +151,15 @@ def mvu(values: Values) -> CellModel:
     sums, more = _tree(simd)
     vector = _ram(Memory(simd * x, beats)) if folds > 1 else Area()
     products = pe * simd
+    pairs = products // 2 * values("PAIRS")
+    operand = x + 1 - values("X_SIGNED")
     accumulator = (acc, values("ACC_FRAC"), 1)
     out = pe * values.out_bits(accumulator)
     cast = _times(pe, values.cast(accumulator))
     indices = index_bits(beats) + index_bits(folds)
-    fixed = vector + Area(luts=Memory(out, LUT_RAM_WORDS).lut_ram, dsp=products * _dsps(x + 1 - values("X_SIGNED"), w))
+    fixed = vector + Area(
+        luts=Memory(out, LUT_RAM_WORDS).lut_ram + pairs * (w + 1), dsp=(products - pairs) * _dsps(operand, w)
+    )
     return CellModel(
         fixed,
         {

@@ -22,6 +22,7 @@ from hwflow.rtl.area import estimated
 from hwflow.rtl.folder import bus_bits, bus_bytes, write_folder
 from hwflow.rtl.memory_image import memory_shape, memory_words
 from hwflow.rtl.netlist import build_netlist
+from hwflow.rtl.pairs import with_pairs
 from hwflow.rtl.sizing import size_fifos
 from hwflow.rtl.structure import Loadable, MatrixUnit, Netlist, Stream
 from hwflow.sim.design import METADATA
@@ -49,7 +50,7 @@ def generate(
         graph: a typed graph.
         output: a folder that does not exist yet; its parent does.
         reuse: reuse factor of every weight layer.
-        part: the FPGA for Vivado.
+        part: the FPGA for Vivado, whose multipliers may give two products each, see :mod:`hwflow.rtl.pairs`.
         stimuli: images of the folder's own test; by default random ones.
         loadable: outliers' rests, decoder tables and constants can be written over the bus, as weights can.
 
@@ -60,7 +61,7 @@ def generate(
     Raises:
         HwflowError: an operation that the RTL lacks, or an invalid reuse factor.
     """
-    unsized = build_netlist(graph, reuse, Loadable.asked(loadable))
+    unsized = with_pairs(build_netlist(graph, reuse, Loadable.asked(loadable)), part)
     addresses = address_map(graph, unsized)
     netlist, notes = size_fifos(unsized)
     output.mkdir()

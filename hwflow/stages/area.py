@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from hwflow.cost import DEFAULT_PART
 from hwflow.cost.area import Area, total
 from hwflow.cost.layers import LayerCost, layer_costs
 from hwflow.cost.parts import find_part
@@ -17,6 +18,7 @@ from hwflow.folders.design import Design, open_design
 from hwflow.progress import Step, silent
 from hwflow.rtl.area import CellArea, by_layer, estimated, synthesised
 from hwflow.rtl.netlist import build_netlist
+from hwflow.rtl.pairs import with_pairs
 from hwflow.rtl.sizing import size_fifos
 from hwflow.rtl.structure import Loadable
 from hwflow.stages.folding import choose_folding
@@ -68,7 +70,8 @@ def estimate(
     design = open_design(design)
     step("estimating")
     folding = choose_folding(design.graph, reuse, target_cycles, part, loadable)
-    netlist, notes = size_fifos(build_netlist(design.graph, folding.factors, Loadable.asked(loadable)))
+    netlist = build_netlist(design.graph, folding.factors, Loadable.asked(loadable))
+    netlist, notes = size_fifos(with_pairs(netlist, part or DEFAULT_PART))
     area = _estimate_json(estimated(design.graph.logits, netlist))
     return Estimate(layer_costs(design.graph, folding.factors), area, (*folding.notes, *notes))
 

@@ -13,6 +13,7 @@ from hwflow.graph import Graph
 from hwflow.rtl.area import estimated
 from hwflow.rtl.cycles import FIFO
 from hwflow.rtl.netlist import build_netlist
+from hwflow.rtl.pairs import with_pairs
 from hwflow.rtl.sizing import size_fifos
 from hwflow.rtl.structure import Loadable, Netlist
 
@@ -115,7 +116,8 @@ class _Search:
 
     def area(self, factors: Mapping[str, int]) -> Area:
         """The estimate with these reuse factors."""
-        cells = estimated(self.graph, self._sized(build_netlist(self.graph, factors, self.loadable)))
+        netlist = self._sized(build_netlist(self.graph, factors, self.loadable))
+        cells = estimated(self.graph, with_pairs(netlist, self.part.name))
         return total(cell.area for cell in cells)
 
     def _sized(self, netlist: Netlist) -> Netlist:

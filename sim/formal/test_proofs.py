@@ -110,7 +110,7 @@ def test_streams_lose_and_repeat_nothing(tmp_path, cell, parameters):
     )
 
 
-UNIT = ("catch", "ram", "delay", "cast", "fifo")
+UNIT = ("mul_pair", "catch", "ram", "delay", "cast", "fifo")
 
 
 @pytest.mark.parametrize(("n_in", "n_out"), [(1, 1), (2, 1), (1, 2), (3, 3)])
@@ -188,6 +188,17 @@ def test_an_error_in_the_cast_is_found(tmp_path):
     wrong = spoil(tmp_path, "cast", "carry = half && (sticky || odd);", "carry = half;")
     with pytest.raises(NoProofError):
         prove_unrolled(tmp_path, "proof_cast", [wrong], {}, 1)
+
+
+@pytest.mark.parametrize(("bits", "x_bits"), [(2, 2), (3, 4), (4, 5)])
+def test_pairs_of_products_are_products(tmp_path, bits, x_bits):
+    prove_unrolled(tmp_path, "proof_mul_pair", cells("mul_pair"), {"W": bits, "X_W": x_bits}, 5)
+
+
+def test_an_error_in_pairs_of_products_is_found(tmp_path):
+    wrong = spoil(tmp_path, "mul_pair", " + FIELD'(product_reg[FIELD-1])", "")
+    with pytest.raises(NoProofError):
+        prove_unrolled(tmp_path, "proof_mul_pair", [wrong], {}, 5)
 
 
 @pytest.mark.slow

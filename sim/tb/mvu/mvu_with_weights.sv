@@ -21,6 +21,7 @@ module mvu_with_weights #(
     parameter int OUT_SIGNED = 1,
     parameter int ROUNDING   = 0,
     parameter int OVERFLOW   = 0,
+    parameter int PAIRS      = 0,
     parameter WEIGHT_FILE    = "",
     parameter BIAS_FILE      = "",
     parameter int REST_ROWS  = 0,
@@ -67,7 +68,7 @@ module mvu_with_weights #(
         .PE(PE), .SIMD(SIMD), .N_IN(N_IN), .N_OUT(N_OUT), .X_W(X_W), .X_SIGNED(X_SIGNED),
         .W_W(W_W), .EFFECT_W(EFFECT_W), .W_LATENCY(W_LATENCY), .ACC_W(ACC_W), .ACC_FRAC(ACC_FRAC),
         .B_W(B_W), .B_SHIFT(B_SHIFT), .OUT_W(OUT_W), .OUT_FRAC(OUT_FRAC), .OUT_SIGNED(OUT_SIGNED),
-        .ROUNDING(ROUNDING), .OVERFLOW(OVERFLOW)
+        .ROUNDING(ROUNDING), .OVERFLOW(OVERFLOW), .PAIRS(PAIRS)
     ) unit (
         .clk_i(clk_i), .rst_ni(rst_ni),
         .s_tdata(s_tdata), .s_tvalid(s_tvalid), .s_tready(s_tready),

@@ -24,7 +24,7 @@ P = parameters()
 TOP = "mvu_with_weights"
 SOURCES = [
     Path(__file__).with_name(f"{TOP}.sv"),
-    *rtl("mvu", "weights", "weight_mem", "outliers", "delay", "cast", "catch", "fifo", "ram"),
+    *rtl("mvu", "mul_pair", "weights", "weight_mem", "outliers", "delay", "cast", "catch", "fifo", "ram"),
 ]
 
 DEFAULTS = {
@@ -49,6 +49,8 @@ CONFIGS = {
     "tight_unsigned": {
         "X_SIGNED": 0, "X_W": 9, "N_IN": 16, "SIMD": 4, "ACC_W": 21, "B_W": 1, "B_SHIFT": 0, "OUT_W": 22,
     },
+    "pairs": {"PAIRS": 1, "PE": 6, "SIMD": 2},
+    "pairs_unsigned": {"PAIRS": 1, "X_SIGNED": 0, "PE": 2, "SIMD": 3, "W_LATENCY": 3},
     "late_weights": {"W_LATENCY": 3, "PE": 3, "SIMD": 2},
     "later_weights": {"W_LATENCY": 5, "PE": 2, "SIMD": 4, "N_IN": 4},
     "outliers": {"W_LATENCY": 3, "REST_W": 10, "outliers": 9},
@@ -223,6 +225,8 @@ def test_mvu_verilator(tmp_path, name):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
+        ({"PAIRS": 1, "PE": 3}, "with 1 PE (3) even"),
+        ({"PAIRS": 1, "X_W": 11, "ACC_W": 30}, "at most 26"),
         ({"SIMD": 5}, "must divide"),
         ({"PE": 4}, "must divide"),
         ({"B_SHIFT": -1}, "B_SHIFT not negative"),
