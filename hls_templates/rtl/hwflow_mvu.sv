@@ -259,6 +259,8 @@ module hwflow_mvu #(
 
                 assign products[AT*PRODUCT_W+:PRODUCT_W] = product[PRODUCT_W-1:0];
                 assign products[OTHER*PRODUCT_W+:PRODUCT_W] = other_product[PRODUCT_W-1:0];
+            end else begin : gen_other
+                wire unused_operand = &{1'b0, x_operand};
             end
         end
     end
