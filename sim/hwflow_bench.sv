@@ -3,7 +3,7 @@
 // it does not wake while images stream. The macro HWFLOW_TOP is the name of the design's top module.
 //
 // The clock is made here, because a simulator that asks Python or VPI for every edge is up to twice as slow; with the
-// macro HWFLOW_CLOCK_PORT it is an input, for a main program that is nothing but a loop.
+// macro HWFLOW_CLOCK_PORT it is an input, for a main program that makes it (hwflow_main.cpp).
 //
 // While start_i is low, source, sink and the count of cycles begin anew. Cycles are numbered by their rising edges: at
 // edge 0 the first beat is offered. upset_o rises after edge upset_cycle_i - 1 and falls after edge upset_cycle_i; what
@@ -21,7 +21,7 @@ module hwflow_bench #(
     parameter int OUT_BEATS = 10
 ) (
 `ifdef HWFLOW_CLOCK_PORT
-    input  wire         clk_i,
+    input  wire         clk_i           /* verilator public_flat_rd */,
 `endif
     input  wire         rst_ni          /* verilator public_flat_rw */,
     input  wire         start_i         /* verilator public_flat_rw */,

@@ -56,14 +56,23 @@ class _Icarus(_Quiet, Icarus):
 
 
 class _Verilator(_Quiet, Verilator):
-    """Only those signals are public that the sources mark so; all public is several times slower."""
+    """Only those signals are public that the sources mark so; all public is several times slower.
+
+    Attributes:
+        main: main program in the place of cocotb's.
+    """
+
+    main: Path | None = None
 
     def _build_command(self) -> list[Any]:
         verilate, make = super()._build_command()
-        return [[word for word in verilate if word != "--public-flat-rw"], [*make, *_make_variables()]]
+        verilate = [word for word in verilate if word != "--public-flat-rw"]
+        if self.main is not None:
+            verilate = [str(self.main) if word.endswith(COCOTB_MAIN) else word for word in verilate]
+        return [verilate, [*make, *make_variables()]]
 
 
-def _make_variables() -> list[str]:
+def make_variables() -> list[str]:
     """What the makefile of Verilator's package lacks, and how to compile.
 
     Code that runs once, most of it to set the memories up, is not optimised: it would take longer than it saves.
@@ -83,9 +92,10 @@ def _make_variables() -> list[str]:
 
 RUNNERS: Mapping[str, type[_Quiet]] = {"verilator": _Verilator, "icarus": _Icarus}
 BUILD_ARGS: Mapping[str, Sequence[str]] = {
-    "verilator": ("-Wno-fatal", "--quiet", "-O3", "--x-assign", "fast", "--timing"),
+    "verilator": ("-Wno-fatal", "--quiet", "-O3", "--x-assign", "fast"),
     "icarus": (),
 }
+COCOTB_MAIN = "/verilator.cpp"
 BENCH = "hwflow_bench"
 CAPACITY_BEATS = 1 << 20
 """Beats that the source and the sink hold: what bounds the images of one simulation."""
@@ -139,17 +149,24 @@ class Build:
         bench = [sim / f"{name}.sv" for name in ("hwflow_pause", "hwflow_source", "hwflow_sink", BENCH)]
         sources = [file for pattern in ("*.v", "*.sv") for file in sorted(self.design.folder.glob(pattern))]
         arguments = list(BUILD_ARGS[self.simulator])
-        if self.simulator == "verilator":
+        defines: dict[str, object] = {"HWFLOW_TOP": self.design.top}
+        runner = _runner(self.simulator)
+        if isinstance(runner, _Verilator):
+            # cocotb's main program writes waves, and takes the clock from Python or from the bench.
+            if self.dut == "bench" and not self.waves:
+                runner.main = sim / "hwflow_main.cpp"
+                defines["HWFLOW_CLOCK_PORT"] = 1
+            arguments.append("--timing" if runner.main is None else "--no-timing")
             visible = self.folder / "visible.vlt"
             if not visible.exists() or visible.read_text() != self._visible():
                 visible.write_text(self._visible())
             arguments.append(str(visible))
         try:
-            _runner(self.simulator).build(
+            runner.build(
                 sources=[*sources, *(bench if self.dut == "bench" else [])],
                 hdl_toplevel=self.top,
-                parameters=self._parameters() if self.dut == "bench" else {},
-                defines={"HWFLOW_TOP": self.design.top},
+                parameters=self.parameters if self.dut == "bench" else {},
+                defines=defines,
                 build_args=arguments,
                 build_dir=self.folder,
                 timescale=TIMESCALE,
@@ -221,7 +238,9 @@ class Build:
         except (OSError, ElementTree.ParseError):
             return None
 
-    def _parameters(self) -> dict[str, int]:
+    @property
+    def parameters(self) -> dict[str, int]:
+        """Of the bench."""
         capacity = bench_capacity(self.design)
         parameters: dict[str, int] = {}
         for name, port in (("IN", self.design.input), ("OUT", self.design.output)):

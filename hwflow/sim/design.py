@@ -50,8 +50,11 @@ class Port:
     def words(self, codes: IntArray) -> list[int]:
         """The beats of codes ``(n, *shape)``, element 0 in the least significant bits."""
         width = self.type.width
-        lanes = (codes & ((1 << width) - 1)).reshape(-1, self.lanes).tolist()
-        return [sum(code << (lane * width) for lane, code in enumerate(beat)) for beat in lanes]
+        lanes = (codes & ((1 << width) - 1)).reshape(-1, self.lanes)
+        if self.lanes * width < 64:
+            beats: list[int] = (lanes << (width * np.arange(self.lanes))).sum(axis=1).tolist()
+            return beats
+        return [sum(code << (lane * width) for lane, code in enumerate(beat)) for beat in lanes.tolist()]
 
     def codes(self, words: Sequence[int]) -> IntArray:
         """The codes ``(n, *shape)`` of whole images' beats."""
