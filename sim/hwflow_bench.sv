@@ -5,6 +5,8 @@
 // The clock is made here, because a simulator that asks Python or VPI for every edge is up to twice as slow; with the
 // macro HWFLOW_CLOCK_PORT it is an input, for a main program that makes it (hwflow_main.cpp).
 //
+// While sleep_i is high, hwflow_main.cpp gives Python no time step before done_o or upset_o rises, or a timer ends.
+//
 // While start_i is low, source, sink and the count of cycles begin anew. Cycles are numbered by their rising edges: at
 // edge 0 the first beat is offered. upset_o rises after edge upset_cycle_i - 1 and falls after edge upset_cycle_i; what
 // strikes while it is high and clk_i low is later than everything that edge upset_cycle_i - 1 read or took, and earlier
@@ -24,6 +26,7 @@ module hwflow_bench #(
     input  wire         clk_i           /* verilator public_flat_rd */,
 `endif
     input  wire         rst_ni          /* verilator public_flat_rw */,
+    input  wire         sleep_i         /* verilator public_flat_rw */,
     input  wire         start_i         /* verilator public_flat_rw */,
     input  wire  [31:0] in_count_i      /* verilator public_flat_rw */,
     input  wire  [31:0] out_count_i     /* verilator public_flat_rw */,

@@ -1,7 +1,7 @@
 // Simulation only: the main program of hwflow_bench in Verilator, which makes its clock.
 //
-// While nobody waits for a signal, it does nothing but clock, and gives cocotb the next time step when done_o or upset_o
-// rises, or at the time that a timer waits for. So a bench that sleeps costs what a loop around the model does.
+// While sleep_i is high, it does nothing but clock until done_o or upset_o rises, or to the time that a timer waits for:
+// a bench that sleeps costs what a loop around the model does.
 
 #include <algorithm>
 #include <cstdint>
@@ -60,7 +60,7 @@ int main(int argc, char** argv) {
     while (!Verilated::gotFinish()) {
         settle(*top);
         const uint64_t timer = VerilatedVpi::cbNextDeadline();
-        if (VerilatedVpi::hasCbs(cbValueChange)) {
+        if (!top->sleep_i) {
             now = std::min(edge, timer);
         } else {
             bool waits = true;

@@ -29,6 +29,7 @@ RESULTS = ("outputs", "begun", "finished")
 async def stream_images(dut: Any) -> None:
     """Run the images, with an upset at its cycle, and save what came out."""
     net = Network(dut)
+    net.alone = True
     await net.reset()
     upsets = {JOB["upset_cycle"] or 0: FaultList.load("faults.json")} if JOB["faults"] else {}
     outputs = await net.run(

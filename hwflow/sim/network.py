@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from cocotb.clock import Clock
 from cocotb.handle import Immediate
-from cocotb.triggers import FallingEdge, First, NextTimeStep, RisingEdge, SimTimeoutError, with_timeout
+from cocotb.task import Task
+from cocotb.triggers import FallingEdge, First, RisingEdge, SimTimeoutError, with_timeout
 
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList
@@ -22,14 +23,12 @@ from hwflow.sim.streams import StreamSink, StreamSource
 from hwflow.sim.stuck import Stuck, blocked
 
 PERIOD_NS = 10
-_INPUTS = ("start_i", "in_count_i", "out_count_i", "upset_cycle_i", "stall_percent_i", "seed_i")
+_INPUTS = ("sleep_i", "start_i", "in_count_i", "out_count_i", "upset_cycle_i", "stall_percent_i", "seed_i")
 _HANDSHAKES = (
     "s_axis_tvalid",
     "m_axis_tready",
     *(f"s_axil_{name}" for name in ("awvalid", "wvalid", "bready", "arvalid", "rready")),
 )
-_STEPS_OF_OTHERS = 8
-"""Time steps that other tasks may need before all of them sleep."""
 
 
 class Network:
@@ -49,6 +48,8 @@ class Network:
         begun: of the last run, the clock edge that first offered each image's first beat; edge 0 offered the first.
         finished: of the last run, the clock edge that took each image's last beat.
         wrong_last: whether ``tlast`` stood elsewhere than on each image's last beat in the last run.
+        alone: no task but those of this object waits for a signal while images stream in the bench. Verilator then
+            looks for no other, which is faster; a task that waits for one nevertheless would not wake.
         undefined_as_zero: undefined output bits, as Icarus has them after some upsets, count as 0; else they are an
             error.
 
@@ -64,6 +65,7 @@ class Network:
         self.begun: IntArray = np.zeros(0, dtype=np.int64)
         self.finished: IntArray = np.zeros(0, dtype=np.int64)
         self.wrong_last = False
+        self.alone = False
         self.undefined_as_zero = False
         self._clock: Clock | None = None
         self._source: StreamSource | None = None
@@ -184,9 +186,11 @@ class Network:
         if self.dut.upset_o.value == 1 and int(self.dut.upset_cycle_i.value) == cycle:
             return True
         self.dut.upset_cycle_i.value = cycle
-        await self._wakes(self.dut.done_o, self.dut.upset_o)
+        await First(RisingEdge(self.dut.done_o), RisingEdge(self.dut.upset_o))
         # Between two clock edges, so that every read is either wholly before or wholly after.
+        self.dut.sleep_i.value = 0
         await FallingEdge(self.dut.clk_i)
+        self.dut.sleep_i.value = int(self.alone)
         return bool(self.dut.upset_o.value == 1 and self.dut.done_o.value == 0)
 
     async def _run_bench(
@@ -203,25 +207,16 @@ class Network:
         for name in ("begun.mem", "cycles.mem", "output.mem"):
             Path(name).unlink(missing_ok=True)
         dut.start_i.value = 1
+        dut.sleep_i.value = int(self.alone)
         if 0 in upsets:
             self.inject(upsets[0])
-        stuck = await self._to_the_end(upsets, lambda: self._wakes(dut.done_o), limit)
+        stuck = await self._to_the_end(upsets, RisingEdge(dut.done_o), limit)
+        dut.sleep_i.value = 0
         self.wrong_last = bool(dut.wrong_last_o.value == 1)
         dut.start_i.value = 0
         await FallingEdge(dut.clk_i)
         self.begun, self.finished = (np.array(_words(name), dtype=np.int64) for name in ("begun.mem", "cycles.mem"))
         return self._outputs(_words("output.mem", self.undefined_as_zero), limit, stuck)
-
-    async def _wakes(self, *signals: Any) -> None:
-        """Until one of ``done_o`` and ``upset_o`` rises.
-
-        While nobody waits for a signal, the main program of hwflow's bench in Verilator gives no time step before that.
-        """
-        for _ in range(_STEPS_OF_OTHERS):
-            await NextTimeStep()
-            if any(signal.value == 1 for signal in signals):
-                return
-        await First(*map(RisingEdge, signals))
 
     async def _run_ports(
         self, codes: IntArray, upsets: Mapping[int, FaultList], stall_percent: int, seed: int, limit: int
@@ -235,7 +230,7 @@ class Network:
         if 0 in upsets:
             self.inject(upsets[0])
         came = cocotb.start_soon(sink.came(len(codes) * design.output.beats))
-        stuck = await self._to_the_end(upsets, lambda: came, limit)
+        stuck = await self._to_the_end(upsets, came, limit)
         self._source, self._ended = None, self._ended + 1
         source.stop()
         sink.stop()
@@ -257,7 +252,7 @@ class Network:
         return False
 
     async def _to_the_end(
-        self, upsets: Mapping[int, FaultList], done: Callable[[], Awaitable[None]], limit: int
+        self, upsets: Mapping[int, FaultList], done: RisingEdge | Task[None], limit: int
     ) -> str | None:
         """Upset in order and wait for the end; what is stuck if it does not come within ``limit`` cycles."""
 
@@ -267,7 +262,7 @@ class Network:
                     if not await self.until(cycle):
                         raise HwflowError(f"the run ended before the upset in cycle {cycle}")
                     self.inject(faults)
-            await done()
+            await done
 
         try:
             # Not at an edge: what the end of a run sets would come too late for the edge that is awaited next.

@@ -25,6 +25,7 @@ async def upset_registers(dut: Any) -> None:
     """Run with one upset at a time, and save what each did."""
     job = json.loads(Path("job.json").read_text())
     net = Network(dut)
+    net.alone = True
     await net.reset()
     try:
         found = registers(net) if job["patterns"] is None else matching(registers(net), job["patterns"])
