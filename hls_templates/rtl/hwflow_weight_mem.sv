@@ -1,9 +1,10 @@
-// Weight memory: true dual-port block RAM. Port A feeds the multipliers; port B loads, reads back,
+// Weight memory of two ports, in block RAM or in LUTs. Port A feeds the multipliers; port B loads, reads back,
 // scrubs and injects.
 //
 //   WIDTH     bits of a word
 //   DEPTH     words
 //   MEM_FILE  $readmemh image, loaded at time 0 and by synthesis; "" leaves the memory undefined
+//   STYLE     the attribute ram_style, for synthesis: "block", or "distributed" for LUTs
 //
 // Both ports read the word as it was before a write in the same cycle (READ_FIRST: the one mode in
 // which the block RAM of 7-series and later defines the other port's data too). `mem` is the name by
@@ -19,6 +20,7 @@ module hwflow_weight_mem #(
     parameter int WIDTH    = 32,
     parameter int DEPTH    = 256,
     parameter     MEM_FILE = "",
+    parameter     STYLE    = "block",
     localparam int ADDR_W  = (DEPTH > 1) ? $clog2(DEPTH) : 1
 ) (
     input  wire               clk_i,
@@ -37,7 +39,7 @@ module hwflow_weight_mem #(
         initial $fatal(1, "hwflow_weight_mem: WIDTH (%0d) and DEPTH (%0d) must be positive", WIDTH, DEPTH);
     end
 
-    (* ram_style = "block" *)
+    (* ram_style = STYLE *)
     logic [WIDTH-1:0] mem [0:DEPTH-1]  /*verilator public_flat_rw*/;
 
     if (MEM_FILE != "") begin : gen_load

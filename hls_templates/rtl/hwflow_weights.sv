@@ -17,6 +17,7 @@
 //   TABLE_FILE      as in hwflow_decode_table, with CODE 3 as in hwflow_decode_word; both need one
 //   B_W             bias code, signed
 //   WEIGHT_FILE     $readmemh file, see below
+//   MEM_STYLE       STYLE of hwflow_weight_mem
 //   BIAS_FILE       $readmemh file, NF words: word nf holds bias[nf*PE+p] at bits [p*B_W +: B_W]; channelwise
 //                   SF words: word sf holds bias[sf*SIMD+s] at bits [s*B_W +: B_W]
 //   REST_ROWS, REST_SLOTS, REST_W, REST_FILE   side memory of the outliers: ROWS and others of
@@ -74,6 +75,7 @@ module hwflow_weights #(
     parameter TABLE_FILE      = "",
     parameter int B_W         = 16,
     parameter WEIGHT_FILE     = "",
+    parameter MEM_STYLE       = "block",
     parameter BIAS_FILE       = "",
     parameter int REST_ROWS   = 0,
     parameter int REST_SLOTS  = 1,
@@ -232,7 +234,8 @@ module hwflow_weights #(
     hwflow_weight_mem #(
         .WIDTH    (MEM_W),
         .DEPTH    (DEPTH),
-        .MEM_FILE (WEIGHT_FILE)
+        .MEM_FILE (WEIGHT_FILE),
+        .STYLE    (MEM_STYLE)
     ) memory (
         .clk_i     (clk_i),
         .a_addr_i  (addr),

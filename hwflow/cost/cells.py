@@ -268,8 +268,12 @@ def weights(values: Values) -> CellModel:
     counters = index_bits(folds * beats) + index_bits(beats) + index_bits(folds)
     bias = pe * values("B_W")
     choice = pe * stored if simd < min(per_word, n_in) else 0
+    in_luts = "MEM_STYLE" in values.parameters  # then the registers behind it are none of a block RAM
+    stored_in = (
+        Area(luts=memory.two_port_lut_ram, flip_flops=3 * memory.bits) if in_luts else Area(block_ram=memory.block_ram)
+    )
     return CellModel(
-        Area(block_ram=memory.block_ram) + _biases(bias, folds),
+        stored_in + _biases(bias, folds),
         {"one": 1, "counter": counters, "decoder": decoders, "choice": choice},
         {"one": 1, "counter": counters, "bias": bias, "decoder": decoders, "bit": memory.bits},
     )
@@ -281,7 +285,7 @@ def _biases(bits: int, words: int) -> Area:
         return Area(flip_flops=bits)
     if words > BIAS_WORDS:
         return Area(block_ram=Memory(bits, words, both_ports=True).block_ram)
-    return Area(luts=8 * math.ceil(bits / (8 if words <= BIAS_WORDS // 2 else 4)))
+    return Area(luts=Memory(bits, words).two_port_lut_ram)
 
 
 MODELS: Mapping[str, Callable[[Values], CellModel]] = {

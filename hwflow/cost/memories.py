@@ -46,6 +46,12 @@ class Memory:
         rows = min((words for words in LUT_RAM if words >= self.words), default=max(LUT_RAM))
         return _up(self.bits, LUT_RAM[rows]) * _up(self.words, rows) * LUT_RAM_LUTS
 
+    @property
+    def two_port_lut_ram(self) -> int:
+        """LUTs of a memory of LUTs whose writing port reads, too, without those that choose between its parts."""
+        bits = LUT_RAM_LUTS if self.words <= min(LUT_RAM) else LUT_RAM_LUTS // 2
+        return _up(self.bits, bits) * _up(self.words, max(LUT_RAM)) * LUT_RAM_LUTS
+
 
 def _up(number: int, of: int) -> int:
     return -(-number // of)

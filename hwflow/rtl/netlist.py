@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+from hwflow.cost.memories import Memory
 from hwflow.cost.packing import packing
 from hwflow.cost.reuse import fold
 from hwflow.errors import HwflowError
@@ -191,6 +192,7 @@ class _Builder:
             "B_W": bias.width,
             **({} if table is None else {"TABLE_FILE": image(table)}),
             "WEIGHT_FILE": image(files["weight"]),
+            **({"MEM_STYLE": '"distributed"'} if Memory(layout.width, layout.depth).is_small else {}),
             "BIAS_FILE": image(files["bias"]),
         }
         effect_bits = node.weight.type.width

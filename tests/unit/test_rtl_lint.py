@@ -116,6 +116,7 @@ VARIANTS = [
     ("hwflow_rescale", {"LANES": 2, "CHANNELS": 6, "UNIFORM": 1, "LOADABLE": 1}),
     ("hwflow_rescale", {"LANES": 4, "CHANNELS": 4, "LOADABLE": 1}),
     ("hwflow_weight_mem", {"DEPTH": 1}),
+    ("hwflow_weights", {"MEM_STYLE": '"distributed"', "SIMD": 4}),
     ("hwflow_weight_mem", {"MEM_FILE": '"weights.hex"'}),
     ("hwflow_source", {"WIDTH": 100, "DEPTH": 1, "DATA_FILE": '"beats.hex"'}),
     ("hwflow_sink", {"WIDTH": 100, "DEPTH": 1, "IMAGE_BEATS": 7}),

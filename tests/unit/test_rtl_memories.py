@@ -1,4 +1,4 @@
-"""Weight memories become block RAM, whatever the storage code, says Yosys."""
+"""Weight memories become block RAM, whatever the storage code, and small ones LUT RAM, says Yosys."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from hwflow.cost.memories import Memory
 
 RTL_DIR = Path(__file__).resolve().parents[2] / "hls_templates" / "rtl"
 DECODERS = ("decode_secded", "decode_table", "decode_word", "decode_bch", "decode_bch_folded", "decode_flips")
@@ -46,3 +48,19 @@ def test_weight_memory_is_block_ram(code: int, tmp_path: Path) -> None:
     subprocess.run(["yosys", "-q", "-p", "; ".join(script)], cwd=tmp_path, check=True)
     cells = json.loads((tmp_path / "stat.json").read_text())["design"]["num_cells_by_type"]
     assert {name: count for name, count in cells.items() if name.startswith("RAMB")} == {"RAMB36E2": 4}
+
+
+def test_small_weight_memory_is_lut_ram(tmp_path: Path) -> None:
+    """16 words of 72 bits of which one port reads, the other reads and writes."""
+    script = [
+        f"read_verilog -sv {RTL_DIR / 'hwflow_weight_mem.sv'}",
+        'chparam -set WIDTH 72 -set DEPTH 16 -set STYLE "distributed" hwflow_weight_mem',
+        "synth_xilinx -family xcup -flatten -top hwflow_weight_mem -run :map_ffs",
+        "tee -q -o stat.json stat -json",
+    ]
+    (tmp_path / "run.ys").write_text("\n".join(script) + "\n")
+    subprocess.run(["yosys", "-q", "-s", "run.ys"], cwd=tmp_path, check=True)
+    cells = json.loads((tmp_path / "stat.json").read_text())["design"]["num_cells_by_type"]
+    memories = {name: count for name, count in cells.items() if name.startswith("RAM")}
+    assert memories == {"RAM32M16": 9}
+    assert 8 * memories["RAM32M16"] == Memory(72, 16).two_port_lut_ram

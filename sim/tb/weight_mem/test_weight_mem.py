@@ -80,4 +80,6 @@ def test_weight_mem(tmp_path, width, depth, simulator):
     image = [rng.getrandbits(width) for _ in range(depth)]
     (tmp_path / "image.hex").write_text("".join(f"{word:x}\n" for word in image))
     p = {"WIDTH": width, "DEPTH": depth, "MEM_FILE": '"image.hex"'}
+    if depth <= 16:
+        p["STYLE"] = '"distributed"'
     run_tb("hwflow_weight_mem", rtl("weight_mem"), p, __name__, simulator, tmp_path, extra={"image": image})
