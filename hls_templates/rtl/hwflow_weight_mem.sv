@@ -39,6 +39,10 @@ module hwflow_weight_mem #(
         initial $fatal(1, "hwflow_weight_mem: WIDTH (%0d) and DEPTH (%0d) must be positive", WIDTH, DEPTH);
     end
 
+    if (STYLE == "") begin : gen_error_style
+        initial $fatal(1, "hwflow_weight_mem: STYLE must be block or distributed");
+    end
+
     (* ram_style = STYLE *)
     logic [WIDTH-1:0] mem [0:DEPTH-1]  /*verilator public_flat_rw*/;
 

@@ -183,6 +183,7 @@ BAD = [
     ("hwflow_weights", {"CHANNELWISE": 2}, "0 or 1"),
     ("hwflow_weights", {"CHANNELWISE": 1}, "the channels are N_IN"),
     ("hwflow_weight_mem", {"DEPTH": 0}, "must be positive"),
+    ("hwflow_weight_mem", {"STYLE": '""'}, "must be block or distributed"),
 ]
 
 
