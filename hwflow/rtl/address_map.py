@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from hwflow.cost.packing import index_bits
 from hwflow.graph import Graph, WeightLayer
 from hwflow.rtl.decoders import SECDED, WORD, Parameter
 from hwflow.rtl.memory_image import memory_shape, memory_words
@@ -142,6 +143,13 @@ class AddressMap:
 
 def address_map(graph: Graph, netlist: Netlist) -> AddressMap:
     """The address space of the design that a netlist makes of a typed graph."""
+    regions, errors, bits = address_space(graph, netlist)
+    structure = _structure(graph, netlist, (*regions, *errors))
+    return AddressMap(structure, graph.digest[:16], bits, regions, errors)
+
+
+def address_space(graph: Graph, netlist: Netlist) -> tuple[tuple[Region, ...], tuple[Region, ...], int]:
+    """Where the memories are, where the counters of errors are, and the bits of a byte address."""
     codes = {instance.name: instance.parameters.get("CODE") for instance in netlist.instances}
     counted = [unit for unit in netlist.units if codes[unit.instance] in (SECDED, WORD)]
     placed = _place(
@@ -154,8 +162,20 @@ def address_map(graph: Graph, netlist: Netlist) -> AddressMap:
         + [Region(unit.layer, "errors", 0, 2, BUS_BITS) for unit in counted]
     )
     end = max([4 * REGISTER_WORDS * 2, *(region.base + region.span for region in placed)])
-    regions, errors = placed[: len(placed) - len(counted)], placed[len(placed) - len(counted) :]
-    return AddressMap(_structure(graph, netlist, placed), graph.digest[:16], (end - 1).bit_length(), regions, errors)
+    memories = len(placed) - len(counted)
+    return placed[:memories], placed[memories:], (end - 1).bit_length()
+
+
+def ring(netlist: Netlist, regions: Sequence[Region]) -> list[tuple[str, int, Region]]:
+    """The cells of the configuration ring at memories: the prefix of a memory's signals, bits of its address, where."""
+    wires = {unit.layer: unit.port for unit in netlist.units} | {unit.node: unit.port for unit in netlist.constants}
+    return [(f"{wires[r.layer]}_{PORTS[r.kind]}", index_bits(r.words), r) for r in regions]
+
+
+def wire_of(netlist: Netlist, errors: Region) -> tuple[str, int]:
+    """Prefix of the signals that say what the decoders of a layer found, and how many decoders there are."""
+    port = next(unit.port for unit in netlist.units if unit.layer == errors.layer)
+    return port, netlist.signals[f"{port}_corrected"]
 
 
 def _kinds(netlist: Netlist, unit: MatrixUnit) -> list[str]:

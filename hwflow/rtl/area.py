@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from hwflow.cost.estimate import estimate
 from hwflow.cost.memories import Memory
 from hwflow.cost.synthesis import TOP, YOSYS, synthesise
 from hwflow.graph import Graph, WeightLayer
+from hwflow.rtl.address_map import address_space, ring, wire_of
 from hwflow.rtl.decoders import TABLE, WORD
 from hwflow.rtl.memory_image import table_codes
 from hwflow.rtl.structure import Instance, Netlist
@@ -50,15 +51,36 @@ class CellArea:
 
 
 def estimated(graph: Graph, netlist: Netlist) -> list[CellArea]:
-    """The estimate of every cell of a netlist.
+    """The estimate of every cell of a design: the netlist's, and those that the top level has around them.
 
-    Without what the top level has around the netlist, and approximate where the sweep that it is fitted to has no such
-    cell: decoders of tables and words are as they were measured alone, outliers are counted by their bits.
+    Approximate where the sweep that it is fitted to has no such cell: decoders of tables and words are as they were
+    measured alone, outliers are counted by their bits.
     """
-    return [
+    cells = [
         CellArea(cell.node, cell.name, cell.module, estimate(cell.module, cell.parameters) + _extra(graph, cell))
         for cell in netlist.instances
     ]
+    return [*cells, *_around(graph, netlist)]
+
+
+def _around(graph: Graph, netlist: Netlist) -> Iterator[CellArea]:
+    """Guard, results, and the configuration ring, whose cells at memories belong to their layers."""
+    regions, errors, bits = address_space(graph, netlist)
+    address = {"ADDR_W": bits - 2}
+
+    def cell(layer: str, instance: str, module: str, parameters: Mapping[str, int]) -> CellArea:
+        return CellArea(layer, instance, module, estimate(module, parameters))
+
+    for name, stream in (("guard", netlist.input), ("results", netlist.output)):
+        yield cell(OUTSIDE, name, f"hwflow_{name}", {"WIDTH": stream.width, "BEATS": stream.beats})
+    for name in ("axil", "control"):
+        yield cell(OUTSIDE, name, f"hwflow_{name}", address)
+    for wire, _, region in ring(netlist, regions):
+        size = {"WIDTH": region.width, "DEPTH": region.words}
+        yield cell(region.layer, f"u_{wire}", "hwflow_cfg_mem", address | size)
+    for region in errors:
+        port, flags = wire_of(netlist, region)
+        yield cell(region.layer, f"u_{port}_errors", "hwflow_cfg_errors", address | {"FLAGS": flags})
 
 
 def synthesised(cells: Sequence[CellArea], folder: Path, top: str, family: str, yosys: str = YOSYS) -> list[CellArea]:

@@ -13,11 +13,11 @@ from typing import Any
 
 from hwflow import resources
 from hwflow.cost import DEFAULT_PART
-from hwflow.cost.packing import index_bits, packing
+from hwflow.cost.packing import packing
 from hwflow.graph import Graph, WeightLayer
 from hwflow.reference.stimuli import Stimuli, random_stimuli
 from hwflow.resources import render
-from hwflow.rtl.address_map import PORTS, AddressMap, Region, address_map
+from hwflow.rtl.address_map import AddressMap, Region, address_map, ring, wire_of
 from hwflow.rtl.area import estimated
 from hwflow.rtl.folder import bus_bits, bus_bytes, write_folder
 from hwflow.rtl.memory_image import memory_shape, memory_words
@@ -114,24 +114,12 @@ def render_top(graph: Graph, netlist: Netlist, addresses: AddressMap) -> str:
             "version": __version__,
             "digest": graph.digest,
             "addresses": addresses,
-            "ring": ring(netlist, addresses),
+            "ring": ring(netlist, addresses.regions),
             "unused": sorted(netlist.signals.keys() - _connected(netlist, errors)),
             "errors": errors,
             "bytes": bus_bytes,
         },
     )
-
-
-def ring(netlist: Netlist, addresses: AddressMap) -> list[tuple[str, int, Region]]:
-    """The cells of the configuration ring at memories: the prefix of a memory's signals, bits of its address, where."""
-    wires = {unit.layer: unit.port for unit in netlist.units} | {unit.node: unit.port for unit in netlist.constants}
-    return [(f"{wires[r.layer]}_{PORTS[r.kind]}", index_bits(r.words), r) for r in addresses.regions]
-
-
-def wire_of(netlist: Netlist, errors: Region) -> tuple[str, int]:
-    """Prefix of the signals that say what the decoders of a layer found, and how many decoders there are."""
-    port = next(unit.port for unit in netlist.units if unit.layer == errors.layer)
-    return port, netlist.signals[f"{port}_corrected"]
 
 
 def _connected(netlist: Netlist, errors: Sequence[tuple[str, int, Region]]) -> set[str]:
