@@ -28,11 +28,11 @@ def test_a_design_takes_about_what_was_estimated(tmp_path: Path) -> None:
     found = synthesised(cells, tmp_path / "rtl", written["top"], "xcup")
     assert [cell.instance for cell in found[:-1]] == [cell.instance for cell in cells]
     assert found[-1].layer == OUTSIDE
-    said, true = total(cell.area for cell in cells), total(cell.area for cell in found[:-1])
+    said, true = total(cell.area for cell in cells), total(cell.area for cell in found)
     assert (said.dsp, said.block_ram) == (true.dsp, true.block_ram)
-    assert said.luts == pytest.approx(true.luts, rel=0.15)
-    assert said.flip_flops == pytest.approx(true.flip_flops, rel=0.3)
-    assert found[-1].area.luts > 0
+    assert said.luts == pytest.approx(true.luts, rel=0.10)
+    assert said.flip_flops == pytest.approx(true.flip_flops, rel=0.15)
+    assert 0 < found[-1].area.luts < 10
 
 
 def test_a_missing_program_is_said_in_a_line(tmp_path: Path) -> None:
