@@ -144,6 +144,15 @@ def harden(
     guard_bits: Annotated[
         int, typer.Option("--guard-bits", metavar="N", help="Integer bits on top of what calibration finds.")
     ] = 1,
+    headroom: Annotated[
+        int,
+        typer.Option(
+            "--headroom",
+            metavar="N",
+            help="Integer bits more for biases, constants and outliers, for networks that are hardened --like this one "
+            "later.",
+        ),
+    ] = 0,
     calibration: Annotated[
         str | None,
         typer.Option(
@@ -156,6 +165,15 @@ def harden(
     calibration_images: Annotated[
         int, typer.Option("--calibration-images", metavar="N", min=1, help="How many of them, drawn at random.")
     ] = 256,
+    like: Annotated[
+        Path | None,
+        typer.Option(
+            "--like",
+            metavar="DESIGN",
+            help="Take the types of this design, of the same layers and options, so that its hardware, generated with "
+            "--loadable, loads this network too.",
+        ),
+    ] = None,
     saturate: Annotated[
         bool, typer.Option("--saturate", help="Saturate weights that the type cannot hold, instead of refusing them.")
     ] = False,
@@ -165,7 +183,7 @@ def harden(
 ) -> None:
     """Scale, quantise and calibrate a network; write a design folder."""
     check_outputs(
-        {**model_paths(model), "state dict": torch_weights, "calibration data": data_path(calibration)},
+        {**model_paths(model), "state dict": torch_weights, "calibration data": data_path(calibration), "--like": like},
         files={"--json": json},
         folders={"-o": output},
     )
@@ -202,7 +220,12 @@ def harden(
             model,
             output,
             HardenOptions(
-                scaling, activation_bits, guard_bits, storage=protect, calibrated_rounding=calibrated_rounding
+                scaling,
+                activation_bits,
+                guard_bits,
+                headroom,
+                storage=protect,
+                calibrated_rounding=calibrated_rounding,
             ),
             torch_weights=torch_weights,
             classes=classes,
@@ -210,6 +233,7 @@ def harden(
             calibration=calibration,
             preprocessing=preprocessing,
             calibration_images=calibration_images,
+            like=like,
             seed=seed,
             force=force,
             step=shown.step,

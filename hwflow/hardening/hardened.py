@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 from hwflow.codes.protection import Loss
 from hwflow.fixed import FixedType
-from hwflow.graph import (
-    Graph,
-)
+from hwflow.graph import Graph
 from hwflow.hardening.calibration import Calibration, calibrate
+from hwflow.hardening.like import Like
 from hwflow.hardening.options import HardenOptions
 from hwflow.hardening.plan import ScalePlan, scale_graph
 from hwflow.hardening.types import Typer, calibrated_type
@@ -36,26 +35,33 @@ class Hardened:
     losses: Mapping[str, Loss] = field(default_factory=dict)
 
 
-def harden(graph: Graph, images: npt.NDArray[Any], options: HardenOptions | None = None) -> Hardened:
+def harden(
+    graph: Graph, images: npt.NDArray[Any], options: HardenOptions | None = None, like: Like | None = None
+) -> Hardened:
     """Scale the weights, calibrate, and resolve every type.
 
     Args:
         graph: an untyped graph, from :func:`hwflow.frontends.model_graph.read_graph`.
         images: real calibration images ``(n, *input shape)``.
         options: see :class:`HardenOptions`.
+        like: a network of the same layers, hardened with the same options, whose types this one takes, so that its
+            hardware runs both.
 
     Raises:
-        HwflowError: weights, images or options that cannot be hardened, in one line.
+        HwflowError: weights, images or options that cannot be hardened, or a network that does not fit the types of
+            ``like``, in one line.
     """
     options = options or HardenOptions()
     scaled, plan = scale_graph(graph, options.scaling)
+    if like is not None:
+        like.check_layers(scaled)
     fitted = [
         layer.name
         for layer in scaled.weight_layers
         if options.calibrated_rounding and layer.rows > 1 and options.protections.of(layer.name).ber is not None
     ]
     calibration = calibrate(scaled, images, fitted)
-    typer = Typer(scaled, calibration, options)
+    typer = Typer(scaled, calibration, options, like)
     return Hardened(typer.typed(), plan, calibration, typer.losses)
 
 

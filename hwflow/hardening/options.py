@@ -18,6 +18,9 @@ Granularity = Literal["layer", "channel"]
 T_MARGIN = 1.97 / 1.984375
 """The paper's t as a fraction of the largest value of its 8-bit format (section IV.D)."""
 
+MAX_HEADROOM = 4
+"""Of the 16 bits of a bias."""
+
 
 @dataclass(frozen=True)
 class ScalingOptions:
@@ -100,6 +103,8 @@ class HardenOptions:
         scaling: weight format, t and the scale plan's options.
         activation_bits: width of every activation, 8 to 16.
         guard_bits: integer bits added to what calibration finds, for images and faults that go beyond.
+        headroom: integer bits added to biases, constant multipliers, rests of outliers and accumulators, for networks
+            that are hardened like this one later (:class:`hwflow.hardening.Like`).
         rounding: how an accumulator is rounded when it becomes an activation.
         storage: storage code of the weight memories, ``NAME[:BER]``, or by layer ``PATTERN=NAME[:BER],...``; see
             :class:`hwflow.codes.Protections`.
@@ -110,6 +115,7 @@ class HardenOptions:
     scaling: ScalingOptions = field(default_factory=ScalingOptions)
     activation_bits: int = 16
     guard_bits: int = 1
+    headroom: int = 0
     rounding: Rounding = Rounding.RND
     storage: str = "plain"
     calibrated_rounding: bool = True
@@ -119,6 +125,8 @@ class HardenOptions:
             raise HwflowError(f"activation_bits={self.activation_bits} must be 8 to 16")
         if not 0 <= self.guard_bits < self.activation_bits:
             raise HwflowError(f"guard_bits={self.guard_bits} must be 0 to {self.activation_bits - 1}")
+        if not 0 <= self.headroom <= MAX_HEADROOM:
+            raise HwflowError(f"headroom={self.headroom} must be 0 to {MAX_HEADROOM} bits")
         self.protections.bits(self.scaling.weight_type)  # refuses what a code does not take, before any work
         if self.protections.fitted and self.scaling.outliers:
             raise HwflowError(f"storage={self.storage!r} is fitted to all weights of a layer; leave out the outliers")

@@ -23,6 +23,7 @@ from hwflow.graph import (
     Input,
     MaxPool2D,
     Node,
+    Outliers,
     ReLU,
     Rescale,
     Reshape,
@@ -31,6 +32,7 @@ from hwflow.graph import (
 )
 from hwflow.hardening.calibration import Calibration, magnitude_bits, sum_bits
 from hwflow.hardening.compensation import mean_error, rounded
+from hwflow.hardening.like import Like
 from hwflow.hardening.options import HardenOptions
 from hwflow.memory.outliers import find_outliers, most_outliers
 
@@ -48,19 +50,27 @@ SUM_STEP_BITS = 7
 PROBABILITY_BITS = 16
 
 
-def calibrated_type(calibration: Calibration, name: str, signed: bool, options: HardenOptions) -> FixedType:
-    """The type of a tensor from its range in calibration."""
-    integer = calibration.integer_bits(name, signed, options.guard_bits)
+def calibrated_type(
+    calibration: Calibration, name: str, signed: bool, options: HardenOptions, like: Like | None = None
+) -> FixedType:
+    """The type of a tensor from its range in calibration, or in that of another network."""
+    if like is None:
+        integer = calibration.integer_bits(name, signed, options.guard_bits)
+    else:
+        integer = like.integer_bits(name, signed, options.guard_bits, calibration)
     return FixedType(options.activation_bits, integer, signed, options.rounding, Overflow.SAT)
 
 
 class Typer:
     """Resolves types in graph order; a tensor's type depends on its inputs and its sole consumer."""
 
-    def __init__(self, graph: Graph, calibration: Calibration, options: HardenOptions) -> None:
+    def __init__(
+        self, graph: Graph, calibration: Calibration, options: HardenOptions, like: Like | None = None
+    ) -> None:
         self.graph = graph
         self.calibration = calibration
         self.options = options
+        self.like = like
         self.done: dict[str, Node] = {}
         self.losses: dict[str, Loss] = {}
         """What the weights of a layer lost to its storage code, by layer; of codes that have all weights, none."""
@@ -69,7 +79,9 @@ class Typer:
         """The graph with every type resolved."""
         self.options.protections.check_layers([layer.name for layer in self.graph.weight_layers])
         for node in self.graph:
-            self.done[node.name] = self._resolve(node)
+            self.done[node.name] = typed = self._resolve(node)
+            if self.like is not None:
+                self.like.check(typed)
         return Graph(tuple(self.done.values()), self.graph.name)
 
     def _resolve(self, node: Node) -> Node:
@@ -101,15 +113,24 @@ class Typer:
     def _weight_layer(self, node: WeightLayer, x: FixedType) -> WeightLayer:
         scaling = self.options.scaling
         weight_type = scaling.memory_type
+        headroom = self.options.headroom
         outliers = find_outliers(node, weight_type, most_outliers(node, scaling.outliers))
+        if self.like is not None:
+            outliers = self.like.outliers(node, outliers)
+        elif outliers is not None and headroom:
+            outliers = _wider(outliers, headroom)
         node = replace(self._stored(node, weight_type), outliers=outliers)
         fraction = weight_type.fraction + x.fraction
-        bias = _bias(node.bias, fraction)
+        bias = _bias(node.bias, fraction, headroom) if self.like is None else self.like.bias(node)
         accum = accumulator_type(node, weight_type, x, bias)
+        if self.like is not None:
+            accum = self.like.accumulator(node, accum)
+        elif outliers is not None:
+            accum = replace(accum, width=accum.width + headroom, integer=accum.integer + headroom)
         type_ = self._activation(node)
         reader = self.graph.sole_consumer(node)
         if isinstance(reader, Rescale):
-            moved = _moved(_factor(reader.factor))
+            moved = _moved(self._factor(reader))
             # A constant multiplies the exact accumulator; a power of two only moves the point of what it becomes.
             type_ = accum if moved is None else self._activation(reader).shifted(-moved)
         return replace(
@@ -134,7 +155,7 @@ class Typer:
         return replace(node, weight=weight, bias=bias, storage=stored.spec)
 
     def _rescale(self, node: Rescale, x: FixedType) -> Rescale:
-        factor = _factor(node.factor, PRODUCT_BITS - x.width)
+        factor = self._factor(node, PRODUCT_BITS - x.width)
         assert factor.type is not None
         if x.width + factor.type.width > PRODUCT_BITS:
             raise HwflowError(
@@ -143,6 +164,11 @@ class Typer:
             )
         moved = _moved(factor)
         return replace(node, factor=factor, type=self._activation(node) if moved is None else x.shifted(moved))
+
+    def _factor(self, node: Rescale, room: int = PRODUCT_BITS) -> Constant:
+        if self.like is not None:
+            return self.like.factor(node)
+        return _factor(node.factor, room, self.options.headroom)
 
     def _average(self, node: Any, count: int, x: FixedType) -> Node:
         extra = (count - 1).bit_length()
@@ -227,7 +253,7 @@ class Typer:
         return True
 
     def _calibrated(self, node: Node, signed: bool = True) -> FixedType:
-        return calibrated_type(self.calibration, node.name, signed, self.options)
+        return calibrated_type(self.calibration, node.name, signed, self.options, self.like)
 
     def _requested(self, node: Node) -> FixedType | None:
         """The quantiser that the network itself asks for, moved by the scale of the tensor if that is a power of two.
@@ -257,17 +283,24 @@ def accumulator_type(layer: WeightLayer, weight: FixedType, x: FixedType, bias: 
     return FixedType(width, width - fraction)
 
 
-def _bias(bias: Constant, accum_fraction: int) -> Constant:
+def _wider(outliers: Outliers, headroom: int) -> Outliers:
+    type_ = outliers.rest.type
+    assert type_ is not None
+    type_ = replace(type_, width=type_.width + headroom, integer=type_.integer + headroom)
+    return replace(outliers, rest=Constant.from_codes(outliers.rest.codes, type_))
+
+
+def _bias(bias: Constant, accum_fraction: int, headroom: int) -> Constant:
     """The bias in 16 bits, on a grid that the accumulator holds exactly."""
-    integer = magnitude_bits(float(np.max(np.abs(bias.values), initial=0.0))) + 1
+    integer = magnitude_bits(float(np.max(np.abs(bias.values), initial=0.0))) + 1 + headroom
     fraction = min(BIAS_BITS - integer, accum_fraction)
     width = max(integer + fraction, 1)
     type_ = FixedType(width, width - fraction, True, Rounding.RND_CONV, Overflow.SAT)
     return Constant.from_codes(type_.encode(bias.values), type_)
 
 
-def _factor(factor: Constant, room: int = PRODUCT_BITS) -> Constant:
-    """Positive multipliers: one bit for a power of two, else 16 significant bits of the smallest.
+def _factor(factor: Constant, room: int, headroom: int) -> Constant:
+    """Positive multipliers: one bit for a power of two, else 16 significant bits of the smallest, and headroom above.
 
     Fewer, down to 12, where more would not leave the product within ``room``.
     """
@@ -277,6 +310,7 @@ def _factor(factor: Constant, room: int = PRODUCT_BITS) -> Constant:
     if len(mantissas) == 1 and next(iter(mantissas))[0] == 0.5:
         type_ = FixedType(1, exponent, signed=False)
     else:
+        exponent += headroom
         spread = exponent - magnitude_bits(least)
         width = spread + max(LEAST_FACTOR_BITS, min(FACTOR_BITS, room - spread))
         type_ = FixedType(width, exponent, False, Rounding.RND_CONV, Overflow.SAT)

@@ -9,8 +9,8 @@ from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.folders import DESIGN, check_output, new_folder, sha256_file
 from hwflow.files.outputs import check_outputs
-from hwflow.folders.design import Design, load_design, write_graph, write_manifest
-from hwflow.hardening import HardenOptions, summary
+from hwflow.folders.design import Design, load_design, open_design, write_graph, write_manifest
+from hwflow.hardening import HardenOptions, Like, summary
 from hwflow.hardening import harden as harden_graph
 from hwflow.models import model_paths
 from hwflow.progress import Step, silent
@@ -33,6 +33,7 @@ def harden(
     calibration: str | Path | Data | None = None,
     preprocessing: str | Preprocessing | None = None,
     calibration_images: int = CALIBRATION_IMAGES,
+    like: str | Path | Design | None = None,
     seed: int = 0,
     force: bool = False,
     step: Step = silent,
@@ -51,6 +52,8 @@ def harden(
         preprocessing: of a folder's images, see :data:`hwflow.data.PRESETS`; by default ``cifar`` for
             images of up to 64 pixels, else ``imagenet``.
         calibration_images: how many of them, drawn at random if there are more.
+        like: a design of the same layers and options, whose types this one takes, so that hardware of it that was
+            generated as loadable loads this one.
         seed: seed of that draw.
         force: replace an existing design folder.
         step: called with the name of each step.
@@ -61,12 +64,16 @@ def harden(
     output = Path(output)
     options = options or HardenOptions()
     reads = {**model_paths(model), "state dict": torch_weights, "calibration data": data_path(calibration)}
+    if isinstance(like, str | Path):
+        reads["other design"] = like
     check_outputs(reads, folders={"output": output})
     check_output(output, DESIGN, force)
     source = str(model) if isinstance(model, str | Path) else str(getattr(model, "name", "model"))
     if calibration_images < 1:
         raise HwflowError(f"calibration needs at least one image, not {calibration_images}")
     data = _calibration_data(source, calibration, preprocessing)
+    other = None if like is None else open_design(like)
+    types = None if other is None else _types_of(other, options)
 
     step("loading the model")
     keras_model = _load(model, torch_weights, classes, image_size)
@@ -87,7 +94,7 @@ def harden(
     checked = images[: check_images(len(images))]
     unscaled_error = check(graph, network, checked, keras_model)
     step("scaling and calibrating")
-    hardened = harden_graph(graph, images, options)
+    hardened = harden_graph(graph, images, options, types)
     step("comparing the hardened network with the Keras model")
     agreement = measure(hardened.graph, network, checked, unscaled_error, options.scaling.granularity == "layer")
     step("writing the design")
@@ -97,7 +104,8 @@ def harden(
         write_graph(folder, hardened.graph)
         _save_keras(keras_model, folder / "model.h5")
         origin = {"source": source, "torch_weights": None if torch_weights is None else _named(Path(torch_weights))}
-        about = {**origin, "options": describe(options), **content, "check": agreement.to_json()}
+        taken = None if other is None else other.sha256
+        about = {**origin, "like": taken, "options": describe(options), **content, "check": agreement.to_json()}
         write_manifest(folder, about, hardened.graph)
     return load_design(output)
 
@@ -118,10 +126,24 @@ def describe(options: HardenOptions) -> dict[str, Any]:
         "outliers": scaling.outliers,
         "activation_bits": options.activation_bits,
         "guard_bits": options.guard_bits,
+        "headroom": options.headroom,
         "rounding": options.rounding.value,
         "storage": options.storage,
         "calibrated_rounding": options.calibrated_rounding,
     }
+
+
+def _types_of(like: Design, options: HardenOptions) -> Like:
+    """What a network that is hardened like a design takes from it."""
+    theirs: dict[str, Any] = like.manifest["options"]
+    for name, value in describe(options).items():
+        if theirs.get(name) != value:
+            raise HwflowError(
+                f"{like.path}: was hardened with {name} {theirs.get(name)}, not {value}; "
+                "give the same options to harden a network like it"
+            )
+    ranges = {name: (low, high) for name, (low, high) in like.manifest["calibration"]["ranges"].items()}
+    return Like(str(like.path), like.graph, ranges)
 
 
 def _load(

@@ -8,6 +8,11 @@ import numpy as np
 import pytest
 
 from hwflow import load_design
+from hwflow.cost.reuse import choose_reuse
+from hwflow.models import embedded
+from hwflow.rtl.address_map import address_map
+from hwflow.rtl.netlist import build_netlist
+from hwflow.rtl.structure import Loadable
 from tests.cli.conftest import hwflow, left_in
 
 
@@ -29,7 +34,7 @@ def test_options_reach_the_design(tmp_path):
         "harden", "digits_qcnn", "-o", tmp_path / "d", "--weights", "ap_fixed<6,1>", "--scale", "pow2",
         "--align", "multiply", "--compensation", "layer", "--activation-bits", "12", "--guard-bits", "0",
         "--t", "0.9", "--calibration-images", "20", "--saturate", "--seed", "3", "--json", tmp_path / "j.json",
-        "--granularity", "channel", "--no-absorb", "--outliers", "0.1",
+        "--granularity", "channel", "--no-absorb", "--outliers", "0.1", "--headroom", "1",
     ).succeeds()  # fmt: skip
     assert "conv1" in out
     result = json.loads((tmp_path / "j.json").read_text())
@@ -38,7 +43,7 @@ def test_options_reach_the_design(tmp_path):
     assert result["options"] == {
         "weights": "ap_fixed<6,1>", "t": 0.9, "scale": "pow2", "align": "multiply", "compensation": "layer",
         "saturate": True, "granularity": "channel", "absorb": False, "renormalise": None, "outliers": 0.1,
-        "activation_bits": 12, "guard_bits": 0, "rounding": "RND", "storage": "plain",
+        "activation_bits": 12, "guard_bits": 0, "headroom": 1, "rounding": "RND", "storage": "plain",
         "calibrated_rounding": True,
     }  # fmt: skip
     assert result["calibration"]["images"] == 20
@@ -46,6 +51,28 @@ def test_options_reach_the_design(tmp_path):
         assert row["c"] == 2 ** round(np.log2(row["c"]))
         assert row["c_largest"] >= row["c"]
         assert row["weight_type"].startswith("ap_fixed<6,1")
+
+
+def test_a_retrained_network_is_hardened_like_the_first(tmp_path):
+    model = embedded("digits_cnn")
+    rng = np.random.default_rng(1)
+    model.set_weights([each + 0.05 * np.abs(each).mean() * rng.normal(size=each.shape) for each in model.get_weights()])
+    model.save(tmp_path / "retrained.h5")
+    first, options = tmp_path / "first", ["--headroom", "1", "--align", "multiply"]
+    hwflow("harden", "digits_cnn", "-o", first, *options).succeeds()
+    retrain = ["harden", tmp_path / "retrained.h5", "--calibration", "digits", "--like", first]
+    hwflow(*retrain, "-o", tmp_path / "second", *options).succeeds()
+    designs = [load_design(first), load_design(tmp_path / "second")]
+    assert designs[1].manifest["like"] == designs[0].sha256
+    assert designs[1].graph.digest != designs[0].graph.digest
+    reuse = choose_reuse(designs[0].graph)
+    maps = [address_map(each.graph, build_netlist(each.graph, reuse, Loadable())) for each in designs]
+    assert maps[1].structure == maps[0].structure
+    hwflow(*retrain, "-o", tmp_path / "d").fails_with("first: was hardened with align multiply, not shift")
+    hwflow(*retrain[:-1], tmp_path / "nowhere", "-o", tmp_path / "d", *options).fails_with("nowhere: no such design")
+    hwflow(*retrain, "-o", first, "--force", *options).fails_with("--like", "first")
+    hwflow("harden", "digits_qcnn", "-o", tmp_path / "d", "--like", first, *options).fails_with("first")
+    assert not (tmp_path / "d").exists()
 
 
 def test_a_storage_code_protects_the_design(design, tmp_path):
