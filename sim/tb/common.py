@@ -41,6 +41,8 @@ SIM_DIR = ROOT / "sim"
 ROUNDINGS = ("TRN", "TRN_ZERO", "RND", "RND_ZERO", "RND_INF", "RND_MIN_INF", "RND_CONV")
 OVERFLOWS = ("WRAP", "SAT", "SAT_SYM")
 
+SIMULATOR_VARIABLE = "HWFLOW_TB_SIMULATOR"
+"""Environment variable that takes the place of the simulator that a bench asks for."""
 _PARAMETERS_ENV = "HWFLOW_TB_PARAMETERS"
 
 
@@ -99,6 +101,7 @@ def run_tb(
     """
     os.environ.update(simulator_environment())
     overrides = dict(parameters)
+    simulator = os.environ.get(SIMULATOR_VARIABLE, simulator)
     if simulator == "yosys":
         sources, overrides, simulator = [_read_by_yosys(module, sources, parameters, build_dir)], {}, "icarus"
     runner = get_runner(simulator)
