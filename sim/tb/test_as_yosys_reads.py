@@ -15,7 +15,18 @@ BENCHES = sorted(path.parent.name for path in HERE.glob("*/test_*.py"))
 @pytest.mark.slow
 @pytest.mark.parametrize("bench", BENCHES)
 def test_bench(bench: str) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not slow", "-p", "no:cacheprovider", str(HERE / bench)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-m",
+        "not slow",
+        "-p",
+        "no:cacheprovider",
+        str(HERE / bench),
+    ]
     done = subprocess.run(
         command, env={**os.environ, SIMULATOR_VARIABLE: "yosys"}, capture_output=True, text=True, check=False
     )

@@ -32,7 +32,7 @@ def project(design: Path) -> Path:
     return design.parent / "project"
 
 
-@pytest.mark.parametrize("faults", [[], ["--ber", "1e-2"]])
+@pytest.mark.parametrize("faults", [pytest.param([], marks=pytest.mark.slow), ["--ber", "1e-2"]])
 def test_logits_of_the_rtl_and_probabilities_of_the_firmware_are_exact(design, project, tmp_path, faults):
     path = tmp_path / "result.json"
     hwflow(

@@ -124,6 +124,7 @@ def test_all_executors_agree_on_the_embedded_networks(network: Embedded) -> None
     assert_agree(network.graph, images, *executors, bers=(1e-4, 1e-3, 1e-2))
 
 
+@pytest.mark.slow
 def test_icarus_agrees_on_the_embedded_networks(network: Embedded) -> None:
     images = load_digits("test").images[:3]
     assert_agree(network.graph, images, RtlExecutor(network.rtl, network.graph, "icarus"), bers=(1e-2,))

@@ -19,8 +19,9 @@ from tests.exact.agreement import rtl
 from tests.networks import NetworkBuilder, random_graph, random_images, random_options
 
 IMAGES = 90
-GUARD_CYCLES = 3
-"""Of `hwflow_guard`, from the edge that offers a beat to the one that offers it to the network."""
+READ_CYCLES = 4
+"""From the edge that offers a beat to the one at which the first layer asks for its weights: 3 of `hwflow_guard`, and one
+of `hwflow_mvu`."""
 
 
 class Mlp:
@@ -93,7 +94,7 @@ def test_more_images_are_inside_than_there_are_layers(mlp: Mlp) -> None:
 
 
 def test_the_borders_are_exact(mlp: Mlp) -> None:
-    """The first layer reads its only word when the guard lets the image in, neither earlier nor later."""
+    """The first layer reads its only word a cycle after the guard lets the image in, neither earlier nor later."""
     mlp.rtl.run(mlp.codes)
     assert mlp.rtl.statistics is not None
     begun, finished = mlp.rtl.statistics.begun, mlp.rtl.statistics.finished
@@ -103,8 +104,8 @@ def test_the_borders_are_exact(mlp: Mlp) -> None:
     for cycle, split in ((begun[40], 40), (begun[40] + 1, 41)):
         outputs, _, after = run(mlp, first, cycle)
         assert after.argmax() == split
-        # What was inside had left the first layer's memory behind already, but for what was still in the guard.
-        read = split - GUARD_CYCLES
+        # What was inside had left the first layer's memory behind already, but for what had not asked yet.
+        read = split - READ_CYCLES
         np.testing.assert_array_equal(outputs[:read], mlp.clean[:read])
         np.testing.assert_array_equal(outputs[read:], mlp.reference.run(mlp.codes, first)[read:])
     last = mlp.faults(slice(-1, None))

@@ -122,7 +122,13 @@ def test_cifar_form_of_resnet(tmp_path: Path) -> None:
     check_equal(model, network, images((2, 32, 32, 3)))
 
 
-@pytest.mark.parametrize("name", ["alexnet", "resnet18", "resnet50", "densenet169", "squeezenet1_1", "resnet20"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("alexnet", "resnet18", "squeezenet1_1", "resnet20"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("resnet50", "densenet169")),
+    ],
+)
 def test_forms(name: str) -> None:
     """The CIFAR form, float and quantised, is one network with one set of variables, and hls4ml parses both."""
     options = {"input_shape": (32, 32, 3), "classes": 10, "width": 0.0625}

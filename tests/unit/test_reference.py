@@ -157,7 +157,7 @@ def hardened(seed: int, **changes: str) -> Graph:
     return harden(graph, random_images(seed + 1, graph, 8), replace(random_options(seed), **changes)).graph
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6))
 def test_equals_arithmetic_on_fractions(seed: int) -> None:
     graph = hardened(seed)
