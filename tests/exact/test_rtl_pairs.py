@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from hwflow.cost.reuse import choose_reuse
 from hwflow.faults import sample_ber

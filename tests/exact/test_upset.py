@@ -20,8 +20,8 @@ from tests.networks import NetworkBuilder, random_graph, random_images, random_o
 
 IMAGES = 90
 READ_CYCLES = 4
-"""From the edge that offers a beat to the one at which the first layer asks for its weights: 3 of `hwflow_guard`, and one
-of `hwflow_mvu`."""
+"""From the edge that offers a beat to the one at which the first layer asks for its weights: 3 of `hwflow_guard`, and
+one of `hwflow_mvu`."""
 
 
 class Mlp:
