@@ -103,22 +103,22 @@ class HardenOptions:
         scaling: weight format, t and the scale plan's options.
         activation_bits: width of every activation, 8 to 16.
         guard_bits: integer bits added to what calibration finds, for images and faults that go beyond.
-        headroom: integer bits added to biases, constant multipliers, rests of outliers and accumulators, for networks
-            that are hardened like this one later (:class:`hwflow.hardening.Like`).
         rounding: how an accumulator is rounded when it becomes an activation.
         storage: storage code of the weight memories, ``NAME[:BER]``, or by layer ``PATTERN=NAME[:BER],...``; see
             :class:`hwflow.codes.Protections`.
         calibrated_rounding: weights that are fitted to a storage code make up for each other's rounding, see
             :mod:`hwflow.hardening.compensation`.
+        headroom: integer bits added to biases, constant multipliers, rests of outliers and accumulators, for networks
+            that are hardened like this one later (:class:`hwflow.hardening.Like`).
     """
 
     scaling: ScalingOptions = field(default_factory=ScalingOptions)
     activation_bits: int = 16
     guard_bits: int = 1
-    headroom: int = 0
     rounding: Rounding = Rounding.RND
     storage: str = "plain"
     calibrated_rounding: bool = True
+    headroom: int = 0
 
     def __post_init__(self) -> None:
         if not 8 <= self.activation_bits <= 16:
