@@ -68,13 +68,15 @@ def attempt(function: Callable[..., Graph | str], *arguments: object) -> Graph |
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6))
 @example(seed=55)
+@example(seed=16880)
 def test_it_has_the_structure_or_is_refused_by_a_layers_name(seed: int) -> None:
     graph, options = random_graph(seed % 50), replace(random_options(seed), headroom=seed % 3)
     images = random_images(seed + 1, graph, 8)
     first = harden(graph, images, options)
     second = attempt(lambda: harden(retrained(graph, seed), images, options, like(first)).graph)
     if isinstance(second, str):
-        assert second.partition(":")[0] in {node.name for node in first.graph}
+        # A rescaling, as conv1_compensation, may be in one of the networks only.
+        assert second.partition(":")[0].partition("_")[0] in {node.name for node in first.graph}
     else:
         found = attempt(structure, second, first.graph)
         # Outliers may lie in more words than the hardware of the first network has room for.
