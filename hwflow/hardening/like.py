@@ -47,8 +47,9 @@ class Like:
                     f"of shape {other[2]}; only a network of the same layers can be hardened like it"
                 )
         if len(mine) != len(theirs):
+            longer = max(mine, theirs, key=len)
             raise HwflowError(
-                f"the network has {len(mine)} operations, {self.name} has {len(theirs)}; only a network "
+                f"{longer[min(len(mine), len(theirs))][0]}: only one of the network and {self.name} has it; only a network "
                 "of the same layers can be hardened like it"
             )
 
