@@ -48,9 +48,10 @@ class Like:
                 )
         if len(mine) != len(theirs):
             longer = max(mine, theirs, key=len)
+            only = longer[min(len(mine), len(theirs))][0]
             raise HwflowError(
-                f"{longer[min(len(mine), len(theirs))][0]}: only one of the network and {self.name} has it; only a network "
-                "of the same layers can be hardened like it"
+                f"{only}: only one of the network and {self.name} has it; only a network of the same layers can be "
+                "hardened like it"
             )
 
     def integer_bits(self, name: str, signed: bool, guard: int, own: Calibration) -> int:
