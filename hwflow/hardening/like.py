@@ -12,8 +12,8 @@ from hwflow.fixed import FixedType
 from hwflow.graph import Constant, Graph, Node, Outliers, Rescale, WeightLayer
 from hwflow.hardening.calibration import Calibration, magnitude_bits
 
-MORE = "harden that design with more headroom, or this network by itself"
-LEAST_FACTOR = 1 << 11
+_MORE = "harden that design with more headroom, or this network by itself"
+_LEAST_FACTOR = 1 << 11
 """Smallest code of a constant multiplier: 12 significant bits."""
 
 
@@ -89,13 +89,13 @@ class Like:
         type_ = self._rescale(node).factor.type
         assert type_ is not None
         factor = node.factor
-        encoded = self._encoded(node, "factor", factor, type_, magnitude_bits(_largest(factor)))
-        if type_.width == 1 and not np.array_equal(encoded.values, factor.values):
+        if type_.width == 1 and (factor.values != type_.lsb).any():
             raise HwflowError(
                 f"{node.name}: its factor is {_largest(factor):.6g}, where {self.name} moves the binary "
                 f"point, by {type_.lsb:g}; harden both with --align multiply, or both with other options"
             )
-        if type_.width > 1 and encoded.codes.min() < LEAST_FACTOR:
+        encoded = self._encoded(node, "factor", factor, type_, magnitude_bits(_largest(factor)))
+        if type_.width > 1 and encoded.codes.min() < _LEAST_FACTOR:
             raise HwflowError(
                 f"{node.name}: its least factor has fewer than 12 bits in {type_} of {self.name}; harden it by itself"
             )
@@ -116,8 +116,8 @@ class Like:
         assert own is not None and type_ is not None
         if own.width > type_.width:
             raise HwflowError(
-                f"{layer.name}: what outliers exceed {layer.name}'s weights by needs {own.width} bits, "
-                f"{self.name} has {type_.width}; {MORE}"
+                f"{layer.name}: what its outliers exceed the weight type by needs {own.width} bits, "
+                f"{self.name} has {type_.width}; {_MORE}"
             )
         return replace(found, rest=Constant.from_codes(found.rest.codes, type_))
 
@@ -130,7 +130,7 @@ class Like:
         type_ = self._layer(layer).accum
         assert type_ is not None
         if own.fraction != type_.fraction or own.width > type_.width:
-            raise HwflowError(f"{layer.name}: its accumulator needs {own}, {self.name} has {type_}; {MORE}")
+            raise HwflowError(f"{layer.name}: its accumulator needs {own}, {self.name} has {type_}; {_MORE}")
         return type_
 
     def check(self, node: Node) -> None:
@@ -163,7 +163,7 @@ class Like:
         if bits > type_.integer:
             raise HwflowError(
                 f"{node.name}: its {what} of up to {_largest(constant):.4g} needs {bits} integer bits, "
-                f"{self.name} has {type_}; {MORE}"
+                f"{self.name} has {type_}; {_MORE}"
             )
         return Constant.from_codes(type_.encode(constant.values), type_)
 

@@ -166,6 +166,7 @@ def test_weights_that_are_not_finite(saved_cnn, images, tmp_path, value):
         (["--weights", "int8"], ["int8", "ap_fixed"]),
         (["--activation-bits", "17"], ["activation_bits=17"]),
         (["--guard-bits", "-1"], ["guard_bits=-1"]),
+        (["--headroom", "5"], ["headroom=5", "0 to 4"]),
         (["--outliers", "1"], ["outliers=1.0", "less than 1"]),
         (["--outliers", "-0.1"], ["outliers=-0.1"]),
         (["--outliers", "nan"], ["outliers=nan"]),
