@@ -54,6 +54,17 @@ template <class T> void flip(T *memory, long count, const long long *index, cons
     }
 }
 
+// Puts stored words in place of those that a memory holds: 32-bit parts of them, the least significant of a word first.
+template <class T> void put(T *memory, long parts, const unsigned *values) {
+    const long size = (T::width + 31) / 32;
+    for (long i = 0; i < parts / size; i++) {
+        T &word = memory[i];
+        for (int bit = 0; bit < T::width; bit++) {
+            word[bit] = values[i * size + bit / 32] >> bit % 32 & 1;
+        }
+    }
+}
+
 } // namespace hwflow
 
 #endif

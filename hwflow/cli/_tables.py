@@ -197,19 +197,24 @@ def print_inputs(inputs: InputRange | None) -> None:
 def print_compared(title: str, compared: Compared) -> None:
     """Print, condition by condition, how every executor classifies and which codes differ from the reference."""
     cycles = {(each.executor, each.faults): each.cycles_per_image for each in compared.comparisons}
-    rtl = next(each.executor for each in compared.comparisons if each.cycles_per_image is not None)
+    rtl = compared.comparisons[0].executor
+    shown = {
+        "keras": "Keras, float",
+        "reference_logits": "reference, logits",
+        "rtl": f"RTL, {rtl}",
+        "firmware": "firmware, behavioural",
+    }
     if not compared.accuracy:
         print_table(
             title,
             ("executor", "faults", "flips", "images", "output codes", "differing codes", "cycles an image"),
             (
-                (each.executor, each.faults, each.flips, each.images, each.output_codes, each.differing_codes,
-                 _rounded(each.cycles_per_image))
+                (shown.get(each.executor, each.executor), each.faults, each.flips, each.images, each.output_codes,
+                 each.differing_codes, _rounded(each.cycles_per_image))
                 for each in compared.comparisons
             ),
         )  # fmt: skip
         return
-    shown = {"keras": "Keras, float", "reference_logits": "reference, logits", "rtl": f"RTL, {rtl}"}
     rows = [
         (index, shown.get(name, name), score, cycles.get((rtl if name == "rtl" else name, score.faults)))
         for name, accuracy in compared.accuracy.items()
@@ -235,7 +240,7 @@ def print_compared(title: str, compared: Compared) -> None:
     faulted = {shown.get(name, name): each.faulted for name, each in compared.accuracy.items()}
     means = [f"{name} {each}" for name, each in faulted.items() if each is not None and each.rounds > 1]
     if means:
-        rounds = len(compared.accuracy["rtl"].conditions) - 1
+        rounds = len(compared.accuracy["reference"].conditions) - 1
         print_line(f"top-1 over {rounds} fault lists: {'; '.join(means)}")
 
 

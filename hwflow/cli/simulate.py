@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,6 +16,13 @@ from hwflow.cli.commands import app
 from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs, write_file
+
+if TYPE_CHECKING:
+    from hwflow.folders.design import Design
+    from hwflow.stages.only import BlockComparison
+    from hwflow.stages.simulate import Simulation
+    from hwflow.stages.upsets import StateUpsets
+    from hwflow.stages.user_test import TestRun
 
 
 @app.command(epilog="Example: hwflow simulate design --data digits --images 50 --ber 1e-3 --csim")
@@ -101,11 +108,11 @@ def simulate(
         ),
     ] = None,
     dut: Annotated[
-        Literal["bench", "top"],
+        Literal["bench", "top", "firmware"],
         typer.Option(
             "--dut",
-            help="What --test gets. bench: the design between a fast source and sink. top: the design's top module, "
-            "whose ports the test drives.",
+            help="bench: the design between a fast source and sink. top, for --test: the design's top module, whose "
+            "ports the test drives. firmware: behavioural, hls4ml's C++ over DPI between the bench's block RAMs.",
         ),
     ] = "bench",
     waves: Annotated[
@@ -146,210 +153,123 @@ def simulate(
         files={"--json": json, "--xunit": xunit},
         folders={"--waves": waves},
     )
-    refuse_ignored(
-        test is None, "it is for --test", {"--dut": dut != "bench", "--waves": waves, "--registers": registers}
-    )
-    if test is not None:
-        _run_test(
-            design,
-            test,
-            simulator,
-            dut,
-            waves,
-            registers,
-            project,
-            xunit,
-            seed,
-            json,
-            {
-                "--data": data,
-                "--only": only,
-                "--upset": upset,
-                "--rtl": rtl,
-                "--labels": labels,
-                "--preprocessing": preprocessing,
-                "--ber": ber,
-                "--rounds": rounds,
-                "--faults": faults,
-                "--faulty-biases": faulty_biases,
-                "--csim": csim,
-                "--upset-cycle": upset_cycle,
-                "--max-loss": max_loss,
-                "--min-accuracy": min_accuracy,
-            },
-        )
-        return
-    if data is None:
-        raise HwflowError("simulate needs images, or tests of your own: give --data or --test")
-    compares = {
+    given = {
+        "--data": data,
+        "--labels": labels,
+        "--preprocessing": preprocessing,
         "--ber": ber,
+        "--rounds": rounds,
         "--faults": faults,
         "--faulty-biases": faulty_biases,
         "--csim": csim,
         "--upset-cycle": upset_cycle,
+        "--upset": upset,
         "--max-loss": max_loss,
         "--min-accuracy": min_accuracy,
         "--xunit": xunit,
+        "--only": only,
+        "--dut": dut != "bench",
+        "--waves": waves,
+        "--registers": registers,
+        "--project": project,
         "--rtl": rtl,
     }
-    refuse_ignored(
-        rtl is not None,
-        "--rtl compares Vitis' Verilog, with weights upset beforehand",
-        {"--project": project, "--csim": csim, "--faulty-biases": faulty_biases, "--upset-cycle": upset_cycle},
-    )
-    if upset is not None:
-        refuse_ignored(True, "--upset flips registers, and classes what comes out", {"--only": only, **compares})
-        _run_upsets(design, data, upset, labels, preprocessing, images, rounds or 100, simulator, project, seed, json)
-        return
-    if only is not None:
-        others = {"--labels": labels, "--rounds": rounds, "--project": project, **compares}
-        _run_only(design, only, data, preprocessing, images, simulator, seed, json, others)
-        return
-    from hwflow.folders.design import load_design
-    from hwflow.stages import simulate as stage
 
-    opened = load_design(design)
-    with display() as shown:
-        result = stage.simulate(
-            opened,
-            data,
-            labels=labels,
-            preprocessing=preprocessing,
-            images=images,
-            ber=ber,
-            rounds=rounds,
-            faults=faults,
-            faulty_biases=faulty_biases,
-            simulator=simulator,
-            csim=csim,
-            upset_cycle=upset_cycle,
-            max_loss=max_loss,
-            min_accuracy=min_accuracy,
-            project=project,
-            rtl=rtl,
-            seed=seed,
-            step=shown.step,
-        )
-    title = f"{opened.graph.name} on {result.data}: top-1, the same largest class as Keras, codes that differ"
+    def carry_out(
+        stage: Callable[..., Any], show: Callable[[Design, Any], None], about: Mapping[str, object], **arguments: object
+    ) -> None:
+        from hwflow.folders.design import load_design
+
+        opened = load_design(design)
+        with display() as shown:
+            result = stage(opened, **arguments, simulator=simulator, step=shown.step)
+        show(opened, result)
+        opening = {"design": str(design), "design_sha256": opened.sha256}
+        save_json(json, "simulate", seed, {**opening, **about, **result.to_json()})
+        if xunit is not None:
+            write_file(xunit, result.xunit())
+        result.check()
+
+    if test is not None:
+        why = "the tests of --test bring their own images and faults"
+        _refuse_others(given, why, "--dut", "--waves", "--registers", "--project", "--xunit")
+        from hwflow.stages.user_test import run_test
+
+        variant = {"dut": dut, "waves": waves, "registers": registers}
+        return carry_out(run_test, _show_test, {}, test=test, **variant, project=project, seed=seed)
+    if data is None:
+        raise HwflowError("simulate needs images, or tests of your own: give --data or --test")
+    refuse_ignored(True, "it is for --test", {"--dut": dut == "top", "--waves": waves, "--registers": registers})
+    chosen: dict[str, object] = {"data": data, "preprocessing": preprocessing, "images": images}
+    if upset is not None:
+        why = "--upset flips registers, and classes what comes out"
+        _refuse_others(given, why, "--data", "--labels", "--preprocessing", "--rounds", "--upset", "--project")
+        from hwflow.stages.upsets import simulate_upsets
+
+        chosen |= {"upset": upset, "labels": labels, "rounds": rounds or 100}
+        return carry_out(simulate_upsets, _show_upsets, {"upset": upset}, **chosen, project=project, seed=seed)
+    if only is not None:
+        why = "--only compares a block's own RTL, fault-free"
+        _refuse_others(given, why, "--data", "--preprocessing", "--only")
+        from hwflow.stages.only import simulate_only
+
+        return carry_out(simulate_only, _show_only, {}, **chosen, only=only)
+    if rtl is not None:
+        without = ("--dut", "--project", "--csim", "--faulty-biases", "--upset-cycle")
+        why = "--rtl compares Vitis' Verilog, with weights upset beforehand"
+        refuse_ignored(True, why, {name: given[name] for name in without})
+    from hwflow.stages.simulate import simulate as compare
+
+    return carry_out(
+        compare,
+        _show_comparison,
+        {"rtl": None if rtl is None else str(rtl), "ber": ber},
+        **chosen,
+        labels=labels,
+        ber=ber,
+        rounds=rounds,
+        faults=faults,
+        faulty_biases=faulty_biases,
+        dut=dut,
+        csim=csim,
+        upset_cycle=upset_cycle,
+        max_loss=max_loss,
+        min_accuracy=min_accuracy,
+        project=project,
+        rtl=rtl,
+        seed=seed,
+    )
+
+
+def _refuse_others(given: Mapping[str, object], why: str, *used: str) -> None:
+    """Refuse every option but those that are used."""
+    refuse_ignored(True, why, {name: value for name, value in given.items() if name not in used})
+
+
+def _show_comparison(design: Design, result: Simulation) -> None:
+    title = f"{design.graph.name} on {result.data}: top-1, the same largest class as Keras, codes that differ"
     print_compared(title, result.compared)
     print_upset(result.compared)
     for note in result.notes:
         print_line(f"note: {note}")
     print_inputs(result.inputs)
-    about = {
-        "design": str(design),
-        "design_sha256": opened.sha256,
-        "rtl": None if rtl is None else str(rtl),
-        "ber": ber,
-    }
-    save_json(json, "simulate", seed, {**about, **result.to_json()})
-    if xunit is not None:
-        write_file(xunit, result.xunit())
-    result.check()
 
 
-def _run_upsets(
-    design: Path,
-    data: str,
-    upset: list[str],
-    labels: Path | None,
-    preprocessing: str | None,
-    images: int | None,
-    rounds: int,
-    simulator: Literal["verilator", "icarus"],
-    project: Path | None,
-    seed: int,
-    json: Path | None,
-) -> None:
-    """``hwflow simulate --upset``."""
-    from hwflow.folders.design import load_design
-    from hwflow.stages.upsets import simulate_upsets
-
-    opened = load_design(design)
-    with display() as shown:
-        result = simulate_upsets(
-            opened,
-            data,
-            upset=upset,
-            labels=labels,
-            preprocessing=preprocessing,
-            images=images,
-            rounds=rounds,
-            simulator=simulator,
-            project=project,
-            seed=seed,
-            step=shown.step,
-        )
-    print_state_upsets(f"{opened.graph.name} on {result.data}: upsets of registers, one a run", result)
-    about = {"design": str(design), "design_sha256": opened.sha256, "upset": upset}
-    save_json(json, "simulate", seed, {**about, **result.to_json()})
+def _show_upsets(design: Design, result: StateUpsets) -> None:
+    print_state_upsets(f"{design.graph.name} on {result.data}: upsets of registers, one a run", result)
 
 
-def _run_only(
-    design: Path,
-    only: str,
-    data: str,
-    preprocessing: str | None,
-    images: int | None,
-    simulator: Literal["verilator", "icarus"],
-    seed: int,
-    json: Path | None,
-    others: Mapping[str, object],
-) -> None:
-    """``hwflow simulate --only``."""
-    refuse_ignored(True, "--only compares a block's own RTL, fault-free", others)
-    from hwflow.folders.design import load_design
-    from hwflow.stages.only import simulate_only
-
-    opened = load_design(design)
-    with display() as shown:
-        result = simulate_only(
-            opened, only, data, preprocessing=preprocessing, images=images, simulator=simulator, step=shown.step
-        )
+def _show_only(_: Design, result: BlockComparison) -> None:
     print_line(
         f"{', '.join(result.layers)}, fed with {result.input}: {result.differing_codes} of {result.output_codes} "
         f"output codes differ from the reference; {result.images} images, {result.cycles_per_image:.0f} cycles an image"
     )
-    save_json(json, "simulate", seed, {"design": str(design), "design_sha256": opened.sha256, **result.to_json()})
-    result.check()
 
 
-def _run_test(
-    design: Path,
-    test: Path,
-    simulator: Literal["verilator", "icarus"],
-    dut: Literal["bench", "top"],
-    waves: Path | None,
-    registers: bool,
-    project: Path | None,
-    xunit: Path | None,
-    seed: int,
-    json: Path | None,
-    others: Mapping[str, object],
-) -> None:
-    """``hwflow simulate --test``."""
-    refuse_ignored(True, "the tests of --test bring their own images and faults", others)
-    from hwflow.folders.design import load_design
-    from hwflow.stages.user_test import run_test
-
-    opened = load_design(design)
-    with display() as shown:
-        result = run_test(
-            opened,
-            test,
-            simulator=simulator,
-            dut=dut,
-            waves=waves,
-            registers=registers,
-            project=project,
-            seed=seed,
-            step=shown.step,
-        )
+def _show_test(_: Design, result: TestRun) -> None:
     for name, message in result.verdicts.items():
         print_line(f"{name}: {'passed' if message is None else f'failed: {message}'}")
     if result.waves is not None:
         print_line(f"waves: {result.waves}")
-    save_json(json, "simulate", seed, {"design": str(design), "design_sha256": opened.sha256, **result.to_json()})
-    if xunit is not None:
-        write_file(xunit, result.xunit())
-    result.check()
+    for note in result.notes:
+        print_line(f"note: {note}")

@@ -167,7 +167,7 @@ def memory_symbols(graph: Graph, model: Any, names: Mapping[str, str]) -> dict[s
 
 
 def write_csim(graph: Graph, model: Any, project: Path) -> None:
-    """Write the entry of C simulation: codes in, codes out, and flips in the words of every weight array."""
+    """Write the entry of C simulation: codes in, codes out; the words of every weight array flipped or replaced."""
     shutil.copyfile(folder("hls_templates") / "firmware" / CSIM_HEADER, project / CSIM_HEADER)
     (project / CSIM_SOURCE).write_text(_csim_source(graph, model), encoding="utf-8")
 
@@ -225,6 +225,10 @@ def _csim_source(graph: Graph, model: Any) -> str:
             "",
             f"void hwflow_flip_{variable.name}(long count, const long long *index, const unsigned char *masks) {{",
             f"    hwflow::flip({variable.name}, count, index, masks);",
+            "}",
+            "",
+            f"void hwflow_store_{variable.name}(long parts, const unsigned *values) {{",
+            f"    hwflow::put({variable.name}, parts, values);",
             "}",
         ]
     return "\n".join([*lines, "", '} // extern "C"', ""])

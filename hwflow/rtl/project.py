@@ -66,8 +66,7 @@ def generate(
     netlist, notes = size_fifos(unsized)
     output.mkdir()
     top = render_top(graph, netlist, addresses)
-    for module in leaf_modules(_INSTANCE.findall(top)):
-        shutil.copyfile(_cell(module), output / f"{module}.sv")
+    copy_cells(instantiated(top), output)
     (output / f"{netlist.name}.sv").write_text(top)
     for unit in netlist.units:
         layer = _layer(graph, unit)
@@ -129,6 +128,12 @@ def _connected(netlist: Netlist, errors: Sequence[tuple[str, int, Region]]) -> s
     return {signal for signal, count in Counter(cells).items() if count > 1} | counted
 
 
+def copy_cells(used: Iterable[str], folder: Path) -> None:
+    """Put the leaf modules that the modules ``used`` need into a folder."""
+    for module in leaf_modules(used):
+        shutil.copyfile(_cell(module), folder / f"{module}.sv")
+
+
 def leaf_modules(used: Iterable[str]) -> list[str]:
     """The leaf modules that the modules ``used`` need, themselves included, in alphabetical order."""
     found: set[str] = set()
@@ -136,8 +141,13 @@ def leaf_modules(used: Iterable[str]) -> list[str]:
     while ahead:
         module = ahead.pop()
         found.add(module)
-        ahead |= set(_INSTANCE.findall(_cell(module).read_text())) - found
+        ahead |= instantiated(_cell(module).read_text()) - found
     return sorted(found)
+
+
+def instantiated(source: str) -> set[str]:
+    """The cells of which there are instances in a module."""
+    return set(_INSTANCE.findall(source))
 
 
 def _cell(module: str) -> Path:

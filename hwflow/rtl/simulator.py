@@ -95,6 +95,8 @@ BUILD_ARGS: Mapping[str, Sequence[str]] = {
     "verilator": ("-Wno-fatal", "--quiet", "-O3", "--x-assign", "fast"),
     "icarus": (),
 }
+READ = ("*.mem", "*.dat", "*.so", "weights")
+"""What a simulation reads in its working folder, of the design's: memory images, and a library and its weights."""
 COCOTB_MAIN = "/verilator.cpp"
 BENCH = "hwflow_bench"
 CAPACITY_BEATS = 1 << 20
@@ -161,6 +163,8 @@ class Build:
             if not visible.exists() or visible.read_text() != self._visible():
                 visible.write_text(self._visible())
             arguments.append(str(visible))
+            if code := sorted(map(str, self.design.folder.glob("*.cpp"))):
+                arguments += [*code, "-LDFLAGS", "-ldl"]
         try:
             runner.build(
                 sources=[*sources, *(bench if self.dut == "bench" else [])],
@@ -191,7 +195,7 @@ class Build:
 
         Args:
             test_module: what the simulator's Python imports.
-            work: working folder; it gets links to the memory images.
+            work: working folder; it gets links to what is read there.
             log: file for what the simulator and cocotb print; by default that goes to the terminal.
             rewrite: pattern of the names of the files whose assertions are to explain themselves.
             waves: file for the waves.
@@ -204,9 +208,9 @@ class Build:
         require_simulator(self.simulator)
         runner = _runner(self.simulator)
         runner.search = path
-        for image in (*self.design.folder.glob("*.mem"), *self.design.folder.glob("*.dat")):
-            (work / image.name).unlink(missing_ok=True)
-            (work / image.name).symlink_to(image)
+        for file in (file for pattern in READ for file in self.design.folder.glob(pattern)):
+            (work / file.name).unlink(missing_ok=True)
+            (work / file.name).symlink_to(file)
         results = work / RESULTS_XML
         results.unlink(missing_ok=True)
         verilator = self.simulator == "verilator"

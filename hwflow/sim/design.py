@@ -131,6 +131,7 @@ class RtlDesign:
         streams: inside, in the order of the data.
         serial_cycles: what an image would take if never two layers were busy, nor two streams moved, at once.
         visible: registers that a simulator has to show, by module, beside those that their sources mark so.
+        behavioural: hls4ml's C++ is in the place of the layers; streams and cycles say nothing of hardware.
     """
 
     folder: Path
@@ -142,6 +143,7 @@ class RtlDesign:
     streams: tuple[InnerStream, ...]
     serial_cycles: int
     visible: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    behavioural: bool = False
 
     @classmethod
     def load(cls, folder: Path) -> RtlDesign:
@@ -159,7 +161,8 @@ class RtlDesign:
             ports = (Port.of(entry["input"]), Port.of(entry["output"]))
             streams = tuple(InnerStream(**stream) for stream in entry["streams"])
             cycles, visible = entry["serial_cycles"], entry.get("visible", {})
-            return cls(folder, entry["top"], entry["graph"], *ports, memories, streams, cycles, visible)
+            behavioural = entry.get("behavioural", False)
+            return cls(folder, entry["top"], entry["graph"], *ports, memories, streams, cycles, visible, behavioural)
         except (KeyError, TypeError) as error:
             raise HwflowError(
                 f"{folder / METADATA}: another version of hwflow wrote it; run hwflow generate again"

@@ -21,6 +21,8 @@ from hwflow.rtl.executor import BoolArray, Expectation, RtlExecutor, Simulator
 from hwflow.stages.classification import KERAS, ExecutorAccuracy, Limits, Score, Truth
 from hwflow.stages.comparison import Compared, Comparison, Condition
 
+FIRMWARE = "firmware"
+"""hls4ml's C++ in the place of the RTL."""
 LOGITS = "reference_logits"
 """The reference scored where the RTL ends: two logits that differ may give probabilities of one code."""
 
@@ -57,7 +59,9 @@ def compare(
 ) -> Compared:
     """Run the images through the reference, the RTL and the C++ firmware under every condition.
 
-    The RTL is compared at the logits. The simulation is built once, and the float network runs once.
+    The RTL is compared at the logits. In its place may be a folder of
+    :func:`hwflow.rtl.behavioural.behavioural_project`, which counts as ``firmware``. The simulation is built once, and
+    the float network runs once.
 
     Args:
         design: whose network.
@@ -106,10 +110,11 @@ class _Comparator:
         self.reference = IntegerExecutor(graph)
         self.rtl = RtlExecutor(rtl, graph, simulator)
         self.csim = None if firmware is None else CsimExecutor(firmware, graph)
+        self.dut = FIRMWARE if self.rtl.design.behavioural else "rtl"
         self.truth: Truth | None = None
         self.clean: ReferenceOutputs | None = None
         self.comparisons: list[Comparison] = []
-        names = [KERAS, "reference", LOGITS, "rtl", "csim"]
+        names = [KERAS, "reference", LOGITS, self.dut, "csim"]
         names = [
             name for name in names if (name != LOGITS or graph.logits is not graph) and (name != "csim" or self.csim)
         ]
@@ -149,7 +154,8 @@ class _Comparator:
         self._score("reference", condition, expected.final, counted)
         if LOGITS in self.scores:
             self._score(LOGITS, condition, expected.logits, counted)
-        self._compare("rtl", condition, logits, expected.logits, counted, self.rtl.cycles_per_image, **sides)
+        cycles = None if self.dut == FIRMWARE else self.rtl.cycles_per_image
+        self._compare(self.dut, condition, logits, expected.logits, counted, cycles, **sides)
         if self.csim is not None:
             self.step(f"C simulation ({condition.name})")
             self._compare("csim", condition, self.csim.run(self.codes, condition.faults), expected.final, counted)

@@ -41,7 +41,7 @@ class Comparison:
     """An executor against the reference, on the same images under the same faults.
 
     Attributes:
-        executor: what was compared: ``verilator``, ``icarus`` or ``csim``.
+        executor: what was compared: ``verilator``, ``icarus``, ``firmware`` in the place of the RTL, or ``csim``.
         faults: name of the fault list, or ``none``.
         flips: bits flipped.
         images: images compared.
@@ -71,9 +71,9 @@ class Compared:
     """What :func:`hwflow.stages.comparator.compare` found.
 
     Attributes:
-        comparisons: one for the RTL and one for csim, condition by condition.
-        accuracy: of ``keras``, ``reference``, ``rtl`` and ``csim``, and before a softmax of ``reference_logits``;
-            empty if the network does not classify.
+        comparisons: one for the RTL, or ``firmware`` in its place, and one for csim, condition by condition.
+        accuracy: of ``keras``, ``reference``, ``rtl`` or ``firmware``, and ``csim``, and before a softmax of
+            ``reference_logits``; empty if the network does not classify.
         reports: cocotb's xunit reports, by condition.
         failures: what the bench's own tests found wrong, one line each.
     """

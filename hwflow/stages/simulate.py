@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hwflow import doctor
 from hwflow.data import Data, Dataset, Preprocessing
@@ -20,8 +20,8 @@ from hwflow.rtl.vitis import open_vitis, vitis_project
 from hwflow.stages.classification import ExecutorAccuracy, Limits
 from hwflow.stages.comparator import compare
 from hwflow.stages.comparison import Compared, Comparison, Condition
+from hwflow.stages.dut import BEHAVIOURAL, simulated_project
 from hwflow.stages.evaluate import draw_rounds, open_faults
-from hwflow.stages.generate import project_for
 from hwflow.stages.input_range import InputRange, calibrated_range, input_range
 from hwflow.stages.inputs import fitting, labelled, open_for
 
@@ -36,6 +36,7 @@ class Simulation:
         limits: what accuracy must be kept.
         inputs: input values that saturate, and those outside the calibrated range.
         notes: what the accuracies lack and why.
+        dut: ``bench``, the RTL, or ``firmware``, hls4ml's C++ in its place.
     """
 
     data: str
@@ -43,6 +44,7 @@ class Simulation:
     limits: Limits
     inputs: InputRange
     notes: tuple[str, ...] = ()
+    dut: Literal["bench", "firmware"] = "bench"
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
@@ -63,6 +65,8 @@ class Simulation:
         """The result as JSON data."""
         return {
             "data": self.data,
+            "dut": self.dut,
+            "behavioural": self.dut == "firmware",
             **self.compared.to_json(),
             "limits": {"max_loss": self.limits.max_loss, "min_accuracy": self.limits.min_accuracy},
             "notes": list(self.notes),
@@ -94,6 +98,7 @@ def simulate(
     faults: FaultList | str | Path | None = None,
     faulty_biases: bool = False,
     simulator: Simulator = "verilator",
+    dut: Literal["bench", "firmware"] = "bench",
     csim: bool = False,
     upset_cycle: int | None = None,
     max_loss: float | None = None,
@@ -120,6 +125,8 @@ def simulate(
         faults: a fault list, or its file, instead of ``ber``.
         faulty_biases: biases are in fault-prone memory too.
         simulator: ``verilator`` or ``icarus``.
+        dut: ``bench`` is the RTL; ``firmware`` is behavioural: hls4ml's C++ over DPI between the same block RAMs, in
+            Verilator alone.
         csim: run the C++ firmware too.
         upset_cycle: flip the bits just before this clock edge (at edge 0 the first beat of the first image is
             offered) instead of before the run. Images that had left the design by then are compared with the
@@ -141,15 +148,15 @@ def simulate(
     Raises:
         HwflowError: options that exclude each other, data that do not fit, or a tool that is missing.
     """
+    if dut not in ("bench", "firmware"):
+        raise HwflowError(f"dut {dut!r}: images run through bench or firmware; top is for tests of one's own")
     limits = Limits(max_loss, min_accuracy)
     _check_options(ber, rounds, faults, faulty_biases, csim, upset_cycle)
-    if rtl is not None and (project is not None or csim or faulty_biases or upset_cycle is not None):
+    if rtl is not None and (project is not None or csim or faulty_biases or upset_cycle is not None or dut != "bench"):
         raise HwflowError(
             "Vitis' Verilog is compared alone, with weights upset beforehand; leave out the other options"
         )
     doctor.require_simulator(simulator)
-    if csim:
-        doctor.require("g++")
     design = open_design(design)
     source = open_for(design, data, labels, preprocessing)
     dataset, unlabelled = _with_labels_that_fit(design, source, images, labels is not None, limits)
@@ -164,10 +171,11 @@ def simulate(
         with vitis_project(vitis, design.graph) as folder:
             compared = run(folder, conditions=there)
         return Simulation(dataset.name, compared, limits, inputs, (*unlabelled, *vitis.notes()))
-    with project_for(design, project, ("rtl", "firmware") if csim else ("rtl",), step) as made:
-        assert made is not None
-        compared = run(made.part("rtl"), conditions=conditions, firmware=made.part("firmware") if csim else None)
-    return Simulation(dataset.name, compared, limits, inputs, unlabelled)
+    firmware = dut == "firmware"
+    with simulated_project(design, project, simulator, firmware=firmware, csim=csim, step=step) as (made, folder):
+        compared = run(folder, conditions=conditions, firmware=made.part("firmware") if csim else None)
+    notes = (*unlabelled, BEHAVIOURAL) if firmware else unlabelled
+    return Simulation(dataset.name, compared, limits, inputs, notes, dut)
 
 
 def _check_options(

@@ -112,6 +112,9 @@ class StateUpsets:
             for key, mine in sorted(outcomes.items())
         ]
 
+    def check(self) -> None:
+        """Nothing is refused: whatever an upset leads to is a result."""
+
     def to_json(self) -> dict[str, Any]:
         """As the command writes it."""
         return {

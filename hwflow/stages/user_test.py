@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwflow.doctor import require_simulator
 from hwflow.errors import HwflowError
 from hwflow.folders.design import Design, open_design
 from hwflow.progress import Step, silent
 from hwflow.rtl.executor import Simulator
-from hwflow.rtl.simulator import RESULTS_XML, Build, Dut, failure, merged_reports
+from hwflow.rtl.simulator import RESULTS_XML, Build, failure, merged_reports
 from hwflow.sim.design import RtlDesign
-from hwflow.stages.generate import project_for
+from hwflow.stages.dut import BEHAVIOURAL, Dut, simulated_project
 
 WAVES = {"verilator": "waves.vcd", "icarus": "waves.fst"}
 """Verilator's FST writer needs a header of lz4, which few machines have."""
@@ -30,6 +29,7 @@ class TestRun:
         verdicts: message of each failed test by name, ``None`` of one that passed.
         report: cocotb's, XML.
         waves: file of the waves, if they were asked for.
+        dut: what they got.
     """
 
     __test__ = False  # pytest takes it for a test otherwise
@@ -38,6 +38,12 @@ class TestRun:
     verdicts: Mapping[str, str | None]
     report: str
     waves: Path | None
+    dut: Dut = "bench"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the tests ran on, if it was not the design's RTL."""
+        return (BEHAVIOURAL,) if self.dut == "firmware" else ()
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -48,8 +54,11 @@ class TestRun:
         """As the command writes it."""
         return {
             "test": str(self.test),
+            "dut": self.dut,
+            "behavioural": self.dut == "firmware",
             "tests": dict(self.verdicts),
             "waves": None if self.waves is None else str(self.waves),
+            "notes": list(self.notes),
         }
 
     def xunit(self) -> bytes:
@@ -89,8 +98,9 @@ def run_test(
         design: a design or its folder.
         test: the file; see :mod:`hwflow.sim` for what helps in it.
         simulator: ``verilator`` or ``icarus``.
-        dut: what the tests get: ``bench``, the design between a source and a sink that need no Python; or ``top``, the
-            design's top module alone, whose ports they drive themselves.
+        dut: what the tests get: ``bench``, the design between a source and a sink that need no Python; ``top``, the
+            design's top module alone, whose ports they drive themselves; or ``firmware``, the bench with hls4ml's C++
+            in the place of the design's layers, which is behavioural and for Verilator alone.
         waves: folder for the waves, a VCD or FST file; it is made if need be.
         registers: Verilator shows every register to the tests, which makes it slower; Icarus always does.
         project: a generated project; by default a temporary one.
@@ -105,14 +115,16 @@ def run_test(
         raise HwflowError(f"{test}: there is no such Python file to take tests from")
     if not test.stem.isidentifier():
         raise HwflowError(f"{test}: Python cannot import a file of this name; use letters, digits and underscores")
-    require_simulator(simulator)
+    if dut == "firmware" and registers:
+        raise HwflowError("--dut firmware has none of the design's registers; leave out --registers")
     file = None
     if waves is not None:
         file = Path(waves).resolve() / WAVES[simulator]
         file.parent.mkdir(parents=True, exist_ok=True)
-    with project_for(open_design(design), project, ("rtl",), step) as made:
-        assert made is not None
-        build = Build(simulator, RtlDesign.load(made.part("rtl").resolve()), dut, waves is not None, registers)
+    firmware = dut == "firmware"
+    with simulated_project(open_design(design), project, simulator, firmware=firmware, step=step) as (_, rtl):
+        found = RtlDesign.load(rtl.resolve())
+        build = Build(simulator, found, "top" if dut == "top" else "bench", waves is not None, registers)
         step(f"building the {simulator} simulation")
         build.build()
         step(f"{test.name} in {simulator}")
@@ -124,4 +136,4 @@ def run_test(
                     f"{test}: no test was run to its end, or there are none in it; what cocotb printed says why"
                 )
             report = (work / RESULTS_XML).read_text(encoding="utf-8")
-    return TestRun(test, {name: failure(case) for name, case in cases.items()}, report, file)
+    return TestRun(test, {name: failure(case) for name, case in cases.items()}, report, file, dut)

@@ -21,6 +21,8 @@ ALONE = [path for path in FILES if path.stem != "hwflow_bench"]  # which needs a
 FLIPS = flips_parameters(flip(56, 32))
 PARITIES = {"BLOCK": 1, "LABEL_W": 40, "DATA_W": 32, **{f"FLIPS_{name}": value for name, value in FLIPS.items()}}
 
+DPI = {"hwflow_firmware", "hwflow_firmware_weights"}  # which Icarus does not have
+
 # Parameters that elaborate other branches than the defaults do.
 VARIANTS = [
     ("hwflow_cast", {"OUT_W": 1, "OVERFLOW": 2}),
@@ -118,6 +120,8 @@ VARIANTS = [
     ("hwflow_weight_mem", {"DEPTH": 1}),
     ("hwflow_weights", {"MEM_STYLE": '"distributed"', "SIMD": 4}),
     ("hwflow_weight_mem", {"MEM_FILE": '"weights.hex"'}),
+    ("hwflow_firmware", {"IN_LANES": 3, "IN_SIGNED": 1, "OUT_LANES": 2, "OUT_W": 40}),
+    ("hwflow_firmware_weights", {"PE": 2, "WORDS": 3, "WORD_W": 72, "ROW": 2, "DEPTH": 4, "B_PE": 2, "B_DEPTH": 2}),
     ("hwflow_source", {"WIDTH": 100, "DEPTH": 1, "DATA_FILE": '"beats.hex"'}),
     ("hwflow_sink", {"WIDTH": 100, "DEPTH": 1, "IMAGE_BEATS": 7}),
 ]
@@ -221,13 +225,15 @@ def icarus(path: Path, overrides: dict, cwd: Path, target: str = "null") -> tupl
 @pytest.mark.parametrize("path", ALONE, ids=name)
 def test_defaults_elaborate_without_a_warning(path, tmp_path):
     assert verilator(path, {}, tmp_path) == (0, "")
-    assert icarus(path, {}, tmp_path) == (0, "")
+    if path.stem not in DPI:
+        assert icarus(path, {}, tmp_path) == (0, "")
 
 
 @pytest.mark.parametrize(("module", "overrides"), VARIANTS)
 def test_variants_elaborate_without_a_warning(module, overrides, tmp_path):
     assert verilator(source(module), overrides, tmp_path) == (0, "")
-    assert icarus(source(module), overrides, tmp_path) == (0, "")
+    if module not in DPI:
+        assert icarus(source(module), overrides, tmp_path) == (0, "")
 
 
 @pytest.mark.parametrize(("module", "overrides", "message"), BAD)
