@@ -23,7 +23,8 @@ from hwflow.doctor import find_program
 from hwflow.frontends.keras_graph import read_keras
 from hwflow.graph import Graph
 from hwflow.hardening import harden
-from hwflow.models import NETWORKS, digits_cnn
+from hwflow.models import NETWORKS, embedded
+from hwflow.models._tf import tensorflow
 from hwflow.rtl import generate
 from hwflow.rtl.simulator import BENCH, BUILD_ARGS, TIMESCALE, Build, make_variables
 from hwflow.sim.design import RtlDesign
@@ -35,9 +36,10 @@ IMAGES = {"digits_cnn": 1000, "resnet20": 4}
 
 
 def hardened(name: str) -> Graph:
-    """The network, with random weights unless it is the digits'."""
+    """The network, the same in every process, with random weights unless it is the digits'."""
     if name == "digits_cnn":
-        return harden(read_keras(digits_cnn()), load_digits("train").images).graph
+        return harden(read_keras(embedded(name)), load_digits("train").images).graph
+    tensorflow().keras.utils.set_random_seed(1)
     model = NETWORKS[name]()
     rng = np.random.default_rng(1)
     for layer in model.layers:

@@ -199,7 +199,7 @@ def simulate(
         return carry_out(run_test, _show_test, {}, test=test, **variant, project=project, seed=seed)
     if data is None:
         raise HwflowError("simulate needs images, or tests of your own: give --data or --test")
-    refuse_ignored(True, "it is for --test", {"--dut": dut == "top", "--waves": waves, "--registers": registers})
+    refuse_ignored(True, "it is for --test", {"--dut top": dut == "top", "--waves": waves, "--registers": registers})
     chosen: dict[str, object] = {"data": data, "preprocessing": preprocessing, "images": images}
     if upset is not None:
         why = "--upset flips registers, and classes what comes out"
