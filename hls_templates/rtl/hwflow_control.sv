@@ -2,13 +2,14 @@
 //
 //   ADDR_W      bits of a word's address in the ring, see hwflow_axil
 //   STRUCTURE   hash of all that no access can change
-//   DESIGN      hash of the design whose weights are in the memories at first
+//   DESIGN      hash of the design whose weights are in the memories at first, 0 if some memories are empty
 //   TLAST       the source's tlast counts, after reset
 //
 // The registers, by word; docs/registers.md says what they mean:
 //   0 MAGIC   1 VERSION   2, 3 STRUCTURE   4, 5 DESIGN   6 CTRL   7 STATUS   8, 9 CYCLES   10 IMAGES   11 EARLY   12 LATE
 //   13 IN_STALLS   14 IN_IDLE   15 OUT_STALLS
-// Words of 64 bits have the low half first. A write to what is read only is refused, and so is an exclusive or.
+// Words of 64 bits have the low half first. A write to what is read only is refused, and so is an exclusive or. No image
+// may begin while DESIGN is 0.
 //
 // Timing: 2 cycles for every message.
 
@@ -85,6 +86,7 @@ module hwflow_control #(
     wire refused = index > 6'd15 || (op != READ && !(op == WRITE && writable));
 
     logic [63:0] design_reg;
+    logic enable_reg, empty_reg;
     logic [2:1] status_reg;
     logic carry_reg;
     logic [31:0] cycles_low_reg, cycles_high_reg, images_reg, early_count_reg, late_count_reg;
@@ -101,8 +103,8 @@ module hwflow_control #(
             6'd3: value_reg <= STRUCTURE[63:32];
             6'd4: value_reg <= design_reg[31:0];
             6'd5: value_reg <= design_reg[63:32];
-            6'd6: value_reg <= {30'd0, check_o, enable_o};
-            6'd7: value_reg <= {29'd0, status_reg, busy_reg};
+            6'd6: value_reg <= {30'd0, check_o, enable_reg};
+            6'd7: value_reg <= {28'd0, empty_reg, status_reg, busy_reg};
             6'd8: value_reg <= cycles_low_reg;
             6'd9: value_reg <= cycles_high_reg;
             6'd10: value_reg <= images_reg;
@@ -115,13 +117,15 @@ module hwflow_control #(
         message_reg[CFG_W-2:0] <= cfg_i[CFG_W-2:0];
         cfg_o[CFG_W-2:0] <= !hit_reg ? message_reg[CFG_W-2:0] :
                             {ANSWER, {(ADDR_W - 1) {1'b0}}, refused, refused ? 32'd0 : value_reg};
+        empty_reg <= design_reg == '0;
         if (write && index == 6'd4) design_reg[31:0] <= data;
         if (write && index == 6'd5) design_reg[63:32] <= data;
         if (!rst_ni) begin
             message_reg[CFG_W-1] <= 1'b0;
             hit_reg              <= 1'b0;
             cfg_o[CFG_W-1]       <= 1'b0;
-            enable_o             <= 1'b1;
+            enable_reg           <= 1'b1;
+            enable_o             <= 1'b0;
             check_o              <= TLAST != 0;
             status_reg           <= '0;
             clear_reg            <= 1'b1;
@@ -129,7 +133,8 @@ module hwflow_control #(
             message_reg[CFG_W-1] <= cfg_i[CFG_W-1];
             hit_reg              <= hit;
             cfg_o[CFG_W-1]       <= message_reg[CFG_W-1];
-            if (write && index == 6'd6) {check_o, enable_o} <= data[1:0];
+            if (write && index == 6'd6) {check_o, enable_reg} <= data[1:0];
+            enable_o   <= enable_reg && !empty_reg;
             status_reg <= (status_reg & ~((write && index == 6'd7) ? data[2:1] : 2'b00)) | {late_reg, early_reg};
             clear_reg  <= write && index == 6'd6 && data[2];
         end

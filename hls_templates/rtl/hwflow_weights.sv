@@ -18,6 +18,7 @@
 //   B_W             bias code, signed
 //   WEIGHT_FILE     $readmemh file, see below
 //   MEM_STYLE       STYLE of hwflow_weight_mem
+//   PRELOADED       0: the weight memory does not take its WEIGHT_FILE, as URAM in hardware
 //   BIAS_FILE       $readmemh file, NF words: word nf holds bias[nf*PE+p] at bits [p*B_W +: B_W]; channelwise
 //                   SF words: word sf holds bias[sf*SIMD+s] at bits [s*B_W +: B_W]
 //   REST_ROWS, REST_SLOTS, REST_W, REST_FILE   side memory of the outliers: ROWS and others of
@@ -76,6 +77,7 @@ module hwflow_weights #(
     parameter int B_W         = 16,
     parameter WEIGHT_FILE     = "",
     parameter MEM_STYLE       = "block",
+    parameter int PRELOADED   = 1,
     parameter BIAS_FILE       = "",
     parameter int REST_ROWS   = 0,
     parameter int REST_SLOTS  = 1,
@@ -235,7 +237,8 @@ module hwflow_weights #(
         .WIDTH    (MEM_W),
         .DEPTH    (DEPTH),
         .MEM_FILE (WEIGHT_FILE),
-        .STYLE    (MEM_STYLE)
+        .STYLE    (MEM_STYLE),
+        .PRELOADED (PRELOADED)
     ) memory (
         .clk_i     (clk_i),
         .a_addr_i  (addr),

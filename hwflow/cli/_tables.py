@@ -149,8 +149,8 @@ def print_area(area: Mapping[str, Any]) -> None:
 
     print_table(
         "Estimate" if synthesis is None else f"Estimate / Yosys for {synthesis['family']}",
-        ("layer", "LUTs", "flip-flops", "DSPs", "RAMB36", "URAM"),
-        [*((layer, *cells(layer)) for layer in layers), ("total", *cells(None))],
+        ("layer", "LUTs", "flip-flops", "DSPs", "RAMB36", "URAM", "weights in"),
+        [*((layer, *cells(layer), area["weights"].get(layer, "")) for layer in layers), ("total", *cells(None), "")],
     )
 
 

@@ -291,6 +291,14 @@ def generate(
             "loads any network of the same shape and types.",
         ),
     ] = False,
+    uram: Annotated[
+        bool,
+        typer.Option(
+            "--uram",
+            help="Weights may lie in the URAM of --part where its block RAM has no room for them. No image begins then "
+            "until they are loaded over the bus.",
+        ),
+    ] = False,
     data: Annotated[
         str | None,
         typer.Option(
@@ -326,7 +334,13 @@ def generate(
         refuse_ignored(True, "without -o nothing is written", written)
         with display() as shown:
             found = area_stage.estimate(
-                design, reuse=reuse, target_cycles=target_cycles, part=part, loadable=loadable, step=shown.step
+                design,
+                reuse=reuse,
+                target_cycles=target_cycles,
+                part=part,
+                loadable=loadable,
+                uram=uram,
+                step=shown.step,
             )
         print_layers(found.layers)
         print_area(found.area)
@@ -344,6 +358,7 @@ def generate(
             part=part,
             bram_ports=bram_ports,
             loadable=loadable,
+            uram=uram,
             data=data,
             firmware=firmware,
             rtl=rtl,

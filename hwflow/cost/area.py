@@ -38,6 +38,9 @@ class Area:
     def __add__(self, other: Area) -> Area:
         return Area(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
+    def __sub__(self, other: Area) -> Area:
+        return Area(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
     def rounded(self) -> Area:
         """Whole resources, and halves of a block RAM."""
         return Area(

@@ -252,26 +252,37 @@ def window(values: Values) -> CellModel:
     )
 
 
+def weight_memory(values: Values) -> Memory:
+    """The weight memory of a ``hwflow_weights``."""
+    pe, simd, n_in = values("PE"), values("SIMD"), values("N_IN")
+    per_word, stored = _stored_words(values)
+    row = math.ceil(n_in / max(simd, min(per_word, n_in)))
+    return Memory(pe * math.ceil(simd / per_word) * stored, values("N_OUT") // pe * row, both_ports=True)
+
+
+def _stored_words(values: Values) -> tuple[int, int]:
+    """Weights of a stored word, and its bits."""
+    if values("CODE") == 1:
+        return 64 // values("W_W"), 72
+    return (values("WEIGHTS"), values("STORED_W")) if values("CODE") == 3 else (1, values("W_W"))
+
+
 def weights(values: Values) -> CellModel:
     """``hwflow_weights``: the weight memory, counters, biases, and SECDED's decoders."""
     pe, simd, n_in, n_out = values("PE"), values("SIMD"), values("N_IN"), values("N_OUT")
-    per_word, stored = 1, values("W_W")
-    if values("CODE") == 1:
-        per_word, stored = 64 // values("W_W"), 72
-    elif values("CODE") == 3:
-        per_word, stored = values("WEIGHTS"), values("STORED_W")
-    words = math.ceil(simd / per_word)
-    row = math.ceil(n_in / max(simd, min(per_word, n_in)))
-    memory = Memory(pe * words * stored, (n_out // pe) * row, both_ports=True)
-    folds, beats = n_out // pe, n_in // simd
+    memory, (per_word, stored) = weight_memory(values), _stored_words(values)
+    words, folds, beats = math.ceil(simd / per_word), n_out // pe, n_in // simd
     decoders = pe * words if values("CODE") == 1 else 0
     counters = index_bits(folds * beats) + index_bits(beats) + index_bits(folds)
     bias = pe * values("B_W")
     choice = pe * stored if simd < min(per_word, n_in) else 0
-    in_luts = "MEM_STYLE" in values.parameters  # then the registers behind it are none of a block RAM
-    stored_in = (
-        Area(luts=memory.two_port_lut_ram, flip_flops=3 * memory.bits) if in_luts else Area(block_ram=memory.block_ram)
-    )
+    match values.parameters.get("MEM_STYLE"):
+        case '"distributed"':  # the registers behind it are none of a block RAM
+            stored_in = Area(luts=memory.two_port_lut_ram, flip_flops=2 * memory.bits)
+        case '"ultra"':
+            stored_in = Area(uram=memory.uram)
+        case _:
+            stored_in = Area(block_ram=memory.block_ram)
     return CellModel(
         stored_in + _biases(bias, folds),
         {"one": 1, "counter": counters, "decoder": decoders, "choice": choice},

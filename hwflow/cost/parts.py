@@ -11,6 +11,10 @@ from hwflow.cost.area import Area
 
 TABLE = "parts.csv"
 """Beside this module; ``source`` is the vendor's number of the data sheet."""
+FILL = 0.8
+"""Share of every resource of a part that a design may take that is made for it: a full one cannot be routed."""
+UNESTIMATED = "ecp5"
+"""Of the families of parts, the one whose LUTs and memories are others than those of the estimate."""
 NAMES = ("LUTs", "flip-flops", "DSPs", "block RAMs", "URAMs")
 """Of the resources of an :class:`~hwflow.cost.area.Area`, in its order."""
 
@@ -30,6 +34,15 @@ class Part:
     family: str
     area: Area
     source: str
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether the estimate is for its family."""
+        return self.family != UNESTIMATED
+
+    def share(self, fill: float) -> Area:
+        """A share of every resource."""
+        return Area(*(fill * there for there in astuple(self.area)))
 
 
 def find_part(name: str) -> Part | None:
@@ -57,13 +70,17 @@ def parts() -> tuple[Part, ...]:
 def misfits(area: Area, part: Part, fill: float = 1) -> list[str]:
     """What a design takes more of than a part has, or than a share of it, and by how much."""
     return [
-        f"{needed:,.10g} {name} ({part.name} has {there:,.10g})"
+        f"{needed:,.10g} {name} ({part.name} has {there:,.10g}{_short(needed - there)})"
         for name, needed, there in zip(NAMES, astuple(area.rounded()), astuple(part.area), strict=True)
         if needed > fill * there
     ]
 
 
-def others_that_fit(area: Area, part: Part) -> list[Part]:
-    """Parts of the same family on which a design fits, the smallest first."""
-    fitting = [other for other in parts() if other.family == part.family and not misfits(area, other)]
-    return sorted(fitting, key=lambda other: other.area.luts)
+def _short(lacking: float) -> str:
+    return f", {lacking:,.10g} too few" if lacking > 0 else ""
+
+
+def siblings(part: Part) -> list[Part]:
+    """The other parts of its family, the smallest first."""
+    others = [other for other in parts() if other.family == part.family and other.name != part.name]
+    return sorted(others, key=lambda other: other.area.luts)

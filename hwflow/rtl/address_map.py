@@ -12,12 +12,14 @@ from hwflow.cost.packing import index_bits
 from hwflow.graph import Graph, WeightLayer
 from hwflow.rtl.decoders import SECDED, WORD, Parameter
 from hwflow.rtl.memory_image import memory_shape, memory_words
-from hwflow.rtl.structure import Instance, MatrixUnit, Netlist
+from hwflow.rtl.structure import STYLE, Instance, MatrixUnit, Netlist
 
 BUS_BITS = 32
 MAGIC, VERSION = 0x4857464C, 0x00010000
 REGISTER_WORDS = 64
 """Words that the registers of ``hwflow_control`` take at the start of the address space."""
+_PART_PARAMETERS = (STYLE, "PRELOADED", "PAIRS")
+"""Parameters of cells that the part decides, and that change nothing which a network computes."""
 PORTS: Mapping[str, str] = {"weight": "wb", "bias": "bb", "rest": "rb", "table": "tb", "constant": "mb"}
 """The second port of a memory at its cell, by the kind of the memory."""
 
@@ -47,10 +49,20 @@ REGISTERS = (
     Register(
         "STRUCTURE", 0x08, "ro", "hash of all that cannot be written: only a network of the same structure fits", 2
     ),
-    Register("DESIGN", 0x10, "rw", "hash of the design that the memories hold; who loads another one writes it", 2),
+    Register(
+        "DESIGN",
+        0x10,
+        "rw",
+        "hash of the design that the memories hold; who loads one writes it; 0: none, and no image begins",
+        2,
+    ),
     Register("CTRL", 0x18, "rw", "bit 0: images may begin; bit 1: tlast counts; bit 2, reads 0: clear the counters"),
     Register(
-        "STATUS", 0x1C, "w1c", "bit 0, read only: images are inside; bit 1: one was too short; bit 2: one was too long"
+        "STATUS",
+        0x1C,
+        "w1c",
+        "bit 0, read only: images are inside; bit 1: one was too short; bit 2: one was too long; bit 3, read only: "
+        "DESIGN is 0",
     ),
     Register("CYCLES", 0x20, "ro", "clock cycles", 2),
     Register("IMAGES", 0x28, "ro", "results that have left"),
@@ -223,9 +235,9 @@ def _structure(graph: Graph, netlist: Netlist, regions: Sequence[Region]) -> str
 
 
 def _fixed_parameters(instance: Instance) -> dict[str, Parameter]:
-    """The parameters without constants that can be loaded."""
+    """The parameters without constants that can be loaded, and without what no network depends on."""
     loaded = ("M", "LIMIT") if instance.parameters.get("LOADABLE") else ()
-    return {name: value for name, value in instance.parameters.items() if name not in loaded}
+    return {name: value for name, value in instance.parameters.items() if name not in (*loaded, *_PART_PARAMETERS)}
 
 
 def _power(count: int) -> int:

@@ -26,7 +26,7 @@ OFFSETS: Mapping[str, int] = {register.name: register.offset for register in REG
 MASK = (1 << BUS_BITS) - 1
 ENABLE, CHECK, CLEAR = 1, 2, 4
 """Bits of CTRL."""
-BUSY, EARLY, LATE = 1, 2, 4
+BUSY, EARLY, LATE, EMPTY = 1, 2, 4, 8
 """Bits of STATUS."""
 MEMORIES = ("weight", "bias")
 """Kinds of memories that fault lists name and storage codes protect."""
@@ -96,13 +96,21 @@ class Device:
 
     @property
     def design(self) -> str:
-        """Hash of the design that the memories hold, as the last :meth:`load` named it: 16 hexadecimal digits."""
+        """Hash of the design that the memories hold, as the last :meth:`load` named it: 16 hexadecimal digits.
+
+        All are 0 if they hold none: weights in URAM are not part of a bitstream, and no image begins before a load.
+        """
         return f"{self._read64('DESIGN'):016x}"
 
     @property
     def busy(self) -> bool:
         """Whether images are inside."""
         return bool(self.read("STATUS") & BUSY)
+
+    @property
+    def empty(self) -> bool:
+        """Whether the memories hold no design, so that no image begins before :meth:`load`."""
+        return bool(self.read("STATUS") & EMPTY)
 
     def read(self, register: str) -> int:
         """The low 32 bits of a register."""
@@ -164,15 +172,17 @@ class Device:
     def load(self, graph: Graph) -> None:
         """Write all memories of a design of the same structure; no image runs meanwhile.
 
+        DESIGN is 0 until all is written: after a load that failed no image begins.
+
         Raises:
             HwflowError: a design of another structure, or images that do not leave.
         """
         self._check_structure(graph)
         with self.paused():
+            self._write_design(0)
             for region in self.addresses.regions:
                 self._write_region(region, self._image(graph, region))
-            for half in range(2):
-                self.bus.write32(OFFSETS["DESIGN"] + 4 * half, int(graph.digest[:16], 16) >> BUS_BITS * half & MASK)
+            self._write_design(int(graph.digest[:16], 16))
         self.graph = graph
 
     def read_back(self) -> dict[tuple[str, str], list[int]]:
@@ -296,6 +306,10 @@ class Device:
             return memory_words(node, self._units[region.layer], region.kind)
         assert isinstance(node, Rescale | ReLU)
         return constant_words(node, self._constants[region.layer])
+
+    def _write_design(self, design: int) -> None:
+        for half in range(2):
+            self.bus.write32(OFFSETS["DESIGN"] + 4 * half, design >> BUS_BITS * half & MASK)
 
     def _read64(self, register: str) -> int:
         """A register of 64 bits, which may count on between its halves."""

@@ -14,6 +14,7 @@ from hwflow.reference.stimuli import Stimuli
 from hwflow.resources import markdown, render
 from hwflow.rtl.address_map import REGISTERS, AddressMap
 from hwflow.rtl.c_header import render_c_header
+from hwflow.rtl.placement import places
 from hwflow.rtl.structure import Netlist, Stream
 from hwflow.sim.hexfile import write_hex
 from hwflow.version import __version__
@@ -59,6 +60,7 @@ def write_folder(
         "bytes": bus_bytes,
         "names": {region.layer: markdown(region.layer) for region in addresses.regions},
         "costs": layer_costs(graph, reuse),
+        "places": places(netlist),
         "input_shape": " x ".join(map(str, graph.input.shape)),
         "output_size": netlist.output.beats * netlist.output.lanes,
         "ends_at_logits": graph.logits is not graph,
@@ -70,7 +72,7 @@ def write_folder(
         path = folder / template.relative_to(templates).with_name(own_names.get(template.stem, template.stem))
         path.parent.mkdir(exist_ok=True)
         path.write_text(render(f"project/rtl/{template.relative_to(templates).as_posix()}", values), encoding="utf-8")
-    (folder / f"{top}.h").write_text(render_c_header(addresses, top), encoding="utf-8")
+    (folder / f"{top}.h").write_text(render_c_header(addresses, top, netlist.empty), encoding="utf-8")
     logits = IntegerExecutor(graph.logits).run(stimuli.codes)
     for name, stream, codes in (("inputs", netlist.input, stimuli.codes), ("outputs", netlist.output, logits)):
         write_hex(folder / "sim" / f"{name}.mem", beats(codes, stream.type, stream.lanes), bus_bits(stream))

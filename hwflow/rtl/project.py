@@ -23,6 +23,7 @@ from hwflow.rtl.folder import bus_bits, bus_bytes, write_folder
 from hwflow.rtl.memory_image import memory_shape, memory_words
 from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.pairs import with_pairs
+from hwflow.rtl.placement import notes, places, with_memories
 from hwflow.rtl.sizing import size_fifos
 from hwflow.rtl.structure import Loadable, MatrixUnit, Netlist, Stream
 from hwflow.sim.design import METADATA
@@ -40,6 +41,7 @@ def generate(
     part: str = DEFAULT_PART,
     stimuli: Stimuli | None = None,
     loadable: bool = False,
+    uram: bool = False,
 ) -> dict[str, Any]:
     """Write the RTL of a typed graph into the new folder ``output``.
 
@@ -50,9 +52,11 @@ def generate(
         graph: a typed graph.
         output: a folder that does not exist yet; its parent does.
         reuse: reuse factor of every weight layer.
-        part: the FPGA for Vivado, whose multipliers may give two products each, see :mod:`hwflow.rtl.pairs`.
+        part: the FPGA for Vivado, whose multipliers may give two products each, see :mod:`hwflow.rtl.pairs`, and whose
+            memories decide where weights lie, see :mod:`hwflow.rtl.placement`.
         stimuli: images of the folder's own test; by default random ones.
         loadable: outliers' rests, decoder tables and constants can be written over the bus, as weights can.
+        uram: weights may lie in URAM, and have to be loaded then before the first image.
 
     Returns:
         The content of ``rtl.json``: graph digest, name of the top module, streams at the ports, and for every weight
@@ -63,7 +67,8 @@ def generate(
     """
     unsized = with_pairs(build_netlist(graph, reuse, Loadable.asked(loadable)), part)
     addresses = address_map(graph, unsized)
-    netlist, notes = size_fifos(unsized)
+    netlist, said = size_fifos(unsized)
+    netlist = with_memories(graph.logits, netlist, part, uram)
     output.mkdir()
     top = render_top(graph, netlist, addresses)
     copy_cells(instantiated(top), output)
@@ -87,6 +92,7 @@ def generate(
                 **asdict(unit),
                 "reuse_factor": reuse[unit.layer],
                 "vectors": _layer(graph, unit).vectors,
+                "place": places(netlist)[unit.layer],
                 "memories": {
                     kind: asdict(packing(_layer(graph, unit), kind, unit.pe, unit.simd)) for kind in ("weight", "bias")
                 },
@@ -95,7 +101,7 @@ def generate(
         ],
         "loadable": loadable,
         "addresses": addresses.to_json(),
-        "notes": notes,
+        "notes": [*said, *notes(netlist, uram)],
         "cells": [cell.to_json() for cell in estimated(graph.logits, netlist)],
     }
     (output / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")

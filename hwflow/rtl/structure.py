@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from hwflow.fixed import FixedType
 from hwflow.rtl.decoders import Parameter
 
+STYLE, ULTRA = "MEM_STYLE", "ultra"
+"""The parameter of ``hwflow_weights`` that says where the weights lie, and its value for URAM."""
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -44,6 +47,11 @@ class Instance:
     inputs: Mapping[str, Stream]
     outputs: tuple[Stream, ...]
     signals: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def style(self) -> str:
+        """Of a ``hwflow_weights``: where the weights lie, ``block``, ``distributed`` or ``ultra``."""
+        return str(self.parameters.get(STYLE, "block")).strip('"')
 
 
 @dataclass(frozen=True)
@@ -140,3 +148,14 @@ class Netlist:
     units: list[MatrixUnit] = field(default_factory=list)
     constants: list[ConstantUnit] = field(default_factory=list)
     loadable: bool = False
+
+    @property
+    def styles(self) -> dict[str, str]:
+        """Where the weights of every layer lie, see :attr:`Instance.style`."""
+        cells = {cell.name: cell.style for cell in self.instances}
+        return {unit.layer: cells[unit.instance] for unit in self.units}
+
+    @property
+    def empty(self) -> list[str]:
+        """Layers whose weights lie in URAM, so that they have to be loaded."""
+        return [layer for layer, style in self.styles.items() if style == ULTRA]

@@ -19,6 +19,7 @@ from hwflow.progress import Step, silent
 from hwflow.rtl.area import CellArea, by_layer, estimated, synthesised
 from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.pairs import with_pairs
+from hwflow.rtl.placement import notes, places, with_memories
 from hwflow.rtl.sizing import size_fifos
 from hwflow.rtl.structure import Loadable
 from hwflow.stages.folding import choose_folding
@@ -55,13 +56,14 @@ def estimate(
     target_cycles: int | None = None,
     part: str | None = None,
     loadable: bool = False,
+    uram: bool = False,
     step: Step = silent,
 ) -> Estimate:
     """Estimate what the RTL of a design takes, without writing it.
 
     Args:
         design: a design or its folder.
-        reuse, target_cycles, part, loadable: see :func:`hwflow.stages.generate.generate`.
+        reuse, target_cycles, part, loadable, uram: see :func:`hwflow.stages.generate.generate`.
         step: called with the name of each step.
 
     Raises:
@@ -69,11 +71,13 @@ def estimate(
     """
     design = open_design(design)
     step("estimating")
-    folding = choose_folding(design.graph, reuse, target_cycles, part, loadable)
+    folding = choose_folding(design.graph, reuse, target_cycles, part, loadable, uram)
+    known, logits = part or DEFAULT_PART, design.graph.logits
     netlist = build_netlist(design.graph, folding.factors, Loadable.asked(loadable))
-    netlist, notes = size_fifos(with_pairs(netlist, part or DEFAULT_PART))
-    area = _estimate_json(estimated(design.graph.logits, netlist))
-    return Estimate(layer_costs(design.graph, folding.factors), area, (*folding.notes, *notes))
+    netlist, said = size_fifos(with_pairs(netlist, known))
+    netlist = with_memories(logits, netlist, known, uram)
+    area = _estimate_json(estimated(logits, netlist), places(netlist))
+    return Estimate(layer_costs(design.graph, folding.factors), area, (*folding.notes, *said, *notes(netlist, uram)))
 
 
 def check_synthesis(synth: str, rtl: bool) -> None:
@@ -92,7 +96,7 @@ def check_synthesis(synth: str, rtl: bool) -> None:
 
 def area_json(written: Mapping[str, Any]) -> dict[str, Any]:
     """The estimate of RTL that was written, of what ``rtl.json`` has."""
-    return _estimate_json(_cells(written))
+    return _estimate_json(_cells(written), {layer["layer"]: layer["place"] for layer in written["layers"]})
 
 
 def synthesis_json(folder: Path, written: Mapping[str, Any], part: str) -> dict[str, Any]:
@@ -113,8 +117,8 @@ def _cells(written: Mapping[str, Any]) -> list[CellArea]:
     return [CellArea.from_json(row) for row in written["cells"]]
 
 
-def _estimate_json(cells: list[CellArea]) -> dict[str, Any]:
-    return {"estimate": {"family": DEFAULT_FAMILY, **_sums(cells)}}
+def _estimate_json(cells: list[CellArea], weights: Mapping[str, str]) -> dict[str, Any]:
+    return {"estimate": {"family": DEFAULT_FAMILY, **_sums(cells)}, "weights": dict(weights)}
 
 
 def _sums(cells: list[CellArea]) -> dict[str, Any]:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from hwflow.cost.area import Area, total
-from hwflow.cost.parts import Part, find_part, misfits, others_that_fit
+from hwflow.cost.parts import FILL, Part, find_part, misfits, siblings
 from hwflow.cost.reuse import choose_reuse, valid_reuse_factors
 from hwflow.errors import HwflowError
-from hwflow.graph import Graph
+from hwflow.graph import Graph, WeightLayer
 from hwflow.rtl.area import estimated
 from hwflow.rtl.cycles import FIFO
 from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.pairs import with_pairs
+from hwflow.rtl.placement import check_uram, with_memories
 from hwflow.rtl.sizing import size_fifos
 from hwflow.rtl.structure import Loadable, Netlist
-
-FILL = 0.8
-"""Share of every resource of a part that a design may take that is made for it: a full one cannot be routed."""
-UNESTIMATED = "ecp5"
-"""Of the families of parts, the one whose LUTs and memories are others than those of the estimate."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +55,7 @@ def choose_folding(
     target_cycles: int | None = None,
     part: str | None = None,
     loadable: bool = False,
+    uram: bool = False,
 ) -> Folding:
     """Reuse factors that were asked for; with a part and nothing else, those of the fastest design that fits it.
 
@@ -67,10 +64,13 @@ def choose_folding(
         reuse, target_cycles: see :func:`hwflow.cost.reuse.choose_reuse`.
         part: the FPGA that the design has to fit, with or without package and speed grade.
         loadable: whether rests, tables and constants are memories, see :func:`hwflow.rtl.generate`.
+        uram: whether weights may lie in URAM.
 
     Raises:
-        HwflowError: the design does not fit: what it lacks, and what would do.
+        HwflowError: the design does not fit: what it lacks, and what would do; or there is no URAM.
     """
+    if uram:
+        check_uram(part)
     factors = choose_reuse(graph, reuse, target_cycles)
     if part is None:
         return Folding(factors, target_cycles)
@@ -78,23 +78,25 @@ def choose_folding(
     if known is None:
         note = f"resources of {part} are not known, and nothing says whether the design fits"
         return Folding(factors, target_cycles, (note,))
-    if known.family == UNESTIMATED:
+    if not known.is_estimated:
         return Folding(factors, target_cycles, (f"the estimate is not for {known.name}; --synth yosys counts",))
     try:
-        search = _Search(graph.logits, known, Loadable.asked(loadable))
+        search = _Search.of(graph.logits, known, Loadable.asked(loadable), uram)
     except HwflowError:
         return Folding(factors, target_cycles)  # there is no RTL, which the caller says
     if reuse is not None or target_cycles is not None:
-        search.check(factors)
+        if not search.fits(factors):
+            raise HwflowError("; ".join([f"the design takes {search.lacks(factors)}", *search.remedies(factors)]))
         return Folding(factors, target_cycles)
     fastest = search.fastest()
     if fastest is None:
         slowest = choose_reuse(graph, target_cycles=search.candidates[-1])
-        raise search.too_small(slowest, "even with the largest reuse factors the design", "")
+        subject = "even with the largest reuse factors the design takes"
+        raise HwflowError("; ".join([f"{subject} {search.lacks(slowest, FILL)}", *search.remedies(slowest, FILL)]))
     return Folding(choose_reuse(graph, target_cycles=fastest), fastest)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Search:
     """Designs of one graph for one part.
 
@@ -104,20 +106,24 @@ class _Search:
     graph: Graph
     part: Part
     loadable: Loadable | None
-    elements: dict[str, int] = field(init=False)
+    uram: bool
+    elements: Mapping[str, int]
 
-    def __post_init__(self) -> None:
-        sized, _ = size_fifos(build_netlist(self.graph, choose_reuse(self.graph), self.loadable))
-        self.elements = {
+    @classmethod
+    def of(cls, graph: Graph, part: Part, loadable: Loadable | None, uram: bool) -> _Search:
+        """The designs of a graph up to its logits."""
+        sized, _ = size_fifos(build_netlist(graph, choose_reuse(graph), loadable))
+        elements = {
             cell.name: int(cell.parameters["DEPTH"]) * next(iter(cell.inputs.values())).lanes
             for cell in sized.instances
             if cell.module == FIFO
         }
+        return cls(graph, part, loadable, uram, elements)
 
     def area(self, factors: Mapping[str, int]) -> Area:
         """The estimate with these reuse factors."""
-        netlist = self._sized(build_netlist(self.graph, factors, self.loadable))
-        cells = estimated(self.graph, with_pairs(netlist, self.part.name))
+        netlist = with_pairs(self._sized(build_netlist(self.graph, factors, self.loadable)), self.part.name)
+        cells = estimated(self.graph, with_memories(self.graph, netlist, self.part.name, self.uram))
         return total(cell.area for cell in cells)
 
     def _sized(self, netlist: Netlist) -> Netlist:
@@ -136,30 +142,54 @@ class _Search:
         layers = self.graph.weight_layers
         return sorted({layer.vectors * factor for layer in layers for factor in valid_reuse_factors(layer)})
 
+    def fits(self, factors: Mapping[str, int], fill: float = 1) -> bool:
+        """Whether a design takes a share of the part at most."""
+        return not misfits(self.area(factors), self.part, fill)
+
     def fastest(self, fill: float = FILL) -> int | None:
         """The fewest cycles an image with which the design fits into a share of the part; None if it never does."""
         candidates = self.candidates
         low, high = 0, len(candidates)
         while low < high:
             middle = (low + high) // 2
-            if misfits(self.area(choose_reuse(self.graph, target_cycles=candidates[middle])), self.part, fill):
-                low = middle + 1
-            else:
+            if self.fits(choose_reuse(self.graph, target_cycles=candidates[middle]), fill):
                 high = middle
+            else:
+                low = middle + 1
         return candidates[low] if low < len(candidates) else None
 
-    def check(self, factors: Mapping[str, int]) -> None:
-        """Refuse a design that does not fit the part."""
-        if misfits(self.area(factors), self.part):
-            fastest = self.fastest(1)
-            more = f"with --target-cycles {fastest} it fits" if fastest is not None else ""
-            raise self.too_small(factors, "the design", more)
-
-    def too_small(self, factors: Mapping[str, int], subject: str, more: str) -> HwflowError:
-        """What the part lacks, and what would do."""
+    def lacks(self, factors: Mapping[str, int], fill: float = 1) -> str:
+        """What the part has too little of, and by how much."""
         area = self.area(factors)
-        others = others_that_fit(area, self.part)
-        larger = f"{others[0].name} would do" if others else "no part of its family that hwflow knows would do"
-        lacking = ", ".join(misfits(area, self.part) or misfits(area, self.part, FILL))
-        words = [f"{subject} takes {lacking}", more, larger]
-        return HwflowError("; ".join(word for word in words if word))
+        return ", ".join(misfits(area, self.part) or misfits(area, self.part, fill))
+
+    def remedies(self, factors: Mapping[str, int], fill: float = 1) -> list[str]:
+        """What would do for a design that does not fit."""
+        found = []
+        roomier = replace(self, uram=True)
+        if not self.uram and self.part.area.uram and roomier.fits(factors, fill):
+            blocks = roomier.area(factors).rounded().uram
+            found.append(f"with --uram it fits: {blocks:,g} URAMs, whose weights are loaded before the first image")
+        if fill == 1:
+            fastest = self.fastest(1)
+            found += [f"with --target-cycles {fastest} it fits"] if fastest is not None else []
+        bare = replace(self, graph=_without_outliers(self.graph))
+        if bare.graph is not self.graph and bare.fits(factors, fill):
+            found.append("without outliers it fits: harden it with fewer")
+        return [*found, self._larger(factors)]
+
+    def _larger(self, factors: Mapping[str, int]) -> str:
+        """The smallest part of the family on which the design fits."""
+        for uram in (self.uram, True):
+            for other in (replace(self, part=each, uram=uram) for each in siblings(self.part)):
+                if (other.part.area.uram or not uram) and other.fits(factors):
+                    return f"{other.part.name}{' with --uram' if uram > self.uram else ''} would do"
+        return "no part of its family that hwflow knows would do"
+
+
+def _without_outliers(graph: Graph) -> Graph:
+    """The same layers without outliers; the graph itself if it has none."""
+    if not any(layer.outliers for layer in graph.weight_layers):
+        return graph
+    nodes = (replace(node, outliers=None) if isinstance(node, WeightLayer) else node for node in graph)
+    return Graph(tuple(nodes), graph.name)

@@ -47,6 +47,7 @@ def generate(
     part: str | None = None,
     bram_ports: bool = False,
     loadable: bool = False,
+    uram: bool = False,
     data: str | Path | Data | None = None,
     firmware: bool = True,
     rtl: bool = True,
@@ -70,6 +71,8 @@ def generate(
         bram_ports: weights of the firmware as external block-RAM ports instead of inside.
         loadable: outliers' rests, decoder tables, rescaling constants and limits of the RTL can be written over the
             bus, as weights can, so that it loads any network of the same shape and types; see docs/registers.md.
+        uram: weights of the RTL may lie in the URAM of ``part`` where its block RAM has no room for them. They are
+            loaded before the first image, see docs/registers.md.
         data: images for the tests inside the project, see :func:`hwflow.stages.stimuli.stimuli_for`.
         firmware: write ``firmware/``.
         rtl: write ``rtl/``.
@@ -85,6 +88,8 @@ def generate(
         raise HwflowError("nothing to generate: leave out --no-firmware or --no-rtl")
     if loadable and not rtl:
         raise HwflowError("--loadable is for the RTL; leave out --no-rtl")
+    if uram and not rtl:
+        raise HwflowError("--uram is for the RTL; leave out --no-rtl")
     if synth is not None:
         check_synthesis(synth, rtl)
     if io_type not in get_args(IOType):
@@ -95,7 +100,7 @@ def generate(
     design = open_design(design)
     if part is not None:
         step("choosing what fits the part")
-    folding = choose_folding(design.graph, reuse, target_cycles, part, loadable)
+    folding = choose_folding(design.graph, reuse, target_cycles, part, loadable, uram)
     factors, part = folding.factors, part or DEFAULT_PART
     costs = layer_costs(design.graph, factors)
     stimuli = stimuli_for(design, data)
@@ -106,7 +111,7 @@ def generate(
         if rtl:
             step("writing the RTL")
             try:
-                written_rtl = _write_rtl(design.graph, folder / "rtl", factors, part, stimuli, loadable)
+                written_rtl = _write_rtl(design.graph, folder / "rtl", factors, part, stimuli, loadable, uram)
                 notes += written_rtl["notes"]
                 area = area_json(written_rtl)
             except HwflowError as error:
@@ -140,6 +145,7 @@ def generate(
             "part": part,
             "bram_ports": bram_ports,
             "loadable": loadable,
+            "uram": uram,
             "layers": [asdict(cost) for cost in costs],
             "bytes": {name: folder_bytes(folder / name) for name in ("firmware", "rtl") if (folder / name).exists()},
             "notes": notes,
@@ -153,13 +159,13 @@ def generate(
 
 
 def _write_rtl(
-    graph: Graph, folder: Path, reuse: Mapping[str, int], part: str, stimuli: Stimuli, loadable: bool
+    graph: Graph, folder: Path, reuse: Mapping[str, int], part: str, stimuli: Stimuli, loadable: bool, uram: bool
 ) -> dict[str, Any]:
     """Write the RTL, completely or not at all; what it is, with a note if it ends before the network does."""
     from hwflow import rtl as rtl_backend
 
     try:
-        written = rtl_backend.generate(graph, folder, reuse, part=part, stimuli=stimuli, loadable=loadable)
+        written = rtl_backend.generate(graph, folder, reuse, part=part, stimuli=stimuli, loadable=loadable, uram=uram)
     except HwflowError:
         shutil.rmtree(folder, ignore_errors=True)
         raise

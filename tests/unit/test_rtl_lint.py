@@ -122,6 +122,8 @@ VARIANTS = [
     ("hwflow_weight_mem", {"MEM_FILE": '"weights.hex"'}),
     ("hwflow_firmware", {"IN_LANES": 3, "IN_SIGNED": 1, "OUT_LANES": 2, "OUT_W": 40}),
     ("hwflow_firmware_weights", {"PE": 2, "WORDS": 3, "WORD_W": 72, "ROW": 2, "DEPTH": 4, "B_PE": 2, "B_DEPTH": 2}),
+    ("hwflow_weight_mem", {"MEM_FILE": '"weights.hex"', "STYLE": '"ultra"', "PRELOADED": 0}),
+    ("hwflow_weights", {"MEM_STYLE": '"ultra"', "WEIGHT_FILE": '"w.hex"', "PRELOADED": 0}),
     ("hwflow_source", {"WIDTH": 100, "DEPTH": 1, "DATA_FILE": '"beats.hex"'}),
     ("hwflow_sink", {"WIDTH": 100, "DEPTH": 1, "IMAGE_BEATS": 7}),
 ]
@@ -187,7 +189,7 @@ BAD = [
     ("hwflow_weights", {"CHANNELWISE": 2}, "0 or 1"),
     ("hwflow_weights", {"CHANNELWISE": 1}, "the channels are N_IN"),
     ("hwflow_weight_mem", {"DEPTH": 0}, "must be positive"),
-    ("hwflow_weight_mem", {"STYLE": '""'}, "must be block or distributed"),
+    ("hwflow_weight_mem", {"STYLE": '"lutram"'}, "must be block, distributed or ultra"),
 ]
 
 

@@ -72,6 +72,28 @@ async def says_what_it_is(dut):
 
 
 @cocotb.test()
+async def no_image_begins_without_a_design(dut):
+    control = Control(dut)
+    await control.start()
+    await control.ring.write(CTRL, 3)
+    for high, low in ((0, 0), (0, 1), (0, 0), (1 << 31, 0), (0, 0)):
+        await control.ring.write(5, high)
+        await control.ring.write(4, low)
+        await control.step()
+        await control.step()
+        empty = not (high or low)
+        assert int(dut.enable_o.value) == (not empty)
+        assert await control.ring.read(STATUS) == 8 * empty
+        assert await control.ring.read(CTRL) == 3
+    await control.ring.write(STATUS, 0xFFFFFFFF)
+    await control.start()  # neither that nor a reset is a load
+    assert await control.ring.read(STATUS) == 8
+    assert int(dut.enable_o.value) == 0
+    await control.ring.write(4, DESIGN & 0xFFFFFFFF)
+    await control.ring.write(5, DESIGN >> 32)
+
+
+@cocotb.test()
 async def counts(dut):
     control = Control(dut)
     await control.start()

@@ -25,7 +25,7 @@ async def start(dut) -> None:
     await cycle(dut)
 
 
-@cocotb.test()
+@cocotb.test(skip=not P.get("preloaded"))
 async def image_is_loaded(dut):
     await start(dut)
     for address, word in enumerate(P["image"]):
@@ -34,11 +34,22 @@ async def image_is_loaded(dut):
         assert (int(a), int(b)) == (word, word)
 
 
+@cocotb.test(skip=P.get("preloaded"))
+async def image_is_not_loaded_but_written(dut):
+    await start(dut)
+    await cycle(dut, b_en=1)
+    a, b = await cycle(dut)
+    assert not any(value.is_resolvable and int(value) for value in (a, b))
+    for address, word in enumerate(P["image"]):
+        await cycle(dut, b_en=1, b_we=1, b_addr=address, b_wdata=word)
+
+
 @cocotb.test()
 async def ports_equal_the_model(dut):
     await start(dut)
     rng = random.Random(cocotb.RANDOM_SEED)
     model, a_read, b_data = list(P["image"]), None, None
+    reads_always = P.get("STYLE") != '"ultra"'
     for _ in range(600):
         b_en, b_we = rng.random() < 0.7, rng.random() < 0.5
         a_addr, b_addr = rng.randrange(P["DEPTH"]), rng.randrange(P["DEPTH"])
@@ -46,7 +57,7 @@ async def ports_equal_the_model(dut):
             b_addr = a_addr
         word = rng.getrandbits(P["WIDTH"])
         a_data, a_read = a_read, model[a_addr]
-        b_data = model[b_addr] if b_en else b_data
+        b_data = model[b_addr] if b_en and (reads_always or not b_we) else b_data
         if b_en and b_we:
             model[b_addr] = word
         a, b = await cycle(dut, a_addr, int(b_en), int(b_we), b_addr, word)
@@ -72,14 +83,21 @@ async def the_bench_flips_a_stored_bit(dut):
 
 
 @pytest.mark.parametrize(
-    ("width", "depth", "simulator"),
-    [(8, 16, "icarus"), (130, 7, "icarus"), (1, 1, "icarus"), (24, 33, "verilator"), (72, 8, "verilator")],
+    ("width", "depth", "simulator", "style"),
+    [
+        (8, 16, "icarus", "distributed"),
+        (130, 7, "icarus", "distributed"),
+        (1, 1, "icarus", "block"),
+        (72, 40, "icarus", "ultra"),
+        (24, 33, "verilator", "block"),
+        (72, 8, "verilator", "ultra"),
+    ],
 )
-def test_weight_mem(tmp_path, width, depth, simulator):
+def test_weight_mem(tmp_path, width, depth, simulator, style):
     rng = random.Random(width)
     image = [rng.getrandbits(width) for _ in range(depth)]
     (tmp_path / "image.hex").write_text("".join(f"{word:x}\n" for word in image))
-    p = {"WIDTH": width, "DEPTH": depth, "MEM_FILE": '"image.hex"'}
-    if depth <= 16:
-        p["STYLE"] = '"distributed"'
-    run_tb("hwflow_weight_mem", rtl("weight_mem"), p, __name__, simulator, tmp_path, extra={"image": image})
+    preloaded = style != "ultra"
+    p = {"WIDTH": width, "DEPTH": depth, "MEM_FILE": '"image.hex"', "STYLE": f'"{style}"', "PRELOADED": int(preloaded)}
+    extra = {"image": image, "preloaded": preloaded}
+    run_tb("hwflow_weight_mem", rtl("weight_mem"), p, __name__, simulator, tmp_path, extra=extra)
