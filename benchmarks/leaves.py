@@ -125,7 +125,8 @@ def sweep() -> Iterator[tuple[str, dict[str, object]]]:
         code_of = {"CODE": code, "ON_DOUBLE": 0} if code else {}
         yield "weights", {**folds, "W_W": 8, "B_W": 16, **code_of, "BIAS_FILE": '"bias.mem"'}
     for style, pe, simd, n_in, n_out in (
-        ("ultra", 1, 18, 576, 64), ("ultra", 3, 3, 288, 96), ("distributed", 4, 8, 64, 64), ("distributed", 2, 8, 64, 64),
+        ("ultra", 1, 18, 576, 64), ("ultra", 3, 3, 288, 96),
+        ("distributed", 4, 8, 64, 64), ("distributed", 2, 8, 64, 64),
     ):  # fmt: skip
         folds = {"PE": pe, "SIMD": simd, "N_IN": n_in, "N_OUT": n_out}
         yield "weights", {**folds, "W_W": 8, "B_W": 16, "MEM_STYLE": f'"{style}"', "BIAS_FILE": '"bias.mem"'}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 _LUT_RAMS = {
     "RAM32X1S": 1, "RAM64X1S": 1, "RAM128X1S": 2, "RAM256X1S": 4, "RAM512X1S": 8,
@@ -35,11 +35,16 @@ class Area:
     block_ram: float = 0
     uram: float = 0
 
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The resources in the order of the attributes."""
+        return self.luts, self.flip_flops, self.dsp, self.block_ram, self.uram
+
     def __add__(self, other: Area) -> Area:
-        return Area(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        return Area(*(a + b for a, b in zip(self.numbers, other.numbers, strict=True)))
 
     def __sub__(self, other: Area) -> Area:
-        return Area(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        return Area(*(a - b for a, b in zip(self.numbers, other.numbers, strict=True)))
 
     def rounded(self) -> Area:
         """Whole resources, and halves of a block RAM."""

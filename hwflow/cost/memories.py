@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 from hwflow.cost.area import Area, total
 
@@ -127,13 +127,13 @@ def _saving(change: Area, _: Area) -> float:
 
 def _saving_a_share(change: Area, limit: Area) -> float:
     """The same, by the largest share of another resource that it takes."""
-    shares = (more / there for more, there in zip(astuple(change), astuple(limit), strict=True) if there and more > 0)
+    shares = (more / there for more, there in zip(change.numbers, limit.numbers, strict=True) if there and more > 0)
     return -change.block_ram / max(shares, default=1)
 
 
 def _fits(area: Area, limit: Area, change: Area) -> bool:
     """Whether a design has no resource too much of which a move takes more."""
-    columns = zip(astuple(area), astuple(limit), astuple(change), strict=True)
+    columns = zip(area.numbers, limit.numbers, change.numbers, strict=True)
     return all(more <= 0 or taken <= there for taken, there, more in columns)
 
 

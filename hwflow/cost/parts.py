@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
@@ -42,7 +42,7 @@ class Part:
 
     def share(self, fill: float) -> Area:
         """A share of every resource."""
-        return Area(*(fill * there for there in astuple(self.area)))
+        return Area(*(fill * there for there in self.area.numbers))
 
 
 def find_part(name: str) -> Part | None:
@@ -71,7 +71,7 @@ def misfits(area: Area, part: Part, fill: float = 1) -> list[str]:
     """What a design takes more of than a part has, or than a share of it, and by how much."""
     return [
         f"{needed:,.10g} {name} ({part.name} has {there:,.10g}{_short(needed - there)})"
-        for name, needed, there in zip(NAMES, astuple(area.rounded()), astuple(part.area), strict=True)
+        for name, needed, there in zip(NAMES, area.rounded().numbers, part.area.numbers, strict=True)
         if needed > fill * there
     ]
 

@@ -167,9 +167,9 @@ class _Search:
         """What would do for a design that does not fit."""
         found = []
         roomier = replace(self, uram=True)
-        if not self.uram and self.part.area.uram and roomier.fits(factors, fill):
-            blocks = roomier.area(factors).rounded().uram
-            found.append(f"with --uram it fits: {blocks:,g} URAMs, whose weights are loaded before the first image")
+        if not self.uram and self.part.area.uram:
+            if roomier.fits(factors) if fill == 1 else roomier.fastest(fill) is not None:
+                found.append("with --uram it fits, whose weights are loaded before the first image")
         if fill == 1:
             fastest = self.fastest(1)
             found += [f"with --target-cycles {fastest} it fits"] if fastest is not None else []

@@ -135,8 +135,8 @@ def test_lists_name_every_file(project: Path) -> None:
     assert all((project / name).is_file() for entry in sets["vivado"]["files"] for name in entry)
     assert {target["toplevel"] for target in core["targets"].values()} == {TOP}
     readme = (project / "README.md").read_text()
-    rows = re.findall(r"^\| (\w+) \| (\d+) \| (\d+) \| (\d+) x (\d+) \| (\d+) \|$", readme, re.MULTILINE)
-    assert rows == [("conv1", "3", "2", "9", "48", "144"), ("dense3", "1", "2", "48", "16", "48")]
+    rows = re.findall(r"^\| (\w+) \| (\d+) \| (\d+) \| (\d+) x (\d+) \| ([\w ]+) \| (\d+) \|$", readme, re.MULTILINE)
+    assert rows == [("conv1", "3", "2", "9", "48", "LUTs", "144"), ("dense3", "1", "2", "48", "16", "LUTs", "48")]
 
 
 def test_fusesoc_runs_the_readmes_lint(project: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """A design with weights in URAM: empty at first, as the hardware is, no image begins until the bus has loaded it.
 
-The test builds the design for a part with hardly any block RAM, and runs the cocotb tests of this file in the simulator;
-cocotbext-axi is the bus master.
+The test builds the design for a part with hardly any block RAM, and runs the cocotb tests of this file in the
+simulator; cocotbext-axi is the bus master.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hwflow.graph import Graph
 from hwflow.hardening import harden
 from hwflow.memory import memories
 from hwflow.rtl import generate
-from tests.exact.test_axi_lite import PROJECT, Bench, retrained, run_tb
+from tests.exact.test_axi_lite import Bench, retrained, run_tb
 from tests.networks import NetworkBuilder, random_images, same
 
 PART = Part("tiny", "xcup", Area(luts=1, flip_flops=10**6, dsp=10**3, block_ram=2, uram=8), "none")

@@ -127,7 +127,7 @@ def test_a_design_that_does_not_fit_says_what_would(graph: Graph, known: list[Pa
     assert said[0].startswith("the design takes ")
     assert said[0].endswith(" too few)")
     assert "block RAMs (some has 12, " in said[0]
-    assert said[1].startswith("with --uram it fits: ")
+    assert said[1].startswith("with --uram it fits, ")
     assert said[-1] == "more would do"
     choose_folding(graph, REUSE, part="some", uram=True)
     choose_folding(graph, REUSE, part="more")
@@ -155,7 +155,7 @@ def test_the_fastest_design_may_need_uram(graph: Graph, known: list[Part]) -> No
     known[:] = [tiny]
     said = refusal(graph, "some", reuse=None)
     assert said.startswith("even with the largest reuse factors the design takes ")
-    assert "; with --uram it fits: " in said
+    assert "; with --uram it fits, " in said
     choose_folding(graph, part="some", uram=True)
 
 
