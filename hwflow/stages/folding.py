@@ -166,10 +166,10 @@ class _Search:
     def remedies(self, factors: Mapping[str, int], fill: float = 1) -> list[str]:
         """What would do for a design that does not fit."""
         found = []
-        roomier = replace(self, uram=True)
         if not self.uram and self.part.area.uram:
-            if roomier.fits(factors) if fill == 1 else roomier.fastest(fill) is not None:
-                found.append("with --uram it fits, whose weights are loaded before the first image")
+            roomier = replace(self, uram=True)
+            enough = roomier.fits(factors) if fill == 1 else roomier.fastest(fill) is not None
+            found += ["with --uram it fits, whose weights are loaded before the first image"] if enough else []
         if fill == 1:
             fastest = self.fastest(1)
             found += [f"with --target-cycles {fastest} it fits"] if fastest is not None else []
