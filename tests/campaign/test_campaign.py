@@ -122,6 +122,7 @@ def test_killed_at_any_moment_and_resumed(tmp_path, finished):
     assert csv_of(results) == csv_of(shutil.copy(finished, tmp_path / "once.sqlite"))
 
 
+@pytest.mark.slow  # test_store.py has what it rests on in a process of its own
 def test_two_processes_share_one_file(tmp_path, finished):
     results = tmp_path / "shared.sqlite"
     line = command(tmp_path, results)

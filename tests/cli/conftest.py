@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 from hwflow.cli import main
+from hwflow.data import load_digits
 from hwflow.files.folders import content_hash, sha256_file
+from tests.exact.conftest import unoptimised  # noqa: F401  (a fixture)
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,41 @@ def design(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded network, hardened; not to be changed."""
     folder = tmp_path_factory.mktemp("designs") / "design"
     hwflow("harden", "digits_cnn", "-o", folder).succeeds()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def quick_model(keras: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that tells digits apart and takes few cycles and little C++; its last layer is a least squares fit."""
+    layers = keras.layers
+    image = keras.Input((8, 8, 1), name="image")
+    x = layers.Conv2D(6, 3, strides=2, activation="relu", name="conv1")(image)
+    features = keras.Model(image, layers.Flatten(name="flat")(x))
+    rng, train = np.random.default_rng(1), load_digits("train")
+    features.set_weights([rng.normal(0, 0.5, each.shape) for each in features.get_weights()])
+    computed = features.predict(train.images, verbose=0)
+    columns = np.hstack([computed, np.ones((len(train), 1))])
+    solution = np.linalg.lstsq(columns, np.eye(10)[train.labels], rcond=None)[0]
+    logits = layers.Dense(10, name="logits")
+    model = keras.Model(image, logits(features.output), name="quick")
+    logits.set_weights([solution[:-1], solution[-1]])
+    model.save(path := tmp_path_factory.mktemp("models") / "quick.h5")
+    return path
+
+
+@pytest.fixture(scope="session")
+def quick_design(quick_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """:func:`quick_model`, hardened; not to be changed."""
+    folder = tmp_path_factory.mktemp("designs") / "quick"
+    hwflow("harden", quick_model, "--calibration", "digits", "-o", folder).succeeds()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def quick_project(quick_design: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Firmware and RTL of :func:`quick_design`; not to be changed."""
+    folder = tmp_path_factory.mktemp("projects") / "quick"
+    hwflow("generate", quick_design, "-o", folder).succeeds()
     return folder
 
 

@@ -99,11 +99,11 @@ def test_reuse_and_target_cycles_exclude_each_other(design, tmp_path):
 
 
 @pytest.mark.parametrize("faults", [pytest.param([], marks=pytest.mark.slow), ["--ber", "1e-2"]])
-def test_rtl_and_csim_equal_the_reference(design, project, tmp_path, faults):
+def test_rtl_and_csim_equal_the_reference(quick_design, quick_project, tmp_path, faults):
     path = tmp_path / "result.json"
     hwflow(
-        "simulate", design, "--data", "digits", "--images", IMAGES, "--simulator", "icarus", "--csim",
-        "--project", project, "--json", path, *faults,
+        "simulate", quick_design, "--data", "digits", "--images", IMAGES, "--simulator", "icarus", "--csim",
+        "--project", quick_project, "--json", path, *faults,
     ).succeeds()  # fmt: skip
     result = json.loads(path.read_text())
     assert result["differing_codes"] == 0
@@ -119,12 +119,12 @@ def test_rtl_and_csim_equal_the_reference(design, project, tmp_path, faults):
 
 
 @pytest.mark.parametrize("executor", ["csim", pytest.param("rtl", marks=pytest.mark.slow)])
-def test_an_executor_gives_the_accuracy_of_the_reference(design, project, tmp_path, executor):
+def test_an_executor_gives_the_accuracy_of_the_reference(quick_design, quick_project, tmp_path, executor):
     results = []
-    for chosen in (["reference"], [executor, "--project", project]):
+    for chosen in (["reference"], [executor, "--project", quick_project]):
         path = tmp_path / "result.json"
         options = ["--ber", "1e-2", "--rounds", "2", "--images", "40", "--json", path]
-        hwflow("evaluate", design, "--data", "digits", "--executor", *chosen, *options).succeeds()
+        hwflow("evaluate", quick_design, "--data", "digits", "--executor", *chosen, *options).succeeds()
         results.append(json.loads(path.read_text()))
     about = [{key: result.pop(key) for key in ("executor", "engine")} for result in results]
     assert about[0]["engine"]
@@ -132,25 +132,25 @@ def test_an_executor_gives_the_accuracy_of_the_reference(design, project, tmp_pa
     assert results[0] == results[1]
 
 
-def test_codes_that_differ_are_an_error(design, project, tmp_path):
+def test_codes_that_differ_are_an_error(quick_design, quick_project, tmp_path):
     """A design of the same shape but with other weights, in the place of the project's RTL."""
     other = tmp_path / "project"
-    hwflow("generate", design, "-o", other, "--no-firmware").succeeds()
+    hwflow("generate", quick_design, "-o", other, "--no-firmware").succeeds()
     image = other / "rtl" / "logits_weight.mem"
     words = image.read_text().split()
     image.write_text("\n".join(f"{int(word, 16) ^ 0x40:02x}" for word in words))
     seal(other)
     result = hwflow(
-        "simulate", design, "--data", "digits", "--images", "2", "--simulator", "icarus", "--project", other
+        "simulate", quick_design, "--data", "digits", "--images", "2", "--simulator", "icarus", "--project", other
     )
     result.fails_with("differ from the reference")
 
 
-def test_an_upset_in_mid_run(design, project, tmp_path):
+def test_an_upset_in_mid_run(quick_design, quick_project, tmp_path):
     path = tmp_path / "result.json"
     out = hwflow(
-        "simulate", design, "--data", "digits", "--images", "11", "--simulator", "icarus", "--ber", "1e-2",
-        "--upset-cycle", "4000", "--project", project, "--json", path,
+        "simulate", quick_design, "--data", "digits", "--images", "11", "--simulator", "icarus", "--ber", "1e-2",
+        "--upset-cycle", "700", "--project", quick_project, "--json", path,
     ).succeeds()  # fmt: skip
     result = json.loads(path.read_text())
     assert result["differing_codes"] == 0

@@ -23,9 +23,9 @@ def simulate(design: Path, project: Path, test: Path, *options: object):
     return hwflow("simulate", design, "--test", test, "--simulator", "icarus", "--project", project, *options)
 
 
-def test_the_example(design, project, tmp_path):
+def test_the_example(quick_design, quick_project, tmp_path):
     waves, xunit, report = tmp_path / "waves", tmp_path / "report.xml", tmp_path / "report.json"
-    out = simulate(design, project, EXAMPLE, "--xunit", xunit, "--json", report).succeeds()
+    out = simulate(quick_design, quick_project, EXAMPLE, "--xunit", xunit, "--json", report).succeeds()
     assert out.count("passed") == 3
     assert set(json.loads(report.read_text())["tests"].values()) == {None}
     assert len(list(ElementTree.parse(xunit).iter("testcase"))) == 3
@@ -86,10 +86,10 @@ def test_a_test_that_raises_shows_its_own_traceback(design, project, tmp_path, c
         ("my_test.txt", "", ("my_test.txt", "no such Python file")),
     ],
 )
-def test_files_without_tests(name, content, words, design, project, tmp_path):
+def test_files_without_tests(name, content, words, quick_design, quick_project, tmp_path):
     test = tmp_path / name
     test.write_text(content)
-    simulate(design, project, test).fails_with(*words)
+    simulate(quick_design, quick_project, test).fails_with(*words)
 
 
 def test_upsets_of_registers(saved_cnn, images, tmp_path):

@@ -30,7 +30,7 @@ from hwflow.rtl import generate as generate_rtl
 from tests.exact.agreement import assert_agree, random_reuse, rtl
 from tests.networks import NetworkBuilder, random_graph, random_images, random_options, random_rows, to_keras
 
-RTL_SEEDS, CSIM_SEEDS = (0, 1, 2, 4, 5), 2
+RTL_SEEDS, CSIM_SEEDS = (0, 1, 4), 2
 DEEP_RTL_SEEDS, DEEP_CSIM_SEEDS = 500, 100
 
 
@@ -41,7 +41,7 @@ def hardened(graph: Graph, seed: int) -> Graph:
 def check_rtl(seed: int, folder: Path) -> None:
     graph = hardened(random_graph(seed) if seed % 8 else random_rows(seed), seed)
     executor = rtl(graph, folder / f"rtl{seed}", seed)
-    images = random_images(seed, graph, 3)
+    images = random_images(seed, graph, 2)
     assert_agree(graph, images, executor, seed=seed)
     codes = IntegerExecutor(graph).encode(images)
     stalled = executor.run(codes, stall_percent=40, seed=seed + 1)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fuzz.subjects import SUBJECTS
 
-COUNT, DEEP = 60, 10_000
+COUNT, DEEP = 40, 10_000
 ROOT = Path(__file__).parents[2]
 
 
