@@ -27,7 +27,7 @@ class Calibration:
 
     Attributes:
         images: number of images run.
-        ranges: lowest and highest value of every tensor.
+        ranges: lowest and highest value of every tensor; of one that was zero throughout, 0 and its largest scale.
         moments: of the inputs of the layers for which they were asked for.
     """
 
@@ -43,7 +43,7 @@ class Calibration:
 
 
 def magnitude_bits(largest: float) -> int:
-    """The least k with ``largest < 2^k``; 0 for an all-zero tensor."""
+    """The least k with ``largest < 2^k``; 0 for 0."""
     return math.frexp(largest)[1] if largest > 0 else 0
 
 
@@ -80,6 +80,9 @@ def calibrate(graph: Graph, images: npt.NDArray[Any], moments_of: Collection[str
                 f"{node.name}: calibration gives values that are not finite; check the model and the images"
             )
     ranges = {node.name: (low[node.name], high[node.name]) for node in graph}
+    # No image moved these from zero: they get the room of a true value of one, and not that of nothing.
+    silent = (node for node in graph if ranges[node.name] == (0.0, 0.0))
+    ranges |= {node.name: (0.0, float(np.max(node.scale))) for node in silent}
     return Calibration(len(images), ranges, {name: each.moments() for name, each in observed.items()})
 
 

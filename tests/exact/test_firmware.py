@@ -298,7 +298,7 @@ def test_a_planted_wrong_weight_is_seen(written: tuple[Graph, Path], tmp_path: P
     assert (csim.run(codes) != reference.run(codes)).any()
 
 
-@pytest.mark.parametrize("io_type", ["io_stream", "io_parallel"])
+@pytest.mark.parametrize("io_type", [pytest.param("io_stream", marks=pytest.mark.slow), "io_parallel"])
 def test_outliers(io_type: Any, tmp_path: Path) -> None:
     graph = Case(kernels, scaling=ScalingOptions(outliers=0.1)).harden()
     assert all(layer.outliers is not None for layer in graph.weight_layers)

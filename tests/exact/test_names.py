@@ -38,8 +38,8 @@ def every_name() -> Graph:
     x = net.flat(net.relu(net.conv(image, 2, Window(kernel=(3, 3), padding=(1, 1, 1, 1)))), average=False)
     while len(net.nodes) < len(NAMES):
         x = net.dense(x, 3)
-        x = net.relu(net.add(x, x) if len(net.nodes) % 2 else net.add(x, net.dense(x, 3)))
-        x = net.concatenate(x, x)
+        y = net.relu(net.add(x, x))
+        x = net.concatenate(net.add(x, y), y)
     net.dense(x, 5)
     names = dict(zip((node.name for node in net.nodes[1:]), NAMES, strict=False))
     return renamed(net.graph(""), names | {image.name: "größer\n"}, "\x1b[31m\ud800")

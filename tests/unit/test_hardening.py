@@ -223,6 +223,24 @@ def test_the_accumulator_grows_with_the_rests() -> None:
         assert accum.width == bound.bit_length() + 1
 
 
+def test_a_tensor_that_no_image_moves_from_zero_has_room_for_a_true_value_of_one() -> None:
+    """A ReLU that calibration never saw alive, behind a large scale: other images may be the first to reach it."""
+    net = NetworkBuilder(np.random.default_rng(1), (3,))
+    x = net.nodes[0]
+    for _ in range(6):
+        x = net.relu(net.dense(x, 3))
+    dead = net.dense(x, 3)
+    net.nodes[-1] = dead = replace(dead, bias=Constant(np.full(3, -1e6)))
+    silent = net.relu(dead)
+    net.dense(silent, 2)
+    images = np.random.default_rng(2).uniform(0, 1, (8, 3))
+    graph = harden(net.graph("silent"), images).graph
+    node = graph[silent.name]
+    assert isinstance(node.scale, float)
+    assert node.scale > 1e3
+    assert node.scale <= node.resolved.max < 4 * node.scale
+
+
 def test_bad_options_and_images_are_refused() -> None:
     graph = random_graph(0)
     images = random_images(0, graph, 4)
