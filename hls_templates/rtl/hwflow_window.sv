@@ -5,13 +5,16 @@
 // also rows and columns that no window touches, and images follow one another without a gap or flush.
 //
 //   W, LANES         bits of an element, elements of a beat; LANES divides CHANNELS
+//   POSITIONS        kernel positions of a beat that goes out, which has POSITIONS x LANES elements: 1, or rows of the kernel
+//                    as many as divide it, and then LANES is CHANNELS and the line buffer a hwflow_banks
 //   IN_H, IN_W_PX    image height and width in pixels, without padding
 //   PAD_T/_B/_L/_R   rows and columns of padding; they may differ and may exceed the kernel
 //   PAD_VALUE        the code there: 0, or the most negative one ahead of a max pool
 //   BUF_ROWS         rows buffered; the default keeps the output busy while the input is, too
 //
 // Timing. One beat in and one beat out a cycle. A pixel can be read 2 cycles after its last beat was accepted, and a beat
-// leaves 4 cycles after it was read; the cycle before, hwflow_catch must have room for it, which is HELD beats.
+// leaves 4 cycles after it was read, or 6 with POSITIONS > 1; the cycle before, hwflow_catch must have room for it, which
+// is HELD beats.
 // s_tready and m_t* come from registers. Input pixels are counted from the start of the image that is being output. For
 // its output pixel (oy, ox), top = oy*STRIDE_H - PAD_T, left = ox*STRIDE_W - PAD_L, and clamp(x, low, high):
 //   - before its first beat can be read, NEED pixels must have been accepted:
@@ -29,6 +32,7 @@ module hwflow_window #(
     parameter int W                     = 8,
     parameter int LANES                 = 1,
     parameter int CHANNELS              = 1,
+    parameter int POSITIONS             = 1,
     parameter int IN_H                  = 8,
     parameter int IN_W_PX               = 8,
     parameter int K_H                   = 3,
@@ -43,25 +47,34 @@ module hwflow_window #(
     parameter int BUF_ROWS              =
         ((K_H < IN_H) ? K_H : IN_H) + ((K_H < STRIDE_H) ? K_H : STRIDE_H) - 1
 ) (
-    input  wire                clk_i,
-    input  wire                rst_ni,
-    input  wire  [LANES*W-1:0] s_tdata,
-    input  wire                s_tvalid,
-    output logic               s_tready,
-    output logic [LANES*W-1:0] m_tdata,
-    output logic               m_tvalid,
-    input  wire                m_tready
+    input  wire                          clk_i,
+    input  wire                          rst_ni,
+    input  wire  [          LANES*W-1:0] s_tdata,
+    input  wire                          s_tvalid,
+    output logic                         s_tready,
+    output logic [POSITIONS*LANES*W-1:0] m_tdata,
+    output logic                         m_tvalid,
+    input  wire                          m_tready
 );
 
     localparam int BEATS = CHANNELS / LANES;  // of a pixel
     localparam int OUT_H = (IN_H + PAD_T + PAD_B - K_H) / STRIDE_H + 1;
     localparam int OUT_W = (IN_W_PX + PAD_L + PAD_R - K_W) / STRIDE_W + 1;
     localparam int IMAGE = IN_H * IN_W_PX;  // pixels
-    localparam int DEPTH = BUF_ROWS * IN_W_PX * BEATS;
-    localparam int HELD  = 7;  // beats that are on their way out or wait
+    localparam int BEAT_OUT_W = AT_ONCE * LANES * W;
+    localparam int B_COLS = (POSITIONS > 1) ? K_W : 1;               // kernel columns and rows of a beat
+    localparam int B_ROWS = (POSITIONS > K_W) ? POSITIONS / K_W : 1;
+    localparam int AT_ONCE = B_ROWS * B_COLS;                        // POSITIONS, if they are right
+    localparam int STAGES = (POSITIONS > 1) ? 4 : 2;                 // from reading to hwflow_catch
+    localparam int HELD   = STAGES + 5;                              // beats that are on their way out or wait
 
     if (W < 1 || LANES < 1 || CHANNELS < 1 || CHANNELS % LANES != 0) begin : gen_error_lanes
         initial $fatal(1, "hwflow_window: LANES (%0d) must divide CHANNELS (%0d)", LANES, CHANNELS);
+    end
+    if (POSITIONS < 1 || (POSITIONS > 1 && (LANES != CHANNELS || POSITIONS != AT_ONCE || K_H % B_ROWS != 0)))
+    begin : gen_error_positions
+        initial $fatal(1, "hwflow_window: POSITIONS (%0d) must be 1, or rows of the kernel that divide it, with all CHANNELS",
+                       POSITIONS);
     end
     if (IN_H < 1 || IN_W_PX < 1 || K_H < 1 || K_W < 1 || STRIDE_H < 1 || STRIDE_W < 1) begin : gen_error_size
         initial $fatal(1, "hwflow_window: image, kernel and strides must be positive");
@@ -79,7 +92,7 @@ module hwflow_window #(
     // --- Beats are counted as they are issued, a window after the other. All else follows in the cycle in which they are
     // --- read, so that few registers wait for what this cycle decides.
 
-    localparam int WINDOW  = K_H * K_W * BEATS;
+    localparam int WINDOW  = K_H * K_W * BEATS / AT_ONCE;
     localparam int PLACE_W = (WINDOW > 1) ? $clog2(WINDOW) : 1;
 
     logic [PLACE_W-1:0] place_reg;
@@ -141,8 +154,8 @@ module hwflow_window #(
             top_reg       <= TOP_FIRST;
             left_reg      <= LEFT_FIRST;
             last_beat_reg <= BEATS == 1;
-            last_kw_reg   <= K_W == 1;
-            last_kh_reg   <= K_H == 1;
+            last_kw_reg   <= K_W == B_COLS;
+            last_kh_reg   <= K_H == B_ROWS;
             last_left_reg <= OUT_W == 1;
             last_top_reg  <= OUT_H == 1;
         end else begin
@@ -152,11 +165,11 @@ module hwflow_window #(
             end
             if (pixel_done) begin
                 kw_reg      <= last_kw_reg ? '0 : kw_reg + 1'b1;
-                last_kw_reg <= K_W == 1 || (!last_kw_reg && kw_reg == KW_W'(K_W - 2));
+                last_kw_reg <= K_W == B_COLS || (!last_kw_reg && kw_reg == KW_W'(K_W - 2));
             end
             if (krow_done) begin
-                kh_reg      <= last_kh_reg ? '0 : kh_reg + 1'b1;
-                last_kh_reg <= K_H == 1 || (!last_kh_reg && kh_reg == KH_W'(K_H - 2));
+                kh_reg      <= last_kh_reg ? '0 : kh_reg + KH_W'(B_ROWS);
+                last_kh_reg <= K_H == B_ROWS || (!last_kh_reg && kh_reg == KH_W'(K_H - 2 * B_ROWS));
             end
             if (window_read_reg) begin
                 left_reg      <= last_left_reg ? LEFT_FIRST : left_reg + COL_W'(STRIDE_W);
@@ -171,7 +184,15 @@ module hwflow_window #(
 
     wire signed [ROW_W-1:0] row = top_reg + $signed({{(ROW_W - KH_W) {1'b0}}, kh_reg});
     wire signed [COL_W-1:0] col = left_reg + $signed({{(COL_W - KW_W) {1'b0}}, kw_reg});
-    wire padding = row < 0 || row >= ROWS || col < 0 || col >= COLS;
+
+    wire [AT_ONCE-1:0] padding;
+    for (genvar y = 0; y < B_ROWS; y++) begin : gen_row
+        wire signed [ROW_W-1:0] row_here = row + ROW_W'(y);
+        for (genvar x = 0; x < B_COLS; x++) begin : gen_col
+            wire signed [COL_W-1:0] col_here = col + COL_W'(x);
+            assign padding[y*B_COLS+x] = row_here < 0 || row_here >= ROWS || col_here < 0 || col_here >= COLS;
+        end
+    end
 
     // --- How many pixels the window needs and how many the buffer has room for; see the header. Two registers hold how
     // --- many pixels there are beyond NEED, and how many there may be before LIMIT; their signs are the handshakes. From
@@ -315,29 +336,8 @@ module hwflow_window #(
     assign issue    = room && !beyond_reg[COUNT_W-1];
     assign s_tready = !before_reg[COUNT_W-1];
 
-    // --- Line buffer. Addresses are modulo DEPTH, so that a step between any two beats is one constant,
-    // --- and padding has addresses too, which are read in vain.
+    // --- Line buffer.
 
-    localparam int ADDR_W     = (DEPTH > 1) ? $clog2(DEPTH) : 1;
-    localparam int KERNEL     = ((K_H - 1) * IN_W_PX + K_W) * BEATS - 1;  // first to last beat of a window
-    localparam int TO_KROW    = (IN_W_PX - K_W) * BEATS + 1;
-    localparam int TO_WINDOW  = STRIDE_W * BEATS - KERNEL;
-    localparam int TO_ROW     = (STRIDE_H * IN_W_PX - (OUT_W - 1) * STRIDE_W) * BEATS - KERNEL;
-    localparam int TO_IMAGE   =
-        (IMAGE - (OUT_H - 1) * STRIDE_H * IN_W_PX - (OUT_W - 1) * STRIDE_W) * BEATS - KERNEL;
-    localparam int ADDR_FIRST = -(PAD_T * IN_W_PX + PAD_L) * BEATS;
-
-    // Non-negative remainders: % takes the sign of its left side
-    localparam logic [ADDR_W:0] STEP_BEAT    = (ADDR_W + 1)'(1 % DEPTH);
-    localparam logic [ADDR_W:0] STEP_KROW    = (ADDR_W + 1)'((TO_KROW % DEPTH + DEPTH) % DEPTH);
-    localparam logic [ADDR_W:0] STEP_WINDOW  = (ADDR_W + 1)'((TO_WINDOW % DEPTH + DEPTH) % DEPTH);
-    localparam logic [ADDR_W:0] STEP_ROW     = (ADDR_W + 1)'((TO_ROW % DEPTH + DEPTH) % DEPTH);
-    localparam logic [ADDR_W:0] STEP_IMAGE   = (ADDR_W + 1)'((TO_IMAGE % DEPTH + DEPTH) % DEPTH);
-    localparam logic [ADDR_W:0] WRAP         = (ADDR_W + 1)'(DEPTH);
-    localparam logic [ADDR_W-1:0] FIRST        = ADDR_W'((ADDR_FIRST % DEPTH + DEPTH) % DEPTH);
-    localparam logic [ADDR_W-1:0] LAST_ADDRESS = ADDR_W'(DEPTH - 1);
-
-    logic [ADDR_W-1:0] write_addr_reg, read_addr_reg;
     logic [BEAT_W-1:0] write_beat_reg;
     logic last_write_beat_reg;
 
@@ -346,73 +346,107 @@ module hwflow_window #(
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) begin
-            write_addr_reg      <= '0;
             write_beat_reg      <= '0;
             last_write_beat_reg <= BEATS == 1;
         end else if (write) begin
-            write_addr_reg      <= (write_addr_reg == LAST_ADDRESS) ? '0 : write_addr_reg + 1'b1;
             write_beat_reg      <= last_write_beat_reg ? '0 : write_beat_reg + 1'b1;
             last_write_beat_reg <= BEATS == 1 || (!last_write_beat_reg && write_beat_reg == BEAT_W'(BEATS - 2));
         end
     end
 
-    // The next address without and with wrapping, side by side: the flags are there at the start of the cycle.
-    wire to_krow   = last_beat_reg && last_kw_reg;
-    wire to_window = to_krow && last_kh_reg;
-    wire to_row    = to_window && last_left_reg;
-    wire [ADDR_W:0] step = (to_row && last_top_reg) ? STEP_IMAGE : to_row ? STEP_ROW : to_window ? STEP_WINDOW :
-                           to_krow ? STEP_KROW : STEP_BEAT;
-    wire [ADDR_W:0] wrapping = (to_row && last_top_reg) ? STEP_IMAGE - WRAP : to_row ? STEP_ROW - WRAP :
-                               to_window ? STEP_WINDOW - WRAP : to_krow ? STEP_KROW - WRAP : STEP_BEAT - WRAP;
-    wire [ADDR_W:0] read_sum     = {1'b0, read_addr_reg} + step;
-    wire [ADDR_W:0] read_wrapped = {1'b0, read_addr_reg} + wrapping;  // negative if it need not wrap
-    wire unused_carry = &{1'b0, read_sum[ADDR_W]};
+    wire [BEAT_OUT_W-1:0] read_data;
 
-    always_ff @(posedge clk_i) begin
-        if (!rst_ni) read_addr_reg <= FIRST;
-        else if (read_reg) read_addr_reg <= read_wrapped[ADDR_W] ? read_sum[ADDR_W-1:0] : read_wrapped[ADDR_W-1:0];
+    if (POSITIONS == 1) begin : gen_lines
+        hwflow_lines #(
+            .W        (LANES * W),
+            .BEATS    (BEATS),
+            .IN_H     (IN_H),
+            .IN_W_PX  (IN_W_PX),
+            .K_H      (K_H),
+            .K_W      (K_W),
+            .OUT_H    (OUT_H),
+            .OUT_W    (OUT_W),
+            .STRIDE_H (STRIDE_H),
+            .STRIDE_W (STRIDE_W),
+            .PAD_T    (PAD_T),
+            .PAD_L    (PAD_L),
+            .BUF_ROWS (BUF_ROWS)
+        ) lines (
+            .clk_i        (clk_i),
+            .rst_ni       (rst_ni),
+            .write_i      (write),
+            .write_data_i (s_tdata),
+            .read_i       (read_reg),
+            .last_beat_i  (last_beat_reg),
+            .last_kw_i    (last_kw_reg),
+            .last_kh_i    (last_kh_reg),
+            .last_left_i  (last_left_reg),
+            .last_top_i   (last_top_reg),
+            .data_o       (read_data)
+        );
+    end else begin : gen_banks
+        hwflow_banks #(
+            .W        (LANES * W),
+            .ROWS     (B_ROWS),
+            .COLS     (B_COLS),
+            .IN_H     (IN_H),
+            .IN_W_PX  (IN_W_PX),
+            .OUT_H    (OUT_H),
+            .OUT_W    (OUT_W),
+            .STRIDE_H (STRIDE_H),
+            .STRIDE_W (STRIDE_W),
+            .PAD_T    (PAD_T),
+            .PAD_L    (PAD_L),
+            .BUF_ROWS (BUF_ROWS)
+        ) lines (
+            .clk_i        (clk_i),
+            .rst_ni       (rst_ni),
+            .write_i      (write),
+            .write_data_i (s_tdata),
+            .read_i       (read_reg),
+            .last_kh_i    (last_kh_reg),
+            .last_left_i  (last_left_reg),
+            .last_top_i   (last_top_reg),
+            .data_o       (read_data)
+        );
     end
-
-    wire [LANES*W-1:0] read_data;
-
-    hwflow_ram #(
-        .WIDTH (LANES * W),
-        .DEPTH (DEPTH)
-    ) lines (
-        .clk_i        (clk_i),
-        .write_en_i   (write),
-        .write_addr_i (write_addr_reg),
-        .write_data_i (s_tdata),
-        .read_en_i    (1'b1),
-        .read_addr_i  (read_addr_reg),
-        .read_data_o  (read_data)
-    );
 
     // --- Output.
 
-    logic [1:0] valid_reg;  // of what was read
-    logic padding_reg;
-    logic [LANES*W-1:0] data_reg;
+    logic [STAGES-1:0] valid_reg;  // of what was read
+    logic [BEAT_OUT_W-1:0] data_reg;
+    wire  [AT_ONCE-1:0] padding_read;
+
+    hwflow_delay #(
+        .WIDTH  (AT_ONCE),
+        .STAGES (STAGES - 1)
+    ) wait_for_data (
+        .clk_i  (clk_i),
+        .en_i   (1'b1),
+        .data_i (padding),
+        .data_o (padding_read)
+    );
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) valid_reg <= '0;
-        else valid_reg <= {valid_reg[0], read_reg};
+        else valid_reg <= {valid_reg[STAGES-2:0], read_reg};
     end
 
-    always_ff @(posedge clk_i) begin
-        padding_reg <= padding;
-        data_reg    <= padding_reg ? {LANES{PAD_VALUE}} : read_data;
+    for (genvar i = 0; i < AT_ONCE; i++) begin : gen_position
+        always_ff @(posedge clk_i) begin
+            data_reg[i*LANES*W+:LANES*W] <= padding_read[i] ? {LANES{PAD_VALUE}} : read_data[i*LANES*W+:LANES*W];
+        end
     end
 
     hwflow_catch #(
-        .WIDTH (LANES * W),
+        .WIDTH (BEAT_OUT_W),
         .DEPTH (HELD)
     ) results (
         .clk_i    (clk_i),
         .rst_ni   (rst_ni),
         .begin_i  (issue),
         .room_o   (room),
-        .valid_i  (valid_reg[1]),
+        .valid_i  (valid_reg[STAGES-1]),
         .data_i   (data_reg),
         .m_tdata  (m_tdata),
         .m_tvalid (m_tvalid),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import NamedTuple
 
 from hwflow.errors import HwflowError
 from hwflow.graph import Affine, Conv2D, Graph, WeightLayer
@@ -18,15 +19,17 @@ from hwflow.memory import layer_storage
 def fold(layer: WeightLayer, reuse_factor: int) -> tuple[int, int]:
     """PE and SIMD of the RTL's matrix-vector unit: outputs and inputs that it handles in a cycle.
 
-    PE x SIMD = n_in n_out / R. SIMD divides what one window position offers (a convolution's input
+    PE x SIMD = n_in n_out / R. SIMD divides what one position of the kernel offers (a convolution's input
     channels, all inputs of a dense layer), PE divides the outputs, and SIMD is as large as it can be,
-    which leaves the fewest accumulators. Where a stored word holds several weights, SIMD is a multiple or
-    a divisor of their number, or all of n_in. An affine layer has PE instead of SIMD: its weights are a row.
+    which leaves the fewest accumulators. A convolution with R below its kernel's positions takes several at
+    once, all channels of rows of the kernel that divide it, and no more rows than R needs. Where a stored
+    word holds several weights, SIMD is a multiple or a divisor of their number, or all of n_in. An affine
+    layer has PE instead of SIMD: its weights are a row.
 
     Raises:
         HwflowError: R has no such fold.
     """
-    pair = _fold(*_matrix(layer), reuse_factor)
+    pair = _fold(_matrix(layer), reuse_factor)
     if pair is None:
         raise HwflowError(
             f"{layer.name}: reuse factor {reuse_factor} is not valid; choose from "
@@ -37,7 +40,7 @@ def fold(layer: WeightLayer, reuse_factor: int) -> tuple[int, int]:
 
 def valid_reuse_factors(layer: WeightLayer) -> list[int]:
     """Reuse factors that both hls4ml's Resource strategy and the RTL can build, ascending."""
-    return list(_valid(*_matrix(layer)))
+    return list(_valid(_matrix(layer)))
 
 
 def choose_reuse(graph: Graph, reuse: int | None = None, target_cycles: int | None = None) -> dict[str, int]:
@@ -70,23 +73,47 @@ def choose_reuse(graph: Graph, reuse: int | None = None, target_cycles: int | No
     return {layer.name: _within(valid_reuse_factors(layer), target_cycles / layer.vectors) for layer in layers}
 
 
-def _matrix(layer: WeightLayer) -> tuple[int, int, int, int]:
-    """Inputs, outputs, the limit of SIMD and the weights of a stored word; one without types yet is stored plainly."""
+class _Matrix(NamedTuple):
+    """What decides how a layer can be folded.
+
+    Attributes:
+        n_in, n_out: the matrix.
+        kernel: rows and columns of positions, each of which offers as many inputs.
+        per_word: weights of a stored word.
+    """
+
+    n_in: int
+    n_out: int
+    kernel: tuple[int, int]
+    per_word: int
+
+    def simds(self, reuse_factor: int) -> list[int]:
+        """SIMD, the best first."""
+        rows, columns = self.kernel
+        channels = self.n_in // (rows * columns)
+        if reuse_factor < rows * columns:
+            return [channels * columns * some for some in sorted(_divisors(rows))]
+        return sorted(_divisors(channels), reverse=True)
+
+
+def _matrix(layer: WeightLayer) -> _Matrix:
+    """One without types yet is stored plainly."""
     per_word = 1 if layer.weight.type is None else layer_storage(layer).weights_per_word
     if isinstance(layer, Affine):
-        return layer.n_out, 1, layer.n_out, per_word
-    lanes = int(layer.weight.values.shape[-2]) if isinstance(layer, Conv2D) else layer.n_in
-    return layer.n_in, layer.n_out, lanes, per_word
+        return _Matrix(layer.n_out, 1, (1, 1), per_word)
+    kernel = layer.window.kernel if isinstance(layer, Conv2D) else (1, 1)
+    return _Matrix(layer.n_in, layer.n_out, kernel, per_word)
 
 
 @cache
-def _fold(n_in: int, n_out: int, lanes: int, per_word: int, reuse_factor: int) -> tuple[int, int] | None:
+def _fold(matrix: _Matrix, reuse_factor: int) -> tuple[int, int] | None:
+    n_in, n_out, _, per_word = matrix
     if reuse_factor < 1 or (n_in * n_out) % reuse_factor:
         return None
     if n_in % reuse_factor if reuse_factor <= n_in else reuse_factor % n_in:
         return None
     products = n_in * n_out // reuse_factor
-    for simd in sorted(_divisors(lanes), reverse=True):
+    for simd in matrix.simds(reuse_factor):
         if simd != n_in and simd % per_word and per_word % simd:
             continue
         if products % simd == 0 and n_out % (products // simd) == 0:
@@ -95,9 +122,9 @@ def _fold(n_in: int, n_out: int, lanes: int, per_word: int, reuse_factor: int) -
 
 
 @cache
-def _valid(n_in: int, n_out: int, lanes: int, per_word: int) -> tuple[int, ...]:
-    candidates = _divisors(n_in) | {n_in * outputs for outputs in _divisors(n_out)}
-    return tuple(sorted(factor for factor in candidates if _fold(n_in, n_out, lanes, per_word, factor)))
+def _valid(matrix: _Matrix) -> tuple[int, ...]:
+    candidates = _divisors(matrix.n_in) | {matrix.n_in * outputs for outputs in _divisors(matrix.n_out)}
+    return tuple(sorted(factor for factor in candidates if _fold(matrix, factor)))
 
 
 @cache

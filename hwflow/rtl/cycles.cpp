@@ -271,6 +271,7 @@ struct Pool : Process {
 struct Window : Process {
     Timing timing;
     std::int64_t beats, height, width, kernel_h, kernel_w, stride_h, stride_w, top, left, rows, out_h, out_w, readable;
+    std::int64_t positions;  // of the kernel in a beat
     std::vector<Time> pixels;  // when each was complete, a ring
     std::int64_t complete = 0;
     std::int64_t first = 0;    // pixel of the image that is read
@@ -317,7 +318,7 @@ struct Window : Process {
 
     void run() override {
         Channel& to = *out[0];
-        const std::int64_t of_window = kernel_h * kernel_w * beats;
+        const std::int64_t of_window = kernel_h * kernel_w * beats / positions;
         while (true) {
             if (!opened) open();
             take();
@@ -491,6 +492,7 @@ std::unique_ptr<Process> make(std::int32_t kind, const std::int64_t* p) {
             made->kernel_h = p[6]; made->kernel_w = p[7]; made->stride_h = p[8]; made->stride_w = p[9];
             made->top = p[10]; made->left = p[11]; made->rows = p[12]; made->out_h = p[13]; made->out_w = p[14];
             made->readable = p[15];
+            made->positions = p[16];
             made->pixels.assign(static_cast<std::size_t>((made->rows + made->height + 2) * made->width), 0);
             return made;
         }

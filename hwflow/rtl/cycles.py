@@ -160,5 +160,5 @@ def _process(cell: Instance) -> tuple[str, list[int]]:
             rows = values["IN_H"] + values["PAD_T"] + values["PAD_B"] - values["K_H"]
             columns = values["IN_W_PX"] + values["PAD_L"] + values["PAD_R"] - values["K_W"]
             outputs = [rows // values["STRIDE_H"] + 1, columns // values["STRIDE_W"] + 1]
-            return "window", [*fields, *sizes, *outputs, held.readable]
+            return "window", [*fields, *sizes, *outputs, held.readable, values.get("POSITIONS", 1)]
     raise HwflowError(f"{cell.name}: the cycle model has no {cell.module}")

@@ -130,8 +130,11 @@ class _Builder:
 
     def _weight_layer(self, node: WeightLayer, source: Stream) -> Stream:
         pe, simd = fold(node, self.reuse[node.name])
-        lanes = self._to_lanes(node, source, simd)
-        stream = self._window(node, node.window, lanes, 0) if isinstance(node, Conv2D) else lanes
+        # More than a convolution's channels are several positions of its kernel, with all channels.
+        channels = node.weight.values.shape[-2] if isinstance(node, Conv2D) else simd
+        lanes = self._to_lanes(node, source, min(simd, channels))
+        positions = simd // lanes.lanes
+        stream = self._window(node, node.window, lanes, 0, positions) if isinstance(node, Conv2D) else lanes
         if stream is lanes and node.n_out > pe:
             # The unit takes no vector while it replays one: the next one waits here, and not its producer for it.
             stream = self._fifo(node, stream, node.n_in // simd, "vector")
@@ -344,17 +347,20 @@ class _Builder:
         self._instance("pool", node, parameters, {"s": source}, out)
         return out
 
-    def _window(self, node: Node, window: Window, source: Stream, pad_code: int) -> Stream:
+    def _window(self, node: Node, window: Window, source: Stream, pad_code: int, positions: int = 1) -> Stream:
+        """Windows, a beat for so many positions of the kernel, of all channels if they are several."""
         if window.kernel == (1, 1) and window.strides == (1, 1) and not any(window.padding):
             return source
         height, width, channels = self.graph.inputs_of(node)[0].shape
         top, bottom, left, right = window.padding
-        beats = math.prod(node.shape[:2]) * math.prod(window.kernel) * channels // source.lanes
-        out = self._stream(node, replace(source, beats=beats), "window")
+        lanes = source.lanes * positions
+        beats = math.prod(node.shape[:2]) * math.prod(window.kernel) * channels // lanes
+        out = self._stream(node, replace(source, lanes=lanes, beats=beats), "window")
         parameters: dict[str, Parameter] = {
             "W": source.type.width,
             "LANES": source.lanes,
             "CHANNELS": channels,
+            **({"POSITIONS": positions} if positions > 1 else {}),
             "IN_H": height,
             "IN_W_PX": width,
             "K_H": window.kernel[0],

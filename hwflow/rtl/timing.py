@@ -70,6 +70,11 @@ def _pool(parameters: Mapping[str, Parameter]) -> Timing:
     return Timing(to_results + 2, to_results + 4, CREDIT)
 
 
+def _window(parameters: Mapping[str, Parameter]) -> Timing:
+    latency = 6 if _integer(parameters, "POSITIONS", 1) > 1 else 4
+    return Timing(latency, latency + 3, CREDIT + 1, readable=2)
+
+
 _REGISTER = Timing(1, 1)
 _TIMINGS: Mapping[str, Callable[[Mapping[str, Parameter]], Timing]] = {
     "hwflow_add": lambda _: _REGISTER,
@@ -81,7 +86,7 @@ _TIMINGS: Mapping[str, Callable[[Mapping[str, Parameter]], Timing]] = {
     "hwflow_relu": lambda _: _REGISTER,
     "hwflow_rescale": lambda _: Timing(2, 2),
     "hwflow_slice": lambda _: Timing(1, 2, 1),
-    "hwflow_window": lambda _: Timing(4, 7, CREDIT + 1, readable=2),
+    "hwflow_window": _window,
 }
 
 

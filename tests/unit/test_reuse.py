@@ -27,8 +27,12 @@ def test_folds_cover_the_matrix(seed: int) -> None:
             pe, simd = fold(layer, factor)
             assert pe * simd * factor == layer.n_in * layer.n_out
             assert layer.n_out % pe == 0
-            lanes = layer.weight.values.shape[-2] if isinstance(layer, Conv2D) else layer.n_in
-            assert lanes % simd == 0
+            if not isinstance(layer, Conv2D):
+                assert layer.n_in % simd == 0
+                continue
+            (rows, columns), channels = layer.window.kernel, layer.weight.values.shape[-2]
+            assert channels % simd == 0 or (simd % (columns * channels) == 0 and layer.n_in % simd == 0)
+            assert (simd > channels) == (factor < rows * columns)
 
 
 @settings(max_examples=40, deadline=None)

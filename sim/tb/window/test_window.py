@@ -5,7 +5,9 @@ import pytest
 from common import TB, gaps, pack, parameters, random_codes, rtl, run_tb
 
 P = parameters()
-HELD = 7  # beats that the module holds behind its buffer
+POSITIONS = P.get("POSITIONS", 1)
+HELD = 7 if POSITIONS == 1 else 9  # beats that the module holds behind its buffer
+CELLS = rtl("window", "lines", "banks", "ram", "delay", "catch", "fifo")
 
 DEFAULTS = {
     "W": 8, "LANES": 1, "CHANNELS": 1, "IN_H": 6, "IN_W_PX": 7, "K_H": 3, "K_W": 3, "STRIDE_H": 1, "STRIDE_W": 1,
@@ -36,6 +38,29 @@ CONFIGS = {
     "buffer_of_one_window": {**SAME, "STRIDE_H": 2, "BUF_ROWS": 3},
 }  # fmt: skip
 
+# Several kernel positions a beat, whole rows of the kernel
+SEVERAL = {
+    "row_valid": {"POSITIONS": 3},
+    "row_same": {**SAME, "POSITIONS": 3, "CHANNELS": 3, "LANES": 3, "IN_H": 8, "IN_W_PX": 8, "BUF_ROWS": 4},
+    "row_stride_2": {**SAME, "PAD_L": 0, "POSITIONS": 3, "STRIDE_H": 2, "STRIDE_W": 2, "IN_H": 9, "BUF_ROWS": 5},
+    "row_is_kernel": {"POSITIONS": 5, "K_H": 1, "K_W": 5, "IN_H": 3, "PAD_L": 2, "PAD_R": 2, "PAD_VALUE": 0x80},
+    "row_of_one": {"POSITIONS": 2, "K_H": 2, "K_W": 1, "STRIDE_W": 2, "PAD_T": 1, "CHANNELS": 2, "LANES": 2},
+    "rows": {**SAME, "POSITIONS": 8, "K_H": 4, "K_W": 4, "PAD_T": 2, "STRIDE_W": 3, "IN_H": 7, "IN_W_PX": 11},
+    "all_valid": {"POSITIONS": 9},
+    "all_same": {**SAME, "POSITIONS": 9, "CHANNELS": 2, "LANES": 2, "IN_H": 8, "IN_W_PX": 8, "BUF_ROWS": 4},
+    "all_stride_2": {**SAME, "POSITIONS": 9, "STRIDE_H": 2, "STRIDE_W": 2, "IN_H": 7, "BUF_ROWS": 5, "PAD_VALUE": 9},
+    "all_of_7x7": {"POSITIONS": 49, "K_H": 7, "K_W": 7, "STRIDE_H": 2, "STRIDE_W": 2, "IN_H": 11, "IN_W_PX": 10,
+                   "PAD_T": 3, "PAD_B": 2, "PAD_L": 3, "PAD_R": 3},
+    "all_stride_beyond": {**SAME, "POSITIONS": 4, "K_H": 2, "K_W": 2, "STRIDE_H": 5, "STRIDE_W": 3, "IN_H": 12},
+    "all_padding_beyond": {"POSITIONS": 6, "PAD_T": 3, "PAD_B": 4, "PAD_L": 5, "PAD_R": 4, "K_H": 2, "K_W": 3, "IN_H": 3,
+                           "IN_W_PX": 2},
+    "all_is_padded_image": {**SAME, "POSITIONS": 20, "K_H": 5, "K_W": 4, "IN_H": 3, "IN_W_PX": 2, "PAD_VALUE": 3},
+    "all_of_one_pixel": {**SAME, "POSITIONS": 9, "IN_H": 1, "IN_W_PX": 1, "W": 5, "PAD_VALUE": 0x10},
+    "all_most_unused": {"POSITIONS": 2, "K_H": 1, "K_W": 2, "STRIDE_H": 9, "STRIDE_W": 9, "IN_H": 5, "IN_W_PX": 5},
+    "all_buffered_deeper": {**SAME, "POSITIONS": 9, "BUF_ROWS": 7},
+}  # fmt: skip
+CONFIGS |= SEVERAL
+
 
 class Golden:
     """What the parameters ask for; all counts are of one image."""
@@ -52,7 +77,7 @@ class Golden:
             for oy in range(out_h)
             for ox in range(out_w)
         ]
-        self.window = p["K_H"] * p["K_W"] * self.beats
+        self.window = p["K_H"] * p["K_W"] * self.beats // POSITIONS
 
     def outputs(self, pixels):
         """Output beats for an image, given as a list of pixels, each a list of beats."""
@@ -64,7 +89,8 @@ class Golden:
                 for x in range(left, left + p["K_W"]):
                     inside = 0 <= y < p["IN_H"] and 0 <= x < p["IN_W_PX"]
                     beats += pixels[y * p["IN_W_PX"] + x] if inside else padding
-        return beats
+        width = p["LANES"] * p["W"]
+        return [pack(beats[i : i + POSITIONS], width) for i in range(0, len(beats), POSITIONS)]
 
     def needs(self):
         """Pixels to be accepted before each output pixel, as the module's header has it."""
@@ -138,7 +164,7 @@ async def full_throughput(dut):
     # image where input and output wait for one another.
     busy = count * max(golden.image * golden.beats, len(golden.corners) * golden.window)
     lost = count * golden.needs()[0] * golden.beats
-    assert sink.cycles[-1] - source.cycles[0] <= busy + lost + 4 + 2 * count
+    assert sink.cycles[-1] - source.cycles[0] <= busy + lost + HELD - 3 + 2 * count
     assert set(gaps(source.cycles[: golden.needs()[0] * golden.beats])) <= {1}
 
 
@@ -211,7 +237,7 @@ async def reset_forgets_the_image(dut):
 def test_window(tmp_path, name):
     run_tb(
         "hwflow_window",
-        rtl("window", "ram", "catch", "fifo"),
+        CELLS,
         {**DEFAULTS, **CONFIGS[name]},
         __name__,
         "icarus",
@@ -219,11 +245,11 @@ def test_window(tmp_path, name):
     )
 
 
-@pytest.mark.parametrize("name", ["same_stride_2"])
+@pytest.mark.parametrize("name", ["same_stride_2", "row_stride_2", "all_same"])
 def test_window_verilator(tmp_path, name):
     run_tb(
         "hwflow_window",
-        rtl("window", "ram", "catch", "fifo"),
+        CELLS,
         {**DEFAULTS, **CONFIGS[name]},
         __name__,
         "verilator",
@@ -239,11 +265,14 @@ def test_window_verilator(tmp_path, name):
         ({"PAD_L": -1}, "must not be negative"),
         ({"K_H": 9}, "larger than the padded image"),
         ({"BUF_ROWS": 2}, "cannot hold one window"),
+        ({"POSITIONS": 2}, "POSITIONS (2) must be 1, or rows"),
+        ({"POSITIONS": 6}, "POSITIONS (6) must be 1, or rows"),
+        ({"POSITIONS": 3, "CHANNELS": 2}, "with all CHANNELS"),
     ],
 )
 def test_bad_parameters_are_refused(tmp_path, capfd, wrong, message):
     with pytest.raises((SystemExit, RuntimeError, AssertionError)):
         run_tb(
-            "hwflow_window", rtl("window", "ram", "catch", "fifo"), {**DEFAULTS, **wrong}, __name__, "icarus", tmp_path
+            "hwflow_window", CELLS, {**DEFAULTS, **wrong}, __name__, "icarus", tmp_path
         )
     assert message in capfd.readouterr().out
