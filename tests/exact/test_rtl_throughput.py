@@ -75,15 +75,15 @@ def stride(net: NetworkBuilder) -> None:
 def thin(net: NetworkBuilder) -> None:
     """Convolutions of few channels, which take several positions of their kernels at once."""
     half = (SIZE[0] // 2, SIZE[1] // 2)
-    x = net.relu(net.conv(net.nodes[0], 4, same(SIZE, (3, 3), (1, 1))))
-    x = net.relu(net.add(net.conv(x, 4, same(SIZE, (3, 3), (1, 1))), x))
-    x = net.relu(net.conv(x, 6, same(SIZE, (2, 4), (2, 2))))
-    net.dense(net.flat(net.conv(x, 6, same(half, (3, 3), (1, 1))), average=True), 6)
+    x = net.relu(net.conv(net.nodes[0], 2, same(SIZE, (3, 3), (1, 1))))
+    x = net.relu(net.add(net.conv(x, 2, same(SIZE, (3, 3), (1, 1))), x))
+    x = net.relu(net.conv(x, 2, same(SIZE, (2, 4), (2, 2))))
+    net.dense(net.flat(net.conv(x, 2, same(half, (3, 3), (1, 1))), average=True), 6)
 
 
 @pytest.mark.parametrize(
     ("layers", "target"),
-    [(chain, 1200), (bottleneck, 1200), (dense_block, None), (stride, 1200), (thin, 36), (thin, 110)],
+    [(chain, 1200), (bottleneck, 1200), (dense_block, None), (stride, 1200), (thin, 36)],
 )
 def test_an_image_takes_as_long_as_the_busiest_layer_and_fifos_hold_what_the_model_says(
     layers, target: int | None, tmp_path: Path

@@ -272,7 +272,5 @@ def test_window_verilator(tmp_path, name):
 )
 def test_bad_parameters_are_refused(tmp_path, capfd, wrong, message):
     with pytest.raises((SystemExit, RuntimeError, AssertionError)):
-        run_tb(
-            "hwflow_window", CELLS, {**DEFAULTS, **wrong}, __name__, "icarus", tmp_path
-        )
+        run_tb("hwflow_window", CELLS, {**DEFAULTS, **wrong}, __name__, "icarus", tmp_path)
     assert message in capfd.readouterr().out
