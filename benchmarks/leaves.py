@@ -115,6 +115,15 @@ def sweep() -> Iterator[tuple[str, dict[str, object]]]:
         pads = {f"PAD_{side}": pad for side in "TBLR"}
         rows = {"PAD_VALUE": f"{width}'h0", "BUF_ROWS": min(kernel, size) + min(kernel, stride)}
         yield "window", {"W": width, "LANES": lanes, "CHANNELS": channels, **sizes, **pads, **rows}
+    for width, channels, positions, size, kernel, stride, pad in (
+        (16, 1, 3, 28, 3, 1, 1), (8, 3, 3, 32, 3, 1, 1), (8, 3, 9, 32, 3, 1, 1), (8, 16, 9, 32, 3, 2, 1),
+        (8, 3, 7, 224, 7, 2, 3), (16, 4, 4, 16, 2, 2, 0), (8, 8, 3, 224, 3, 1, 1),
+    ):  # fmt: skip
+        sizes = {"IN_H": size, "IN_W_PX": size, "K_H": kernel, "K_W": kernel, "STRIDE_H": stride, "STRIDE_W": stride}
+        pads = {f"PAD_{side}": pad for side in "TBLR"}
+        rows = {"PAD_VALUE": f"{width}'h0", "BUF_ROWS": min(kernel, size) + min(kernel, stride)}
+        shape = {"W": width, "LANES": channels, "CHANNELS": channels, "POSITIONS": positions}
+        yield "window", {**shape, **sizes, **pads, **rows}
     for code, pe, simd, n_in, n_out in (
         (0, 8, 1, 9, 8), (0, 4, 1, 27, 16), (0, 1, 8, 144, 32), (0, 8, 16, 144, 64), (0, 2, 4, 64, 64),
         (0, 1, 1, 64, 10),

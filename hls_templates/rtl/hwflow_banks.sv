@@ -7,7 +7,7 @@
 //   W                   bits of a pixel
 //   ROWS, COLS          pixels that are read at once
 //   IN_H, IN_W_PX       image in pixels
-//   OUT_H, OUT_W, STRIDE_H, STRIDE_W, PAD_T, PAD_L   of the windows, as in hwflow_window
+//   OUT_H, STRIDE_H, STRIDE_W, PAD_T, PAD_L   of the windows, as in hwflow_window
 //   BUF_ROWS            rows buffered, at the least
 //
 // Pixels come with write_i, in order. Every read_i reads a rectangle and moves on to the next one, as hwflow_window emits
@@ -24,7 +24,6 @@ module hwflow_banks #(
     parameter int IN_H     = 8,
     parameter int IN_W_PX  = 8,
     parameter int OUT_H    = 6,
-    parameter int OUT_W    = 6,
     parameter int STRIDE_H = 1,
     parameter int STRIDE_W = 1,
     parameter int PAD_T    = 0,
@@ -167,20 +166,17 @@ module hwflow_banks #(
         col2_reg <= col1_reg;
     end
 
-    // --- The memories, with a register behind each, and another where their columns are turned.
+    // --- The memories, with a register behind each, and another behind the choice of columns.
+
+    wire [ROWS*COLS*W-1:0] turned;
 
     for (genvar r = 0; r < ROWS; r++) begin : gen_row
         logic [COLS*W-1:0] read_reg, turned_reg;
-        wire  [COLS*W-1:0] read, turned;
-
-        always_ff @(posedge clk_i) begin
-            read_reg   <= read;
-            turned_reg <= turned;
-        end
+        wire  [COLS*W-1:0] read, by_column;
 
         for (genvar c = 0; c < COLS; c++) begin : gen_col
-            wire [ SLOT_W-1:0] slot  = (ROW_W'(r) < row_reg) ? below_reg : slot_reg;
-            wire [PLACE_W-1:0] place = (COL_W'(c) < col_reg) ? right_reg : place_reg;
+            wire [ SLOT_W-1:0] slot  = ({1'b0, row_reg} > (ROW_W + 1)'(r)) ? below_reg : slot_reg;
+            wire [PLACE_W-1:0] place = ({1'b0, col_reg} > (COL_W + 1)'(c)) ? right_reg : place_reg;
             wire chosen = write_i && write_row_reg == ROW_W'(r) && write_col_reg == COL_W'(c);
 
             hwflow_ram #(
@@ -195,31 +191,33 @@ module hwflow_banks #(
                 .read_addr_i  (ADDR_W'({slot, place})),
                 .read_data_o  (read[c*W+:W])
             );
-
-            // The pixel that is c to the right of the first: with the first in column b, it is in column b + c.
-            for (genvar b = COLS - 1; b >= 0; b--) begin : gen_from
-                wire [W-1:0] pixel;
-                wire [W-1:0] from = read_reg[((b+c)%COLS)*W+:W];
-                if (b == COLS - 1) begin : gen_last
-                    assign pixel = from;
-                end else begin : gen_choice
-                    assign pixel = (col2_reg == COL_W'(b)) ? from : gen_from[b+1].pixel;
-                end
-            end
-            assign turned[c*W+:W] = gen_from[0].pixel;
         end
 
-        for (genvar b = ROWS - 1; b >= 0; b--) begin : gen_from
-            wire [COLS*W-1:0] pixels;
-            wire [COLS*W-1:0] from = gen_row[(b+r)%ROWS].turned_reg;
-            if (b == ROWS - 1) begin : gen_last
-                assign pixels = from;
-            end else begin : gen_choice
-                assign pixels = (row3_reg == ROW_W'(b)) ? from : gen_from[b+1].pixels;
-            end
+        hwflow_turn #(
+            .W (W),
+            .N (COLS)
+        ) turn_columns (
+            .data_i (read_reg),
+            .by_i   (col2_reg),
+            .data_o (by_column)
+        );
+
+        always_ff @(posedge clk_i) begin
+            read_reg   <= read;
+            turned_reg <= by_column;
         end
-        assign data_o[r*COLS*W+:COLS*W] = gen_from[0].pixels;
+
+        assign turned[r*COLS*W+:COLS*W] = turned_reg;
     end
+
+    hwflow_turn #(
+        .W (COLS * W),
+        .N (ROWS)
+    ) turn_rows (
+        .data_i (turned),
+        .by_i   (row3_reg),
+        .data_o (data_o)
+    );
 
 endmodule
 

@@ -392,7 +392,6 @@ module hwflow_window #(
             .IN_H     (IN_H),
             .IN_W_PX  (IN_W_PX),
             .OUT_H    (OUT_H),
-            .OUT_W    (OUT_W),
             .STRIDE_H (STRIDE_H),
             .STRIDE_W (STRIDE_W),
             .PAD_T    (PAD_T),

@@ -240,16 +240,35 @@ def window(values: Values) -> CellModel:
     """``hwflow_window``: a line buffer, and counters of beats, pixels and addresses."""
     lanes, beats = values("LANES"), values("CHANNELS") // values("LANES")
     bits, rows, columns = lanes * values("W"), values("BUF_ROWS"), values("IN_W_PX")
-    depth = rows * columns * beats
+    depth, positions = rows * columns * beats, values("POSITIONS", 1)
+    lines = _ram(Memory(bits, depth)) if positions == 1 else _banks(values, bits)
     pads = values("PAD_T") + values("PAD_B")
     count = index_bits(values("IN_H") * columns + (rows + pads + values("STRIDE_H") + values("K_H")) * columns + 2) + 1
     row = index_bits(values("IN_H") + pads + values("STRIDE_H") + values("K_H")) + 1
     places = index_bits(beats) * 2 + index_bits(values("K_H")) + index_bits(values("K_W")) + 2 * row
-    return CellModel(
-        _ram(Memory(bits, depth)),
-        {"one": 1, "count": count, "address": index_bits(depth), "place": places, "bit": bits},
-        {"one": 1, "count": count, "address": index_bits(depth), "place": places, "bit": bits},
-    )
+    features = {"one": 1, "count": count, "address": index_bits(depth), "place": places, "bit": bits * positions}
+    features["several"] = int(positions > 1)
+    return CellModel(lines, features, features)
+
+
+def _banks(values: Values, bits: int) -> Area:
+    """``hwflow_banks``: a memory for every pixel of a beat, registers behind it, and choices of columns and rows."""
+    columns = values("K_W")
+    rows = values("POSITIONS") // columns
+    place, slots = index_bits(math.ceil(values("IN_W_PX") / columns)), math.ceil(values("BUF_ROWS") / rows)
+    memory, of_beat = Memory(bits, slots << place), rows * columns * bits
+    outputs = (values("IN_H") + values("PAD_T") + values("PAD_B") - values("K_H")) // values("STRIDE_H")
+    moves = (values("STRIDE_H") % rows, (values("IN_H") - outputs * values("STRIDE_H")) % rows)
+    turns = [columns if values("STRIDE_W") % columns else 1, rows if any(moves) else 1]
+    area = Area(luts=of_beat * sum(math.ceil((count - 1) / 3) for count in turns))
+    registers = 2 + memory.is_small  # of a block RAM, one is in it
+    if registers > 2 and turns[0] == 1:
+        area += Area(luts=of_beat)  # they are shift registers
+    else:
+        area += Area(flip_flops=registers * of_beat)
+    blocks, in_luts = (0.0, memory.lut_ram) if memory.is_small else (memory.block_ram, 0)
+    addresses = place + index_bits(slots)
+    return area + Area(luts=rows * columns * (in_luts + addresses), block_ram=rows * columns * blocks)
 
 
 def weight_memory(values: Values) -> Memory:

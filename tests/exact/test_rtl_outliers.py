@@ -47,7 +47,7 @@ def test_random_graphs_with_outliers(seed: int, tmp_path: Path) -> None:
     np.testing.assert_array_equal(stalled, IntegerExecutor(graph).run(codes))
 
 
-@pytest.mark.parametrize("fold", range(7))
+@pytest.mark.parametrize("fold", range(8))
 def test_every_fold(fold: int, tmp_path: Path) -> None:
     """From one weight word a vector to one weight a word."""
     graph = two_layers()

@@ -7,7 +7,7 @@ from common import TB, gaps, pack, parameters, random_codes, rtl, run_tb
 P = parameters()
 POSITIONS = P.get("POSITIONS", 1)
 HELD = 7 if POSITIONS == 1 else 9  # beats that the module holds behind its buffer
-CELLS = rtl("window", "lines", "banks", "ram", "delay", "catch", "fifo")
+CELLS = rtl("window", "lines", "banks", "turn", "ram", "delay", "catch", "fifo")
 
 DEFAULTS = {
     "W": 8, "LANES": 1, "CHANNELS": 1, "IN_H": 6, "IN_W_PX": 7, "K_H": 3, "K_W": 3, "STRIDE_H": 1, "STRIDE_W": 1,
@@ -40,24 +40,20 @@ CONFIGS = {
 
 # Several kernel positions a beat, whole rows of the kernel
 SEVERAL = {
-    "row_valid": {"POSITIONS": 3},
     "row_same": {**SAME, "POSITIONS": 3, "CHANNELS": 3, "LANES": 3, "IN_H": 8, "IN_W_PX": 8, "BUF_ROWS": 4},
     "row_stride_2": {**SAME, "PAD_L": 0, "POSITIONS": 3, "STRIDE_H": 2, "STRIDE_W": 2, "IN_H": 9, "BUF_ROWS": 5},
     "row_is_kernel": {"POSITIONS": 5, "K_H": 1, "K_W": 5, "IN_H": 3, "PAD_L": 2, "PAD_R": 2, "PAD_VALUE": 0x80},
     "row_of_one": {"POSITIONS": 2, "K_H": 2, "K_W": 1, "STRIDE_W": 2, "PAD_T": 1, "CHANNELS": 2, "LANES": 2},
     "rows": {**SAME, "POSITIONS": 8, "K_H": 4, "K_W": 4, "PAD_T": 2, "STRIDE_W": 3, "IN_H": 7, "IN_W_PX": 11},
-    "all_valid": {"POSITIONS": 9},
     "all_same": {**SAME, "POSITIONS": 9, "CHANNELS": 2, "LANES": 2, "IN_H": 8, "IN_W_PX": 8, "BUF_ROWS": 4},
     "all_stride_2": {**SAME, "POSITIONS": 9, "STRIDE_H": 2, "STRIDE_W": 2, "IN_H": 7, "BUF_ROWS": 5, "PAD_VALUE": 9},
     "all_of_7x7": {"POSITIONS": 49, "K_H": 7, "K_W": 7, "STRIDE_H": 2, "STRIDE_W": 2, "IN_H": 11, "IN_W_PX": 10,
                    "PAD_T": 3, "PAD_B": 2, "PAD_L": 3, "PAD_R": 3},
     "all_stride_beyond": {**SAME, "POSITIONS": 4, "K_H": 2, "K_W": 2, "STRIDE_H": 5, "STRIDE_W": 3, "IN_H": 12},
-    "all_padding_beyond": {"POSITIONS": 6, "PAD_T": 3, "PAD_B": 4, "PAD_L": 5, "PAD_R": 4, "K_H": 2, "K_W": 3, "IN_H": 3,
-                           "IN_W_PX": 2},
+    "all_padding_beyond": {"POSITIONS": 6, "PAD_T": 3, "PAD_B": 4, "PAD_L": 5, "PAD_R": 4, "K_H": 2, "K_W": 3,
+                           "IN_H": 3, "IN_W_PX": 2},
     "all_is_padded_image": {**SAME, "POSITIONS": 20, "K_H": 5, "K_W": 4, "IN_H": 3, "IN_W_PX": 2, "PAD_VALUE": 3},
     "all_of_one_pixel": {**SAME, "POSITIONS": 9, "IN_H": 1, "IN_W_PX": 1, "W": 5, "PAD_VALUE": 0x10},
-    "all_most_unused": {"POSITIONS": 2, "K_H": 1, "K_W": 2, "STRIDE_H": 9, "STRIDE_W": 9, "IN_H": 5, "IN_W_PX": 5},
-    "all_buffered_deeper": {**SAME, "POSITIONS": 9, "BUF_ROWS": 7},
 }  # fmt: skip
 CONFIGS |= SEVERAL
 
