@@ -29,6 +29,10 @@ CELLS: tuple[tuple[str, Mapping[str, int]], ...] = (
     ("weights", {"PE": 2, "SIMD": 16, "N_IN": 144, "N_OUT": 64}),
     ("affine", {"PE": 8, "X_W": 8, "ACC_W": 26, **OUT}),
     ("window", {"LANES": 16, "CHANNELS": 32, "IN_H": 16, "IN_W_PX": 16, **{f"PAD_{side}": 1 for side in "TBLR"}}),
+    (
+        "window",
+        {**LANES, "CHANNELS": 8, "POSITIONS": 9, "IN_H": 32, "IN_W_PX": 32, **{f"PAD_{side}": 1 for side in "TBLR"}},
+    ),
     ("pool", {"MODE": 0, **LANES, "CHANNELS": 64, "POSITIONS": 9, "IN_W": 8, "OUT_W": 8}),
     ("pool", {"MODE": 1, **LANES, "CHANNELS": 64, "POSITIONS": 49, "IN_W": 8, "ACC_SHIFT": 6, "OUT_W": 8}),
     ("fifo", {"WIDTH": 64, "DEPTH": 24}),
