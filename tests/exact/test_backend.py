@@ -152,9 +152,9 @@ def test_types_of_the_configuration_are_those_of_hls4mls_c_simulation(types: dic
 def test_a_reuse_factor_that_is_not_valid_is_replaced_and_said(tmp_path: Path) -> None:
     model = small()
     config = configured(model, 5, average={"accum": "ap_fixed<48,24>"})
-    with pytest.warns(UserWarning, match="nearest valid ReuseFactor is used: first 6 instead of 5"):
+    with pytest.warns(UserWarning, match="nearest valid ReuseFactor is used: first 3 instead of 5"):
         hls_model = convert(model, config, tmp_path)
-    assert hls_model.hwflow_rtl.reuse["first"] == 6
+    assert hls_model.hwflow_rtl.reuse["first"] == 3
 
 
 def test_a_network_that_ends_in_a_softmax_ends_at_its_logits(tmp_path: Path) -> None:
