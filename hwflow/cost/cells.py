@@ -246,8 +246,8 @@ def window(values: Values) -> CellModel:
     count = index_bits(values("IN_H") * columns + (rows + pads + values("STRIDE_H") + values("K_H")) * columns + 2) + 1
     row = index_bits(values("IN_H") + pads + values("STRIDE_H") + values("K_H")) + 1
     places = index_bits(beats) * 2 + index_bits(values("K_H")) + index_bits(values("K_W")) + 2 * row
-    features = {"one": 1, "count": count, "address": index_bits(depth), "place": places, "bit": bits * positions}
-    features["several"] = int(positions > 1)
+    features: Features = {"one": 1, "count": count, "address": index_bits(depth), "place": places}
+    features |= {"bit": bits * positions, "several": int(positions > 1)}
     return CellModel(lines, features, features)
 
 
