@@ -36,7 +36,7 @@ def written(graph: Graph, folder: Path, seed: int = 0) -> tuple[Path, Path]:
 
 
 def test_a_network_and_its_faults(tmp_path: Path) -> None:
-    """Words of several parts and of one, biases, stalls, an upset in mid-run, and wrong bits in a memory image."""
+    """Words of several parts and of one, biases, stalls, an upset in mid-run, wrong bits in a memory image, no library."""
     net = NetworkBuilder(np.random.default_rng(7), (12,))
     net.dense(net.relu(net.dense(net.nodes[0], 6)), 4)
     graph = net.graph("small")
@@ -52,10 +52,9 @@ def test_a_network_and_its_faults(tmp_path: Path) -> None:
         faults = sample_ber(memories(graph, True), 0.1, 1, graph.digest)
         faulted = reference.run(codes, faults)
         assert (faulted != clean).any(axis=1).all()
-        np.testing.assert_array_equal(executor.run(codes, faults), faulted)
         assert executor.statistics is not None
         cycle = executor.statistics.begun[4]
-        upset = executor.run(codes, faults, cycle)
+        upset = executor.run(codes, faults, cycle, stall_percent=30)
         before, after = executor.statistics.sides(cycle)
         assert (before.sum(), after.sum()) == (3, 5)
         np.testing.assert_array_equal(upset[before], clean[before])
@@ -63,6 +62,9 @@ def test_a_network_and_its_faults(tmp_path: Path) -> None:
         image = project / json.loads((project / METADATA).read_text())["layers"][-1]["weight_file"]
         image.write_text(re.sub(r"^\w", lambda digit: f"{int(digit[0], 16) ^ 4:x}", image.read_text(), flags=re.M))
         assert (executor.run(codes) != clean).any()
+        (project / "firmware.so").unlink()
+        with pytest.raises(HwflowError, match=r"verilator failed: error: \./firmware\.so: cannot open"):
+            executor.run(codes)
 
 
 def test_what_cannot_take_the_place_of_the_rtl(tmp_path: Path) -> None:
