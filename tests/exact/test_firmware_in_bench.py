@@ -36,7 +36,7 @@ def written(graph: Graph, folder: Path, seed: int = 0) -> tuple[Path, Path]:
 
 
 def test_a_network_and_its_faults(tmp_path: Path) -> None:
-    """Words of several parts and of one, biases, stalls, an upset in mid-run, wrong bits in a memory image, no library."""
+    """Words of several parts and of one, biases, stalls, an upset in mid-run, wrong bits in an image, no library."""
     net = NetworkBuilder(np.random.default_rng(7), (12,))
     net.dense(net.relu(net.dense(net.nodes[0], 6)), 4)
     graph = net.graph("small")
