@@ -10,7 +10,8 @@ from typing import Any
 from hwflow.cost.area import Area, total
 from hwflow.cost.decoders import costs as decoder_costs
 from hwflow.cost.estimate import estimate
-from hwflow.cost.memories import Memory
+from hwflow.cost.memories import LUT_RAM, Memory
+from hwflow.cost.packing import index_bits
 from hwflow.cost.synthesis import TOP, YOSYS, synthesise
 from hwflow.graph import Graph, WeightLayer
 from hwflow.rtl.address_map import address_space, ring, wire_of
@@ -130,8 +131,23 @@ def _extra(graph: Graph, cell: Instance) -> Area:
             count, decoder = measured.serving(lanes)
             extra += Area(luts=count * decoder.luts, flip_flops=count * decoder.flip_flops)
     if "REST_ROWS" in values:
-        rows, row = int(values["REST_ROWS"]), 16 + int(values["REST_SLOTS"]) * (int(values["REST_W"]) + 6)
-        memory = 3 * Memory(row, rows).lut_ram if loadable else rows * row / 32
-        adders = lanes * (int(values["REST_W"]) + 1)
-        extra += Area(luts=memory + adders, flip_flops=adders)
+        extra += outliers(lanes, layer.n_in * layer.n_out // lanes, values)
     return extra
+
+
+def outliers(lanes: int, words: int, values: Mapping[str, int | str]) -> Area:
+    """``hwflow_outliers``: rows in LUTs, what chooses between them, and a choice and an adder a lane.
+
+    Args:
+        lanes: weights of a word.
+        words: beats of the weight memory.
+        values: ``REST_ROWS``, ``REST_SLOTS`` and ``REST_W``; with ``LOADABLE`` the rows are memories.
+    """
+    rows, slots, rest = (int(values[f"REST_{name}"]) for name in ("ROWS", "SLOTS", "W"))
+    row = index_bits(words) + slots * (index_bits(lanes) + rest)
+    if "LOADABLE" in values:
+        # Read at two addresses, with what chooses there, and two rows besides.
+        memory = 2 * (Memory(row, rows).lut_ram + Memory(row, 1).lut_ram) + row * ((rows - 1) // max(LUT_RAM))
+    else:
+        memory = rows * row // 32
+    return Area(luts=memory + 2 * lanes * (rest + slots), flip_flops=lanes * (2 * rest + 1) + 4 * row)

@@ -31,6 +31,8 @@ def blocked(top: Any, design: RtlDesign) -> str:
     for stream in reversed(design.streams):
         if _bit(top, f"{stream.name}_tvalid") and not _bit(top, f"{stream.name}_tready"):
             return f"stream {stream.name} has a beat that {stream.target} does not take"
+    if hasattr(top, "s_axis_tvalid") and _bit(top, "s_axis_tvalid") and not _bit(top, "s_axis_tready"):
+        return "no image begins: bit 0 of CTRL is 0, or DESIGN is, as before weights in URAM are loaded"
     return "no stream has a beat that waits, so that a layer has lost some, or waits for more"
 
 

@@ -18,6 +18,9 @@ from hwflow.rtl.placement import check_uram, with_memories
 from hwflow.rtl.sizing import size_fifos
 from hwflow.rtl.structure import Loadable, Netlist
 
+PROBES = 8
+"""Steps in which slower and faster designs are tried for one that fits."""
+
 
 @dataclass(frozen=True)
 class Folding:
@@ -149,14 +152,24 @@ class _Search:
     def fastest(self, fill: float = FILL) -> int | None:
         """The fewest cycles an image with which the design fits into a share of the part; None if it never does."""
         candidates = self.candidates
-        low, high = 0, len(candidates)
+
+        def enough(index: int) -> bool:
+            return self.fits(choose_reuse(self.graph, target_cycles=candidates[index]), fill)
+
+        # The slowest design has the narrowest memories, which blocks hold badly: a faster one may be the first to fit.
+        last = len(candidates) - 1
+        probes = sorted({last * step // PROBES for step in range(PROBES + 1)}, reverse=True)
+        high = next((index for index in probes if enough(index)), None)
+        if high is None:
+            return None
+        low = 0
         while low < high:
             middle = (low + high) // 2
-            if self.fits(choose_reuse(self.graph, target_cycles=candidates[middle]), fill):
+            if enough(middle):
                 high = middle
             else:
                 low = middle + 1
-        return candidates[low] if low < len(candidates) else None
+        return candidates[high]
 
     def lacks(self, factors: Mapping[str, int], fill: float = 1) -> str:
         """What the part has too little of, and by how much."""

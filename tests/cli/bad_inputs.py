@@ -584,7 +584,8 @@ OPTIONS = [
             "--no-firmware --io-type io_parallel": "--io-type", f"--reuse {HUGE}": "--reuse",
             "--target-fps 100": "--clock", "--clock 100": "--clock", "--target-fps 0 --clock 100": "--target-fps",
             "--target-fps 9 --clock 9 --target-cycles 9": "--target-cycles", "--synth x": "--synth",
-            "--synth yosys --no-rtl": "--synth", "--no-rtl --loadable": "--loadable", "--part xc7a35t --reuse 1": "xc7a35t",
+            "--synth yosys --no-rtl": "--synth", "--no-rtl --loadable": "--loadable",
+            "--no-rtl --uram": "--uram", "--uram": "--part", "--uram --part xc7a35t": "xc7a35t", "--part xc7a35t --reuse 1": "xc7a35t",
         }.items()
     ),
     case("generate design --estimate --bram-ports", "--bram-ports"),

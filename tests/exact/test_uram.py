@@ -27,7 +27,9 @@ from hwflow.graph import Graph
 from hwflow.hardening import harden
 from hwflow.memory import memories
 from hwflow.rtl import generate
-from tests.exact.test_axi_lite import Bench, retrained, run_tb
+from hwflow.sim.design import RtlDesign
+from hwflow.sim.stuck import blocked
+from tests.exact.test_axi_lite import PROJECT, Bench, retrained, run_tb
 from tests.networks import NetworkBuilder, random_images, same
 
 PART = Part("tiny", "xcup", Area(luts=1, flip_flops=10**6, dsp=10**3, block_ram=2, uram=8), "none")
@@ -57,6 +59,7 @@ async def no_image_begins_until_it_is_loaded(dut):
     assert not bench.m.beats
     assert not await bench.call(lambda: device.busy)
     counters = await bench.call(device.counters)
+    assert "DESIGN" in blocked(dut, RtlDesign.load(PROJECT))
     assert counters.images == 0
     assert counters.in_stalls > 900
     await bench.reset()  # is no load

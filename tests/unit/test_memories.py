@@ -17,7 +17,7 @@ from hwflow.errors import HwflowError
 from hwflow.graph import Constant, Graph, Outliers
 from hwflow.hardening import harden
 from hwflow.rtl.address_map import address_map
-from hwflow.rtl.area import estimated
+from hwflow.rtl.area import estimated, outliers
 from hwflow.rtl.c_header import render_c_header
 from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.placement import places, with_memories
@@ -142,8 +142,8 @@ def test_outliers_that_are_too_many_are_named(graph: Graph, known: list[Part]) -
     layer = graph.weight_layers[1]
     index = np.arange(layer.weight.size)[::3]
     rest = Constant.from_codes(np.full(len(index), 3), graph.weight_layers[0].weight.type)
-    outliers = replace(layer, outliers=Outliers(index, rest))
-    many = Graph(tuple(outliers if node.name == layer.name else node for node in graph), graph.name)
+    changed = replace(layer, outliers=Outliers(index, rest))
+    many = Graph(tuple(changed if node.name == layer.name else node for node in graph), graph.name)
     known[:] = [replace(known[2], area=replace(known[2].area, luts=9_000))]
     assert "LUTs (more has 9,000, " in refusal(many, "more")
     assert "; without outliers it fits: harden it with fewer; " in refusal(many, "more")
@@ -151,12 +151,23 @@ def test_outliers_that_are_too_many_are_named(graph: Graph, known: list[Part]) -
 
 
 def test_the_fastest_design_may_need_uram(graph: Graph, known: list[Part]) -> None:
-    tiny = replace(known[1], area=replace(known[1].area, block_ram=4))
+    tiny = replace(known[1], area=replace(known[1].area, luts=8_000, block_ram=4))
     known[:] = [tiny]
     said = refusal(graph, "some", reuse=None)
     assert said.startswith("even with the largest reuse factors the design takes ")
     assert "; with --uram it fits, " in said
     choose_folding(graph, part="some", uram=True)
+
+
+def test_a_design_may_fit_where_a_slower_one_does_not(graph: Graph, known: list[Part]) -> None:
+    known[:] = [replace(known[1], area=Area(6000, 20_000, 100, block_ram=6.9, uram=4))]
+    slowest = max(layer.vectors * layer.n_in * layer.n_out for layer in graph.weight_layers)
+    with pytest.raises(HwflowError, match=r"the design takes .* block RAMs") as refused:
+        choose_folding(graph, target_cycles=slowest, part="some", uram=True)
+    fastest = choose_folding(graph, part="some", uram=True).target_cycles
+    assert fastest is not None
+    assert fastest < slowest
+    assert "with --target-cycles" in str(refused.value)
 
 
 def test_uram_is_refused_where_there_is_none(graph: Graph, known: list[Part]) -> None:
@@ -167,3 +178,16 @@ def test_uram_is_refused_where_there_is_none(graph: Graph, known: list[Part]) ->
     assert "not known" in refusal(graph, "other", uram=True)
     with pytest.raises(HwflowError, match="--uram needs --part"):
         choose_folding(graph, uram=True)
+
+
+@pytest.mark.parametrize(
+    ("lanes", "words", "rows", "slots", "luts", "flip_flops"),
+    [(64, 576, 36, 2, 1424, 1243), (16, 36864, 600, 2, 1807, 437), (16, 147456, 2400, 3, 7424, 495)],
+)
+def test_outliers_that_can_be_loaded_take_about_what_yosys_makes(
+    lanes: int, words: int, rows: int, slots: int, luts: int, flip_flops: int
+) -> None:
+    """``hwflow_outliers`` alone, by Yosys 0.23; inverters and RAM64M8 as LUTs."""
+    said = outliers(lanes, words, {"REST_ROWS": rows, "REST_SLOTS": slots, "REST_W": 8, "LOADABLE": 1})
+    assert said.luts == pytest.approx(luts, rel=0.1)
+    assert said.flip_flops == pytest.approx(flip_flops, rel=0.05)

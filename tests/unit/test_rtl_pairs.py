@@ -10,6 +10,7 @@ from hwflow.cost.estimate import estimate
 from hwflow.cost.reuse import choose_reuse
 from hwflow.graph import Graph
 from hwflow.hardening import HardenOptions, harden
+from hwflow.rtl.address_map import address_map
 from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.pairs import with_pairs
 from tests.networks import NetworkBuilder, random_images, same
@@ -45,6 +46,14 @@ def pairs(graph: Graph, part: str) -> dict[str, object]:
 )
 def test_pairs_are_for_wide_multipliers_and_narrow_codes(bits: int, part: str, expected: list[int]) -> None:
     assert list(pairs(network(bits), part).values()) == expected
+
+
+def test_pairs_are_no_part_of_the_structure_that_a_network_must_have() -> None:
+    graph = network(8)
+    netlist = build_netlist(graph, choose_reuse(graph, target_cycles=150))
+    paired = with_pairs(netlist, ULTRASCALE)
+    assert paired != netlist
+    assert address_map(graph, paired).structure == address_map(graph, netlist).structure
 
 
 MVU = {
