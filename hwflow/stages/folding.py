@@ -19,7 +19,7 @@ from hwflow.rtl.sizing import size_fifos
 from hwflow.rtl.structure import Loadable, Netlist
 
 PROBES = 8
-"""Steps in which slower and faster designs are tried for one that fits."""
+"""Equal steps in which faster designs are tried for one that fits."""
 
 
 @dataclass(frozen=True)
@@ -157,9 +157,11 @@ class _Search:
             return self.fits(choose_reuse(self.graph, target_cycles=candidates[index]), fill)
 
         # The slowest design has the narrowest memories, which blocks hold badly: a faster one may be the first to fit.
+        # Steps towards it are small at first.
         last = len(candidates) - 1
-        probes = sorted({last * step // PROBES for step in range(PROBES + 1)}, reverse=True)
-        high = next((index for index in probes if enough(index)), None)
+        probes = {last - (1 << step) + 1 for step in range(len(candidates).bit_length())}
+        probes |= {last * step // PROBES for step in range(PROBES + 1)}
+        high = next((index for index in sorted(probes, reverse=True) if index >= 0 and enough(index)), None)
         if high is None:
             return None
         low = 0
