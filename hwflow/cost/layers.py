@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hwflow.cost.packing import packing
-from hwflow.cost.reuse import fold
+from hwflow.cost.reuse import layer_fold
 from hwflow.graph import Graph, WeightLayer
 
 
@@ -41,11 +41,11 @@ class LayerCost:
 
 def layer_costs(graph: Graph, reuse: Mapping[str, int]) -> tuple[LayerCost, ...]:
     """What every weight layer takes with its reuse factor."""
-    return tuple(_layer_cost(layer, reuse[layer.name]) for layer in graph.weight_layers)
+    return tuple(_layer_cost(graph, layer, reuse[layer.name]) for layer in graph.weight_layers)
 
 
-def _layer_cost(layer: WeightLayer, reuse_factor: int) -> LayerCost:
-    pe, simd = fold(layer, reuse_factor)
+def _layer_cost(graph: Graph, layer: WeightLayer, reuse_factor: int) -> LayerCost:
+    pe, simd = layer_fold(graph, layer, reuse_factor)
     memory = packing(layer, "weight", pe, simd)
     return LayerCost(
         name=layer.name,

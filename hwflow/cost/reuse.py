@@ -11,12 +11,23 @@ import math
 from functools import cache
 from typing import NamedTuple
 
+from hwflow.cost.pairs import fit_in_pairs
 from hwflow.errors import HwflowError
 from hwflow.graph import Affine, Conv2D, Graph, WeightLayer
 from hwflow.memory import layer_storage
 
 
-def fold(layer: WeightLayer, reuse_factor: int) -> tuple[int, int]:
+def layer_fold(graph: Graph, layer: WeightLayer, reuse_factor: int) -> tuple[int, int]:
+    """:func:`fold` of a layer of a typed graph: with an even PE, if there is one, where products fit in pairs.
+
+    Outliers make weights wider, but do not count here: networks that differ in them alone have the same fold.
+    """
+    x, weight = graph.inputs_of(layer)[0].resolved, layer.weight.type
+    assert weight is not None
+    return fold(layer, reuse_factor, fit_in_pairs(weight.width, x.width, x.signed))
+
+
+def fold(layer: WeightLayer, reuse_factor: int, pairs: bool = False) -> tuple[int, int]:
     """PE and SIMD of the RTL's matrix-vector unit: outputs and inputs that it handles in a cycle.
 
     PE x SIMD = n_in n_out / R. SIMD divides what one position of the kernel offers (a convolution's input
@@ -26,16 +37,23 @@ def fold(layer: WeightLayer, reuse_factor: int) -> tuple[int, int]:
     word holds several weights, SIMD is a multiple or a divisor of their number, or all of n_in. An affine
     layer has PE instead of SIMD: its weights are a row.
 
+    Args:
+        layer: the layer.
+        reuse_factor: R.
+        pairs: prefer an even PE to a large SIMD, as two outputs can share multipliers.
+
     Raises:
         HwflowError: R has no such fold.
     """
-    pair = _fold(_matrix(layer), reuse_factor)
-    if pair is None:
+    found = _folds(_matrix(layer), reuse_factor)
+    if not found:
         raise HwflowError(
             f"{layer.name}: reuse factor {reuse_factor} is not valid; choose from "
             f"{', '.join(map(str, valid_reuse_factors(layer)))}"
         )
-    return pair[::-1] if isinstance(layer, Affine) else pair
+    if isinstance(layer, Affine):
+        return found[0][::-1]
+    return next((each for each in found if pairs and each[0] % 2 == 0), found[0])
 
 
 def valid_reuse_factors(layer: WeightLayer) -> list[int]:
@@ -106,25 +124,27 @@ def _matrix(layer: WeightLayer) -> _Matrix:
 
 
 @cache
-def _fold(matrix: _Matrix, reuse_factor: int) -> tuple[int, int] | None:
+def _folds(matrix: _Matrix, reuse_factor: int) -> tuple[tuple[int, int], ...]:
+    """PE and SIMD, the best first."""
     n_in, n_out, _, per_word = matrix
     if reuse_factor < 1 or (n_in * n_out) % reuse_factor:
-        return None
+        return ()
     if n_in % reuse_factor if reuse_factor <= n_in else reuse_factor % n_in:
-        return None
+        return ()
     products = n_in * n_out // reuse_factor
-    for simd in matrix.simds(reuse_factor):
-        if simd != n_in and simd % per_word and per_word % simd:
-            continue
-        if products % simd == 0 and n_out % (products // simd) == 0:
-            return products // simd, simd
-    return None
+    return tuple(
+        (products // simd, simd)
+        for simd in matrix.simds(reuse_factor)
+        if (simd == n_in or simd % per_word == 0 or per_word % simd == 0)
+        and products % simd == 0
+        and n_out % (products // simd) == 0
+    )
 
 
 @cache
 def _valid(matrix: _Matrix) -> tuple[int, ...]:
     candidates = _divisors(matrix.n_in) | {matrix.n_in * outputs for outputs in _divisors(matrix.n_out)}
-    return tuple(sorted(factor for factor in candidates if _fold(matrix, factor)))
+    return tuple(sorted(factor for factor in candidates if _folds(matrix, factor)))
 
 
 @cache

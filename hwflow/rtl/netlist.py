@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from hwflow.cost.memories import Memory
 from hwflow.cost.packing import packing
-from hwflow.cost.reuse import fold
+from hwflow.cost.reuse import layer_fold
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType, Overflow, Rounding
 from hwflow.graph import (
@@ -129,7 +129,7 @@ class _Builder:
         raise HwflowError(f"{node.name}: the RTL has no {node.op}")
 
     def _weight_layer(self, node: WeightLayer, source: Stream) -> Stream:
-        pe, simd = fold(node, self.reuse[node.name])
+        pe, simd = layer_fold(self.graph, node, self.reuse[node.name])
         # More than a convolution's channels are several positions of its kernel, with all channels.
         channels = node.weight.values.shape[-2] if isinstance(node, Conv2D) else simd
         lanes = self._to_lanes(node, source, min(simd, channels))
@@ -142,7 +142,7 @@ class _Builder:
         return self._matrix_unit("mvu", node, stream, pe, simd, sizes)
 
     def _affine(self, node: Affine, source: Stream) -> Stream:
-        pe, simd = fold(node, self.reuse[node.name])
+        pe, simd = layer_fold(self.graph, node, self.reuse[node.name])
         return self._matrix_unit("affine", node, self._to_lanes(node, source, pe), pe, simd, {"PE": pe})
 
     def _matrix_unit(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hwflow.cost.pairs import fit_in_pairs
 from hwflow.cost.parts import find_part
 from hwflow.rtl.structure import Instance, Netlist
 
 FAMILIES = ("xcu", "xcup")
 """Families of parts with DSP48E2, which multiply 27 by 18 bits."""
-WIDEST = 26
-"""Bits of two weights and an activation, both with signs, that such a multiplier takes; see ``hwflow_mul_pair``."""
 
 
 def with_pairs(netlist: Netlist, part: str) -> Netlist:
@@ -35,5 +34,4 @@ def _has_pairs(cell: Instance) -> bool:
         return False
     values = {name: value for name, value in cell.parameters.items() if isinstance(value, int)}
     weight = values.get("EFFECT_W", values["W_W"])
-    activation = values["X_W"] + 1 - values["X_SIGNED"]
-    return values["PE"] % 2 == 0 and min(weight, activation) > 1 and 2 * weight + activation <= WIDEST
+    return values["PE"] % 2 == 0 and fit_in_pairs(weight, values["X_W"], bool(values["X_SIGNED"]))

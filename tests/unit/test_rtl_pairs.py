@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hwflow.cost.estimate import estimate
+from hwflow.cost.layers import layer_costs
 from hwflow.cost.reuse import choose_reuse
 from hwflow.graph import Graph
 from hwflow.hardening import HardenOptions, harden
@@ -54,6 +55,16 @@ def test_pairs_are_no_part_of_the_structure_that_a_network_must_have() -> None:
     paired = with_pairs(netlist, ULTRASCALE)
     assert paired != netlist
     assert address_map(graph, paired).structure == address_map(graph, netlist).structure
+
+
+def test_folds_have_an_even_pe_where_products_fit_in_pairs() -> None:
+    folds = {}
+    for bits in (8, 16):
+        graph = network(bits)
+        costs = layer_costs(graph, choose_reuse(graph, target_cycles=1200))
+        assert costs[0].cycles_per_image == 1152
+        folds[bits] = [(cost.pe, cost.simd) for cost in costs]
+    assert folds == {8: [(2, 2), (1, 1)], 16: [(1, 4), (1, 1)]}
 
 
 MVU = {
