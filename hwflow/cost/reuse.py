@@ -72,7 +72,8 @@ def choose_reuse(graph: Graph, reuse: int | None = None, target_cycles: int | No
 
     Returns:
         Factors by layer name. With neither argument, the target is what the busiest layer needs with
-        one input channel and one output at a time, divided by 16: small designs at little cost.
+        one input channel and one output at a time, divided by 16, and no convolution takes several
+        positions of its kernel at once: small designs at little cost.
 
     Raises:
         HwflowError: both arguments, or a number below one.
@@ -87,8 +88,15 @@ def choose_reuse(graph: Graph, reuse: int | None = None, target_cycles: int | No
         return {layer.name: _nearest(valid_reuse_factors(layer), reuse) for layer in layers}
     if target_cycles is None:
         busiest = max((layer.vectors * layer.n_in * layer.n_out for layer in layers), default=1)
-        target_cycles = max(1, busiest // 16)
+        target = max(1, busiest // 16)
+        return {layer.name: _within(_of_one_position(layer), target / layer.vectors) for layer in layers}
     return {layer.name: _within(valid_reuse_factors(layer), target_cycles / layer.vectors) for layer in layers}
+
+
+def _of_one_position(layer: WeightLayer) -> list[int]:
+    """The valid factors with which it takes a position of its kernel at a time, if there are any."""
+    factors, positions = valid_reuse_factors(layer), math.prod(_matrix(layer).kernel)
+    return [factor for factor in factors if factor >= positions] or factors
 
 
 class _Matrix(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -74,6 +75,20 @@ def test_target_cycles_balance_the_layers() -> None:
             assert factor == factors[0] or factor * layer.vectors <= target
             larger = [other for other in factors if other > factor]
             assert not larger or larger[0] * layer.vectors > target
+
+
+def test_by_default_no_kernel_position_shares_a_cycle() -> None:
+    for seed in range(10):
+        graph = random_graph(seed)
+        for layer in graph.weight_layers:
+            if isinstance(layer, Conv2D):
+                assert choose_reuse(graph)[layer.name] >= np.prod(layer.window.kernel)
+    assert any(
+        factor < np.prod(layer.window.kernel)
+        for layer in graph.weight_layers
+        if isinstance(layer, Conv2D)
+        for factor in [choose_reuse(graph, target_cycles=1)[layer.name]]
+    )
 
 
 def test_bad_factors_are_refused_with_the_valid_ones() -> None:
