@@ -17,6 +17,7 @@ One loop steps all streams once a clock cycle, so Python wakes once a cycle howe
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import time
@@ -151,11 +152,26 @@ def run_tb(
 def _read_by_yosys(module: str, sources: Sequence[Path], parameters: Mapping[str, int | str], folder: Path) -> Path:
     """Verilog of `module` as Yosys understands it, without parameters and hierarchy."""
     folder.mkdir(parents=True, exist_ok=True)
-    read = [f"read_verilog -sv {' '.join(map(str, sources))}", f"hierarchy -top {module}"]
-    if parameters:
-        values = " ".join(f"-chparam {name} {value}" for name, value in parameters.items())
-        read[1] += f" {values}"
-    steps = [*read, "proc", "flatten", "opt", "memory -nomap", "opt_clean", f"rename -top {module}"]
+    # As defaults of a copy: Yosys takes neither strings nor negative numbers as parameters of its commands.
+    top = next(path for path in sources if path.stem == module)
+    text = top.read_text()
+    for name, value in parameters.items():
+        default = re.compile(rf"^( *parameter\b[^=\n]*\b{name} *= *).*?(,?)( *//.*)?$", re.MULTILINE)
+        text, found = default.subn(lambda line, value=value: f"{line[1]}{value}{line[2]}", text)
+        assert found == 1, f"{module}: {found} parameters {name}"
+    copy = folder / top.name
+    copy.write_text(text)
+    read = [f"read_verilog -sv {' '.join(str(copy if path == top else path) for path in sources)}"]
+    steps = [
+        *read,
+        f"hierarchy -top {module}",
+        "proc",
+        "flatten",
+        "opt",
+        "memory -nomap",
+        "opt_clean",
+        f"rename -top {module}",
+    ]
     script, output = folder / "read.ys", folder / f"{module}.v"
     script.write_text("\n".join([*steps, f"write_verilog -noattr {output}"]) + "\n")
     subprocess.run(["yosys", "-q", "-s", str(script)], check=True, cwd=folder)
