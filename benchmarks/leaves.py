@@ -73,16 +73,20 @@ def sweep() -> Iterator[tuple[str, dict[str, object]]]:
     ):
         types = {**typed("A", TYPES[a]), **typed("B", TYPES[b]), **outputs(TYPES[out])}
         yield "concat", {"LANES": lanes, "A_BEATS": beats, "B_BEATS": beats // 2 + 1, **types}
-    for lanes, channels, source, bits in (
-        (1, 10, (29, 15, 1), 16),
-        (4, 16, TYPES[0], 8),
-        (1, 64, TYPES[4], 8),
-        (2, 10, (31, 11, 1), 16),
+    for lanes, channels, source, bits, uniform in (
+        (1, 10, (29, 15, 1), 16, 0),
+        (4, 16, TYPES[0], 8, 0),
+        (1, 64, TYPES[4], 8, 0),
+        (2, 10, (31, 11, 1), 16, 0),
+        (1, 10, (28, 17, 1), 16, 1),
+        (8, 64, TYPES[0], 16, 1),
+        (4, 64, (24, 12, 1), 16, 1),
     ):
-        word = random.Random(channels).getrandbits(bits * channels) | 1
-        literal = f"{bits * channels}'h{word:x}"
+        count = 1 if uniform else channels
+        word = random.Random(channels).getrandbits(bits * count) | 1
+        literal = f"{bits * count}'h{word:x}"
         shape = {"LANES": lanes, "CHANNELS": channels, "M_W": bits, "M_FRAC": bits - 2, "M": literal}
-        yield "rescale", {**shape, "UNIFORM": 0, **typed("IN", source), **outputs(TYPES[0])}
+        yield "rescale", {**shape, "UNIFORM": uniform, **typed("IN", source), **outputs(TYPES[0])}
     for pe, x, acc in ((1, TYPES[0], 28), (4, TYPES[0], 28), (8, TYPES[4], 20), (2, TYPES[2], 28)):
         widths = {"X_W": x[0], "X_SIGNED": x[2], "W_W": 8, "ACC_W": acc, "ACC_FRAC": x[1] + 7, "B_W": 16, "B_SHIFT": 1}
         yield "affine", {"PE": pe, **widths, **outputs(TYPES[1])}

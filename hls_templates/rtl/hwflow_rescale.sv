@@ -10,8 +10,10 @@
 //   LOADABLE     1: port B, mb_*, reads and writes them at any time; M is what they are at first. Word i has those of beat
 //                i, that of lane 0 in the least significant bits; a single constant is one word
 //
-// Timing: 2 cycles (product, cast), one beat a cycle. The channel of a beat is counted from reset. Port B
-// 1 cycle; it holds its output while it is not enabled.
+// The product of a wide x is the sum of two, of its lowest 17 bits and of the others, so that each is one multiplier.
+//
+// Timing: 6 cycles (operands, products, sum, cast, and hwflow_catch), one beat a cycle; s_tready comes from a register.
+// The channel of a beat is counted from reset. Port B 1 cycle; it holds its output while it is not enabled.
 
 `default_nettype none
 
@@ -57,6 +59,8 @@ module hwflow_rescale #(
 
     localparam int BEAT_W    = (BEATS > 1) ? $clog2(BEATS) : 1;
     localparam int PRODUCT_W = IN_W + M_W + 1;  // of a signed x and an unsigned m, and either way round
+    localparam int LOW_W     = (IN_W > 18) ? 17 : IN_W;
+    localparam int DONE_AT   = 4;
     localparam logic [BEAT_W-1:0] LAST = BEAT_W'(BEATS - 1);
 
     if (LANES < 1 || CHANNELS < 1 || CHANNELS % LANES != 0) begin : gen_error_lanes
@@ -66,12 +70,7 @@ module hwflow_rescale #(
         initial $fatal(1, "hwflow_rescale: M_W (%0d) must be positive and UNIFORM 0 or 1", M_W);
     end
 
-    logic [          BEAT_W-1:0] beat_reg;
-    logic [LANES*PRODUCT_W-1:0]  product_reg;
-    logic                        product_valid_reg;
-
-    wire [LANES*PRODUCT_W-1:0]   product;
-    wire [LANES*OUT_W-1:0]       cast;
+    logic [BEAT_W-1:0] beat_reg;
 
     // --- The constants of the beat.
 
@@ -120,44 +119,77 @@ module hwflow_rescale #(
         assign mb_rdata_o = '0;
     end
 
-    // --- Products and casts.
+    // --- Operands, products, their sum, one cast.
+
+    wire take = s_tvalid && s_tready;
+    logic [DONE_AT-1:0] valid_reg;
+    wire [LANES*OUT_W-1:0] y;
 
     for (genvar lane = 0; lane < LANES; lane++) begin : gen_lane
-        wire [IN_W-1:0] x = s_tdata[lane*IN_W +: IN_W];
-        wire [ M_W-1:0] m = word[((UNIFORM != 0) ? 0 : lane)*M_W +: M_W];
+        logic signed [IN_W:0] x_reg;
+        logic signed [M_W:0] m_reg;
+        logic signed [PRODUCT_W-1:0] product_reg;
 
-        // One more bit makes the sign explicit on either side.
-        wire signed [PRODUCT_W-1:0] x_wide = {{(M_W + 1) {(IN_SIGNED != 0) && x[IN_W-1]}}, x};
-        wire signed [PRODUCT_W-1:0] m_wide = {{(IN_W + 1) {1'b0}}, m};
-        assign product[lane*PRODUCT_W +: PRODUCT_W] = x_wide * m_wide;
+        always_ff @(posedge clk_i) begin
+            x_reg <= {(IN_SIGNED != 0) && s_tdata[(lane+1)*IN_W-1], s_tdata[lane*IN_W+:IN_W]};
+            m_reg <= {1'b0, word[((UNIFORM != 0) ? 0 : lane)*M_W+:M_W]};
+        end
+
+        if (LOW_W < IN_W) begin : gen_split
+            wire signed [LOW_W:0] x_low = {1'b0, x_reg[LOW_W-1:0]};
+            wire signed [IN_W-LOW_W:0] x_high = x_reg[IN_W:LOW_W];
+            logic signed [LOW_W+M_W:0] low_reg;
+            logic signed [PRODUCT_W-LOW_W-1:0] high_reg;
+
+            always_ff @(posedge clk_i) begin
+                low_reg     <= x_low * m_reg;
+                high_reg    <= x_high * m_reg;
+                product_reg <= (PRODUCT_W'(high_reg) <<< LOW_W) + PRODUCT_W'(low_reg);
+            end
+        end else begin : gen_whole
+            logic signed [PRODUCT_W-1:0] whole_reg;
+
+            always_ff @(posedge clk_i) begin
+                whole_reg   <= x_reg * m_reg;
+                product_reg <= whole_reg;
+            end
+        end
 
         hwflow_cast #(
             .IN_W(PRODUCT_W), .IN_FRAC(IN_FRAC + M_FRAC), .IN_SIGNED(1),
             .OUT_W(OUT_W), .OUT_FRAC(OUT_FRAC), .OUT_SIGNED(OUT_SIGNED),
-            .ROUNDING(ROUNDING), .OVERFLOW(OVERFLOW)
+            .ROUNDING(ROUNDING), .OVERFLOW(OVERFLOW), .REGISTER(1)
         ) cast_lane (
             .clk_i(clk_i),
-            .code_i(product_reg[lane*PRODUCT_W +: PRODUCT_W]),
-            .code_o(cast[lane*OUT_W +: OUT_W])
+            .code_i(product_reg),
+            .code_o(y[lane*OUT_W+:OUT_W])
         );
     end
 
-    wire space = !m_tvalid || m_tready;
-    assign s_tready = !product_valid_reg || space;
-
     always_ff @(posedge clk_i) begin
-        if (s_tready) product_reg <= product;
-        if (space) m_tdata <= cast;
         if (!rst_ni) begin
-            beat_reg <= '0;
-            product_valid_reg <= 1'b0;
-            m_tvalid <= 1'b0;
+            beat_reg  <= '0;
+            valid_reg <= '0;
         end else begin
-            if (s_tvalid && s_tready) beat_reg <= (beat_reg == LAST) ? '0 : beat_reg + 1'b1;
-            if (s_tready) product_valid_reg <= s_tvalid;
-            if (space) m_tvalid <= product_valid_reg;
+            if (take) beat_reg <= (beat_reg == LAST) ? '0 : beat_reg + 1'b1;
+            valid_reg <= {valid_reg[DONE_AT-2:0], take};
         end
     end
+
+    hwflow_catch #(
+        .WIDTH (LANES * OUT_W),
+        .DEPTH (DONE_AT + 5)
+    ) results (
+        .clk_i    (clk_i),
+        .rst_ni   (rst_ni),
+        .begin_i  (take),
+        .room_o   (s_tready),
+        .valid_i  (valid_reg[DONE_AT-1]),
+        .data_i   (y),
+        .m_tdata  (m_tdata),
+        .m_tvalid (m_tvalid),
+        .m_tready (m_tready)
+    );
 
 endmodule
 

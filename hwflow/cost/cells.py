@@ -15,6 +15,8 @@ BIAS_WORDS = 64
 """Biases of more words are in block RAM."""
 DIVIDER_CHUNK = 17
 """Bits of the constant that ``hwflow_pool`` multiplies by at a time."""
+RESCALE_WHOLE, RESCALE_LOW = 18, 17
+"""Bits of x up to which ``hwflow_rescale`` multiplies at once, and of the lower part of a wider one."""
 LUT_RAM_WORDS = 32
 """Up to so many results wait in ``hwflow_catch``."""
 
@@ -111,22 +113,23 @@ def concat(values: Values) -> CellModel:
 
 
 def rescale(values: Values) -> CellModel:
-    """``hwflow_rescale``: a product, by a constant or by one of several in LUTs, and a cast a lane."""
+    """``hwflow_rescale``: a product, or two of a wide x, by one constant or one of several, and a cast a lane."""
     lanes, uniform = values("LANES", 1), values("UNIFORM")
     x, m = values("IN_W"), values("M_W")
     product = (x + m + 1, values("IN_FRAC") + values("M_FRAC"), 1)
-    constants = 0 if uniform else lanes * m * math.ceil(values("CHANNELS") / lanes / 64)
-    dsps, cast = _dsps(x, m + 1), values.cast(product)
+    splits = x > RESCALE_WHOLE
+    dsps = _dsps(RESCALE_LOW + 1, m + 1) + _dsps(x - RESCALE_LOW, m + 1) if splits else _dsps(x, m + 1)
+    cast = values.cast(product)
     bits = lanes * values.out_bits(product)
     return CellModel(
-        Area(dsp=lanes * dsps),
+        Area(luts=Memory(bits, LUT_RAM_WORDS).lut_ram, dsp=lanes * dsps),
         {
             "one": 1,
-            "constant": constants,
-            "split": lanes * (dsps - 1) * (x + m),
+            "constant": 0 if uniform else lanes * m * math.ceil(values("CHANNELS") / lanes / 64),
+            "sum": lanes * (x + m - RESCALE_LOW) * splits,
             "cast": lanes * (cast["round"] + cast["saturate"]),
         },
-        {"one": 1, "bit": bits, "product": lanes * (x + m + 1)},
+        {"one": 1, "bit": bits, "operand": lanes * (x + m * (1 - uniform)), "product": lanes * (x + m)},
     )
 
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from hwflow.rtl.structure import Instance, Netlist, Stream
 
-COMBINATIONAL = {"hwflow_add", "hwflow_concat", "hwflow_fork", "hwflow_relu", "hwflow_rescale", "hwflow_width"}
+COMBINATIONAL = {"hwflow_add", "hwflow_concat", "hwflow_fork", "hwflow_relu", "hwflow_width"}
 """Cells whose input is ready if their output is, in the same cycle; all others keep it in registers."""
-MOST = 2
+MOST = 1
 """Such cells one after the other."""
 
 
 def with_slices(netlist: Netlist, unique: Callable[[str], str]) -> Netlist:
-    """The design with a ``hwflow_slice`` in every chain of more than ``MOST`` cells that pass ready on.
+    """The design with a ``hwflow_slice`` wherever more than ``MOST`` cells would pass ready on one after the other.
 
     Args:
         netlist: a design whose instances stand in the order of its streams.

@@ -84,7 +84,7 @@ _TIMINGS: Mapping[str, Callable[[Mapping[str, Parameter]], Timing]] = {
     "hwflow_mvu": _mvu,
     "hwflow_pool": _pool,
     "hwflow_relu": lambda _: _REGISTER,
-    "hwflow_rescale": lambda _: Timing(2, 2),
+    "hwflow_rescale": lambda _: Timing(6, 9, CREDIT),
     "hwflow_slice": lambda _: Timing(1, 2, 1),
     "hwflow_window": _window,
 }

@@ -69,6 +69,7 @@ VARIANTS = [
     ("hwflow_delay", {"WIDTH": 1, "STAGES": 3}),
     ("hwflow_rescale", {"LANES": 4, "CHANNELS": 4}),
     ("hwflow_rescale", {"LANES": 2, "CHANNELS": 6, "UNIFORM": 1}),
+    ("hwflow_rescale", {"IN_W": 28, "M_W": 16, "UNIFORM": 1}),
     ("hwflow_rescale", {"LANES": 2, "CHANNELS": 6, "IN_SIGNED": 0, "M": "48'h123456789abc"}),
     ("hwflow_mvu", {"EFFECT_W": 11, "W_LATENCY": 3}),
     ("hwflow_mvu", {"PE": 4, "SIMD": 8}),

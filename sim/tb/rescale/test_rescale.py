@@ -38,7 +38,7 @@ async def scales_under_stalls(dut):
 async def one_beat_a_cycle(dut):
     source, sink = await run(TB(dut), 40)
     assert set(gaps(sink.cycles)) == {1}
-    assert sink.cycles[0] - source.cycles[0] == 2
+    assert sink.cycles[0] - source.cycles[0] == 6
 
 
 @cocotb.test()
@@ -85,6 +85,8 @@ def types(lanes, channels, source, target, rounding, overflow, factor, uniform=0
         (types(2, 6, (8, 4, 1), (10, 3, 1), 6, 2, (12, 13)), "icarus"),
         (types(4, 4, (9, 4, 0), (8, 2, 0), 0, 0, (5, 2)), "icarus"),
         (types(2, 8, (16, 6, 1), (12, 6, 0), 4, 1, (16, 15), uniform=1), "icarus"),
+        (types(1, 2, (28, 17, 1), (16, 9, 1), 2, 1, (16, 17)), "icarus"),
+        (types(2, 4, (19, 17, 0), (16, 14, 0), 2, 1, (14, 14)), "icarus"),
         (types(2, 10, (12, 6, 1), (12, 5, 1), 2, 1, (9, 8)), "verilator"),
         (types(2, 10, (12, 6, 1), (12, 5, 1), 2, 1, (9, 8)) | {"LOADABLE": 1}, "icarus"),
         (types(3, 3, (12, 6, 1), (12, 5, 1), 2, 1, (9, 8)) | {"LOADABLE": 1}, "icarus"),
@@ -96,5 +98,5 @@ def test_rescale(tmp_path, p, simulator):
     count = 1 if p["UNIFORM"] else p["CHANNELS"]
     factors = random_codes(rng, count, p["M_W"], False)
     constants = f"{count * p['M_W']}'h{pack(factors, p['M_W']):x}"
-    sources = rtl("rescale", "cast")
+    sources = rtl("rescale", "cast", "catch", "fifo", "ram")
     run_tb("hwflow_rescale", sources, p | {"M": constants}, __name__, simulator, tmp_path, extra={"factors": factors})
