@@ -115,11 +115,11 @@ def test_the_borders_are_exact(mlp: Mlp) -> None:
     assert before.sum() == 6
 
 
-@pytest.mark.parametrize("cycle", [17, 60])
+@pytest.mark.parametrize("cycle", [17, 75])
 def test_stalls_move_the_borders_along(mlp: Mlp, cycle: int) -> None:
     _, before, after = run(mlp, mlp.faults(), cycle, stall=40)
     assert after.any()
-    assert before.any() == (cycle == 60)
+    assert before.any() == (cycle == 75)
 
 
 def check_random(seed: int, folder: Path) -> None:
