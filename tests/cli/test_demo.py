@@ -12,7 +12,7 @@ from hwflow.folders.project import load_project
 from tests.cli.conftest import hwflow, left_in
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "json.md"
-NAMED_BY_THE_DESIGN = ("ranges", "files", "versions")
+NAMED_BY_THE_DESIGN = ("ranges", "files", "versions", "weights")
 """Keys of objects whose own keys are layers, files and packages."""
 
 

@@ -13,7 +13,7 @@ from hwflow.codes.layout import ordered
 from hwflow.cost.reuse import valid_reuse_factors
 from hwflow.faults import FaultList, chosen, sample_ber
 from hwflow.fixed import FixedType
-from hwflow.graph import Constant, Conv2D, Dense, Graph, IntArray, Outliers
+from hwflow.graph import Constant, Conv2D, Dense, Graph, IntArray, Outliers, WeightLayer
 from hwflow.memory import layer_layout, layer_storage, memories
 from hwflow.reference import IntegerExecutor
 from hwflow.rtl import RtlExecutor, generate
@@ -26,9 +26,14 @@ class Executor(Protocol):
 
 
 def random_reuse(graph: Graph, seed: int) -> dict[str, int]:
-    """A valid reuse factor for every layer, at random."""
+    """A valid reuse factor for every layer, at random, of those with up to 64 products a cycle: Icarus is slow with more."""
     rng = np.random.default_rng([20261125, seed])
-    return {layer.name: int(rng.choice(valid_reuse_factors(layer))) for layer in graph.weight_layers}
+
+    def drawn(layer: WeightLayer) -> int:
+        valid = valid_reuse_factors(layer)
+        return int(rng.choice([factor for factor in valid if layer.weight.size <= 64 * factor] or valid[-1:]))
+
+    return {layer.name: drawn(layer) for layer in graph.weight_layers}
 
 
 def rtl(graph: Graph, folder: Path, seed: int, simulator: str = "icarus") -> RtlExecutor:

@@ -380,7 +380,7 @@ def test_projects_are_whole_or_not_there(
     reuse = choose_reuse(graph)
     with pytest.raises(HwflowError, match="exists"):
         generate(graph, None, folder, reuse=reuse)
-    with pytest.raises(HwflowError, match="conv2d_1: reuse factor 7 is not valid; choose from 9, 27"):
+    with pytest.raises(HwflowError, match="conv2d_1: reuse factor 7 is not valid; choose from 1, 3, 9, 27"):
         generate(graph, None, tmp_path / "project", reuse=reuse | {"conv2d_1": 7})
     with pytest.raises(HwflowError, match="io_type='axi'"):
         generate(graph, None, tmp_path / "project", reuse=reuse, io_type="axi")  # type: ignore[arg-type]  # refused

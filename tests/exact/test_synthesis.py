@@ -30,7 +30,7 @@ def test_a_design_takes_about_what_was_estimated(tmp_path: Path) -> None:
     assert found[-1].layer == OUTSIDE
     said, true = total(cell.area for cell in cells), total(cell.area for cell in found)
     assert (said.dsp, said.block_ram) == (true.dsp, true.block_ram)
-    assert said.luts == pytest.approx(true.luts, rel=0.10)
+    assert said.luts == pytest.approx(true.luts, rel=0.12)
     assert said.flip_flops == pytest.approx(true.flip_flops, rel=0.15)
     assert 0 < found[-1].area.luts < 10
 
