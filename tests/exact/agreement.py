@@ -26,7 +26,7 @@ class Executor(Protocol):
 
 
 def random_reuse(graph: Graph, seed: int) -> dict[str, int]:
-    """A valid reuse factor for every layer, at random, of those with up to 64 products a cycle: Icarus is slow with more."""
+    """A valid reuse factor for every layer, at random, of up to 64 products a cycle: Icarus is slow with more."""
     rng = np.random.default_rng([20261125, seed])
 
     def drawn(layer: WeightLayer) -> int:

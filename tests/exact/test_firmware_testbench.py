@@ -114,7 +114,9 @@ def test_the_configuration_has_the_reuse_factors_in_use(tmp_path: Path) -> None:
 def test_a_reuse_factor_that_is_not_valid_is_refused(tmp_path: Path) -> None:
     graph = network("plain")
     wrong = choose_reuse(graph, 4) | {graph.weight_layers[0].name: 7}
-    with pytest.raises(HwflowError, match=r"conv1: reuse factor 7 is not valid; choose from 1, 3, 9, 18, 54") as refusal:
+    with pytest.raises(
+        HwflowError, match=r"conv1: reuse factor 7 is not valid; choose from 1, 3, 9, 18, 54"
+    ) as refusal:
         generate(graph, None, tmp_path / "project", reuse=wrong)
     assert "\n" not in str(refusal.value)
     assert not os.listdir(tmp_path)
