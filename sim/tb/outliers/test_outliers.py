@@ -63,7 +63,8 @@ class Bench:
             await self.cycle(int(self.rng.random() >= stall))
             # The falling edge is half a period before the next rising one.
             await Timer(1, unit="ns")
-            assert P["ROWS"] == 1 or int(self.dut.index_reg.value) < P["ROWS"]
+            index = getattr(self.dut, "index_reg", None)  # Yosys leaves none of a single row
+            assert index is None or int(index.value) < P["ROWS"]
             if self.expected is not None:
                 assert unpack(int(self.dut.data_o.value), width, P["LANES"], signed=True) == self.expected
 
