@@ -1,0 +1,36 @@
+"""Random networks of every operator: blocks of one kind each, put together by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from hwflow.graph import Graph, Node
+from tests.networks import NetworkBuilder, same
+
+Block = Callable[[NetworkBuilder, Node, np.random.Generator], Node]
+"""Appends layers after an image ``(height, width, channels)`` and gives the last one, an image again."""
+
+
+def conv(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
+    """A convolution and a ReLU."""
+    kernel = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
+    return net.relu(net.conv(x, int(rng.integers(1, 5)), same(x.shape, kernel, (1, 1))))
+
+
+BLOCKS: tuple[Block, ...] = (conv,)
+"""Every operator has its place in one of them."""
+
+
+def random_wide(seed: int, blocks: tuple[Block, ...] = BLOCKS) -> Graph:
+    """A small network of two to four of ``blocks`` and a head; with paddings that Keras has."""
+    rng = np.random.default_rng([20261130, seed])
+    shape = (int(rng.integers(2, 7)), int(rng.integers(2, 7)), int(rng.integers(1, 5)))
+    net = NetworkBuilder(rng, shape, np.random.default_rng([20261131, seed]))
+    # The first goes through all blocks, seed by seed.
+    x = blocks[seed % len(blocks)](net, net.nodes[0], rng)
+    for index in rng.integers(len(blocks), size=int(rng.integers(1, 4))):
+        x = blocks[index](net, x, rng)
+    net.dense(net.flat(x, average=bool(rng.random() < 0.3)), int(rng.integers(2, 5)))
+    return net.graph(f"wide{seed}")
