@@ -64,6 +64,19 @@ def sweep() -> Iterator[tuple[str, dict[str, object]]]:
         yield "relu", {"LANES": lanes, **typed("IN", TYPES[source]), **outputs(TYPES[target])}
     for lanes, a, b, out in ((1, 0, 0, 1), (4, 0, 2, 1), (8, 3, 4, 3), (2, 5, 3, 0), (16, 3, 3, 3), (1, 1, 1, 3)):
         yield "add", {"LANES": lanes, **typed("A", TYPES[a]), **typed("B", TYPES[b]), **outputs(TYPES[out])}
+    for op, lanes, a, b, out in (
+        (1, 1, 0, 0, 1),
+        (2, 4, 3, 4, 3),
+        (2, 1, 0, 0, 1),
+        (3, 8, 3, 3, 3),
+        (3, 2, 0, 2, 0),
+        (2, 2, 5, 3, 0),
+        (3, 16, 4, 4, 4),
+    ):
+        types = {**typed("A", TYPES[a]), **typed("B", TYPES[b]), **outputs(TYPES[out])}
+        yield "add", {"LANES": lanes, **types, "OP": op}
+    for lanes, a, b, out in ((1, 0, 0, 1), (4, 3, 4, 3), (8, 3, 3, 3), (2, 0, 2, 0), (1, 1, 2, 1)):
+        yield "multiply", {"LANES": lanes, **typed("A", TYPES[a]), **typed("B", TYPES[b]), **outputs(TYPES[out])}
     for lanes, beats, a, b, out in (
         (1, 16, 0, 2, 1),
         (4, 8, 3, 3, 3),

@@ -291,6 +291,18 @@ _NUMBER = re.compile(r"[+-]?\d{1,9}")
 _Mode = TypeVar("_Mode", bound=Enum)
 
 
+def sum_type(a: FixedType, b: FixedType) -> FixedType:
+    """The signed type that holds every sum and every difference of values of ``a`` and ``b``."""
+    fraction = max(a.fraction, b.fraction)
+    integer = max(a.integer + (not a.signed), b.integer + (not b.signed)) + 1
+    return FixedType(integer + fraction, integer)
+
+
+def product_type(a: FixedType, b: FixedType) -> FixedType:
+    """The type that holds every product of values of ``a`` and ``b``."""
+    return FixedType(a.width + b.width, a.integer + b.integer, a.signed or b.signed)
+
+
 def _mode(modes: type[_Mode], name: str, text: str) -> _Mode:
     try:
         return modes(name)

@@ -21,6 +21,7 @@ from hwflow.graph import (
     Graph,
     Input,
     MaxPool2D,
+    Merge,
     Node,
     ReLU,
     Reshape,
@@ -114,7 +115,11 @@ class NetworkBuilder:
         return self._put(Concatenate(name=self._name("concat"), inputs=inputs, shape=shape))
 
     def add(self, first: Node, second: Node) -> Node:
-        return self._put(Add(name=self._name("add"), inputs=(first.name, second.name), shape=first.shape))
+        return self.merge(Add, first, second)
+
+    def merge(self, kind: type[Merge], first: Node, second: Node) -> Node:
+        name = self._name(kind.__name__.lower())
+        return self._put(kind(name=name, inputs=(first.name, second.name), shape=first.shape))
 
     def pool(self, source: Node, window: Window, average: bool) -> Node:
         shape = (*window.output_size(*source.shape[:2]), source.shape[-1])
@@ -336,8 +341,8 @@ def to_keras(graph: Graph) -> Any:
                 layer = keras.layers.GlobalAveragePooling2D(name=node.name)
             case Flatten():
                 layer = keras.layers.Flatten(name=node.name)
-            case Add():
-                layer = keras.layers.Add(name=node.name)
+            case Merge():
+                layer = getattr(keras.layers, node.op)(name=node.name)
             case Concatenate():
                 layer = keras.layers.Concatenate(name=node.name)
             case Affine():

@@ -1,5 +1,6 @@
-// Element-wise sum of two streams whose types may differ: the exact sum, then one cast.
+// Element-wise sum of two streams whose types may differ, or what is like it: the exact sum, then one cast.
 //
+//   OP                       0 a + b, 1 a - b, 2 the larger, 3 the smaller
 //   LANES                    elements of a beat, the same in all three streams
 //   A_*, B_*                 types of the inputs
 //   OUT_*, ROUNDING, OVERFLOW  type of the output, see hwflow_cast
@@ -10,6 +11,7 @@
 `default_nettype none
 
 module hwflow_add #(
+    parameter int OP         = 0,
     parameter int LANES      = 1,
     parameter int A_W        = 16,
     parameter int A_FRAC     = 10,
@@ -39,6 +41,10 @@ module hwflow_add #(
     input  wire                    m_tready
 );
 
+    if (OP < 0 || OP > 3) begin : gen_error_op
+        initial $fatal(1, "hwflow_add: OP (%0d) must be 0 to 3", OP);
+    end
+
     // The sum is signed, whatever its terms are. Integer bits include the sign.
     localparam int A_INTEGER   = A_W - A_FRAC + ((A_SIGNED != 0) ? 0 : 1);
     localparam int B_INTEGER   = B_W - B_FRAC + ((B_SIGNED != 0) ? 0 : 1);
@@ -58,13 +64,24 @@ module hwflow_add #(
         wire b_sign = (B_SIGNED != 0) && b[B_W-1];
         wire [SUM_W-1:0] a_wide = {{(SUM_W - A_W) {a_sign}}, a} << (SUM_FRAC - A_FRAC);
         wire [SUM_W-1:0] b_wide = {{(SUM_W - B_W) {b_sign}}, b} << (SUM_FRAC - B_FRAC);
+        wire [SUM_W-1:0] merged;
+
+        if (OP == 0) begin : gen_sum
+            assign merged = a_wide + b_wide;
+        end else if (OP == 1) begin : gen_difference
+            assign merged = a_wide - b_wide;
+        end else begin : gen_choice
+            wire a_larger = $signed(a_wide) > $signed(b_wide);
+            assign merged = (a_larger == (OP == 2)) ? a_wide : b_wide;
+        end
+
         hwflow_cast #(
             .IN_W(SUM_W), .IN_FRAC(SUM_FRAC), .IN_SIGNED(1),
             .OUT_W(OUT_W), .OUT_FRAC(OUT_FRAC), .OUT_SIGNED(OUT_SIGNED),
             .ROUNDING(ROUNDING), .OVERFLOW(OVERFLOW)
         ) cast_lane (
             .clk_i(clk_i),
-            .code_i(a_wide + b_wide),
+            .code_i(merged),
             .code_o(cast[lane*OUT_W +: OUT_W])
         );
     end

@@ -16,7 +16,6 @@ import numpy as np
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
 from hwflow.graph import (
-    Add,
     Affine,
     AveragePool2D,
     Concatenate,
@@ -27,6 +26,7 @@ from hwflow.graph import (
     Input,
     IntArray,
     MaxPool2D,
+    Merge,
     Node,
     ReLU,
     Rescale,
@@ -55,7 +55,7 @@ def typed_graph(model: Any, graph: Graph) -> Graph:
 
 def _typed(node: Node, inputs: list[FixedType], layer: Layer) -> Node:
     match node:
-        case Input() | ReLU() | Add() | Concatenate():
+        case Input() | ReLU() | Merge() | Concatenate():
             return replace(node, type=_result(layer))
         case WeightLayer():
             return _weight_layer(node, inputs[0], layer)

@@ -85,8 +85,13 @@ def relu(values: Values) -> CellModel:
     return CellModel(luts={"one": 1, "bit": bits, "twice": twice}, flip_flops={"one": 1, "bit": bits})
 
 
+MAXIMUM = 2
+"""``hwflow_add`` with this OP or a higher one chooses."""
+
+
 def add(values: Values) -> CellModel:
-    """``hwflow_add``: an adder and a cast a lane."""
+    """``hwflow_add``: an adder, or a comparison and a choice, and a cast a lane."""
+    chooses = values("OP") >= MAXIMUM
     lanes = values("LANES", 1)
     a, b = values.type("A"), values.type("B")
     fraction = max(a[1], b[1])
@@ -94,7 +99,14 @@ def add(values: Values) -> CellModel:
     total = (integer + fraction, fraction, 1)
     cast = values.cast(total)
     return CellModel(
-        luts={"one": 1, "adder": lanes * (integer + fraction), **_times(lanes, cast)},
+        luts={
+            "one": 1,
+            "adder": lanes * (integer + fraction) * (not chooses),
+            **_times(lanes * (not chooses), cast),
+            # The larger or the smaller is a comparison and a choice; the choice takes no part in rounding.
+            "choice": lanes * (integer + fraction) * chooses,
+            "chosen": lanes * cast["round"] * chooses,
+        },
         flip_flops={"one": 1, "bit": lanes * values.out_bits(total)},
     )
 
@@ -130,6 +142,20 @@ def rescale(values: Values) -> CellModel:
             "cast": lanes * (cast["round"] + cast["saturate"]),
         },
         {"one": 1, "bit": bits, "operand": lanes * (x + m * (1 - uniform)), "product": lanes * (x + m)},
+    )
+
+
+def multiply(values: Values) -> CellModel:
+    """``hwflow_multiply``: a product and a cast a lane."""
+    lanes, a, b = values("LANES", 1), values("A_W"), values("B_W")
+    product = (a + b + 2, values("A_FRAC") + values("B_FRAC"), 1)
+    cast = values.cast(product)
+    bits = lanes * values.out_bits(product)
+    dsps = _dsps(a + 1 - values("A_SIGNED"), b + 1 - values("B_SIGNED"))
+    return CellModel(
+        Area(luts=Memory(bits, LUT_RAM_WORDS).lut_ram, dsp=lanes * dsps),
+        {"one": 1, "cast": lanes * (cast["round"] + cast["saturate"])},
+        {"one": 1, "bit": bits, "product": lanes * (a + b)},
     )
 
 
@@ -326,7 +352,7 @@ MODELS: Mapping[str, Callable[[Values], CellModel]] = {
     **{
         model.__name__: model
         for model in (
-            *(fifo, fork, width, relu, add, concat, rescale, affine, mvu, pool, window, weights),
+            *(fifo, fork, width, relu, add, concat, multiply, rescale, affine, mvu, pool, window, weights),
             *(bus.guard, bus.results, bus.axil, bus.control, bus.cfg_mem, bus.cfg_errors),
         )
     },

@@ -7,7 +7,6 @@ from typing import Any
 
 from hwflow.errors import HwflowError
 from hwflow.graph import (
-    Add,
     Affine,
     AveragePool2D,
     Concatenate,
@@ -18,6 +17,7 @@ from hwflow.graph import (
     Graph,
     Input,
     MaxPool2D,
+    Merge,
     Node,
     ReLU,
     Rescale,
@@ -76,8 +76,8 @@ def _describe(node: Node, graph: Graph) -> dict[str, Any]:
             return {"class_name": "GlobalAveragePooling2D"} | size
         case Flatten():
             return {"class_name": "Reshape", "target_shape": list(node.shape)}
-        case Add():
-            return {"class_name": "Merge", "op": "add"}
+        case Merge():
+            return {"class_name": "Merge", "op": node.op.lower()}
         case Concatenate():
             return {"class_name": "Concatenate", "op": f"concatenate{len(shape)}d", "axis": -1}
     raise HwflowError(f"{node.name}: {node.op} has no hls4ml layer")

@@ -122,7 +122,7 @@ LAYERS: Mapping[str, Mapping[str, Rule]] = {
             "data_format": _CHANNELS_LAST,
             "keepdims": _only(lambda value: not value, "keepdims=False"),
         },
-        "Add": {},
+        **{name: {} for name in ("Add", "Subtract", "Average", "Maximum", "Minimum", "Multiply")},
         "Concatenate": {"axis": _LAST_AXIS},
         "BatchNormalization": _BATCH_NORM,
         "QBatchNormalization": _BATCH_NORM | _QUANTISED_BATCH_NORM,

@@ -22,6 +22,8 @@ KerasModel = Any
 
 PLAIN = {"QConv2D": "Conv2D", "QDense": "Dense", "QBatchNormalization": "BatchNormalization"}
 """Quantised layers, and the layers that they are once their weights are quantised."""
+CHAINED = frozenset(("Add", "Maximum", "Minimum", "Multiply", "Concatenate"))
+"""Merges of any number of tensors that are as many merges of two."""
 
 
 @dataclass(frozen=True)
@@ -134,11 +136,24 @@ class _Walk:
             assert activation is not None
             self.layers.append(_activation_entry(name, activation, sources))
             return self._put(Call(layer, inputs, name, tuple(node.outputs.shape[1:])))
+        if kind in CHAINED:
+            sources, shapes = self._chained(layer, kind, name, sources, shapes)
         self.layers.append(_entry(layer, kind, name, sources, shapes))
         if activation is not None and activation.kind != "linear":
             source, name = name, self._name(f"{name}_{activation.suffix}", own=False)
             self.layers.append(_activation_entry(name, activation, [source]))
         return self._put(Call(layer, inputs, name, tuple(node.outputs.shape[1:])))
+
+    def _chained(
+        self, layer: KerasLayer, kind: str, name: str, sources: list[str], shapes: list[list[Any]]
+    ) -> tuple[list[str], list[list[Any]]]:
+        """A merge of more than two tensors as pairs, all but the last of which are put here; what that one merges."""
+        while len(sources) > 2:
+            pair = self._name(f"{name}_pair", own=False)
+            self.layers.append(_entry(layer, kind, pair, sources[:2], shapes[:2]))
+            merged = [*shapes[0][:-1], shapes[0][-1] + shapes[1][-1]] if kind == "Concatenate" else shapes[0]
+            sources, shapes = [pair, *sources[2:]], [merged, *shapes[2:]]
+        return sources, shapes
 
     def _put(self, call: Call) -> str:
         self.calls.append(call)
@@ -224,7 +239,7 @@ def _entry(layer: KerasLayer, kind: str, name: str, sources: list[str], shapes: 
         if None in shape[1:]:
             raise HwflowError(f"{layer.name}: the input has the shape {tuple(shape[1:])}; give the model a fixed size")
     if len(sources) > 2:
-        raise HwflowError(f"{layer.name}: {kind} of {len(sources)} tensors is not supported; chain pairs")
+        raise HwflowError(f"{layer.name}: {kind} of {len(sources)} tensors is not supported, only of two")
     entry, _ = get_layer_handlers()[plain](
         {"class_name": plain, "config": config, "name": name}, sources or None, shapes, _Effective(layer)
     )

@@ -14,6 +14,7 @@ from hwflow.fixed import FixedType
 from hwflow.graph import (
     Add,
     Affine,
+    Average,
     AveragePool2D,
     Concatenate,
     Constant,
@@ -23,12 +24,17 @@ from hwflow.graph import (
     GlobalAveragePool2D,
     Graph,
     Input,
+    Maximum,
     MaxPool2D,
+    Merge,
+    Minimum,
+    Multiply,
     Node,
     ReLU,
     Rescale,
     Reshape,
     Softmax,
+    Subtract,
     Window,
 )
 
@@ -140,7 +146,9 @@ def _both(first: tuple[int, int, int, int], second: tuple[int, int, int, int]) -
 def _never_negative(node: Node, by_name: Mapping[str, Node]) -> bool:
     if isinstance(node, ReLU | Softmax):
         return True
-    if isinstance(node, MaxPool2D | AveragePool2D | GlobalAveragePool2D | Flatten | Concatenate | Add | _Padding):
+    if isinstance(node, MaxPool2D | AveragePool2D | GlobalAveragePool2D | Flatten | Concatenate | Merge | _Padding):
+        if isinstance(node, Subtract):
+            return False
         return all(_never_negative(by_name[name], by_name) for name in node.inputs)
     return False
 
@@ -269,11 +277,9 @@ def _merge(layer: Layer) -> Node:
                 f"{layer.name}: concatenation along axis {layer.get_attr('axis')} is not supported, only of channels"
             )
         return Concatenate(**common)
-    if operation != "add":
-        raise HwflowError(
-            f"{layer.name}: {layer.class_name} ({operation}) is not supported, only Add and Concatenate are"
-        )
-    return Add(**common)
+    if operation not in MERGES:
+        raise HwflowError(f"{layer.name}: {layer.class_name} ({operation}) is not supported")
+    return MERGES[operation](**common)
 
 
 def _reshape(layer: Layer) -> Node:
@@ -290,6 +296,16 @@ def _window(layer: Layer, prefix: str) -> Window:
     top, bottom, left, right = (int(layer.get_attr(f"pad_{side}")) for side in ("top", "bottom", "left", "right"))
     return Window(kernel=pair(prefix), strides=pair("stride"), padding=(top, bottom, left, right))
 
+
+MERGES: Mapping[str, type[Merge]] = {
+    "add": Add,
+    "subtract": Subtract,
+    "average": Average,
+    "maximum": Maximum,
+    "minimum": Minimum,
+    "multiply": Multiply,
+}
+"""By hls4ml's names of the operations."""
 
 READERS: Mapping[str, Callable[[Layer], Node]] = {
     "InputLayer": _input,

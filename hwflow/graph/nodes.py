@@ -330,10 +330,45 @@ class Reshape(Node):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Add(Node):
-    """Sum of two tensors of one shape and one scale: full width, one cast."""
+class Merge(Node):
+    """Two tensors of one shape, element by element: exact at full width, one cast."""
 
     arity: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Aligned(Merge):
+    """A merge of two tensors of one scale, which the result has, too."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Add(Aligned):
+    """Sum."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Subtract(Aligned):
+    """The first minus the second."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Average(Aligned):
+    """Half of the sum."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Maximum(Aligned):
+    """The larger."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Minimum(Aligned):
+    """The smaller."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Multiply(Merge):
+    """Product; its scale is the product of the scales."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -381,8 +416,8 @@ class Softmax(Node):
 OPERATIONS: Mapping[str, type[Node]] = {
     cls.__name__: cls
     for cls in (
-        Input, Conv2D, Dense, Affine, ReLU, MaxPool2D, AveragePool2D, GlobalAveragePool2D, Flatten, Reshape, Add,
-        Concatenate,
+        Input, Conv2D, Dense, Affine, ReLU, MaxPool2D, AveragePool2D, GlobalAveragePool2D, Flatten, Reshape,
+        Add, Subtract, Average, Maximum, Minimum, Multiply, Concatenate,
         Rescale, Softmax,
     )
 }  # fmt: skip

@@ -10,7 +10,6 @@ from hwflow.codes import layout, storage_code
 from hwflow.codes.registry import family_of, read_back
 from hwflow.errors import HwflowError
 from hwflow.graph.nodes import (
-    Add,
     Affine,
     AveragePool2D,
     Concatenate,
@@ -20,6 +19,7 @@ from hwflow.graph.nodes import (
     GlobalAveragePool2D,
     Input,
     MaxPool2D,
+    Merge,
     Node,
     Rescale,
     Reshape,
@@ -57,8 +57,8 @@ def output_shape(node: Node, sources: list[Node]) -> tuple[int, ...]:
     if isinstance(node, Input):
         return node.shape
     shape = sources[0].shape
-    if isinstance(node, Add) and sources[1].shape != shape:
-        raise HwflowError(f"{node.name}: it adds tensors of shapes {shape} and {sources[1].shape}")
+    if isinstance(node, Merge) and sources[1].shape != shape:
+        raise HwflowError(f"{node.name}: {node.op} needs tensors of one shape, not of {shape} and {sources[1].shape}")
     if isinstance(node, Conv2D | MaxPool2D | AveragePool2D):
         if len(shape) != 3:
             raise HwflowError(f"{node.name}: {node.op} needs (height, width, channels), not {shape}")

@@ -2,8 +2,9 @@
 
 Each weight layer's weights are multiplied by its constant before they are stored (paper, equations
 4 to 6). Every tensor T then carries a scale S(T): stored value = S(T) x true value. Layers multiply
-it by their constant, positively homogeneous operations pass it on, an Add needs it equal on both
-inputs, and compensation brings it back to one (paper, section V.C).
+it by their constant, positively homogeneous operations pass it on, an Add, and what is like it, needs it
+equal on both inputs, a product has the product of both, and compensation brings it back to one (paper,
+section V.C).
 
 S may differ from channel to channel: after a Concatenate, and with a constant for every output channel.
 Such a vector passes through ReLU and pooling; the next layer with weights takes it in by dividing the weights
@@ -20,14 +21,16 @@ import numpy as np
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
 from hwflow.graph import (
-    Add,
     Affine,
+    Aligned,
     Concatenate,
     Constant,
     Flatten,
     FloatArray,
     Graph,
     Input,
+    Merge,
+    Multiply,
     Node,
     Outliers,
     ReLU,
@@ -147,7 +150,7 @@ class _Builder:
         sources = [self.nodes[self.stands_for[name]] for name in node.inputs]
         if isinstance(node, Softmax):
             sources = [self._compensate(sources[0], f"{node.name}_compensation")]
-        elif isinstance(node, Add):
+        elif isinstance(node, Aligned):
             sources = self._align(node, sources)
         elif isinstance(node, Concatenate):
             sources = self._approach(node, sources)
@@ -159,6 +162,8 @@ class _Builder:
             self._add_weight_layer(node)
         elif isinstance(node, Softmax):
             self._put(replace(node, scale=1.0))
+        elif isinstance(node, Multiply):
+            self._put(replace(node, scale=as_scale(np.asarray(sources[0].scale) * np.asarray(sources[1].scale))))
         elif isinstance(node, Concatenate):
             parts = [np.broadcast_to(source.scale, source.shape[-1:]) for source in sources]
             self._put(replace(node, scale=as_scale(np.concatenate(parts))))
@@ -246,8 +251,8 @@ class _Builder:
         target = as_scale(np.ldexp(second.scale, exponent))
         return [first, self._rescale(second, f"{node.name}_align", target)]
 
-    def _align(self, add: Add, sources: list[Node]) -> list[Node]:
-        """Bring both inputs of an Add to one scale."""
+    def _align(self, add: Aligned, sources: list[Node]) -> list[Node]:
+        """Bring both inputs of an Add, or what is like it, to one scale."""
         first, second = sources
         if self.options.align == "shift":
             if isinstance(first.scale, tuple) or isinstance(second.scale, tuple):
@@ -268,7 +273,7 @@ class _Builder:
             return [first, self._rescale(second, f"{add.name}_align", first.scale)]
         return [self._rescale(first, f"{add.name}_align", second.scale), second]
 
-    def _lower_branch(self, add: Add, first: Node, second: Node) -> tuple[Node, Node]:
+    def _lower_branch(self, add: Aligned, first: Node, second: Node) -> tuple[Node, Node]:
         """Lower the last constant of one branch by less than two, so that the ratio is a power of two."""
         choices = []
         for branch, other in ((first, second), (second, first)):
@@ -305,7 +310,7 @@ class _Builder:
         """Names from the last weight layer of a branch to its end, or nothing if anything else reads them."""
         chain: list[str] = []
         node = branch
-        while not isinstance(node, Add | Concatenate | Input | Rescale):
+        while not isinstance(node, Merge | Concatenate | Input | Rescale):
             if self.graph.sole_consumer(self.graph[node.name]) is None:
                 return []
             chain.insert(0, node.name)

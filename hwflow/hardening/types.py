@@ -13,7 +13,6 @@ from hwflow.codes.protection import Loss
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType, Overflow, Rounding
 from hwflow.graph import (
-    Add,
     AveragePool2D,
     Concatenate,
     Constant,
@@ -22,6 +21,8 @@ from hwflow.graph import (
     Graph,
     Input,
     MaxPool2D,
+    Merge,
+    Multiply,
     Node,
     Outliers,
     ReLU,
@@ -95,8 +96,8 @@ class Typer:
                 return replace(node, type=inputs[0])
             case ReLU():
                 return self._rectifier(node)
-            case Add():
-                return replace(node, type=self._activation(node))
+            case Merge():
+                return self._merge(node, inputs)
             case Concatenate():
                 return replace(node, type=inputs[0] if inputs[0] == inputs[1] else self._joined(node))
             case AveragePool2D():
@@ -169,6 +170,12 @@ class Typer:
         if self.like is not None:
             return self.like.factor(node)
         return _factor(node.factor, room, self.options.headroom)
+
+    def _merge(self, node: Merge, inputs: list[FixedType]) -> Merge:
+        width = sum(type_.width for type_ in inputs)
+        if isinstance(node, Multiply) and width > PRODUCT_BITS:
+            raise HwflowError(f"{node.name}: its product has {width} bits, more than {PRODUCT_BITS}")
+        return replace(node, type=self._activation(node))
 
     def _average(self, node: Any, count: int, x: FixedType) -> Node:
         extra = (count - 1).bit_length()

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from hwflow.fixed import FixedType
+from hwflow.fixed import FixedType, product_type, sum_type
 from hwflow.graph import (
     Add,
     AveragePool2D,
@@ -48,7 +48,7 @@ def elementwise(node: ReLU | Rescale, source: FixedType) -> list[EpilogueStep]:
         return steps
     factor, codes = node.factor.type, node.factor.codes
     assert factor is not None
-    product = FixedType(source.width + factor.width, source.integer + factor.integer, source.signed)
+    product = product_type(source, factor)
     if product == node.resolved:
         return [Multiply(codes, factor)]
     if (codes == 1).all():
@@ -93,12 +93,10 @@ def add(
     if any(source.wide for source in sources):
         raise NotCompiled(f"{node.name}: an input needs more than 16 bits")
     a, b = inputs
-    fraction = max(a.fraction, b.fraction)
-    integer = max(each.integer + (not each.signed) for each in inputs) + 1
-    left = [fraction - each.fraction for each in inputs]
+    full = sum_type(a, b)
+    left = [full.fraction - each.fraction for each in inputs]
     if max(left) > 40:
         raise NotCompiled(f"{node.name}: its inputs are {max(left)} bits apart")
-    full = FixedType(integer + fraction, integer)
     bound = sum(magnitude(each) << shift for each, shift in zip(inputs, left, strict=True))
     if any(isinstance(step, Multiply) and step.codes.size > 1 for step in after):
         raise NotCompiled(f"{node.name}: the kernel of a sum does not know channels")

@@ -13,10 +13,12 @@ import numpy.typing as npt
 from hwflow.codes.layout import position
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList
-from hwflow.fixed import FixedType
+from hwflow.fixed import FixedType, product_type, sum_type
 from hwflow.graph import (
     Add,
     Affine,
+    Aligned,
+    Average,
     AveragePool2D,
     Concatenate,
     Conv2D,
@@ -25,12 +27,16 @@ from hwflow.graph import (
     GlobalAveragePool2D,
     Graph,
     IntArray,
+    Maximum,
     MaxPool2D,
+    Minimum,
+    Multiply,
     Node,
     ReLU,
     Rescale,
     Reshape,
     Softmax,
+    Subtract,
     WeightLayer,
     Window,
 )
@@ -190,8 +196,10 @@ class IntegerExecutor:
                 return _average(node, node.accum, x.sum(axis=(1, 2)), x.shape[1] * x.shape[2], x_type)
             case Flatten() | Reshape():
                 return node.resolved.cast(x.reshape(len(x), *node.shape), x_type)
-            case Add():
-                return _add(node, x, x_type, sources[1], inputs[1].resolved)
+            case Aligned():
+                return _aligned(node, x, x_type, sources[1], inputs[1].resolved)
+            case Multiply():
+                return node.resolved.cast(x * sources[1], product_type(x_type, inputs[1].resolved))
             case Concatenate():
                 parts = [node.resolved.cast(x, n.resolved) for x, n in zip(sources, inputs, strict=True)]
                 return np.concatenate(parts, axis=-1)
@@ -241,15 +249,24 @@ def _average(node: Node, accum: FixedType | None, sums: IntArray, count: int, so
     return node.resolved.cast(quotient, accum)
 
 
-def _add(node: Node, a: IntArray, a_type: FixedType, b: IntArray, b_type: FixedType) -> IntArray:
-    fraction = max(a_type.fraction, b_type.fraction)
-    integer = max(a_type.integer + (not a_type.signed), b_type.integer + (not b_type.signed)) + 1
-    full = FixedType(integer + fraction, integer)
-    return node.resolved.cast(full.cast(a, a_type) + full.cast(b, b_type), full)
+def _aligned(node: Aligned, a: IntArray, a_type: FixedType, b: IntArray, b_type: FixedType) -> IntArray:
+    full = sum_type(a_type, b_type)
+    a, b = full.cast(a, a_type), full.cast(b, b_type)
+    match node:
+        case Add():
+            return node.resolved.cast(a + b, full)
+        case Subtract():
+            return node.resolved.cast(a - b, full)
+        case Average():
+            return node.resolved.cast(a + b, full.shifted(-1))
+        case Maximum():
+            return node.resolved.cast(np.maximum(a, b), full)
+        case Minimum():
+            return node.resolved.cast(np.minimum(a, b), full)
+    raise HwflowError(f"{node.name}: {node.op} has no integer kernel")
 
 
 def _rescale(node: Rescale, x: IntArray, source: FixedType) -> IntArray:
     factor = node.factor.type
     assert factor is not None
-    product = FixedType(source.width + factor.width, source.integer + factor.integer, source.signed)
-    return node.resolved.cast(x * node.factor.codes, product)
+    return node.resolved.cast(x * node.factor.codes, product_type(source, factor))

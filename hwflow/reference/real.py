@@ -13,6 +13,7 @@ from hwflow.errors import HwflowError
 from hwflow.graph import (
     Add,
     Affine,
+    Average,
     AveragePool2D,
     Concatenate,
     Constant,
@@ -22,12 +23,16 @@ from hwflow.graph import (
     FloatArray,
     GlobalAveragePool2D,
     Graph,
+    Maximum,
     MaxPool2D,
+    Minimum,
+    Multiply,
     Node,
     ReLU,
     Rescale,
     Reshape,
     Softmax,
+    Subtract,
     WeightLayer,
 )
 from hwflow.graph.windows import patches, windows
@@ -114,6 +119,16 @@ def evaluate(node: Node, sources: list[FloatArray]) -> FloatArray:
             return x.reshape(len(x), *node.shape)
         case Add():
             return x + sources[1]
+        case Subtract():
+            return x - sources[1]
+        case Average():
+            return (x + sources[1]) / 2
+        case Maximum():
+            return np.maximum(x, sources[1])
+        case Minimum():
+            return np.minimum(x, sources[1])
+        case Multiply():
+            return x * sources[1]
         case Concatenate():
             return np.concatenate(sources, axis=-1)
         case Rescale():

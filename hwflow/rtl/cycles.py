@@ -145,7 +145,7 @@ def _process(cell: Instance) -> tuple[str, list[int]]:
             return "fifo", [*fields, values["DEPTH"]]
         case "hwflow_relu" | "hwflow_slice" | "hwflow_rescale" | "hwflow_affine":
             return "pipe", fields
-        case "hwflow_add":
+        case "hwflow_add" | "hwflow_multiply":
             return "add", fields
         case "hwflow_concat":
             return "concat", [*fields, values["A_BEATS"], values["B_BEATS"]]

@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.graph import (
-    Add,
     AveragePool2D,
     Concatenate,
     Conv2D,
@@ -27,6 +26,7 @@ from hwflow.graph import (
     GlobalAveragePool2D,
     Graph,
     MaxPool2D,
+    Merge,
     Node,
     Window,
 )
@@ -47,14 +47,14 @@ class FifoDepths:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
 
-    def of(self, merge: Add | Concatenate) -> tuple[int, int]:
+    def of(self, merge: Merge | Concatenate) -> tuple[int, int]:
         """Depths of the FIFOs before the first and the second input of ``merge``, in pixels."""
         return self._depths[merge.name]
 
     @cached_property
     def _depths(self) -> dict[str, tuple[int, int]]:
         # One fork after the other: the needs of all forks together would take gigabytes in a DenseNet.
-        merges = [node for node in self.graph if isinstance(node, Add | Concatenate)]
+        merges = [node for node in self.graph if isinstance(node, Merge | Concatenate)]
         depths = {merge.name: (SLACK_PIXELS, SLACK_PIXELS) for merge in merges}
         for fork, readers in self.graph.consumers.items():
             if len(readers) < 2:

@@ -12,8 +12,8 @@ from hwflow.cost.reuse import layer_fold
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType, Overflow, Rounding
 from hwflow.graph import (
-    Add,
     Affine,
+    Average,
     AveragePool2D,
     Concatenate,
     Conv2D,
@@ -21,11 +21,16 @@ from hwflow.graph import (
     GlobalAveragePool2D,
     Graph,
     Input,
+    Maximum,
     MaxPool2D,
+    Merge,
+    Minimum,
+    Multiply,
     Node,
     ReLU,
     Rescale,
     Reshape,
+    Subtract,
     WeightLayer,
     Window,
 )
@@ -39,6 +44,8 @@ from hwflow.rtl.structure import ConstantUnit, Instance, Loadable, MatrixUnit, N
 
 ROUNDING_CODES = {rounding: code for code, rounding in enumerate(Rounding)}
 OVERFLOW_CODES = {overflow: code for code, overflow in enumerate(Overflow)}
+MERGE_OPS: Mapping[type[Merge], Mapping[str, Parameter]] = {Subtract: {"OP": 1}, Maximum: {"OP": 2}, Minimum: {"OP": 3}}
+"""What ``hwflow_add`` does instead of adding."""
 INPUT_LANES = 4
 """A pixel of up to this many channels comes in as one beat, one of more channels element by element."""
 
@@ -117,8 +124,8 @@ class _Builder:
                 return replace(sources[0], channels=math.prod(node.shape))
             case Rescale():
                 return self._rescale(node, sources[0])
-            case Add():
-                return self._add(node, sources)
+            case Merge():
+                return self._merge(node, sources)
             case Concatenate():
                 return self._concatenate(node, sources)
             case MaxPool2D() | AveragePool2D():
@@ -290,12 +297,21 @@ class _Builder:
         port = self._constants(node, lanes, len(codes) // lanes, factor.width)
         return self._elementwise("rescale", node, source, extra, port)
 
-    def _add(self, node: Add, sources: list[Stream]) -> Stream:
+    def _merge(self, node: Merge, sources: list[Stream]) -> Stream:
         lanes = max(source.lanes for source in sources)
         a, b = self._buffered(node, sources, lanes)
         out = self._tensor(node, node.resolved, lanes)
-        parameters = {"LANES": lanes, **_input("A", a.type), **_input("B", b.type), **_output(node.resolved)}
-        self._instance("add", node, parameters, {"a": a, "b": b}, out)
+        # A mean is the sum of halves.
+        halves = int(isinstance(node, Average))
+        parameters = {
+            "LANES": lanes,
+            **_input("A", a.type.shifted(-halves)),
+            **_input("B", b.type.shifted(-halves)),
+            **_output(node.resolved),
+            **MERGE_OPS.get(type(node), {}),
+        }
+        module = "multiply" if isinstance(node, Multiply) else "add"
+        self._instance(module, node, parameters, {"a": a, "b": b}, out)
         return out
 
     def _concatenate(self, node: Concatenate, sources: list[Stream]) -> Stream:
@@ -315,7 +331,7 @@ class _Builder:
         self._instance("concat", node, parameters, {"a": a, "b": b}, out)
         return out
 
-    def _buffered(self, node: Add | Concatenate, sources: list[Stream], lanes: int) -> tuple[Stream, Stream]:
+    def _buffered(self, node: Merge | Concatenate, sources: list[Stream], lanes: int) -> tuple[Stream, Stream]:
         """Both inputs with ``lanes`` lanes, through FIFOs that keep their paths from blocking each other."""
         streams = [self._to_lanes(node, source, lanes, prefix) for source, prefix in zip(sources, "ab", strict=True)]
         a, b = (

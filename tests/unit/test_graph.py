@@ -155,7 +155,10 @@ CONV = Conv2D(name="conv", inputs=("image",), shape=(2, 2, 3), window=Window(ker
         ((IMAGE, replace(CONV, **_constants(3, 3, 1, 3))), "conv: weights of shape"),
         ((IMAGE, Dense(name="fc", inputs=("image",), shape=(2,), **_constants(32, 2))), "fc: weights of shape"),
         ((IMAGE, Add(name="add", inputs=("image",), shape=(4, 4, 2))), r"add: Add takes 2 input\(s\), not 1"),
-        ((IMAGE, CONV, Add(name="add", inputs=("image", "conv"), shape=(4, 4, 2))), "add: it adds tensors of shapes"),
+        (
+            (IMAGE, CONV, Add(name="add", inputs=("image", "conv"), shape=(4, 4, 2))),
+            "add: Add needs tensors of one",
+        ),
         ((IMAGE, CONV, ReLU(name="relu", inputs=("image",), shape=(4, 4, 2))), "conv: nothing reads it"),
         ((IMAGE, Input(name="second", shape=(2,))), "second: a network has exactly one input"),
         (

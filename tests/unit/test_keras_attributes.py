@@ -24,6 +24,7 @@ BITS = "quantized_bits(6,1,alpha=1)"
 IMAGE, VECTOR = (5, 6, 3), (6,)
 CLASSES = {name: getattr(qkeras if name.startswith("Q") else L, name) for name in LAYERS}
 SHAPES = dict.fromkeys(LAYERS, IMAGE) | {"Dense": VECTOR, "QDense": VECTOR, "Softmax": VECTOR}
+MERGES = ("Add", "Subtract", "Average", "Maximum", "Minimum", "Multiply", "Concatenate")
 DEFAULTS = {
     "InputLayer": {"input_shape": IMAGE},
     "Conv2D": {"filters": 2, "kernel_size": 3},
@@ -114,7 +115,7 @@ def build(kind, **attributes):
         return keras.Model(x, L.Flatten()(x))
     x = keras.Input(shape)
     layer = CLASSES[kind](**arguments)
-    y = layer([x, x] if kind in ("Add", "Concatenate") else x)
+    y = layer([x, L.MaxPooling2D(3, 1, "same")(x)] if kind in MERGES else x)
     if kind == "ZeroPadding2D":
         y = L.Conv2D(2, 2, name="after")(y)
     return _filled(keras.Model(x, y))

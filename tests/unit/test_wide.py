@@ -56,7 +56,7 @@ def test_scaling_changes_nothing_in_exact_arithmetic(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", FEW)
 def test_real_values_equal_keras(seed: int) -> None:
-    graph = random_wide(seed)
+    graph = random_wide(seed, quantised=False)
     images = random_images(seed, graph, 3)
     expected = to_keras(graph).predict(images, verbose=0)
     np.testing.assert_allclose(RealExecutor(graph).run(images), expected, rtol=1e-4, atol=1e-5)

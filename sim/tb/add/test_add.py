@@ -1,6 +1,7 @@
-"""hwflow_add: exact sum of two types, one cast; neither input runs ahead."""
+"""hwflow_add: exact sum, difference, maximum or minimum of two types, one cast; neither input runs ahead."""
 
 from fractions import Fraction
+from operator import add, sub
 
 import cocotb
 import pytest
@@ -11,11 +12,11 @@ from hwflow.fixed import FixedType
 P = parameters()
 
 
-def added(a: int, b: int) -> int:
-    """The cast sum; the sum itself is taken on the finer of the two grids."""
+def merged(a: int, b: int) -> int:
+    """The cast result; the result itself is taken on the finer of the two grids."""
     fraction = max(P["A_FRAC"], P["B_FRAC"])
-    total = Fraction(a, 1) / Fraction(2) ** P["A_FRAC"] + Fraction(b, 1) / Fraction(2) ** P["B_FRAC"]
-    code = total * Fraction(2) ** fraction
+    merge = (add, sub, max, min)[P.get("OP", 0)]
+    code = merge(a / Fraction(2) ** P["A_FRAC"], b / Fraction(2) ** P["B_FRAC"]) * Fraction(2) ** fraction
     assert code.denominator == 1
     return cast(int(code), FixedType(60, 60 - fraction), fixed(P, "OUT"))
 
@@ -29,13 +30,13 @@ async def run(tb: TB, beats: int, stalls: tuple[float, float]) -> tuple:
     first.send(pack_beats(a, P["A_W"], P["LANES"]))
     second.send(pack_beats(b, P["B_W"], P["LANES"]))
     out = unpack_beats(await tb.collect(sink, beats), P["OUT_W"], P["LANES"], bool(P["OUT_SIGNED"]))
-    assert out == [added(*terms) for terms in zip(a, b, strict=True)]
+    assert out == [merged(*terms) for terms in zip(a, b, strict=True)]
     assert first.cycles == second.cycles
     return first, sink
 
 
 @cocotb.test()
-async def adds_under_stalls(dut):
+async def merges_under_stalls(dut):
     await run(TB(dut, stall=0.4), 300, (0.2, 0.6))
 
 
@@ -61,6 +62,9 @@ def types(lanes, a, b, target, rounding, overflow):
         (types(4, (8, 2, 1), (12, 9, 0), (10, 4, 1), 6, 2), "icarus"),
         (types(2, (6, 0, 0), (6, -3, 0), (8, 0, 0), 0, 0), "icarus"),
         (types(3, (4, 9, 1), (7, -2, 1), (17, 9, 1), 3, 1), "verilator"),
+        (types(2, (8, 3, 1), (8, 4, 0), (12, 4, 1), 0, 0) | {"OP": 1}, "icarus"),
+        (types(2, (8, 3, 1), (8, 4, 0), (7, 2, 1), 1, 1) | {"OP": 2}, "icarus"),
+        (types(2, (8, 3, 0), (9, 4, 0), (7, 2, 0), 1, 1) | {"OP": 3}, "verilator"),
     ],
 )
 def test_add(tmp_path, p, simulator):
