@@ -42,6 +42,7 @@ module hwflow_firmware_weights #(
     input  wire  [  ADDR_W-1:0] wb_addr_i,
     input  wire  [   MEM_W-1:0] wb_wdata_i,
     output logic [   MEM_W-1:0] wb_rdata_o,
+    output logic                wb_wait_o,
 
     input  wire                 bb_en_i,
     input  wire                 bb_we_i,
@@ -57,6 +58,7 @@ module hwflow_firmware_weights #(
 
     assign corrected_o = '0;
     assign uncorrectable_o = '0;
+    assign wb_wait_o = 1'b0;
 
     wire [MEM_W-1:0] unused_read;
     wire unused = &{1'b0, rst_ni, unused_read};

@@ -9,9 +9,10 @@
 // Word i of the memory is at BASE + i*S, its bits 32*j and up at BASE + i*S + j, where S is the least power of two that
 // is not less than WIDTH/32. Other addresses are left to other cells. Bits beyond WIDTH are zeros, and not written.
 //
-// The memory reads or writes while mem_en_o is high, and mem_rdata_i follows a cycle later.
+// The memory reads or writes while mem_en_o is high, and mem_rdata_i follows a cycle later. While mem_wait_i is high it
+// does not write, and the write is held.
 //
-// Timing: 1 cycle for messages that pass, 5 for an access. All outputs but mem_wdata_o, one LUT behind registers, are
+// Timing: 1 cycle for messages that pass, 5 for an access, and those in which its write waits. All outputs but mem_wdata_o, one LUT behind registers, are
 // registers.
 
 `default_nettype none
@@ -34,7 +35,8 @@ module hwflow_cfg_mem #(
     output logic             mem_we_o,
     output logic [ROW_W-1:0] mem_addr_o,
     output logic [WIDTH-1:0] mem_wdata_o,
-    input  wire  [WIDTH-1:0] mem_rdata_i
+    input  wire  [WIDTH-1:0] mem_rdata_i,
+    input  wire              mem_wait_i
 );
 
     localparam int SLICES  = (WIDTH + 31) / 32;
@@ -78,6 +80,8 @@ module hwflow_cfg_mem #(
         assign changed[32*i+:32] = !mine ? held : (op_reg == XOR) ? held ^ data_reg : data_reg;
     end
 
+    wire waits = mem_we_o && mem_wait_i;
+
     assign mem_wdata_o = changed[WIDTH-1:0];
     if (32 * SLICES > WIDTH) begin : gen_beyond
         wire unused_beyond = &{1'b0, changed[32*SLICES-1:WIDTH]};
@@ -99,9 +103,9 @@ module hwflow_cfg_mem #(
             mem_we_o       <= 1'b0;
             cfg_o[CFG_W-1] <= 1'b0;
         end else begin
-            step_reg       <= {step_reg[2:0], hit};
-            mem_en_o       <= hit || (step_reg[1] && op_reg != READ);
-            mem_we_o       <= step_reg[1] && op_reg != READ;
+            step_reg       <= waits ? step_reg : {step_reg[2:0], hit};
+            mem_en_o       <= hit || waits || (step_reg[1] && op_reg != READ);
+            mem_we_o       <= waits || (step_reg[1] && op_reg != READ);
             cfg_o[CFG_W-1] <= step_reg[3] || (cfg_i[CFG_W-1] && !hit);
         end
     end

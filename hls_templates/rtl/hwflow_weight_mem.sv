@@ -8,9 +8,11 @@
 //   PRELOADED 0: MEM_FILE is not loaded. In hardware UltraRAM takes no image, and is zero until port B writes
 //
 // Port A reads the word as it was before a write in the same cycle (READ_FIRST: the one mode in which the block RAM of
-// 7-series and later defines the other port's data too; UltraRAM serves port A before port B). What port B reads while
-// it writes is not to be used: block RAM gives the old word, UltraRAM holds its output. `mem` is the name by which a test
-// bench reads and flips stored bits.
+// 7-series and later defines the other port's data too; UltraRAM serves port A before port B), but in block RAM of other
+// parts, as of an ECP5, that word is not defined: what port A reads of the address that port B writes is not to be used,
+// and hwflow_weights sees to that. no_rw_check tells Yosys, which for an ECP5 would make two copies of the memory that
+// give the old word. Nor is what port B reads while it writes to be used: block RAM gives the old word, UltraRAM holds its
+// output. `mem` is the name by which a test bench reads and flips stored bits.
 //
 // Port A reads in every cycle and has an output register, which block RAM and UltraRAM take in.
 //
@@ -49,7 +51,7 @@ module hwflow_weight_mem #(
         initial $fatal(1, "hwflow_weight_mem: STYLE must be block, distributed or ultra");
     end
 
-    (* ram_style = STYLE *)
+    (* ram_style = STYLE, no_rw_check = DEPTH > 1 *)
     logic [WIDTH-1:0] mem [0:DEPTH-1]  /*verilator public_flat_rw*/;
 
     if (MEM_FILE != "" && PRELOADED != 0) begin : gen_load

@@ -38,7 +38,10 @@
 //   LOADABLE        1: the rests and the tables have second ports, rb_* and tb_*; else these are a bit wide and not used
 //
 // The weight memory's second port is wb_*: wb_rdata of a read follows wb_en_i by a cycle. It has the stored words,
-// check bits too. That of the biases is bb_*. Without files the weights are whatever port B writes, and the biases 0.
+// check bits too. While wb_wait_o is high the memory does not write, and the write is to be held: a beat is read that may
+// be of the same address, and would not be defined in the block RAM of all parts. It is low again after 2 * TURNS cycles,
+// or 3 * TURNS where the rounds are odd, for the lowest bits of the addresses that beats are read at differ in turn. That of
+// the biases is bb_*. Without files the weights are whatever port B writes, and the biases 0.
 // `memory.mem` and `bias_mem` are the names by which a test bench flips stored bits.
 //
 // corrected_o, uncorrectable_o   a bit for each stored word of an address, for a cycle when it was read: its code found
@@ -126,6 +129,7 @@ module hwflow_weights #(
     input  wire  [        ADDR_W-1:0] wb_addr_i,
     input  wire  [         MEM_W-1:0] wb_wdata_i,
     output logic [         MEM_W-1:0] wb_rdata_o,
+    output wire                       wb_wait_o,
 
     input  wire                       bb_en_i,
     input  wire                       bb_we_i,
@@ -233,6 +237,9 @@ module hwflow_weights #(
         end
     end
 
+    // One word is no block RAM, and may be written at any time.
+    assign wb_wait_o = DEPTH > 1 && wb_en_i && wb_we_i && next_i && addr[0] == wb_addr_i[0];
+
     hwflow_weight_mem #(
         .WIDTH    (MEM_W),
         .DEPTH    (DEPTH),
@@ -243,7 +250,7 @@ module hwflow_weights #(
         .clk_i     (clk_i),
         .a_addr_i  (addr),
         .a_data_o  (stored),
-        .b_en_i    (wb_en_i),
+        .b_en_i    (wb_en_i && !wb_wait_o),
         .b_we_i    (wb_we_i),
         .b_addr_i  (wb_addr_i),
         .b_wdata_i (wb_wdata_i),

@@ -223,6 +223,8 @@ class _Builder:
         signals = {f"{part}_{'i' if part == 'next' else 'o'}": f"{wire}_{part}" for part in bits}
         for port, served in {"wb": True, "bb": True, **loads}.items():
             signals |= self._second_port(wire, port, served)
+        signals["wb_wait_o"] = f"{wire}_wb_wait_o"
+        self.signals[signals["wb_wait_o"]] = 1
         self.signals |= {f"{wire}_{part}": layout.pe * layout.words for part in ("corrected", "uncorrectable")}
         signals |= {f"{part}_o": f"{wire}_{part}" for part in ("corrected", "uncorrectable")}
         instance = self._instance("weights", node, parameters, {}, suffix="weights", signals=signals)

@@ -130,12 +130,14 @@ async def misaligned_addresses_are_refused(dut):
             await RisingEdge(dut.clk_i)
             dut.s_axil_awvalid.value = dut.s_axil_wvalid.value = 0
             await with_timeout(RisingEdge(dut.s_axil_bvalid), 500, "ns")
+            await FallingEdge(dut.clk_i)
             assert int(dut.s_axil_bresp.value) == SLVERR
             await ClockCycles(dut.clk_i, 3)
         dut.s_axil_araddr.value, dut.s_axil_arvalid.value = address, 1
         await RisingEdge(dut.clk_i)
         dut.s_axil_arvalid.value = 0
         await with_timeout(RisingEdge(dut.s_axil_rvalid), 500, "ns")
+        await FallingEdge(dut.clk_i)
         assert int(dut.s_axil_rresp.value) == SLVERR
         await ClockCycles(dut.clk_i, 3)
     assert bench.words == before
@@ -152,6 +154,7 @@ async def a_write_of_nothing_is_one(dut):
     await RisingEdge(dut.clk_i)
     dut.s_axil_awvalid.value = dut.s_axil_wvalid.value = 0
     await with_timeout(RisingEdge(dut.s_axil_bvalid), 500, "ns")
+    await FallingEdge(dut.clk_i)
     assert int(dut.s_axil_bresp.value) == OKAY
     assert bench.words == before
 

@@ -15,8 +15,9 @@ P = parameters()
 class Memory:
     """The cell, the memory at its port, and what that must hold."""
 
-    def __init__(self, dut):
+    def __init__(self, dut, wait=0.0):
         self.dut, self.rng = dut, random.Random(cocotb.RANDOM_SEED)
+        self.wait, self.waited = wait, 0
         self.words = [self.rng.getrandbits(P["WIDTH"]) for _ in range(P["DEPTH"])]
         self.model = list(self.words)
         self.slices = -(-P["WIDTH"] // 32)
@@ -29,15 +30,19 @@ class Memory:
         enable, write = (dut.rst_ni.value == 1 and pin.value == 1 for pin in (dut.mem_en_o, dut.mem_we_o))
         address = int(dut.mem_addr_o.value) if enable else 0
         data = int(dut.mem_wdata_o.value) if write else None
+        wait = self.rng.random() < self.wait  # of no meaning but while it writes
+        dut.mem_wait_i.value = int(wait)
+        waits = write and wait
+        self.waited += waits
         await FallingEdge(dut.clk_i)
-        if enable:
+        if enable and not waits:
             dut.mem_rdata_i.value = self.words[address]
             if write:
                 self.words[address] = data
 
     async def start(self):
         self.dut.rst_ni.value = 0
-        self.dut.mem_rdata_i.value = 0
+        self.dut.mem_rdata_i.value = self.dut.mem_wait_i.value = 0
         for _ in range(3):
             await FallingEdge(self.dut.clk_i)
         self.dut.rst_ni.value = 1
@@ -55,14 +60,17 @@ class Memory:
 
 
 @cocotb.test()
-async def accesses_equal_the_model(dut):
-    memory = Memory(dut)
+@cocotb.parametrize(wait=[0.0, 0.6])
+async def accesses_equal_the_model(dut, wait):
+    """A write that has to wait takes as many cycles longer."""
+    memory = Memory(dut, wait)
     await memory.start()
     for _ in range(200):
         word, part = memory.rng.randrange(P["DEPTH"]), memory.rng.randrange(memory.slices)
         op, data = memory.rng.choice([READ, WRITE, XOR]), memory.rng.getrandbits(32)
+        before = memory.waited
         (answer, flags, value), cycles = await memory.ring.send(op, memory.address(word, part), data)
-        assert (answer, flags, cycles) == (ANSWER, 0, 5)
+        assert (answer, flags, cycles) == (ANSWER, 0, 5 + memory.waited - before)
         if op == READ:
             assert value == memory.part(word, part)
         else:

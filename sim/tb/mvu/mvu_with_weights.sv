@@ -54,7 +54,7 @@ module mvu_with_weights #(
         .REST_ROWS(REST_ROWS), .REST_SLOTS(REST_SLOTS), .REST_W(REST_W), .REST_FILE(REST_FILE)
     ) weights (
         .clk_i(clk_i), .rst_ni(rst_ni), .next_i(next), .data_o(data), .bias_o(bias),
-        .wb_en_i(1'b0), .wb_we_i(1'b0), .wb_addr_i('0), .wb_wdata_i('0), .wb_rdata_o(),
+        .wb_en_i(1'b0), .wb_we_i(1'b0), .wb_addr_i('0), .wb_wdata_i('0), .wb_rdata_o(), .wb_wait_o(),
         .bb_en_i(1'b0), .bb_we_i(1'b0), .bb_addr_i('0), .bb_wdata_i('0), .bb_rdata_o(),
         .rb_en_i(1'b0), .rb_we_i(1'b0), .rb_addr_i('0), .rb_wdata_i('0), .rb_rdata_o(),
         .tb_en_i(1'b0), .tb_we_i(1'b0), .tb_addr_i('0), .tb_wdata_i('0), .tb_rdata_o()

@@ -1,14 +1,17 @@
 """hwflow_weight_mem: both ports against a model, the memory image, and access by the test bench."""
 
+import os
 import random
 
 import cocotb
 import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
-from common import parameters, rtl, run_tb
+from common import SIMULATOR_VARIABLE, parameters, rtl, run_tb
 
 P = parameters()
+OLD = os.environ.get(SIMULATOR_VARIABLE) != "yosys" or P.get("DEPTH") == 1
+"""Whether reading what port B writes gives the old word; to Yosys no_rw_check says that it is not defined."""
 
 
 async def cycle(dut, a_addr=0, b_en=0, b_we=0, b_addr=0, b_wdata=0) -> tuple[int, int]:
@@ -56,9 +59,11 @@ async def ports_equal_the_model(dut):
         if rng.random() < 0.3:
             b_addr = a_addr
         word = rng.getrandbits(P["WIDTH"])
-        a_data, a_read = a_read, model[a_addr]
-        b_data = model[b_addr] if b_en and (reads_always or not b_we) else b_data
-        if b_en and b_we:
+        writes = b_en and b_we
+        a_data, a_read = a_read, model[a_addr] if OLD or not writes or a_addr != b_addr else None
+        if b_en and (reads_always or not b_we):
+            b_data = model[b_addr] if OLD or not writes else None
+        if writes:
             model[b_addr] = word
         a, b = await cycle(dut, a_addr, int(b_en), int(b_we), b_addr, word)
         assert a_data is None or int(a) == a_data

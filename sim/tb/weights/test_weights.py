@@ -148,6 +148,15 @@ class Layout:
         codes = self.code.decode(np.frombuffer(raw, dtype=np.uint8).reshape(len(stored), -1))
         return codes.reshape(self.pe, -1)[:, turn : turn + self.simd].reshape(-1).tolist()
 
+    def address(self, beat):
+        """Where a beat is read."""
+        nf, sf = divmod(beat, self.folds)
+        return nf * -(-self.n_in // self.chunk) + sf * self.simd // self.chunk
+
+    def turn(self, beat):
+        """Which of the beats of its address it is."""
+        return beat % self.folds * self.simd % self.chunk // self.simd
+
     def bias_words(self, biases, width):
         """The biases as the words of their memory."""
         lanes = self.simd if self.channelwise else self.pe
@@ -251,6 +260,48 @@ async def port_b_reads_and_writes(dut):
 
 
 @cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.3])
+async def a_write_waits_for_beats_that_are_read(dut, stall):
+    """A beat has a word as it was before or after a write, and nothing is read where port B writes."""
+    bench = Bench(dut)
+    await bench.start()
+    layout, clean = bench.layout, list(bench.words)
+    line, turns = [None] * P["latency"], -(-layout.chunk // layout.simd)
+    read, waited = list(bench.words), 0
+    for write in range(60):
+        address = bench.rng.randrange(len(clean))
+        word, held = clean[bench.rng.randrange(len(clean))], 0
+        dut.wb_en_i.value, dut.wb_we_i.value = int(write % 4 > 0), 1
+        dut.wb_addr_i.value, dut.wb_wdata_i.value = address, word
+        while True:
+            taken, beat = bench.rng.random() >= stall, bench.beat
+            dut.next_i.value = int(taken)
+            await Timer(1, unit="ns")
+            waits = bool(dut.wb_wait_o.value)
+            if taken and (P["CODE"] != 3 or layout.turn(beat) == 0):
+                read[layout.address(beat)] = bench.words[layout.address(beat)]
+            if taken and write % 4 and len(clean) > 1:
+                assert waits or layout.address(beat) != address
+            line = [*line[1:], (beat, list(read)) if taken else None]
+            await bench.cycle(taken)
+            await Timer(1, unit="ns")
+            if line[0] is not None:
+                beat_words, bench.words = bench.words, line[0][1]
+                bench.check_beat(line[0][0])
+                bench.words = beat_words
+            held += waits
+            if not waits:
+                break
+        assert held <= 3 * turns or stall
+        waited += held
+        if write % 4:
+            bench.words[address] = word
+    assert waited or len(clean) == 1
+    for address, word in enumerate(clean):
+        await bench.write(address, word)
+
+
+@cocotb.test()
 async def biases_are_written_through_their_second_port(dut):
     bench = Bench(dut)
     await bench.start()
@@ -284,7 +335,7 @@ async def words_with_errors_are_flagged_once(dut):
         flips = bench.rng.sample(range(protected), min(count, protected))
         clean = bench.words[address]
         damaged = clean ^ sum(1 << word * size + bit for bit in flips)
-        dut.memory.mem[address].value = damaged
+        stored(dut)[address].value = damaged
         await bench.reset()
         corrected, uncorrectable = [0] * len(dut.corrected_o), [0] * len(dut.corrected_o)
         for cycle in range(bench.layout.beats + P["latency"] + 5):
@@ -297,7 +348,7 @@ async def words_with_errors_are_flagged_once(dut):
         coded = P["CODE"] in (1, 3)
         assert uncorrectable == [int(coded and detected and i == word) for i in range(len(uncorrectable))]
         assert corrected == [int(coded and bool(flips) and not detected and i == word) for i in range(len(corrected))]
-        dut.memory.mem[address].value = clean
+        stored(dut)[address].value = clean
     await bench.cycle(False)
 
 
@@ -309,12 +360,12 @@ async def upsets_of_weights(dut):
     for count in (1, 1, 2, 3, 4, bits):
         address = bench.rng.randrange(len(clean))
         mask = sum(1 << bit for bit in bench.rng.sample(range(bits), min(count, bits)))
-        dut.memory.mem[address].value = bench.words[address] = clean[address] ^ mask
+        stored(dut)[address].value = bench.words[address] = clean[address] ^ mask
         await bench.cycle(False)
         await bench.reset()
         await bench.check(bench.rounds(1))
         assert await bench.read(address) == clean[address] ^ mask
-        dut.memory.mem[address].value = bench.words[address] = clean[address]
+        stored(dut)[address].value = bench.words[address] = clean[address]
         await bench.cycle(False)
 
 
@@ -363,6 +414,11 @@ async def rests_and_tables_are_loaded(dut):
             await port.write(address, word)
         assert [await port.read(address) for address in range(len(words))] == words
     await bench.check(bench.rounds(2), stall=0.2)
+
+
+def stored(dut):
+    """The weight memory; what Yosys writes is flat, and has the path as its name."""
+    return dut.memory.mem if hasattr(dut, "memory") else dut._id("\\memory.mem ", extended=False)
 
 
 def table_codes(code):
