@@ -54,9 +54,9 @@ def harden(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="digits_cnn, digits_qcnn, a Keras or QKeras file (.h5, .keras, .json), or with --torch-weights "
-            "alexnet, densenet121, densenet169, resnet18, resnet34, resnet50, squeezenet1_1 or, for CIFAR, resnet20, "
-            "resnet32, resnet44, resnet56.",
+            help="digits_cnn, digits_qcnn, a Keras, QKeras or PyTorch file (.h5, .keras, .json, .pt2), or with "
+            "--torch-weights alexnet, densenet121, densenet169, resnet18, resnet34, resnet50, squeezenet1_1 or, for "
+            "CIFAR, resnet20, resnet32, resnet44, resnet56.",
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DESIGN", help="Design folder to write.")],

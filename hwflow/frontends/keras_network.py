@@ -115,14 +115,10 @@ class _Walk:
             tensors[id(node.outputs)] = key
 
     def _nested(self, model: KerasModel, node: Any, inputs: tuple[str, ...], tensors: dict[int, str]) -> None:
-        if len(model.inputs) != 1 or len(model.outputs) != 1:
-            raise HwflowError(
-                f"{model.name}: it stands in the network with {len(model.inputs)} inputs and {len(model.outputs)} "
-                "outputs; one of each is supported"
-            )
-        inner = {id(model.inputs[0]): inputs[0]}
+        inner = {id(tensor): key for tensor, key in zip(model.inputs, inputs, strict=True)}
         self._model(model, inner)
-        tensors[id(node.outputs)] = inner[id(model.outputs[0])]
+        found = [inner[id(tensor)] for tensor in model.outputs]
+        tensors |= {id(tensor): key for tensor, key in zip(_tensors(node.outputs), found, strict=True)}
 
     def _call(self, layer: KerasLayer, node: Any, inputs: tuple[str, ...]) -> str:
         kind = type(layer).__name__
@@ -171,6 +167,11 @@ class _Walk:
             unique = f"{name}_call{number}"
         self.taken.add(unique)
         return unique
+
+
+def _tensors(outputs: Any) -> list[Any]:
+    """The tensors of a call: Keras has a single one as it is, and several in a list."""
+    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
 
 def _layer_names(model: KerasModel) -> Iterator[str]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import as_path
 from hwflow.frontends.keras_file import read_keras_file
+from hwflow.frontends.torch_archive import SUFFIX
+from hwflow.frontends.torch_network import from_file
 from hwflow.models._state_dict import StateDict, read_state_dict
 from hwflow.models._weights import check_finite, load_weights
 from hwflow.models.alexnet import alexnet
@@ -125,11 +127,11 @@ def load_model(
     classes: int | None = None,
     image_size: int | None = None,
 ) -> KerasModel:
-    """Return a trained network: an embedded one or a port by name, or a Keras or QKeras model from a file.
+    """Return a trained network: an embedded one or a port by name, or a Keras, QKeras or PyTorch model from a file.
 
     Args:
         spec: a name in `EMBEDDED` or in `NETWORKS`; or an ``.h5``, ``.hdf5`` or ``.keras`` file; or
-            ``X.json`` with ``X_weights.h5`` beside it.
+            ``X.json`` with ``X_weights.h5`` beside it; or a PyTorch network, a ``.pt2`` of ``torch.export.save``.
         torch_weights: state dict of a port, which needs one; see `load_torchvision`.
         classes: of a port, see `port`.
         image_size: of a port, see `port`.
@@ -153,7 +155,7 @@ def load_model(
         raise HwflowError(
             f"{spec}: neither a file nor an embedded network ({', '.join(EMBEDDED)}) nor a port ({', '.join(NETWORKS)})"
         )
-    model = read_keras_file(path)
+    model = from_file(path) if path.suffix == SUFFIX else read_keras_file(path)
     check_finite(model, str(path))
     return model
 

@@ -19,14 +19,18 @@ if TYPE_CHECKING:
     from hwflow.data import Data, Float32, Preprocessing, Unreadable
     from hwflow.models import KerasModel
 
+TorchModule = Any
+"""A ``torch.nn.Module``; PyTorch need not be installed."""
+
 CALIBRATION_IMAGES = 256
 
 
 def harden(
-    model: str | Path | KerasModel,
+    model: str | Path | KerasModel | TorchModule,
     output: str | Path,
     options: HardenOptions | None = None,
     *,
+    example: Any = None,
     torch_weights: str | Path | None = None,
     classes: int | None = None,
     image_size: int | None = None,
@@ -41,9 +45,11 @@ def harden(
     """Scale, quantise and calibrate a network, and write a design folder.
 
     Args:
-        model: an embedded network's or a port's name, a model file, or a Keras model.
+        model: an embedded network's or a port's name, a model file, a Keras model, or a ``torch.nn.Module``. A model
+            of several inputs or outputs becomes one of a vector each, see :mod:`hwflow.frontends.packed`.
         output: the design folder to write.
         options: see :class:`~hwflow.hardening.HardenOptions`.
+        example: of a ``torch.nn.Module``, a batch of inputs as it takes them.
         torch_weights: state dict of a port, see :func:`hwflow.models.load_torchvision`.
         classes: of a port, by default as in the original.
         image_size: pixels a side of a port's image, by default as in the original.
@@ -75,8 +81,10 @@ def harden(
     other = None if like is None else open_design(like)
     types = None if other is None else _types_of(other, options)
 
+    from hwflow.frontends.packed import packed
+
     step("loading the model")
-    keras_model = _load(model, torch_weights, classes, image_size)
+    keras_model = packed(_load(model, example, torch_weights, classes, image_size))
     step("reading it with hls4ml")
     from hwflow.data import suited
     from hwflow.frontends.keras_agreement import measure
@@ -147,10 +155,19 @@ def _types_of(like: Design, options: HardenOptions) -> Like:
 
 
 def _load(
-    model: str | Path | KerasModel, torch_weights: str | Path | None, classes: int | None, image_size: int | None
+    model: str | Path | KerasModel | TorchModule,
+    example: Any,
+    torch_weights: str | Path | None,
+    classes: int | None,
+    image_size: int | None,
 ) -> KerasModel:
+    from hwflow.frontends.torch_network import from_module, is_module
     from hwflow.models import load_model
 
+    if is_module(model):
+        return from_module(model, example)
+    if example is not None:
+        raise HwflowError("an example is for a torch.nn.Module; leave it out")
     if isinstance(model, str | Path):
         return load_model(model, torch_weights, classes, image_size)
     if (torch_weights, classes, image_size) != (None, None, None):

@@ -1,0 +1,81 @@
+"""A Keras model with several inputs or outputs as one with a single vector of each.
+
+The hardware has one stream in and one out. What goes through them are the elements of all inputs, row-major, one
+input after the other in the model's order, and those of all outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwflow.errors import HwflowError
+
+KerasModel = Any
+INPUTS, OUTPUTS = "inputs", "outputs"
+"""Names of the single input and the single output."""
+
+
+def packed(model: KerasModel) -> KerasModel:
+    """``model`` itself if it has one input and one output, else the model around it that has.
+
+    Raises:
+        HwflowError: an input without a fixed size.
+    """
+    inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
+    if not inputs or not outputs or (len(inputs) == 1 and len(outputs) == 1):
+        return model
+    from hwflow.frontends._tf import tensorflow
+
+    keras = tensorflow().keras
+    names = _distinct([layer.name for layer in model.layers])
+    input_names = [tensor.name.split(":")[0] for tensor in inputs]
+    if len(inputs) > 1:
+        shapes = [tuple(tensor.shape[1:]) for tensor in inputs]
+        for tensor, shape in zip(inputs, shapes, strict=True):
+            if None in shape:
+                raise HwflowError(f"{tensor.name}: the input has the shape {shape}; give the model a fixed size")
+        vector = keras.Input((sum(map(math.prod, shapes)),), name=names(INPUTS))
+        parts = _split(keras, vector, input_names, shapes)
+    else:
+        vector = parts = keras.Input(tuple(inputs[0].shape[1:]), name=input_names[0])
+    found = model(parts)
+    if len(outputs) > 1:
+        flat = [
+            each if len(each.shape) == 2 else keras.layers.Flatten(name=names(f"{OUTPUTS}_{number}"))(each)
+            for number, each in enumerate(found)
+        ]
+        found = keras.layers.Concatenate(name=names(OUTPUTS))(flat)
+    return keras.Model(vector, found, name=model.name)
+
+
+def pack(arrays: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Values ``(n, ...)`` of all inputs in the model's order as one array ``(n, elements)``."""
+    return np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1)
+
+
+def _split(keras: Any, vector: Any, names: list[str], shapes: list[tuple[int, ...]]) -> list[Any]:
+    """The elements of each input, cut out of the vector of all."""
+    total, start, parts = int(vector.shape[1]), 0, []
+    column = keras.layers.Reshape((total, 1), name=f"{INPUTS}_column")(vector)
+    for name, shape in zip(names, shapes, strict=True):
+        size = math.prod(shape)
+        cut = keras.layers.Cropping1D((start, total - start - size), name=f"{name}_part")(column)
+        parts.append(keras.layers.Reshape(shape, name=f"{name}_values")(cut))
+        start += size
+    return parts
+
+
+def _distinct(taken: list[str]) -> Any:
+    """Gives names that no layer has."""
+
+    def name(wanted: str) -> str:
+        while wanted in taken:
+            wanted += "_"
+        taken.append(wanted)
+        return wanted
+
+    return name
