@@ -52,6 +52,14 @@ def _last_axis(value: Any, layer: KerasLayer) -> bool:
     return len(axes) == 1 and axes[0] in (-1, len(shape) - 1)
 
 
+def _on_last_axis(_: Any, layer: KerasLayer) -> bool:
+    try:
+        check_layer(layer.layer)
+    except HwflowError as error:
+        raise HwflowError(f"{layer.name}: {error}") from error
+    return type(layer.layer).__name__ in ("Dense", "QDense", "Activation", "QActivation", "ReLU")
+
+
 def _zero(value: Any) -> bool:
     return value is None or float(value) == 0.0
 
@@ -94,6 +102,10 @@ _BATCH_NORM = {
     **{f"{of}_{kind}": IDLE for of in ("beta", "gamma") for kind in ("regularizer", "constraint")},
     "synchronized": IDLE,
 }
+_FOLDED_BATCH_NORM = {
+    **_BATCH_NORM,
+    **dict.fromkeys(("ema_freeze_delay", "folding_mode"), IDLE),
+}
 _QUANTISED_BATCH_NORM = {
     **{f"{of}_quantizer": READ for of in ("beta", "gamma", "mean", "variance")},
     "beta_range": IDLE,
@@ -108,6 +120,8 @@ LAYERS: Mapping[str, Mapping[str, Rule]] = {
         "QConv2D": _CONV2D | _QUANTISED,
         "Dense": _DENSE_LAYER,
         "QDense": _DENSE_LAYER | _QUANTISED,
+        "QConv2DBatchnorm": _CONV2D | _QUANTISED | _FOLDED_BATCH_NORM,
+        "TimeDistributed": {"layer": Rule("limited", _on_last_axis, "Dense or QDense, or an activation")},
         "Activation": {"activation": _ACTIVATION},
         "QActivation": {"activation": _ACTIVATION},
         "ReLU": {
@@ -231,7 +245,10 @@ def check_layer(layer: KerasLayer) -> None:
     rules = LAYERS.get(kind)
     if rules is None or not _is_genuine(layer):
         raise HwflowError(f"{layer.name}: {kind} layers are not supported")
-    for name, value in layer.get_config().items():
+    config = layer.get_config()
+    if (policy := getattr(layer, "dtype_policy", None)) is not None:
+        config["dtype"] = policy.name  # a layer with another one in it may write that one's
+    for name, value in config.items():
         rule = rules.get(name)
         if rule is None:
             raise HwflowError(f"{layer.name}: the attribute {name}={_short(value)} of {kind} is not known")

@@ -20,7 +20,12 @@ from hwflow.frontends.keras_layers import TRAINING_ONLY, Activation, KerasLayer,
 
 KerasModel = Any
 
-PLAIN = {"QConv2D": "Conv2D", "QDense": "Dense", "QBatchNormalization": "BatchNormalization"}
+PLAIN = {
+    "QConv2D": "Conv2D",
+    "QConv2DBatchnorm": "Conv2D",
+    "QDense": "Dense",
+    "QBatchNormalization": "BatchNormalization",
+}
 """Quantised layers, and the layers that they are once their weights are quantised."""
 CHAINED = frozenset(("Add", "Maximum", "Minimum", "Multiply", "Concatenate"))
 """Merges of any number of tensors that are as many merges of two."""
@@ -121,24 +126,26 @@ class _Walk:
         tensors |= {id(tensor): key for tensor, key in zip(_tensors(node.outputs), found, strict=True)}
 
     def _call(self, layer: KerasLayer, node: Any, inputs: tuple[str, ...]) -> str:
+        name, call = self._name(layer.name), layer
+        if type(layer).__name__ == "TimeDistributed":  # of a layer on the last axis, which takes rows as it is
+            layer = layer.layer
         kind = type(layer).__name__
-        name = self._name(layer.name)
         if kind in TRAINING_ONLY:
-            return self._put(Call(layer, inputs, name, tuple(node.outputs.shape[1:])))
+            return self._put(Call(call, inputs, name, tuple(node.outputs.shape[1:])))
         sources = [_resolve(source, self.by_key) for source in inputs]
         shapes = [list(tensor.shape) for tensor in node.keras_inputs]
         activation = activation_of(layer) if hasattr(layer, "activation") or kind in ("ReLU", "Softmax") else None
         if kind in ("Activation", "QActivation", "ReLU", "Softmax"):
             assert activation is not None
             self.layers.append(_activation_entry(name, activation, sources))
-            return self._put(Call(layer, inputs, name, tuple(node.outputs.shape[1:])))
+            return self._put(Call(call, inputs, name, tuple(node.outputs.shape[1:])))
         if kind in CHAINED:
             sources, shapes = self._chained(layer, kind, name, sources, shapes)
         self.layers.append(_entry(layer, kind, name, sources, shapes))
         if activation is not None and activation.kind != "linear":
             source, name = name, self._name(f"{name}_{activation.suffix}", own=False)
             self.layers.append(_activation_entry(name, activation, [source]))
-        return self._put(Call(layer, inputs, name, tuple(node.outputs.shape[1:])))
+        return self._put(Call(call, inputs, name, tuple(node.outputs.shape[1:])))
 
     def _chained(
         self, layer: KerasLayer, kind: str, name: str, sources: list[str], shapes: list[list[Any]]
@@ -213,7 +220,10 @@ class _Effective:
         self.layer = layer
 
     def get_weights_data(self, _layer_name: str, name: str) -> np.ndarray | None:
-        weight = getattr(self.layer, name, None)
+        if hasattr(self.layer, "get_folded_weights"):
+            weight = self.layer.get_folded_weights()[("kernel", "bias").index(name)]
+        else:
+            weight = getattr(self.layer, name, None)
         if weight is None:
             return None
         quantizer = getattr(self.layer, f"{name.removeprefix('moving_')}_quantizer_internal", None)
@@ -235,6 +245,8 @@ def _entry(layer: KerasLayer, kind: str, name: str, sources: list[str], shapes: 
     plain = PLAIN.get(kind, kind)
     config = {key: _as_bool(key, value) for key, value in layer.get_config().items()} | {"name": name}
     config.pop("activation", None)
+    if hasattr(layer, "get_folded_weights"):
+        config["use_bias"] = True  # of the batch normalisation
     if kind == "InputLayer":
         config["batch_input_shape"] = shape = list(config["batch_input_shape"])
         if None in shape[1:]:
