@@ -86,6 +86,28 @@ def sweep() -> Iterator[tuple[str, dict[str, object]]]:
     ):
         types = {**typed("A", TYPES[a]), **typed("B", TYPES[b]), **outputs(TYPES[out])}
         yield "concat", {"LANES": lanes, "A_BEATS": beats, "B_BEATS": beats // 2 + 1, **types}
+    for width, lanes, beats, height, columns, crop, pad in (
+        (8, 1, 1, 8, 8, 0, 1), (16, 4, 2, 28, 28, 0, 2), (8, 8, 8, 56, 56, 2, 0), (8, 16, 1, 1, 64, 0, 3),
+        (10, 2, 3, 12, 20, 1, 1), (16, 1, 64, 32, 32, 3, 0),
+    ):  # fmt: skip
+        edges = {
+            f"{kind}_{side}": n for kind, n in (("CROP", 0 if height == 1 else crop), ("PAD", pad)) for side in "TBLR"
+        }
+        yield "border", {"W": width, "LANES": lanes, "BEATS": beats, "IN_H": height, "IN_W_PX": columns, **edges}
+    for width, lanes, beats, columns, rows, times in (
+        (8, 1, 1, 8, 2, 2), (16, 4, 2, 28, 2, 2), (8, 8, 8, 28, 2, 2), (8, 16, 1, 14, 3, 3), (10, 2, 3, 64, 1, 4),
+        (16, 1, 64, 32, 2, 2),
+    ):  # fmt: skip
+        shape = {"W": width, "LANES": lanes, "BEATS": beats, "IN_W_PX": columns}
+        yield "repeat", {**shape, "ROWS": rows, "COLUMNS": times}
+    for width, lanes, sizes, axes in (
+        (8, 1, (8, 8, 3), (2, 0, 1)), (16, 4, (16, 16, 2), (1, 0, 2)), (8, 8, (1, 10, 1), (0, 2, 1)),
+        (10, 1, (28, 28, 16), (2, 1, 0)), (16, 1, (1, 64, 40), (0, 2, 1)), (8, 2, (7, 3, 5), (1, 2, 0)),
+    ):  # fmt: skip
+        strides = (sizes[1] * sizes[2], sizes[2], 1)
+        order = {f"SIZE_{i}": sizes[axis] for i, axis in enumerate(axes)}
+        order |= {f"STRIDE_{i}": strides[axis] for i, axis in enumerate(axes)}
+        yield "permute", {"W": width, "LANES": lanes, **order}
     for lanes, channels, source, bits, uniform in (
         (1, 10, (29, 15, 1), 16, 0),
         (4, 16, TYPES[0], 8, 0),

@@ -6,7 +6,22 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hwflow.graph import Add, Average, Graph, Maximum, Merge, Minimum, Multiply, Node, Subtract
+from hwflow.graph import (
+    Add,
+    Average,
+    Crop2D,
+    Graph,
+    Maximum,
+    Merge,
+    Minimum,
+    Multiply,
+    Node,
+    Permute,
+    Reshape,
+    Subtract,
+    UpSample2D,
+    ZeroPad2D,
+)
 from tests.networks import NetworkBuilder, same
 
 Block = Callable[[NetworkBuilder, Node, np.random.Generator], Node]
@@ -29,8 +44,43 @@ def merge(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
     return net.merge(kind, first, second if rng.random() < 0.7 else net.relu(second))
 
 
+def edges(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
+    """Zeros around an image, or an image without its edges."""
+    height, width, channels = x.shape
+    if rng.random() < 0.5:
+        top, bottom, left, right = (int(pixels) for pixels in rng.integers(0, 3, 4))
+        shape = (height + top + bottom, width + left + right, channels)
+        return net.move(ZeroPad2D, x, shape, padding=(top, bottom, left, right))
+    (top, bottom), (left, right) = (np.sort(rng.integers(0, size, 2)) for size in (height, width))
+    cropping = (int(top), int(height - 1 - bottom), int(left), int(width - 1 - right))
+    shape = (height - cropping[0] - cropping[1], width - cropping[2] - cropping[3], channels)
+    return net.move(Crop2D, x, shape, cropping=cropping)
+
+
+def upsample(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
+    """Every pixel several times."""
+    factors = (int(rng.integers(1, 3)), int(rng.integers(1, 4)))
+    return net.move(UpSample2D, x, (x.shape[0] * factors[0], x.shape[1] * factors[1], x.shape[2]), factors=factors)
+
+
+def permute(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
+    """Axes in another order."""
+    axes = tuple(int(axis) for axis in rng.permutation(3))
+    return net.move(Permute, x, tuple(x.shape[axis] for axis in axes), axes=axes)
+
+
+def reshape(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
+    """An image of other sides, by way of a vector at times."""
+    size = int(np.prod(x.shape))
+    channels = int(rng.choice([each for each in range(1, 9) if size % each == 0]))
+    rows = int(rng.choice([each for each in range(1, 5) if size // channels % each == 0]))
+    if rng.random() < 0.3:
+        x = net.flat(x, average=False)
+    return net.move(Reshape, x, (rows, size // channels // rows, channels))
+
+
 MERGES = (Add, Subtract, Average, Maximum, Minimum, Multiply)
-BLOCKS: tuple[Block, ...] = (conv, merge)
+BLOCKS: tuple[Block, ...] = (conv, merge, edges, upsample, permute, reshape)
 """Every operator has its place in one of them."""
 
 

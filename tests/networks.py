@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from hwflow.graph import (
     Concatenate,
     Constant,
     Conv2D,
+    Crop2D,
     Dense,
     Flatten,
     GlobalAveragePool2D,
@@ -22,11 +24,15 @@ from hwflow.graph import (
     Input,
     MaxPool2D,
     Merge,
+    Move,
     Node,
+    Permute,
     ReLU,
     Reshape,
+    UpSample2D,
     WeightLayer,
     Window,
+    ZeroPad2D,
 )
 from hwflow.hardening import HardenOptions
 from hwflow.hardening.options import ScalingOptions
@@ -99,6 +105,9 @@ class NetworkBuilder:
 
     def reshape(self, source: Node, shape: tuple[int, ...]) -> Node:
         return self._put(Reshape(name=f"{source.name}_image", inputs=(source.name,), shape=shape))
+
+    def move(self, kind: type[Move], source: Node, shape: tuple[int, ...], **sizes: Any) -> Node:
+        return self._put(kind(name=self._name(kind.__name__.lower()), inputs=(source.name,), shape=shape, **sizes))
 
     def affine(self, source: Node) -> Node:
         channels = source.shape[-1]
@@ -214,6 +223,36 @@ def random_rows(seed: int) -> Graph:
     return net.graph(f"rows{seed}")
 
 
+def random_sequences(seed: int) -> Graph:
+    """A small network on rows ``(rows, channels)``: convolutions along them, pools, dense layers, and a head."""
+    rng = np.random.default_rng([20261132, seed])
+    rows, channels = int(rng.integers(2, 12)), int(rng.integers(1, 5))
+    net = NetworkBuilder(rng, (rows, channels), np.random.default_rng([20261133, seed]))
+    x = net.reshape(net.nodes[0], (1, rows, channels))
+    for _ in range(int(rng.integers(2, 5))):
+        kernel, strides = (1, int(rng.integers(1, min(4, x.shape[1]) + 1))), (1, int(rng.integers(1, 3)))
+        padded, kind = same(x.shape, kernel, strides), rng.random()
+        valid = Window(kernel=kernel, strides=strides)
+        causal = replace(valid, padding=(0, 0, kernel[1] - 1, 0))
+        if kind < 0.25:
+            x = net.pool(x, padded if kind < 0.15 else valid, average=False)
+        elif kind < 0.4:
+            x = net.pool(x, valid, average=True)
+        else:
+            y = net.relu(net.conv(x, int(rng.integers(1, 5)), (padded, valid, causal)[int(rng.integers(3))]))
+            x = net.add(x, y) if x.shape == y.shape else y
+    if (kind := rng.random()) < 0.3:
+        x = net.flat(net.pool(x, Window(kernel=x.shape[:2], strides=x.shape[:2]), average=False), average=False)
+    elif kind < 0.9:
+        x = net.flat(x, average=kind < 0.6)
+    if len(x.shape) == 1:
+        net.dense(x, int(rng.integers(2, 5)))
+    else:
+        x = net.conv(x, int(rng.integers(2, 5)), Window(kernel=(1, 1)))
+        net._put(Reshape(name=f"{x.name}_rows", inputs=(x.name,), shape=x.shape[1:]))
+    return net.graph(f"sequences{seed}")
+
+
 def _residual(net: NetworkBuilder, x: Node, rng: np.random.Generator, filters: int) -> Node:
     """Two convolutions beside an identity or a projection."""
     stride = (int(rng.integers(1, 3)), int(rng.integers(1, 3)))
@@ -311,9 +350,15 @@ def to_keras(graph: Graph) -> Any:
             case Input():
                 tensors[node.name] = keras.Input(node.shape, name=node.name)
                 continue
-            case Conv2D() if len(graph.input.shape) == 2:
+            case Conv2D() if (
+                len(graph.input.shape) == 2 and node.n_in == node.weight.shape[2] and node.window.strides == (1, 1)
+            ):
                 layer = keras.layers.Dense(node.n_out, name=node.name)
                 weights[node.name] = [node.weight.values[0, 0], node.bias.values]
+            case Conv2D() if len(graph.input.shape) == 2:
+                sizes = node.window.kernel[1], node.window.strides[1]
+                layer = keras.layers.Conv1D(node.n_out, *sizes, _padding(graph, node), name=node.name)
+                weights[node.name] = [node.weight.values[0], node.bias.values]
             case Conv2D():
                 layer = keras.layers.Conv2D(
                     node.n_out, node.window.kernel, node.window.strides, _padding(graph, node), name=node.name
@@ -328,15 +373,33 @@ def to_keras(graph: Graph) -> Any:
                 if node.type is not None:
                     asked = f"quantized_relu({node.type.width},{node.type.integer})"
                     layer = qkeras().QActivation(asked, name=node.name)
-            case Reshape():
+            case Reshape() if node.name.endswith(("_image", "_rows")):
                 tensors[node.name] = tensors[node.inputs[0]]
                 continue
+            case Reshape():
+                layer = keras.layers.Reshape(node.shape, name=node.name)
+            case ZeroPad2D():
+                top, bottom, left, right = node.padding
+                layer = keras.layers.ZeroPadding2D(((top, bottom), (left, right)), name=node.name)
+            case Crop2D():
+                top, bottom, left, right = node.cropping
+                layer = keras.layers.Cropping2D(((top, bottom), (left, right)), name=node.name)
+            case UpSample2D():
+                layer = keras.layers.UpSampling2D(node.factors, name=node.name)
+            case Permute():
+                layer = keras.layers.Permute(tuple(axis + 1 for axis in node.axes), name=node.name)
+            case MaxPool2D() | AveragePool2D() if len(graph.input.shape) == 2:
+                kind = keras.layers.MaxPooling1D if isinstance(node, MaxPool2D) else keras.layers.AveragePooling1D
+                sizes = node.window.kernel[1], node.window.strides[1]
+                layer = kind(*sizes, _padding(graph, node), name=node.name)
             case MaxPool2D():
                 layer = keras.layers.MaxPooling2D(
                     node.window.kernel, node.window.strides, _padding(graph, node), name=node.name
                 )
             case AveragePool2D():
                 layer = keras.layers.AveragePooling2D(node.window.kernel, node.window.strides, name=node.name)
+            case GlobalAveragePool2D() if len(graph.input.shape) == 2:
+                layer = keras.layers.GlobalAveragePooling1D(name=node.name)
             case GlobalAveragePool2D():
                 layer = keras.layers.GlobalAveragePooling2D(name=node.name)
             case Flatten():
@@ -358,9 +421,11 @@ def to_keras(graph: Graph) -> Any:
     return model
 
 
-def _padding(graph: Graph, node: Conv2D | MaxPool2D) -> str:
+def _padding(graph: Graph, node: Conv2D | MaxPool2D | AveragePool2D) -> str:
     if not any(node.window.padding):
         return "valid"
+    if node.window.padding == (0, 0, node.window.kernel[1] - 1, 0) and len(graph.input.shape) == 2:
+        return "causal"
     size = graph.inputs_of(node)[0].shape
     assert same(size, node.window.kernel, node.window.strides).padding == node.window.padding
     return "same"

@@ -20,17 +20,16 @@ from hwflow.graph import (
     AveragePool2D,
     Concatenate,
     Constant,
-    Flatten,
     GlobalAveragePool2D,
     Graph,
     Input,
     IntArray,
     MaxPool2D,
     Merge,
+    Move,
     Node,
     ReLU,
     Rescale,
-    Reshape,
     WeightLayer,
 )
 from hwflow.hardening.types import accumulator_type
@@ -49,11 +48,12 @@ def typed_graph(model: Any, graph: Graph) -> Graph:
     """
     done: dict[str, Node] = {}
     for node in graph:
-        done[node.name] = _typed(node, [done[name].resolved for name in node.inputs], model.graph.get(node.name))
+        done[node.name] = _typed(node, graph.inputs_of(node), [done[name].resolved for name in node.inputs], model)
     return Graph(tuple(done.values()), graph.name)
 
 
-def _typed(node: Node, inputs: list[FixedType], layer: Layer) -> Node:
+def _typed(node: Node, sources: tuple[Node, ...], inputs: list[FixedType], model: Any) -> Node:
+    layer = model.graph.get(node.name)
     match node:
         case Input() | ReLU() | Merge() | Concatenate():
             return replace(node, type=_result(layer))
@@ -61,15 +61,14 @@ def _typed(node: Node, inputs: list[FixedType], layer: Layer) -> Node:
             return _weight_layer(node, inputs[0], layer)
         case Rescale():
             return replace(node, factor=Constant.from_codes(np.ones(1, dtype=np.int64), ONE), type=_result(layer))
-        case Flatten() | Reshape():
+        case Move():
             return replace(node, type=inputs[0])
         case MaxPool2D():
             return _max_pool(node, inputs[0], layer)
         case AveragePool2D():
             return _average(node, math.prod(node.window.kernel), inputs[0], layer)
         case GlobalAveragePool2D():
-            positions = int(layer.get_attr("in_height")) * int(layer.get_attr("in_width"))
-            return _average(node, positions, inputs[0], layer)
+            return _average(node, math.prod(sources[0].shape[:-1]), inputs[0], layer)
     raise HwflowError(f"{node.name}: the RTL has no {node.op}")
 
 

@@ -10,6 +10,7 @@ from hwflow.cost import bus
 from hwflow.cost.area import Area
 from hwflow.cost.memories import Memory
 from hwflow.cost.model import CellModel, Features, Values, index_bits
+from hwflow.cost.moves import border, memory_area, permute, repeat
 
 BIAS_WORDS = 64
 """Biases of more words are in block RAM."""
@@ -23,11 +24,6 @@ LUT_RAM_WORDS = 32
 
 def _times(count: int, features: Features) -> Features:
     return {name: count * value for name, value in features.items()}
-
-
-def _ram(memory: Memory) -> Area:
-    """A memory that one port writes and the other reads."""
-    return Area(luts=memory.lut_ram) if memory.is_small else Area(block_ram=memory.block_ram)
 
 
 def _dsps(x: int, w: int) -> int:
@@ -45,7 +41,7 @@ def fifo(values: Values) -> CellModel:
     memory = Memory(width, depth)
     parts = 0.0 if memory.block_ram else 1.0
     return CellModel(
-        _ram(memory),
+        memory_area(memory),
         {"one": 1, "index": indices, "bit": width * parts},
         {"one": 1, "index": indices, "bit": width},
     )
@@ -178,7 +174,7 @@ def mvu(values: Values) -> CellModel:
     levels = math.ceil(math.log2(simd)) if simd > 1 else 0
     sum_bits = min(x + w + levels, acc)
     sums, more = _tree(simd)
-    vector = _ram(Memory(simd * x, beats)) if folds > 1 else Area()
+    vector = memory_area(Memory(simd * x, beats)) if folds > 1 else Area()
     products = pe * simd
     pairs = products // 2 * values("PAIRS")
     operand = x + 1 - values("X_SIGNED")
@@ -234,7 +230,7 @@ def pool(values: Values) -> CellModel:
     beats, positions = values("CHANNELS", 1) // lanes, values("POSITIONS")
     state = values("IN_W") + (index_bits(positions) if average and positions > 1 else 0)
     result = values("IN_W") + values("ACC_SHIFT")
-    memory = _ram(Memory(lanes * state, beats)) if beats > 1 else Area()
+    memory = memory_area(Memory(lanes * state, beats)) if beats > 1 else Area()
     twos = (positions & -positions).bit_length() - 1
     divides = average and positions >> twos > 1
     numerator = state - max(twos - values("ACC_SHIFT"), 0)
@@ -270,7 +266,7 @@ def window(values: Values) -> CellModel:
     lanes, beats = values("LANES"), values("CHANNELS") // values("LANES")
     bits, rows, columns = lanes * values("W"), values("BUF_ROWS"), values("IN_W_PX")
     depth, positions = rows * columns * beats, values("POSITIONS", 1)
-    lines = _ram(Memory(bits, depth)) if positions == 1 else _banks(values, bits)
+    lines = memory_area(Memory(bits, depth)) if positions == 1 else _banks(values, bits)
     pads = values("PAD_T") + values("PAD_B")
     count = index_bits(values("IN_H") * columns + (rows + pads + values("STRIDE_H") + values("K_H")) * columns + 2) + 1
     row = index_bits(values("IN_H") + pads + values("STRIDE_H") + values("K_H")) + 1
@@ -353,6 +349,7 @@ MODELS: Mapping[str, Callable[[Values], CellModel]] = {
         model.__name__: model
         for model in (
             *(fifo, fork, width, relu, add, concat, multiply, rescale, affine, mvu, pool, window, weights),
+            *(border, repeat, permute),
             *(bus.guard, bus.results, bus.axil, bus.control, bus.cfg_mem, bus.cfg_errors),
         )
     },

@@ -13,6 +13,7 @@ from hwflow.cost.reuse import valid_reuse_factors
 from hwflow.errors import HwflowError
 from hwflow.firmware.layers import BACKEND, register_layers
 from hwflow.firmware.outliers import add_tables, has_tables
+from hwflow.firmware.shapes import describe_shape, is_free
 from hwflow.firmware.storage import is_stored, mark_stored
 from hwflow.fixed import FixedType
 from hwflow.graph import (
@@ -29,7 +30,6 @@ from hwflow.graph import (
     Node,
     ReLU,
     Rescale,
-    Reshape,
     Softmax,
     WeightLayer,
     Window,
@@ -76,7 +76,7 @@ def apply_graph(graph: Graph, model: Any, reuse: Mapping[str, int]) -> None:
         _replace_affine(affine, model)
     _rewire(graph, model)
     _clear_target_cycles(model.config)
-    nodes = [node for node in graph if not isinstance(node, Reshape)]
+    nodes = [node for node in graph if not is_free(node, graph)]
     for node in nodes:
         _set_output_type(model.graph[node.name], node)
         _set_parameters(graph, node, model.graph[node.name])
@@ -148,7 +148,7 @@ def _check_names(graph: Graph) -> None:
 
 def _match(graph: Graph, model: Any) -> None:
     for name, layer in list(model.graph.items()):
-        if layer.class_name == "ZeroPadding2D" and name not in graph:
+        if layer.class_name in ("ZeroPadding1D", "ZeroPadding2D") and name not in graph:
             # The windows after it have it; _rewire connects them to what it read.
             del model.graph[name]
         elif layer.class_name == "ApplyAlpha" and name not in graph:
@@ -156,15 +156,24 @@ def _match(graph: Graph, model: Any) -> None:
             del model.graph[name]
         elif name not in graph:
             raise HwflowError(f"{name}: the hardened graph has no such layer; it was made from another network")
-    for conv in graph.of_type(Conv2D):
-        if conv.name in model.graph and "1D" in model.graph[conv.name].class_name:
-            raise HwflowError(
-                f"{conv.name}: a dense layer on rows cannot be hardened in an hls4ml script; "
-                "use 'hwflow harden' and 'hwflow generate'"
-            )
     for node in graph:
-        if node.name not in model.graph and not isinstance(node, Rescale | Reshape):
+        if _is_not_hls4mls(node, graph, model.graph.get(node.name)):
+            raise HwflowError(
+                f"{node.name}: one-dimensional layers, global maxima and layers that move pixels cannot be hardened in "
+                "an hls4ml script; use 'hwflow harden' and 'hwflow generate'"
+            )
+        if node.name not in model.graph and not isinstance(node, Rescale) and not is_free(node, graph):
             raise HwflowError(f"{node.name}: the network has no such layer; the graph was made from another network")
+
+
+def _is_not_hls4mls(node: Node, graph: Graph, layer: Layer | None) -> bool:
+    """Whether hwflow reads a layer its own way, and the ModelGraph has hls4ml's."""
+    if layer is not None and "1D" in layer.class_name:
+        return True
+    if layer is not None and isinstance(node, MaxPool2D | Flatten) and "Global" in layer.class_name:
+        return True
+    moved = describe_shape(node, graph.inputs_of(node)[0].shape) if node.inputs else None
+    return moved is not None and not is_free(node, graph) and (layer is None or layer.class_name != moved["class_name"])
 
 
 def _rewire(graph: Graph, model: Any) -> None:
@@ -172,7 +181,7 @@ def _rewire(graph: Graph, model: Any) -> None:
     layers: OrderedDict[str, Layer] = OrderedDict()
     stands: dict[str, str] = {}
     for node in graph:
-        if isinstance(node, Reshape):
+        if is_free(node, graph):
             stands[node.name] = stands.get(node.inputs[0], node.inputs[0])
             continue
         sources = [layers[stands.get(name, name)].outputs[0] for name in node.inputs]

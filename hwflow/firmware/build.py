@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from hwflow.errors import HwflowError
+from hwflow.firmware.shapes import describe_shape, is_free
 from hwflow.graph import (
     Affine,
     AveragePool2D,
@@ -21,18 +22,17 @@ from hwflow.graph import (
     Node,
     ReLU,
     Rescale,
-    Reshape,
     Softmax,
     Window,
 )
 
 
 def layer_list(graph: Graph) -> list[dict[str, Any]]:
-    """The layers as hls4ml's front ends describe them, without inserted :class:`Rescale` and :class:`Reshape` nodes."""
+    """The layers as hls4ml's front ends describe them, without inserted :class:`Rescale` nodes and free reshapes."""
     sources: dict[str, str] = {}
     layers = []
     for node in graph:
-        if isinstance(node, Rescale | Reshape):
+        if isinstance(node, Rescale) or is_free(node, graph):
             sources[node.name] = sources[node.inputs[0]]
             continue
         sources[node.name] = node.name
@@ -53,6 +53,8 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _describe(node: Node, graph: Graph) -> dict[str, Any]:
     shape = graph.inputs_of(node)[0].shape if node.inputs else ()
+    if (moved := describe_shape(node, shape)) is not None:
+        return moved
     match node:
         case Input():
             return {"class_name": "InputLayer", "input_shape": list(image_shape(node.shape))}

@@ -15,6 +15,7 @@ from hwflow.errors import HwflowError
 from hwflow.files.folders import new_folder
 from hwflow.firmware.apply import apply_graph, firmware_reuse
 from hwflow.firmware.build import layer_list
+from hwflow.firmware.layers import register_layers
 from hwflow.firmware.project import FIRMWARE, FirmwareProject, IOType, open_project
 from hwflow.firmware.storage import store_words
 from hwflow.firmware.testbench import write_testbench
@@ -24,7 +25,7 @@ from hwflow.frontends.keras_graph import FLOWS, convert_network
 from hwflow.frontends.keras_network import KerasCalls, read_network
 from hwflow.frontends.legal import legal
 from hwflow.frontends.quiet import quiet
-from hwflow.graph import Graph, Reshape
+from hwflow.graph import Flatten, Graph, Move, Rescale
 from hwflow.graph.naming import restored
 from hwflow.reference.stimuli import Stimuli, random_stimuli
 from hwflow.version import __version__
@@ -46,8 +47,8 @@ def model_graph(
 
     Args:
         graph: a typed graph.
-        keras_model: the model that it was made from; without it, and for one on rows, which hls4ml would make
-            one-dimensional, hls4ml is given the graph itself.
+        keras_model: the model that it was made from; without it, and for one with layers that hwflow reads
+            its own way, hls4ml is given the graph itself.
         reuse: valid reuse factors by layer name.
         output: folder that hls4ml is to write.
         io_type: ``io_stream`` or ``io_parallel``.
@@ -61,8 +62,14 @@ def model_graph(
 
 
 def _network(graph: Graph, keras_model: Any | None) -> KerasCalls | None:
-    """The Keras model's layers where hls4ml is to be given those."""
-    return None if keras_model is None or graph.of_type(Reshape) else read_network(keras_model)
+    """The Keras model's layers where hls4ml is to be given those: it has all that the graph has."""
+    if keras_model is None:
+        return None
+    network = read_network(keras_model)
+    layers = {layer["name"] for layer in network.layers}
+    own = any(isinstance(node, Move) and not isinstance(node, Flatten) for node in graph)
+    lacks = any(node.name not in layers and not isinstance(node, Rescale) for node in graph)
+    return None if own or lacks else network
 
 
 def _model_graph(
@@ -82,6 +89,7 @@ def _model_graph(
         )
         # The precision is a placeholder: apply_graph sets every type.
         config["HLSConfig"] = {"Model": {"Precision": "ap_fixed<16,6>", "ReuseFactor": 1}} | FLOWS
+        register_layers()
         model = ModelGraph.from_layer_list(config, layer_list(given))
     else:
         model = convert_network(network, names, io_type, output, name, **settings)

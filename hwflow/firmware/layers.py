@@ -19,6 +19,7 @@ from hls4ml.model.layers import Conv2D, Layer, Pooling2D, layer_map, register_la
 
 from hwflow.firmware import storage
 from hwflow.firmware.kernels import KERNEL_LAYERS, KERNEL_TEMPLATES
+from hwflow.firmware.shapes import SHAPE_LAYERS, SHAPE_TEMPLATES
 from hwflow.resources import folder
 
 BACKEND = "vitis"
@@ -241,7 +242,15 @@ class RowConv2DFunctionTemplate(Conv2DFunctionTemplate):
         self.template = "nnet::row_conv_2d_{data_format}<{input_t}, {output_t}, {config}>({input}, {output}, {w}, {b});"
 
 
-LAYERS = (HwflowRescale, HwflowAffine, HwflowClippedReLU, HwflowWindowPooling2D, HwflowRowConv2D, *KERNEL_LAYERS)
+LAYERS = (
+    HwflowRescale,
+    HwflowAffine,
+    HwflowClippedReLU,
+    HwflowWindowPooling2D,
+    HwflowRowConv2D,
+    *KERNEL_LAYERS,
+    *SHAPE_LAYERS,
+)
 TEMPLATES = (
     AffineConfigTemplate,
     AffineFunctionTemplate,
@@ -254,6 +263,7 @@ TEMPLATES = (
     RowConv2DConfigTemplate,
     RowConv2DFunctionTemplate,
     *KERNEL_TEMPLATES,
+    *SHAPE_TEMPLATES,
 )
 
 

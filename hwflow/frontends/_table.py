@@ -250,7 +250,7 @@ LAYERS: Mapping[str, LayerClass] = {
     "Cropping1D": _layer({"cropping": sizes}),
     "Cropping2D": _layer(_CROPPED),
     **dict.fromkeys(
-        ("Dropout", "SpatialDropout2D", "AlphaDropout"),
+        ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "AlphaDropout"),
         _layer({"rate": number, "noise_shape": optional(shape), "seed": ignored}),
     ),
     "GaussianDropout": _layer({"rate": number, "seed": ignored}),

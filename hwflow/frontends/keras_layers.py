@@ -80,7 +80,7 @@ _KERNEL = {
     "activity_regularizer": IDLE,
 }
 _QUANTISED = {"kernel_quantizer": READ, "bias_quantizer": READ, "kernel_range": IDLE, "bias_range": IDLE}
-_CONV2D = {
+_CONV = {
     "filters": READ,
     "kernel_size": READ,
     "strides": READ,
@@ -91,7 +91,8 @@ _CONV2D = {
     **_KERNEL,
 }
 _DENSE_LAYER = {"units": READ, **_KERNEL}
-_POOL2D = {"pool_size": READ, "padding": READ, "strides": READ, "data_format": _CHANNELS_LAST}
+_POOL = {"pool_size": READ, "padding": READ, "strides": READ, "data_format": _CHANNELS_LAST}
+_GLOBAL_POOL = {"data_format": _CHANNELS_LAST, "keepdims": READ}
 _BATCH_NORM = {
     "axis": _LAST_AXIS,
     "momentum": IDLE,
@@ -116,11 +117,13 @@ LAYERS: Mapping[str, Mapping[str, Rule]] = {
     name: _COMMON | rules
     for name, rules in {
         "InputLayer": {"sparse": _DENSE, "ragged": _DENSE},
-        "Conv2D": _CONV2D,
-        "QConv2D": _CONV2D | _QUANTISED,
+        "Conv2D": _CONV,
+        "QConv2D": _CONV | _QUANTISED,
+        "Conv1D": _CONV,
+        "QConv1D": _CONV | _QUANTISED,
         "Dense": _DENSE_LAYER,
         "QDense": _DENSE_LAYER | _QUANTISED,
-        "QConv2DBatchnorm": _CONV2D | _QUANTISED | _FOLDED_BATCH_NORM,
+        "QConv2DBatchnorm": _CONV | _QUANTISED | _FOLDED_BATCH_NORM,
         "TimeDistributed": {"layer": Rule("limited", _on_last_axis, "Dense or QDense, or an activation")},
         "Activation": {"activation": _ACTIVATION},
         "QActivation": {"activation": _ACTIVATION},
@@ -130,21 +133,34 @@ LAYERS: Mapping[str, Mapping[str, Rule]] = {
             "threshold": _only(_zero, "0"),
         },
         "Softmax": {"axis": _LAST_AXIS},
-        "MaxPooling2D": _POOL2D,
-        "AveragePooling2D": _POOL2D,
-        "GlobalAveragePooling2D": {
-            "data_format": _CHANNELS_LAST,
-            "keepdims": _only(lambda value: not value, "keepdims=False"),
-        },
+        "MaxPooling2D": _POOL,
+        "AveragePooling2D": _POOL,
+        "MaxPooling1D": _POOL,
+        "AveragePooling1D": _POOL,
+        "GlobalMaxPooling2D": _GLOBAL_POOL,
+        "GlobalMaxPooling1D": _GLOBAL_POOL,
+        "GlobalAveragePooling2D": _GLOBAL_POOL,
+        "GlobalAveragePooling1D": _GLOBAL_POOL,
         **{name: {} for name in ("Add", "Subtract", "Average", "Maximum", "Minimum", "Multiply")},
         "Concatenate": {"axis": _LAST_AXIS},
         "BatchNormalization": _BATCH_NORM,
         "QBatchNormalization": _BATCH_NORM | _QUANTISED_BATCH_NORM,
         "ZeroPadding2D": {"padding": READ, "data_format": _CHANNELS_LAST},
+        "ZeroPadding1D": {"padding": READ},
+        "Cropping1D": {"cropping": READ},
+        "Cropping2D": {"cropping": READ, "data_format": _CHANNELS_LAST},
+        "UpSampling1D": {"size": READ},
+        "UpSampling2D": {
+            "size": READ,
+            "data_format": _CHANNELS_LAST,
+            "interpolation": _only(lambda value: value == "nearest", "nearest"),
+        },
+        "Permute": {"dims": READ},
         "Reshape": {"target_shape": READ},
         "Flatten": {"data_format": _CHANNELS_LAST},
         "Dropout": {"rate": IDLE, "noise_shape": IDLE, "seed": IDLE},
         "SpatialDropout2D": {"rate": IDLE, "noise_shape": IDLE, "seed": IDLE},
+        "SpatialDropout1D": {"rate": IDLE, "noise_shape": IDLE, "seed": IDLE},
         "GaussianNoise": {"stddev": IDLE, "seed": IDLE},
         "GaussianDropout": {"rate": IDLE, "seed": IDLE},
         "AlphaDropout": {"rate": IDLE, "noise_shape": IDLE, "seed": IDLE},
@@ -154,7 +170,15 @@ LAYERS: Mapping[str, Mapping[str, Rule]] = {
 """Rules by attribute, by class."""
 
 TRAINING_ONLY = frozenset(
-    ("Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization")
+    {
+        "Dropout",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "GaussianNoise",
+        "GaussianDropout",
+        "AlphaDropout",
+        "ActivityRegularization",
+    }
 )
 """Layers that pass their input on at inference."""
 

@@ -21,6 +21,7 @@ from hwflow.frontends.keras_layers import TRAINING_ONLY, Activation, KerasLayer,
 KerasModel = Any
 
 PLAIN = {
+    "QConv1D": "Conv1D",
     "QConv2D": "Conv2D",
     "QConv2DBatchnorm": "Conv2D",
     "QDense": "Dense",
@@ -256,6 +257,8 @@ def _entry(layer: KerasLayer, kind: str, name: str, sources: list[str], shapes: 
     entry, _ = get_layer_handlers()[plain](
         {"class_name": plain, "config": config, "name": name}, sources or None, shapes, _Effective(layer)
     )
+    if config.get("padding") == "causal":
+        entry["pad_left"] = entry["filt_width"] - 1  # hls4ml pads less where the stride exceeds one
     if plain != kind and plain != "BatchNormalization":
         for of in ("kernel", "bias"):
             if getattr(layer, f"{of}_quantizer", None) is not None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
+from hwflow.frontends.lowering import GlobalPool, fold_padding, lift_rows, whole_images
 from hwflow.graph import (
     Add,
     Affine,
@@ -19,9 +18,9 @@ from hwflow.graph import (
     Concatenate,
     Constant,
     Conv2D,
+    Crop2D,
     Dense,
     Flatten,
-    GlobalAveragePool2D,
     Graph,
     Input,
     Maximum,
@@ -30,12 +29,15 @@ from hwflow.graph import (
     Minimum,
     Multiply,
     Node,
+    Permute,
     ReLU,
     Rescale,
     Reshape,
     Softmax,
     Subtract,
+    UpSample2D,
     Window,
+    ZeroPad2D,
 )
 
 Layer = Any
@@ -60,97 +62,7 @@ def read_graph(model: Any, linear: bool = False) -> Graph:
             f"the network has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one of each is supported"
         )
     nodes = [_cast(layer) if linear and _is_linear(layer) else _node(layer) for layer in model.get_layers()]
-    return Graph(tuple(lift_rows(fold_padding(nodes))), _name(model))
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Padding(Node):
-    """Zeros around an image: pixels (top, bottom, left, right). It lives until the windows after it take it in."""
-
-    padding: tuple[int, int, int, int]
-
-
-def fold_padding(nodes: Sequence[Node]) -> list[Node]:
-    """Zero padding as part of the windows that read it.
-
-    Raises:
-        HwflowError: something else reads it, or a maximum that a padded zero could change.
-    """
-    by_name: dict[str, Node] = {}
-    for node in nodes:
-        sources = [by_name[name] for name in node.inputs if name in by_name]
-        by_name[node.name] = _with_padding(node, sources, by_name)
-    folded = [node for node in by_name.values() if not isinstance(node, _Padding)]
-    if isinstance(nodes[-1], _Padding):
-        raise HwflowError(f"{nodes[-1].name}: zero padding at the end of a network is not supported")
-    return folded
-
-
-def _with_padding(node: Node, sources: list[Node], by_name: Mapping[str, Node]) -> Node:
-    pads = [source for source in sources if isinstance(source, _Padding)]
-    if not pads:
-        return node
-    pad = pads[0]
-    if isinstance(node, _Padding):
-        return replace(node, inputs=pad.inputs, padding=_both(pad.padding, node.padding))
-    if not isinstance(node, Conv2D | MaxPool2D | AveragePool2D):
-        raise HwflowError(
-            f"{pad.name}: zero padding before {node.name} is not supported, only before a convolution or a pooling"
-        )
-    if isinstance(node, MaxPool2D) and not _never_negative(by_name[pad.inputs[0]], by_name):
-        raise HwflowError(
-            f"{pad.name}: zero padding before the max pooling {node.name} is supported after a ReLU only, "
-            "where a zero is never larger than the maximum"
-        )
-    window = replace(node.window, padding=_both(pad.padding, node.window.padding))
-    return replace(node, inputs=pad.inputs, window=window)
-
-
-def lift_rows(nodes: Sequence[Node]) -> list[Node]:
-    """Tensors ``(rows, channels)`` as images one pixel high, which every executor runs as they are.
-
-    Only the network's input and output keep their shape; a node that moves no data stands after and before them.
-    """
-    if len(nodes) == 1 or not any(len(node.shape) == 2 for node in nodes):
-        return list(nodes)
-    lifted: list[Node] = []
-    stands: dict[str, str] = {}
-    names = {node.name for node in nodes}
-
-    def reshape(source: Node, suffix: str, shape: tuple[int, ...]) -> Reshape:
-        name = f"{source.name}_{suffix}"
-        while name in names:
-            name += "_"
-        names.add(name)
-        return Reshape(name=name, inputs=(source.name,), shape=shape)
-
-    for node in nodes:
-        node = replace(node, inputs=tuple(stands.get(name, name) for name in node.inputs))
-        if len(node.shape) != 2:
-            lifted.append(node)
-        elif isinstance(node, Input):
-            image = reshape(node, "image", (1, *node.shape))
-            lifted += [node, image]
-            stands[node.name] = image.name
-        else:
-            lifted.append(replace(node, shape=(1, *node.shape)))
-    last, shape = lifted[-1], nodes[-1].shape
-    return [*lifted, reshape(last, "rows", shape)] if last.shape != shape else lifted
-
-
-def _both(first: tuple[int, int, int, int], second: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-    top, bottom, left, right = (a + b for a, b in zip(first, second, strict=True))
-    return top, bottom, left, right
-
-
-def _never_negative(node: Node, by_name: Mapping[str, Node]) -> bool:
-    if isinstance(node, ReLU | Softmax):
-        return True
-    if isinstance(node, MaxPool2D | AveragePool2D | GlobalAveragePool2D | Flatten | Concatenate | Merge | _Padding):
-        if isinstance(node, Subtract):
-            return False
-        return all(_never_negative(by_name[name], by_name) for name in node.inputs)
-    return False
+    return Graph(tuple(lift_rows(fold_padding(whole_images(nodes)))), _name(model))
 
 
 def _is_linear(layer: Layer) -> bool:
@@ -187,13 +99,14 @@ def _conv2d(layer: Layer) -> Node:
     return Conv2D(**_common(layer), **_weights(layer, weight), window=_window(layer, "filt"))
 
 
-def _pointwise1d(layer: Layer) -> Node:
-    """A dense layer on the last axis of ``(rows, channels)``, which hls4ml makes a convolution of."""
+def _conv1d(layer: Layer) -> Node:
+    """A convolution along the rows of ``(rows, channels)``; a dense layer on the last axis is one of one row."""
+    if layer.get_attr("dilation_width", 1) != 1:
+        raise HwflowError(f"{layer.name}: dilated convolutions are not supported by hls4ml")
     weight = np.asarray(layer.get_weights("weight").data, dtype=np.float64)
-    sizes = tuple(int(layer.get_attr(name)) for name in ("filt_width", "stride_width", "pad_left", "pad_right"))
-    if sizes != (1, 1, 0, 0) or weight.shape[:2] != (1, layer.get_attr("n_chan")):
-        raise HwflowError(f"{layer.name}: one-dimensional convolutions are not supported")
-    return Conv2D(**_common(layer), **_weights(layer, weight[None]), window=Window(kernel=(1, 1)))
+    if weight.shape[1] != layer.get_attr("n_chan"):
+        raise HwflowError(f"{layer.name}: grouped convolutions are not supported by hls4ml")
+    return Conv2D(**_common(layer), **_weights(layer, weight[None]), window=_window1d(layer, "filt"))
 
 
 def _dense(layer: Layer) -> Node:
@@ -212,8 +125,8 @@ def _batch_norm(layer: Layer) -> Node:
 
 
 def _zero_padding(layer: Layer) -> Node:
-    top, bottom, left, right = (int(layer.get_attr(f"pad_{side}")) for side in ("top", "bottom", "left", "right"))
-    return _Padding(**_common(layer), padding=(top, bottom, left, right))
+    top, bottom, left, right = (int(layer.get_attr(f"pad_{side}", 0)) for side in ("top", "bottom", "left", "right"))
+    return ZeroPad2D(**_common(layer), padding=(top, bottom, left, right))
 
 
 def _weights(layer: Layer, weight: np.ndarray) -> dict[str, Any]:
@@ -251,7 +164,14 @@ def _requested(layer: Layer) -> FixedType | None:
 
 
 def _pool2d(layer: Layer) -> Node:
-    window = _window(layer, "pool")
+    return _pool(layer, _window(layer, "pool"))
+
+
+def _pool1d(layer: Layer) -> Node:
+    return _pool(layer, _window1d(layer, "pool"))
+
+
+def _pool(layer: Layer, window: Window) -> Node:
     if layer.get_attr("pool_op") == "Max":
         return MaxPool2D(**_common(layer), window=window)
     if any(window.padding):
@@ -259,13 +179,12 @@ def _pool2d(layer: Layer) -> Node:
     return AveragePool2D(**_common(layer), window=window)
 
 
-def _global_pool2d(layer: Layer) -> Node:
+def _global_pool(layer: Layer) -> Node:
     common = _common(layer)
-    if layer.get_attr("pool_op") != "Average":
-        raise HwflowError(f"{layer.name}: global max pooling is not supported; use MaxPooling2D over the whole image")
-    if math.prod(common["shape"]) != common["shape"][-1]:
-        raise HwflowError(f"{layer.name}: keepdims=True is not supported")
-    return GlobalAveragePool2D(**common)
+    if layer.get_attr("keepdims", False):  # hls4ml's own layers drop it
+        ones = 2 if layer.get_attr("in_height") is not None else 1
+        common["shape"] = (*(1,) * ones, common["shape"][-1])
+    return GlobalPool(**common, average=layer.get_attr("pool_op") == "Average")
 
 
 def _merge(layer: Layer) -> Node:
@@ -284,9 +203,30 @@ def _merge(layer: Layer) -> Node:
 
 def _reshape(layer: Layer) -> Node:
     common = _common(layer)
-    if len(common["shape"]) != 1:
-        raise HwflowError(f"{layer.name}: reshaping to {common['shape']} is not supported, only flattening is")
-    return Flatten(**common)
+    if len(common["shape"]) > 3:
+        raise HwflowError(f"{layer.name}: reshaping to {common['shape']} is not supported, only to three axes or fewer")
+    return Flatten(**common) if len(common["shape"]) == 1 else Reshape(**common)
+
+
+def _cropping(layer: Layer) -> Node:
+    top, bottom, left, right = (int(layer.get_attr(f"crop_{side}", 0)) for side in ("top", "bottom", "left", "right"))
+    return Crop2D(**_common(layer), cropping=(top, bottom, left, right))
+
+
+def _resize(layer: Layer) -> Node:
+    if layer.get_attr("algorithm") != "nearest":
+        raise HwflowError(f"{layer.name}: {layer.get_attr('algorithm')} interpolation is not supported, only nearest")
+    factors = (int(layer.get_attr("height_factor", 1)), int(layer.get_attr("width_factor", 1)))
+    return UpSample2D(**_common(layer), factors=factors)
+
+
+def _transpose(layer: Layer) -> Node:
+    axes = tuple(int(axis) for axis in layer.get_attr("perm"))
+    if len(axes) not in (2, 3):
+        raise HwflowError(f"{layer.name}: a permutation of {len(axes)} axes is not supported, only of two or three")
+    if len(axes) == 2:  # of rows, which become an image one pixel high
+        axes = (0, axes[0] + 1, axes[1] + 1)
+    return Permute(**_common(layer), axes=(axes[0], axes[1], axes[2]))
 
 
 def _window(layer: Layer, prefix: str) -> Window:
@@ -307,12 +247,21 @@ MERGES: Mapping[str, type[Merge]] = {
 }
 """By hls4ml's names of the operations."""
 
+
+def _window1d(layer: Layer, prefix: str) -> Window:
+    """A window one pixel high."""
+    left, right = (int(layer.get_attr(f"pad_{side}")) for side in ("left", "right"))
+    kernel, stride = int(layer.get_attr(f"{prefix}_width")), int(layer.get_attr("stride_width"))
+    return Window(kernel=(1, kernel), strides=(1, stride), padding=(0, 0, left, right))
+
+
 READERS: Mapping[str, Callable[[Layer], Node]] = {
     "InputLayer": _input,
     "Input": _input,
     "Conv2D": _conv2d,
     "QConv2D": _conv2d,
-    "Conv1D": _pointwise1d,
+    "Conv1D": _conv1d,
+    "QConv1D": _conv1d,
     "Dense": _dense,
     "QDense": _dense,
     "Activation": _activation,
@@ -320,11 +269,18 @@ READERS: Mapping[str, Callable[[Layer], Node]] = {
     "QActivation": _activation,
     "ReLU": _activation,
     "Pooling2D": _pool2d,
-    "GlobalPooling2D": _global_pool2d,
+    "Pooling1D": _pool1d,
+    "GlobalPooling1D": _global_pool,
+    "GlobalPooling2D": _global_pool,
     "Merge": _merge,
     "Concatenate": _merge,
     "BatchNormalization": _batch_norm,
+    "ZeroPadding1D": _zero_padding,
     "ZeroPadding2D": _zero_padding,
+    "Cropping1D": _cropping,
+    "Cropping2D": _cropping,
+    "Resize": _resize,
+    "Transpose": _transpose,
     "Reshape": _reshape,
     "Flatten": _reshape,
 }

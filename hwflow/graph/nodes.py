@@ -320,13 +320,46 @@ class GlobalAveragePool2D(Node):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Flatten(Node):
+class Move(Node):
+    """Elements of the input at new places, of its type: nothing is computed."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Flatten(Move):
     """Row-major flattening; moves no data."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Reshape(Node):
-    """Rows ``(rows, channels)`` as an image one pixel high ``(1, rows, channels)``, or back; moves no data."""
+class Reshape(Move):
+    """The same elements in the same row-major order under another shape; moves no data."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ZeroPad2D(Move):
+    """Zeros around an image: pixels (top, bottom, left, right)."""
+
+    padding: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Crop2D(Move):
+    """An image without its edges: pixels (top, bottom, left, right)."""
+
+    cropping: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class UpSample2D(Move):
+    """Every pixel ``factors`` (rows, columns) times: the nearest pixel."""
+
+    factors: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Permute(Move):
+    """An image with its axes in another order: axis i of the output is axis ``axes[i]`` of the input."""
+
+    axes: tuple[int, int, int]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -417,6 +450,7 @@ OPERATIONS: Mapping[str, type[Node]] = {
     cls.__name__: cls
     for cls in (
         Input, Conv2D, Dense, Affine, ReLU, MaxPool2D, AveragePool2D, GlobalAveragePool2D, Flatten, Reshape,
+        ZeroPad2D, Crop2D, UpSample2D, Permute,
         Add, Subtract, Average, Maximum, Minimum, Multiply, Concatenate,
         Rescale, Softmax,
     )

@@ -14,6 +14,7 @@ from hwflow.graph.nodes import (
     AveragePool2D,
     Concatenate,
     Conv2D,
+    Crop2D,
     Dense,
     Flatten,
     GlobalAveragePool2D,
@@ -21,9 +22,12 @@ from hwflow.graph.nodes import (
     MaxPool2D,
     Merge,
     Node,
+    Permute,
     Rescale,
     Reshape,
+    UpSample2D,
     WeightLayer,
+    ZeroPad2D,
 )
 
 
@@ -92,10 +96,35 @@ def output_shape(node: Node, sources: list[Node]) -> tuple[int, ...]:
         return (shape[-1],)
     if isinstance(node, Flatten):
         return (math.prod(shape),)
+    if isinstance(node, ZeroPad2D | Crop2D | UpSample2D | Permute):
+        return _moved_shape(node, shape)
     if isinstance(node, Reshape):
-        if (1, *shape) != node.shape and shape != (1, *node.shape):
-            raise HwflowError(f"{node.name}: it makes {node.shape} of {shape}; only one row of pixels can be added")
+        if math.prod(shape) != math.prod(node.shape):
+            raise HwflowError(f"{node.name}: it makes {node.shape} of {shape}, which has another number of elements")
         return node.shape
     if isinstance(node, Rescale) and node.factor.values.shape not in ((1,), (shape[-1],)):
         raise HwflowError(f"{node.name}: {node.factor.values.shape} factors do not fit {shape[-1]} channels")
     return shape
+
+
+def _moved_shape(node: ZeroPad2D | Crop2D | UpSample2D | Permute, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if len(shape) != 3:
+        raise HwflowError(f"{node.name}: {node.op} needs (height, width, channels), not {shape}")
+    height, width, channels = shape
+    match node:
+        case Permute():
+            if sorted(node.axes) != [0, 1, 2]:
+                raise HwflowError(f"{node.name}: {node.axes} is no order of three axes")
+            return tuple(shape[axis] for axis in node.axes)
+        case UpSample2D():
+            if min(node.factors) < 1:
+                raise HwflowError(f"{node.name}: its factors {node.factors} are not positive")
+            return (height * node.factors[0], width * node.factors[1], channels)
+        case ZeroPad2D():
+            (top, bottom, left, right), sign = node.padding, 1
+        case Crop2D():
+            (top, bottom, left, right), sign = node.cropping, -1
+    height, width = height + sign * (top + bottom), width + sign * (left + right)
+    if min(top, bottom, left, right) < 0 or height < 1 or width < 1:
+        raise HwflowError(f"{node.name}: {node.op} by {(top, bottom, left, right)} does not fit {shape}")
+    return (height, width, channels)

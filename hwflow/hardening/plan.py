@@ -25,11 +25,11 @@ from hwflow.graph import (
     Aligned,
     Concatenate,
     Constant,
-    Flatten,
     FloatArray,
     Graph,
     Input,
     Merge,
+    Move,
     Multiply,
     Node,
     Outliers,
@@ -40,7 +40,7 @@ from hwflow.graph import (
     WeightLayer,
 )
 from hwflow.hardening.options import ScalingOptions
-from hwflow.hardening.scaling import as_scale, channel_constants, layer_constant, smallest
+from hwflow.hardening.scaling import as_scale, channel_constants, layer_constant, moved_scale, smallest
 from hwflow.memory.outliers import find_outliers, most_outliers, signed_width, without_largest
 
 
@@ -157,6 +157,8 @@ class _Builder:
         elif isinstance(node, ReLU) and node.limit is not None and isinstance(sources[0].scale, tuple):
             # One limit serves all channels.
             sources = [self._rescale(sources[0], f"{node.name}_uniform", smallest(sources[0].scale))]
+        elif isinstance(node, Move) and moved_scale(node, sources[0]) is None:
+            sources = [self._rescale(sources[0], f"{node.name}_uniform", smallest(sources[0].scale))]
         node = replace(node, inputs=tuple(source.name for source in sources), scale=sources[0].scale)
         if isinstance(node, WeightLayer):
             self._add_weight_layer(node)
@@ -169,8 +171,10 @@ class _Builder:
             self._put(replace(node, scale=as_scale(np.concatenate(parts))))
         elif isinstance(node, ReLU) and node.limit is not None:
             self._put(replace(node, limit=Constant(node.limit.values * np.asarray(node.scale))))
-        elif isinstance(node, Flatten) and isinstance(node.scale, tuple):
-            self._put(replace(node, scale=node.scale * (node.shape[0] // len(node.scale))))
+        elif isinstance(node, Move):
+            moved = moved_scale(node, sources[0])
+            assert moved is not None
+            self._put(replace(node, scale=moved))
         else:
             self._put(node)
 

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from hwflow.graph import FloatArray, Scale
+from hwflow.graph import Crop2D, FloatArray, Move, Node, Scale, UpSample2D, ZeroPad2D
+from hwflow.graph.moves import move
 from hwflow.hardening.options import ScalingOptions
 
 CHANNEL_SPREAD = 16.0
@@ -48,6 +49,15 @@ def as_scale(values: FloatArray | float) -> Scale:
 def smallest(scale: Scale) -> float:
     """The smallest element of a scale."""
     return scale if isinstance(scale, float) else min(scale)
+
+
+def moved_scale(node: Move, source: Node) -> Scale | None:
+    """S of a node that gives the elements of ``source`` new places; ``None`` if it would not be one an element of the
+    last axis."""
+    if isinstance(source.scale, float) or isinstance(node, ZeroPad2D | Crop2D | UpSample2D):
+        return source.scale
+    scales = move(node, np.broadcast_to(source.scale, (1, *source.shape))).reshape(-1, node.shape[-1])
+    return as_scale(scales[0]) if (scales == scales[0]).all() else None
 
 
 def power_of_two_below(value: float) -> float:

@@ -16,18 +16,17 @@ from hwflow.graph import (
     AveragePool2D,
     Concatenate,
     Constant,
-    Flatten,
     GlobalAveragePool2D,
     Graph,
     Input,
     MaxPool2D,
     Merge,
+    Move,
     Multiply,
     Node,
     Outliers,
     ReLU,
     Rescale,
-    Reshape,
     Softmax,
     WeightLayer,
 )
@@ -92,7 +91,7 @@ class Typer:
                 return replace(node, type=self._calibrated(node))
             case WeightLayer():
                 return self._weight_layer(node, inputs[0])
-            case MaxPool2D() | Flatten() | Reshape():
+            case MaxPool2D() | Move():
                 return replace(node, type=inputs[0])
             case ReLU():
                 return self._rectifier(node)
@@ -253,9 +252,7 @@ class Typer:
         if isinstance(node, ReLU):
             requested = self._requested(node)
             return requested is not None and requested.signed
-        if isinstance(
-            node, MaxPool2D | AveragePool2D | GlobalAveragePool2D | Flatten | Reshape | Rescale | Concatenate
-        ):
+        if isinstance(node, MaxPool2D | AveragePool2D | GlobalAveragePool2D | Move | Rescale | Concatenate):
             return any(self._may_be_negative(source) for source in self.graph.inputs_of(node))
         return True
 

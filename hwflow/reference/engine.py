@@ -17,15 +17,14 @@ from hwflow.graph import (
     Concatenate,
     Conv2D,
     Dense,
-    Flatten,
     GlobalAveragePool2D,
     Graph,
     IntArray,
     MaxPool2D,
+    Move,
     Node,
     ReLU,
     Rescale,
-    Reshape,
     WeightLayer,
 )
 from hwflow.memory import Touched
@@ -39,6 +38,7 @@ from hwflow.reference.engine_nodes import (
     followers,
     map_elements,
     max_pool,
+    moves,
 )
 from hwflow.reference.kernels import Kernels, build
 from hwflow.reference.kernels.binding import Array
@@ -252,12 +252,11 @@ class Engine:
             case ReLU() | Rescale():
                 steps = [*elementwise(node, inputs[0]), *after]
                 run = map_elements(kernels, sources[0], inputs[0], steps, out, shape)
-            case Flatten() | Reshape():
+            case Move():
                 steps = [*cast(inputs[0], node.resolved), *after]
-                if steps or sources[0] != out:
-                    run = map_elements(kernels, sources[0], inputs[0], steps, out, shape)
-                else:
-                    run = lambda x: x[0].reshape(-1, *shape)  # noqa: E731 - one of several runs of one type
+                changed = steps or sources[0] != out
+                then = map_elements(kernels, sources[0], inputs[0], steps, out, shape) if changed else None
+                run = moves(node, sources[0], then)
             case Add():
                 run = add(kernels, node, inputs, sources, after, out, shape)
             case Concatenate():

@@ -15,11 +15,13 @@ from hwflow.graph import (
     GlobalAveragePool2D,
     Graph,
     MaxPool2D,
+    Move,
     Node,
     ReLU,
     Rescale,
     Window,
 )
+from hwflow.graph.moves import move
 from hwflow.reference.engine_layers import magnitude
 from hwflow.reference.kernels import Kernels
 from hwflow.reference.kernels.binding import CHUNK, Array, Geometry, empty
@@ -76,6 +78,16 @@ def map_elements(
         result = empty((len(x[0]), *shape), out)
         kernels.map(x[0].reshape(result.shape), source, end, result)
         return result
+
+    return run
+
+
+def moves(node: Move, source: Storage, then: Run | None) -> Run:
+    """Elements at new places as they are stored, and what follows."""
+
+    def run(x: list[Array]) -> Array:
+        moved = np.ascontiguousarray(move(node, x[0], -source.offset))
+        return moved if then is None else then([moved])
 
     return run
 

@@ -22,7 +22,6 @@ from hwflow.graph import (
     AveragePool2D,
     Concatenate,
     Conv2D,
-    Flatten,
     FloatArray,
     GlobalAveragePool2D,
     Graph,
@@ -30,16 +29,17 @@ from hwflow.graph import (
     Maximum,
     MaxPool2D,
     Minimum,
+    Move,
     Multiply,
     Node,
     ReLU,
     Rescale,
-    Reshape,
     Softmax,
     Subtract,
     WeightLayer,
     Window,
 )
+from hwflow.graph.moves import move
 from hwflow.graph.windows import patches, windows
 from hwflow.memory import Touched, layer_bias_type, touched
 from hwflow.reference.engine import Engine, EngineName, check_input
@@ -194,8 +194,8 @@ class IntegerExecutor:
                 return _average(node, node.accum, sums, node.window.kernel[0] * node.window.kernel[1], x_type)
             case GlobalAveragePool2D():
                 return _average(node, node.accum, x.sum(axis=(1, 2)), x.shape[1] * x.shape[2], x_type)
-            case Flatten() | Reshape():
-                return node.resolved.cast(x.reshape(len(x), *node.shape), x_type)
+            case Move():
+                return node.resolved.cast(move(node, x), x_type)
             case Aligned():
                 return _aligned(node, x, x_type, sources[1], inputs[1].resolved)
             case Multiply():

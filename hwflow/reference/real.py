@@ -19,22 +19,22 @@ from hwflow.graph import (
     Constant,
     Conv2D,
     Dense,
-    Flatten,
     FloatArray,
     GlobalAveragePool2D,
     Graph,
     Maximum,
     MaxPool2D,
     Minimum,
+    Move,
     Multiply,
     Node,
     ReLU,
     Rescale,
-    Reshape,
     Softmax,
     Subtract,
     WeightLayer,
 )
+from hwflow.graph.moves import move
 from hwflow.graph.windows import patches, windows
 
 Observer = Callable[[Node, list[FloatArray], FloatArray], None]
@@ -115,8 +115,8 @@ def evaluate(node: Node, sources: list[FloatArray]) -> FloatArray:
             return windows(x, node.window).mean(axis=(3, 4))
         case GlobalAveragePool2D():
             return x.mean(axis=(1, 2))
-        case Flatten() | Reshape():
-            return x.reshape(len(x), *node.shape)
+        case Move():
+            return move(node, x)
         case Add():
             return x + sources[1]
         case Subtract():

@@ -340,6 +340,104 @@ struct Window : Process {
     }
 };
 
+// A beat comes in, goes out, or both, as `steps` say, which begin anew with every image; the first waits for one to come.
+struct Border : Process {
+    enum Step : char { NOTHING, TAKES, GIVES, BOTH };
+    Timing timing;
+    std::vector<char> steps;
+    std::size_t at = 0;
+    std::int64_t result = 0;
+    Time last = -1;
+    bool asked = false;
+
+    void run() override {
+        Channel &from = *in[0], &to = *out[0];
+        while (true) {
+            const bool takes = (steps[at] & TAKES) != 0, gives = (steps[at] & GIVES) != 0;
+            if (gives && (!timing.known(to, result) || !to.may_offer())) return;
+            Time time = std::max(last + 1, gives ? timing.room(to, result) : 0);
+            if (takes) {
+                if (!asked) {
+                    if (!from.may_accept()) return;
+                    from.accept(time);
+                    asked = true;
+                }
+                if (from.read == from.moved) return;
+                time = from.time(from.read++);
+                asked = false;
+            } else if (at == 0) {
+                if (from.offered <= from.read) return;
+                time = std::max(time, from.seen(from.read));
+            }
+            last = time;
+            if (gives) {
+                to.offer(last + timing.latency);
+                result++;
+            }
+            at = at + 1 == steps.size() ? 0 : at + 1;
+        }
+    }
+};
+
+std::vector<char> border_steps(const std::int64_t* p) {
+    const std::int64_t beats = p[0], height = p[1], width = p[2], *crop = p + 3, *pad = p + 7;
+    std::vector<char> steps;
+    const auto inside = [](std::int64_t x, std::int64_t begin, std::int64_t size) { return x >= begin && x < begin + size; };
+    for (std::int64_t y = 0; y < pad[0] + height + pad[1]; y++) {
+        const bool row = inside(y, pad[0], height);
+        const bool row_stays = !row || inside(y, pad[0] + crop[0], height - crop[0] - crop[1]);
+        for (std::int64_t x = 0; x < pad[2] + width + pad[3]; x++) {
+            const bool column = inside(x, pad[2], width);
+            const bool stays = row_stays && (!column || inside(x, pad[2] + crop[2], width - crop[2] - crop[3]));
+            const int step = (row && column ? Border::TAKES : 0) | (stays ? Border::GIVES : 0);
+            steps.insert(steps.end(), static_cast<std::size_t>(beats), static_cast<char>(step));
+        }
+    }
+    return steps;
+}
+
+std::vector<char> repeat_steps(std::int64_t beats, std::int64_t width, std::int64_t rows, std::int64_t columns) {
+    std::vector<char> steps;
+    for (std::int64_t beat = 0; beat < rows * width * columns * beats; beat++) {
+        const bool is_new = beat < width * columns * beats && beat / beats % columns == 0;
+        steps.push_back(is_new ? Border::BOTH : Border::GIVES);
+    }
+    return steps;
+}
+
+// An image goes out after all of it has come in, while the next one comes in.
+struct Permute : Process {
+    Timing timing;
+    std::int64_t beats;
+    std::int64_t taken = 0, result = 0;
+    std::vector<Time> complete, freed;  // when each image had come in, and when it had been read
+    Time last = -1;
+
+    void run() override {
+        Channel &from = *in[0], &to = *out[0];
+        bool moving = true;
+        while (moving) {
+            moving = false;
+            while (from.may_accept()) {
+                const std::int64_t image = from.accepted / beats;
+                if (image >= 2 && static_cast<std::int64_t>(freed.size()) <= image - 2) break;
+                from.accept(image < 2 ? 0 : freed[static_cast<std::size_t>(image - 2)] + 1);
+                moving = true;
+            }
+            for (; from.read < from.moved; moving = true) {
+                const Time time = from.time(from.read++);
+                if (++taken % beats == 0) complete.push_back(time);
+            }
+            while (result / beats < static_cast<std::int64_t>(complete.size()) && timing.known(to, result) && to.may_offer()) {
+                last = std::max({last + 1, complete[static_cast<std::size_t>(result / beats)] + 1, timing.room(to, result)});
+                to.offer(last + timing.latency);
+                if (++result % beats == 0) freed.push_back(last);
+                moving = true;
+            }
+        }
+    }
+};
+
 struct Widen : Process {
     std::int64_t ratio, asked = 0, taken = 0;
 
@@ -455,7 +553,7 @@ struct Fifo : Process {
     }
 };
 
-enum Kind { SOURCE, SINK, PIPE, FORK, ADD, CONCAT, MATRIX, POOL, WINDOW, WIDEN, NARROW, FIFO };
+enum Kind { SOURCE, SINK, PIPE, FORK, ADD, CONCAT, MATRIX, POOL, WINDOW, WIDEN, NARROW, FIFO, BORDER, REPEAT, PERMUTE };
 constexpr int FIELDS = 20;
 
 std::unique_ptr<Process> make(std::int32_t kind, const std::int64_t* p) {
@@ -498,6 +596,24 @@ std::unique_ptr<Process> make(std::int32_t kind, const std::int64_t* p) {
         }
         case WIDEN: { auto made = std::make_unique<Widen>(); made->ratio = p[3]; return made; }
         case NARROW: { auto made = std::make_unique<Narrow>(); made->ratio = p[3]; return made; }
+        case BORDER: {
+            auto made = std::make_unique<Border>();
+            made->timing = timing;
+            made->steps = border_steps(p + 3);
+            return made;
+        }
+        case REPEAT: {
+            auto made = std::make_unique<Border>();
+            made->timing = timing;
+            made->steps = repeat_steps(p[3], p[4], p[5], p[6]);
+            return made;
+        }
+        case PERMUTE: {
+            auto made = std::make_unique<Permute>();
+            made->timing = timing;
+            made->beats = p[3];
+            return made;
+        }
         case FIFO: { auto made = std::make_unique<Fifo>(); made->latency = p[0]; made->depth = p[3]; return made; }
         default: return nullptr;
     }
@@ -542,7 +658,7 @@ extern "C" std::int64_t hwflow_cycles(
     };
     for (int i = 0; i < processes; i++) {
         cells.push_back(make(kinds[i], fields + static_cast<std::ptrdiff_t>(i) * FIELDS));
-        const bool peeks = kinds[i] == FORK || kinds[i] == ADD;
+        const bool peeks = kinds[i] == FORK || kinds[i] == ADD || kinds[i] == BORDER;
         const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(i) * ports;
         connect(*cells.back(), inputs + at, outputs + at, peeks, ports);
     }

@@ -31,9 +31,14 @@ UNBOUNDED = 0
 SIDE_CELLS = {"hwflow_weights"}
 """Cells without streams."""
 
-_KINDS = ("source", "sink", "pipe", "fork", "add", "concat", "matrix", "pool", "window", "widen", "narrow", "fifo")
+_KINDS = (
+    "source", "sink", "pipe", "fork", "add", "concat", "matrix", "pool", "window", "widen", "narrow", "fifo",
+    "border", "repeat", "permute",
+)  # fmt: skip
 _FIELDS = 20
 _SIZES = ("CHANNELS", "IN_H", "IN_W_PX", "K_H", "K_W", "STRIDE_H", "STRIDE_W", "PAD_T", "PAD_L", "BUF_ROWS")
+
+_BORDER = ("BEATS", "IN_H", "IN_W_PX", *(f"{kind}_{side}" for kind in ("CROP", "PAD") for side in "TBLR"))
 
 
 @dataclass(frozen=True)
@@ -149,6 +154,12 @@ def _process(cell: Instance) -> tuple[str, list[int]]:
             return "add", fields
         case "hwflow_concat":
             return "concat", [*fields, values["A_BEATS"], values["B_BEATS"]]
+        case "hwflow_border":
+            return "border", [*fields, *(values[name] for name in _BORDER)]
+        case "hwflow_repeat":
+            return "repeat", [*fields, values["BEATS"], values["IN_W_PX"], values["ROWS"], values["COLUMNS"]]
+        case "hwflow_permute":
+            return "permute", [*fields, values["SIZE_0"] * values["SIZE_1"] * values["SIZE_2"]]
         case "hwflow_mvu":
             return "matrix", [*fields, values["N_IN"] // values["SIMD"], values["N_OUT"] // values["PE"]]
         case "hwflow_pool":

@@ -21,6 +21,7 @@ from hwflow.graph import (
     AveragePool2D,
     Concatenate,
     Conv2D,
+    Crop2D,
     Dense,
     Flatten,
     GlobalAveragePool2D,
@@ -28,8 +29,13 @@ from hwflow.graph import (
     MaxPool2D,
     Merge,
     Node,
+    Permute,
+    Reshape,
+    UpSample2D,
     Window,
+    ZeroPad2D,
 )
+from hwflow.graph.moves import move
 
 Counts = npt.NDArray[np.int64]
 
@@ -92,8 +98,18 @@ class FifoDepths:
                 shape = self.graph.inputs_of(node)[0].shape
                 last = last_pixel(node.window, shape[0], shape[1])
                 return np.asarray(np.maximum.accumulate(source[last]))
-            case GlobalAveragePool2D() | Dense() | Flatten():
+            case GlobalAveragePool2D() | Dense():
                 return source[-1:]
+            case ZeroPad2D() | Crop2D() | UpSample2D():
+                # The place of every pixel's source, row-major, 0 without one; a pixel waits for those before it.
+                height, width, _ = self.graph.inputs_of(node)[0].shape
+                places = move(node, np.arange(1, height * width + 1).reshape(1, height, width, 1))
+                return np.concatenate([[0], source])[np.maximum.accumulate(places.reshape(-1))]
+            case Permute():
+                return np.full(_pixels(node), source[-1])
+            case Flatten() | Reshape():
+                ends = np.arange(1, _pixels(node) + 1) * node.shape[-1]
+                return source[-(-ends // self.graph.inputs_of(node)[0].shape[-1]) - 1]
         return source
 
 

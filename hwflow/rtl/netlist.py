@@ -25,6 +25,7 @@ from hwflow.graph import (
     MaxPool2D,
     Merge,
     Minimum,
+    Move,
     Multiply,
     Node,
     ReLU,
@@ -39,6 +40,7 @@ from hwflow.memory import layer_bias_type
 from hwflow.rtl.decoders import READ, TABLE, WORD, Parameter, code_parameters
 from hwflow.rtl.depth import FifoDepths
 from hwflow.rtl.memory_image import SideMemory, side_memory
+from hwflow.rtl.moves import move_cell, scatters_channels, waiting_beats
 from hwflow.rtl.slices import with_slices
 from hwflow.rtl.structure import ConstantUnit, Instance, Loadable, MatrixUnit, Netlist, RestRoom, Stream
 
@@ -118,10 +120,12 @@ class _Builder:
                 limit = {} if node.limit is None else {"LIMIT": int(node.limit.codes[0])}
                 port = self._constants(node, 1, int(bool(limit)), node.resolved.width)
                 return self._elementwise("relu", node, sources[0], limit, port)
-            case Reshape():
-                return sources[0]
-            case Flatten():
-                return replace(sources[0], channels=math.prod(node.shape))
+            case Reshape() | Flatten():
+                channels = node.shape[-1]
+                lanes = math.gcd(sources[0].lanes, channels)
+                return replace(self._to_lanes(node, sources[0], lanes), channels=channels)
+            case Move():
+                return self._move(node, sources[0])
             case Rescale():
                 return self._rescale(node, sources[0])
             case Merge():
@@ -134,6 +138,17 @@ class _Builder:
                 source = self.graph.inputs_of(node)[0]
                 return self._reduce(node, sources[0], math.prod(source.shape[:-1]), node.accum)
         raise HwflowError(f"{node.name}: the RTL has no {node.op}")
+
+    def _move(self, node: Move, source: Stream) -> Stream:
+        if scatters_channels(node):
+            source = self._to_lanes(node, source, 1)
+        shape = self.graph.inputs_of(node)[0].shape
+        if waiting := waiting_beats(node, shape, source):
+            source = self._fifo(node, source, waiting, "row")
+        module, parameters = move_cell(node, shape, source)
+        out = self._tensor(node, node.resolved, source.lanes)
+        self._instance(module, node, parameters, {"s": source}, out)
+        return out
 
     def _weight_layer(self, node: WeightLayer, source: Stream) -> Stream:
         pe, simd = layer_fold(self.graph, node, self.reuse[node.name])

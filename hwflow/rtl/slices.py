@@ -7,7 +7,15 @@ from dataclasses import replace
 
 from hwflow.rtl.structure import Instance, Netlist, Stream
 
-COMBINATIONAL = {"hwflow_add", "hwflow_concat", "hwflow_fork", "hwflow_relu", "hwflow_width"}
+COMBINATIONAL = {
+    "hwflow_add",
+    "hwflow_border",
+    "hwflow_concat",
+    "hwflow_fork",
+    "hwflow_relu",
+    "hwflow_repeat",
+    "hwflow_width",
+}
 """Cells whose input is ready if their output is, in the same cycle; all others keep it in registers."""
 MOST = 1
 """Such cells one after the other."""

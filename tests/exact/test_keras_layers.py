@@ -13,7 +13,7 @@ from hwflow.cost.reuse import choose_reuse
 from hwflow.errors import HwflowError
 from hwflow.faults import sample_ber
 from hwflow.firmware import CsimExecutor, generate, read_keras
-from hwflow.graph import Affine, AveragePool2D, Concatenate, Conv2D, Graph, MaxPool2D
+from hwflow.graph import Affine, AveragePool2D, Concatenate, Conv2D, Flatten, Graph, MaxPool2D, ReLU, ZeroPad2D
 from hwflow.hardening import HardenOptions, harden
 from hwflow.hardening.options import ScalingOptions
 from hwflow.memory import memories
@@ -131,26 +131,39 @@ def _with(*stack: Callable[[Any], list[Any]]) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("build", "message"),
+    ("build", "kinds"),
     [
-        (
-            lambda k: [k.Conv2D(2, 1, name="c"), k.ZeroPadding2D(1, name="pad"), k.MaxPooling2D(2, name="pool")],
-            "pad: zero padding before the max pooling pool is supported after a ReLU only",
-        ),
-        (
-            lambda k: [k.ZeroPadding2D(1, name="pad"), k.Flatten(name="flatten"), k.Dense(2, name="dense")],
-            "pad: zero padding before flatten is not supported, only before a convolution",
-        ),
-        (lambda k: [k.Conv2D(2, 1, name="c"), k.ZeroPadding2D(1, name="pad")], "pad: zero padding at the end"),
-        (
-            lambda k: [k.AveragePooling2D(2, padding="same", strides=1, name="mean")],
-            "mean: average pooling with padding",
-        ),
+        (lambda k: [k.Conv2D(2, 1), k.ZeroPadding2D(1), k.MaxPooling2D(2)], [Conv2D, ZeroPad2D, MaxPool2D]),
+        (lambda k: [k.ZeroPadding2D(1), k.ReLU(), k.MaxPooling2D(2)], [ZeroPad2D, ReLU, MaxPool2D]),
+        (lambda k: [k.ReLU(), k.ZeroPadding2D(1), k.MaxPooling2D(2)], [ReLU, MaxPool2D]),
+        (lambda k: [k.ZeroPadding2D(1), k.ZeroPadding2D(2), k.Flatten()], [ZeroPad2D, Flatten]),
+        (lambda k: [k.Conv2D(2, 1), k.ZeroPadding2D(1)], [Conv2D, ZeroPad2D]),
     ],
 )
-def test_what_cannot_be_read_is_refused_by_name(build: Callable[[Any], list[Any]], message: str) -> None:
-    with pytest.raises(HwflowError, match=message):
-        read_keras(_with(build))
+def test_padding_stays_where_no_window_takes_it_in(build: Callable[[Any], list[Any]], kinds: list[type]) -> None:
+    model = _with(build)
+    graph = read_keras(model)
+    assert [type(node) for node in graph][1:] == kinds
+    values = np.random.default_rng(3).uniform(-2, -1, (2, 6, 6, 2))
+    np.testing.assert_allclose(RealExecutor(graph).run(values), model.predict(values, verbose=0), rtol=1e-4, atol=1e-5)
+
+
+def test_one_padding_is_taken_in_by_one_reader_and_stays_for_another() -> None:
+    layers = tensorflow().keras.layers
+    image = layers.Input((5, 5, 2))
+    pad = layers.ZeroPadding2D(1, name="pad")(image)
+    window = layers.Conv2D(2, 1, name="conv")(pad)
+    model = randomised(tensorflow().keras.Model(image, layers.Add(name="sum")([pad, window])))
+    graph = read_keras(model)
+    assert graph["conv"].inputs == graph["pad"].inputs
+    assert graph["sum"].inputs == ("pad", "conv")
+    values = np.random.default_rng(3).uniform(-1, 1, (2, 5, 5, 2))
+    np.testing.assert_allclose(RealExecutor(graph).run(values), model.predict(values, verbose=0), rtol=1e-4, atol=1e-5)
+
+
+def test_average_pooling_with_padding_is_refused() -> None:
+    with pytest.raises(HwflowError, match="mean: average pooling with padding"):
+        read_keras(_with(lambda k: [k.AveragePooling2D(2, padding="same", strides=1, name="mean")]))
 
 
 def test_concatenation_of_rows_is_refused() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from hwflow.cost.layers import layer_costs
 from hwflow.cost.reuse import choose_reuse
-from hwflow.graph import Graph
+from hwflow.graph import Crop2D, Graph, Permute, UpSample2D, ZeroPad2D
 from hwflow.hardening import harden
 from hwflow.reference import IntegerExecutor
 from hwflow.rtl import RtlExecutor, generate
@@ -81,9 +81,22 @@ def thin(net: NetworkBuilder) -> None:
     net.dense(net.flat(net.conv(x, 2, same(half, (3, 3), (1, 1))), average=True), 6)
 
 
+def moved(net: NetworkBuilder) -> None:
+    """Pixels that change places beside a shortcut, and an image that grows."""
+    x = net.relu(net.conv(net.nodes[0], 8, POINT))
+    y = net.move(ZeroPad2D, x, (SIZE[0] + 3, SIZE[1] + 2, 8), padding=(1, 2, 0, 2))
+    y = net.move(Crop2D, y, (*SIZE, 8), cropping=(2, 1, 1, 1))
+    for axes in ((1, 2, 0), (2, 0, 1)):
+        y = net.move(Permute, y, tuple(y.shape[axis] for axis in axes), axes=axes)
+    x = net.relu(net.add(y, x))
+    x = net.move(UpSample2D, x, (2 * SIZE[0], 2 * SIZE[1], 8), factors=(2, 2))
+    x = net.move(ZeroPad2D, x, (2 * SIZE[0], 2 * SIZE[1] + 1, 8), padding=(0, 0, 1, 0))
+    net.dense(net.flat(net.conv(x, 8, POINT), average=True), 6)
+
+
 @pytest.mark.parametrize(
     ("layers", "target"),
-    [(chain, 1200), (bottleneck, 1200), (dense_block, None), (stride, 1200), (thin, 36)],
+    [(moved, 1800), (chain, 1200), (bottleneck, 1200), (dense_block, None), (stride, 1200), (thin, 36)],
 )
 def test_an_image_takes_as_long_as_the_busiest_layer_and_fifos_hold_what_the_model_says(
     layers, target: int | None, tmp_path: Path

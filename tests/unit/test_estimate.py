@@ -18,6 +18,7 @@ from tests.networks import NetworkBuilder, random_images, random_options, same
 
 FAR = {
     "luts": {
+        "border": 0.19,
         "add": 0.35,
         "multiply": 0.14,
         "fifo": 0.12,

@@ -21,9 +21,10 @@ pytestmark = [
 
 L = keras.layers
 BITS = "quantized_bits(6,1,alpha=1)"
-IMAGE, VECTOR = (5, 6, 3), (6,)
+IMAGE, ROWS, VECTOR = (5, 6, 3), (7, 3), (6,)
 CLASSES = {name: getattr(qkeras if name.startswith("Q") else L, name) for name in LAYERS}
-SHAPES = dict.fromkeys(LAYERS, IMAGE) | {"Dense": VECTOR, "QDense": VECTOR, "Softmax": VECTOR}
+SHAPES = {name: ROWS if name.endswith("1D") else IMAGE for name in LAYERS}
+SHAPES |= {"Dense": VECTOR, "QDense": VECTOR, "Softmax": VECTOR}
 MERGES = ("Add", "Subtract", "Average", "Maximum", "Minimum", "Multiply", "Concatenate")
 DEFAULTS = {
     "InputLayer": {"input_shape": IMAGE},
@@ -31,12 +32,16 @@ DEFAULTS = {
     "QConv2D": {"filters": 2, "kernel_size": 3, "kernel_quantizer": BITS},
     "QConv2DBatchnorm": {"filters": 2, "kernel_size": 3, "kernel_quantizer": BITS},
     "TimeDistributed": {"layer": L.Dense(3)},
+    "Conv1D": {"filters": 2, "kernel_size": 3},
+    "QConv1D": {"filters": 2, "kernel_size": 3, "kernel_quantizer": BITS},
     "Dense": {"units": 3},
     "QDense": {"units": 3, "kernel_quantizer": BITS},
     "Activation": {"activation": "relu"},
     "QActivation": {"activation": "quantized_relu(4,1)"},
     "Reshape": {"target_shape": (90,)},
+    "Permute": {"dims": (2, 1, 3)},
     "Dropout": {"rate": 0.5},
+    "SpatialDropout1D": {"rate": 0.5},
     "SpatialDropout2D": {"rate": 0.5},
     "GaussianNoise": {"stddev": 1.0},
     "GaussianDropout": {"rate": 0.5},
@@ -52,6 +57,8 @@ _CONV_READ = {
     "padding": ["same"],
     **_KERNEL_READ,
 }
+_CONV1D_READ = _CONV_READ | {"kernel_size": [1, 4], "strides": [2, 3], "padding": ["same", "causal"]}
+_POOL1D_READ = {"pool_size": [3], "padding": ["valid"], "strides": [1]}
 _POOL_READ = {"pool_size": [(2, 3)], "padding": ["valid"], "strides": [1, (1, 2)]}
 _NORM_READ = {"epsilon": [0.1], "center": [False], "scale": [False]}
 EFFECTS = {
@@ -59,6 +66,8 @@ EFFECTS = {
     "QConv2D": _CONV_READ | _QUANTISED_READ,
     "QConv2DBatchnorm": _CONV_READ | _QUANTISED_READ | {"epsilon": [0.1], "scale": [False]},
     "TimeDistributed": {"layer": [L.Dense(2, activation="relu"), L.ReLU(0.5)]},
+    "Conv1D": _CONV1D_READ,
+    "QConv1D": _CONV1D_READ | _QUANTISED_READ,
     "Dense": {"units": [1, 5], **_KERNEL_READ},
     "QDense": {"units": [1, 5], **_KERNEL_READ, **_QUANTISED_READ},
     "Activation": {"activation": ["linear", "relu6"]},
@@ -66,8 +75,18 @@ EFFECTS = {
     "ReLU": {"max_value": [0.5, 6.0]},
     "MaxPooling2D": _POOL_READ,
     "AveragePooling2D": _POOL_READ,
+    "MaxPooling1D": _POOL1D_READ | {"padding": ["same"]},
+    "AveragePooling1D": _POOL1D_READ,
+    **{f"Global{kind}Pooling{of}D": {"keepdims": [True]} for kind in ("Max", "Average") for of in (1, 2)},
     "BatchNormalization": _NORM_READ,
     "QBatchNormalization": _NORM_READ | {f"{of}_quantizer": [None] for of in ("beta", "gamma", "mean", "variance")},
+    "Cropping1D": {"cropping": [2, (0, 1)]},
+    "Cropping2D": {"cropping": [1, ((0, 1), (2, 0))]},
+    "UpSampling1D": {"size": [1, 3]},
+    "UpSampling2D": {"size": [1, (2, 3)]},
+    "Permute": {"dims": [(1, 2, 3), (3, 1, 2)]},
+    "Reshape": {"target_shape": [(3, 5, 6), (-1, 9)]},
+    "ZeroPadding1D": {"padding": [2, (0, 1)]},
     "ZeroPadding2D": {"padding": [2, ((0, 1), (2, 0))]},
 }
 """Values that are read: Keras and the graph must both change, and agree."""
@@ -80,6 +99,8 @@ REFUSED = {
     "QConv2D": _CONV_REFUSED | {"filters": [3]},
     "QConv2DBatchnorm": {"dilation_rate": [2], "activation": ["softsign"], "groups": [3]},
     "TimeDistributed": {"layer": [L.Dropout(0.5), L.Dense(2, activation="exponential")]},
+    "Conv1D": _CONV_REFUSED | {"filters": [3], "dilation_rate": [2]},
+    "QConv1D": _CONV_REFUSED | {"filters": [3], "dilation_rate": [2]},
     "Dense": {"activation": ["sigmoid", "elu"]},
     "QDense": {"activation": ["quantized_tanh(4)", "quantized_bits(4,0)"]},
     "Activation": {"activation": ["tanh", "gelu"]},
@@ -87,11 +108,16 @@ REFUSED = {
     "ReLU": {"negative_slope": [0.1], "threshold": [0.5]},
     "MaxPooling2D": _FIRST,
     "AveragePooling2D": _FIRST,
-    "GlobalAveragePooling2D": _FIRST | {"keepdims": [True]},
+    "MaxPooling1D": _FIRST,
+    "AveragePooling1D": _FIRST,
+    **{f"Global{kind}Pooling{of}D": _FIRST for kind in ("Max", "Average") for of in (1, 2)},
     "Concatenate": {"axis": [1, 2]},
     "BatchNormalization": {"axis": [1, 2]},
     "QBatchNormalization": {"axis": [1, 2]},
     "ZeroPadding2D": _FIRST,
+    "Cropping2D": _FIRST,
+    "UpSampling2D": _FIRST | {"interpolation": ["bilinear"]},
+    "Reshape": {"target_shape": [(3, 5, 3, 2)]},
     "Flatten": _FIRST,
 }
 """Values that are refused by the layer's name."""
@@ -124,8 +150,6 @@ def build(kind, **attributes):
     x = keras.Input(shape)
     layer = CLASSES[kind](**arguments)
     y = layer([x, L.MaxPooling2D(3, 1, "same")(x)] if kind in MERGES else x)
-    if kind == "ZeroPadding2D":
-        y = L.Conv2D(2, 2, name="after")(y)
     return _filled(keras.Model(x, y))
 
 
@@ -191,13 +215,14 @@ def test_an_attribute_that_is_read_has_its_effect(kind, name, value):
     np.testing.assert_allclose(ours, keras_values, rtol=1e-4, atol=1e-5)
 
 
-UNSEEN = {("MaxPooling2D", "padding"), ("AveragePooling2D", "padding"), ("QBatchNormalization", "beta_quantizer")}
+UNSEEN = {("MaxPooling2D", "padding"), ("AveragePooling1D", "padding"), ("AveragePooling2D", "padding")}
+UNSEEN |= {("QBatchNormalization", "beta_quantizer")}
 """The value is the default's own, or the drawn weights do not show it."""
 
 
 @pytest.mark.parametrize(("kind", "name", "value"), cases(REFUSED))
 def test_another_value_is_refused_by_name(kind, name, value):
-    if name == "filters" and kind in ("Conv2D", "QConv2D"):
+    if name == "filters" and kind in ("Conv1D", "Conv2D", "QConv1D", "QConv2D"):
         attributes = {"filters": 3, "groups": 3}
     else:
         attributes = {name: value} | ({"filters": 3} if name == "groups" else {})

@@ -74,6 +74,7 @@ CASES: dict[str, tuple[tuple[int, ...], list[dict[str, Any]]]] = {
     "Cropping1D": (ROWS, [{"cropping": (1, 2)}]),
     "Cropping2D": (IMAGE, [{"cropping": ((1, 0), (2, 1))}]),
     "Dropout": (IMAGE, [{"rate": 0.4, "noise_shape": (None, 1, 1, 2), "seed": 3}]),
+    "SpatialDropout1D": (ROWS, [{"rate": 0.4}]),
     "SpatialDropout2D": (IMAGE, [{"rate": 0.4}]),
     "AlphaDropout": (IMAGE, [{"rate": 0.4}]),
     "GaussianDropout": (IMAGE, [{"rate": 0.4}]),

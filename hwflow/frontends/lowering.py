@@ -1,0 +1,128 @@
+"""Layers that the graph has no nodes of, as nodes that it has: zero padding, global pooling, rows as images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from hwflow.graph import (
+    AveragePool2D,
+    Concatenate,
+    Conv2D,
+    Flatten,
+    GlobalAveragePool2D,
+    Input,
+    MaxPool2D,
+    Merge,
+    Move,
+    Node,
+    ReLU,
+    Reshape,
+    Softmax,
+    Subtract,
+    Window,
+    ZeroPad2D,
+)
+from hwflow.graph.naming import Unique
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GlobalPool(Node):
+    """The mean or the maximum of every channel, as hls4ml has it: a vector, or an image of one pixel."""
+
+    average: bool
+
+
+def whole_images(nodes: Sequence[Node]) -> list[Node]:
+    """Global pooling as nodes that every executor has: a mean, or a maximum with a window as large as the image."""
+    shapes = {node.name: node.shape for node in nodes}
+    names = Unique(shapes)
+    found: list[Node] = []
+    for node in nodes:
+        if not isinstance(node, GlobalPool):
+            found.append(node)
+            continue
+        *sides, channels = shapes[node.inputs[0]]
+        kernel = (1, sides[0]) if len(sides) == 1 else (sides[0], sides[1])
+        window = Window(kernel=kernel, strides=kernel)
+        pool: Node = GlobalAveragePool2D(name=node.name, inputs=node.inputs, shape=(channels,))
+        if not node.average:
+            shape = (*(1 for _ in sides), channels)
+            pool = MaxPool2D(name=node.name, inputs=node.inputs, shape=shape, window=window)
+        if pool.shape == node.shape:
+            found.append(pool)
+            continue
+        pool = replace(pool, name=names(f"{node.name}_pool"))
+        shaped = Flatten if len(node.shape) == 1 else Reshape
+        found += [pool, shaped(name=node.name, inputs=(pool.name,), shape=node.shape)]
+    return found
+
+
+def fold_padding(nodes: Sequence[Node]) -> list[Node]:
+    """Zero padding as part of the windows that read it; it stays a node where something else does."""
+    by_name: dict[str, Node] = {}
+    for node in nodes:
+        by_name[node.name] = _with_padding(node, by_name)
+    used = {name for node in by_name.values() for name in node.inputs} | {nodes[-1].name}
+    return [node for node in by_name.values() if not isinstance(node, ZeroPad2D) or node.name in used]
+
+
+def _with_padding(node: Node, by_name: Mapping[str, Node]) -> Node:
+    """A node that reads what its zero padding reads, if it can take that in."""
+    pad = by_name.get(node.inputs[0]) if len(node.inputs) == 1 else None
+    if not isinstance(pad, ZeroPad2D):
+        return node
+    if isinstance(node, ZeroPad2D):
+        return replace(node, inputs=pad.inputs, padding=_both(pad.padding, node.padding))
+    may_win = isinstance(node, MaxPool2D) and not _never_negative(by_name[pad.inputs[0]], by_name)
+    if not isinstance(node, Conv2D | MaxPool2D | AveragePool2D) or may_win:
+        return node
+    window = replace(node.window, padding=_both(pad.padding, node.window.padding))
+    return replace(node, inputs=pad.inputs, window=window)
+
+
+def lift_rows(nodes: Sequence[Node]) -> list[Node]:
+    """Tensors ``(rows, channels)`` as images one pixel high, which every executor runs as they are.
+
+    Only the network's input and output keep their shape; a node that moves no data stands after and before them.
+    """
+    if len(nodes) == 1 or not any(len(node.shape) == 2 for node in nodes):
+        return list(nodes)
+    lifted: list[Node] = []
+    stands: dict[str, str] = {}
+    names = {node.name for node in nodes}
+
+    def reshape(source: Node, suffix: str, shape: tuple[int, ...]) -> Reshape:
+        name = f"{source.name}_{suffix}"
+        while name in names:
+            name += "_"
+        names.add(name)
+        return Reshape(name=name, inputs=(source.name,), shape=shape)
+
+    for node in nodes:
+        node = replace(node, inputs=tuple(stands.get(name, name) for name in node.inputs))
+        if len(node.shape) != 2:
+            lifted.append(node)
+        elif isinstance(node, Input):
+            image = reshape(node, "image", (1, *node.shape))
+            lifted += [node, image]
+            stands[node.name] = image.name
+        else:
+            lifted.append(replace(node, shape=(1, *node.shape)))
+    last, shape = lifted[-1], nodes[-1].shape
+    return [*lifted, reshape(last, "rows", shape)] if last.shape != shape else lifted
+
+
+def _both(first: tuple[int, int, int, int], second: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    top, bottom, left, right = (a + b for a, b in zip(first, second, strict=True))
+    return top, bottom, left, right
+
+
+def _never_negative(node: Node, by_name: Mapping[str, Node]) -> bool:
+    if isinstance(node, ReLU | Softmax):
+        return True
+    if isinstance(node, Subtract):
+        return False
+    if isinstance(node, MaxPool2D | AveragePool2D | GlobalAveragePool2D | Concatenate | Merge | Move):
+        return all(_never_negative(by_name[name], by_name) for name in node.inputs)
+    return False

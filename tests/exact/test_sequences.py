@@ -1,0 +1,96 @@
+"""Random networks on rows in all executors: reference, C simulation and RTL give the same codes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwflow.errors import HwflowError
+from hwflow.firmware import CsimExecutor, read_keras
+from hwflow.firmware import generate as generate_firmware
+from hwflow.graph import Graph
+from hwflow.hardening import harden
+from hwflow.models._tf import tensorflow
+from hwflow.reference import IntegerExecutor, RealExecutor
+from tests.exact.agreement import assert_agree, random_reuse, rtl
+from tests.networks import random_images, random_options, random_sequences, to_keras
+
+
+def hardened(graph: Graph, seed: int) -> Graph:
+    return harden(graph, random_images(seed + 1, graph, 8), random_options(seed)).graph
+
+
+def check_rtl(seed: int, folder: Path) -> None:
+    graph = hardened(random_sequences(seed), seed)
+    executor = rtl(graph, folder / "rtl", seed)
+    images = random_images(seed, graph, 2)
+    assert_agree(graph, images, executor, seed=seed)
+    codes = IntegerExecutor(graph).encode(images)
+    stalled = executor.run(codes, stall_percent=40, seed=seed + 1)
+    np.testing.assert_array_equal(stalled, IntegerExecutor(graph).run(codes))
+    shutil.rmtree(folder / "rtl")
+
+
+def check_csim(seed: int, folder: Path, io_type: str) -> None:
+    """C simulation of a network that went through Keras and hls4ml's front end."""
+    model = to_keras(random_sequences(seed))
+    graph = hardened(read_keras(model), seed)
+    generate_firmware(graph, model, folder / "csim", reuse=random_reuse(graph, seed), io_type=io_type)
+    assert_agree(graph, random_images(seed, graph, 3), CsimExecutor(folder / "csim", graph), seed=seed)
+    shutil.rmtree(folder / "csim")
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_the_graph_is_keras_network(seed: int) -> None:
+    original = random_sequences(seed)
+    model = to_keras(original)
+    graph = read_keras(model)
+    assert {node.name: (node.op, node.shape) for node in graph} == {
+        node.name: (node.op, node.shape) for node in original
+    }
+    if any(node.type is not None for node in graph):
+        return  # a quantised ReLU rounds; `check` compares layer by layer
+    images = random_images(seed, graph, 4)
+    expected = np.asarray(model(images.astype(np.float32)), dtype=np.float64)
+    np.testing.assert_allclose(RealExecutor(graph).run(images), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_rtl(seed: int, tmp_path: Path) -> None:
+    check_rtl(seed, tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_csim(seed: int, tmp_path: Path) -> None:
+    check_csim(seed, tmp_path, ("io_stream", "io_parallel")[seed % 2])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 200))
+def test_rtl_deep(seed: int, tmp_path: Path) -> None:
+    check_rtl(seed, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 100))
+def test_csim_deep(seed: int, tmp_path: Path) -> None:
+    check_csim(seed, tmp_path, ("io_stream", "io_parallel")[seed % 2])
+
+
+def test_an_hls4ml_script_is_told_to_use_the_commands(tmp_path: Path) -> None:
+    hls4ml = pytest.importorskip("hls4ml")
+    import hwflow.firmware
+
+    layers = tensorflow().keras.layers
+    image = layers.Input((6, 2))
+    model = tensorflow().keras.Model(image, layers.Conv1D(2, 3, name="conv")(image))
+    hwflow.firmware.register()
+    config = hls4ml.utils.config_from_keras_model(model, granularity="name", backend="Vitis")
+    config["Model"]["Hardening"] = {"Calibration": np.ones((2, 6, 2))}
+    with pytest.raises(HwflowError, match=r"conv: one-dimensional layers, .* use 'hwflow harden'"):
+        hls4ml.converters.convert_from_keras_model(
+            model, hls_config=config, backend="Vitis", output_dir=str(tmp_path / "rows")
+        )
