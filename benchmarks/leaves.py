@@ -125,6 +125,14 @@ def sweep() -> Iterator[tuple[str, dict[str, object]]]:
     for pe, x, acc in ((1, TYPES[0], 28), (4, TYPES[0], 28), (8, TYPES[4], 20), (2, TYPES[2], 28)):
         widths = {"X_W": x[0], "X_SIGNED": x[2], "W_W": 8, "ACC_W": acc, "ACC_FRAC": x[1] + 7, "B_W": 16, "B_SHIFT": 1}
         yield "affine", {"PE": pe, **widths, **outputs(TYPES[1])}
+    for pe, channels, positions, multiplier, x, acc in (
+        (1, 8, 9, 1, TYPES[0], 28), (4, 16, 9, 1, TYPES[2], 29), (8, 8, 9, 1, TYPES[4], 21),
+        (8, 64, 9, 1, TYPES[4], 21), (2, 128, 25, 1, TYPES[2], 30), (16, 32, 9, 1, TYPES[3], 22),
+        (4, 8, 9, 2, TYPES[0], 28), (1, 64, 9, 1, TYPES[0], 28),
+    ):  # fmt: skip
+        shape = {"PE": pe, "CHANNELS": channels, "POSITIONS": positions, "MULTIPLIER": multiplier}
+        widths = {"X_W": x[0], "X_SIGNED": x[2], "W_W": 8, "ACC_W": acc, "ACC_FRAC": x[1] + 7, "B_W": 16, "B_SHIFT": 1}
+        yield "depthwise", {**shape, **widths, **outputs(TYPES[1] if x[0] == 16 else TYPES[3])}
     for pe, simd, n_in, n_out, x, acc in (
         (8, 1, 9, 8, TYPES[0], 28), (4, 1, 27, 16, TYPES[0], 29), (1, 8, 144, 32, TYPES[2], 32),
         (1, 1, 64, 10, TYPES[2], 30), (2, 4, 36, 8, TYPES[4], 22), (8, 16, 144, 16, TYPES[4], 24),

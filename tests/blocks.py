@@ -20,6 +20,7 @@ from hwflow.graph import (
     Reshape,
     Subtract,
     UpSample2D,
+    Window,
     ZeroPad2D,
 )
 from tests.networks import NetworkBuilder, same
@@ -79,8 +80,28 @@ def reshape(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
     return net.move(Reshape, x, (rows, size // channels // rows, channels))
 
 
+def _window(x: Node, rng: np.random.Generator) -> Window:
+    """A window of a depthwise convolution, which Keras strides alike in both directions."""
+    kernel = (int(rng.integers(1, min(4, x.shape[0] + 1))), int(rng.integers(1, min(4, x.shape[1] + 1))))
+    strides = (1, 1) if rng.random() < 0.6 else (2, 2)
+    return same(x.shape, kernel, strides) if rng.random() < 0.7 else Window(kernel=kernel, strides=strides)
+
+
+def depthwise(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
+    """A depthwise convolution with one output or more a channel, and perhaps a ReLU."""
+    x = net.depthwise(x, int(rng.choice([1, 1, 2, 3])), _window(x, rng))
+    return net.relu(x) if rng.random() < 0.7 else x
+
+
+def separable(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
+    """A depthwise convolution and a pointwise one right after it, as Keras' SeparableConv2D has them, or MobileNet."""
+    x = net.depthwise(x, 1, _window(x, rng))
+    x = net.relu(x) if rng.random() < 0.5 else x
+    return net.relu(net.conv(x, int(rng.integers(1, 5)), Window(kernel=(1, 1))))
+
+
 MERGES = (Add, Subtract, Average, Maximum, Minimum, Multiply)
-BLOCKS: tuple[Block, ...] = (conv, merge, edges, upsample, permute, reshape)
+BLOCKS: tuple[Block, ...] = (conv, merge, edges, upsample, permute, reshape, depthwise, separable)
 """Every operator has its place in one of them."""
 
 

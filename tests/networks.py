@@ -18,6 +18,7 @@ from hwflow.graph import (
     Conv2D,
     Crop2D,
     Dense,
+    DepthwiseConv2D,
     Flatten,
     GlobalAveragePool2D,
     Graph,
@@ -80,6 +81,20 @@ class NetworkBuilder:
                 shape=(*size, filters),
                 window=window,
                 **self._constants(shape),
+            )
+        )
+
+    def depthwise(self, source: Node, multiplier: int, window: Window) -> Node:
+        outputs = source.shape[-1] * multiplier
+        size = window.output_size(*source.shape[:2])
+        return self._put(
+            DepthwiseConv2D(
+                name=self._name("depthwise"),
+                inputs=(source.name,),
+                shape=(*size, outputs),
+                window=window,
+                multiplier=multiplier,
+                **self._constants((*window.kernel, 1, outputs)),
             )
         )
 
@@ -364,6 +379,17 @@ def to_keras(graph: Graph) -> Any:
                     node.n_out, node.window.kernel, node.window.strides, _padding(graph, node), name=node.name
                 )
                 weights[node.name] = [node.weight.values, node.bias.values]
+            case DepthwiseConv2D():
+                channels = graph.inputs_of(node)[0].shape[-1]
+                layer = keras.layers.DepthwiseConv2D(
+                    node.window.kernel,
+                    node.window.strides,
+                    _padding(graph, node),
+                    depth_multiplier=node.multiplier,
+                    name=node.name,
+                )
+                kernel = node.weight.values.reshape(*node.window.kernel, channels, -1)
+                weights[node.name] = [kernel, node.bias.values]
             case Dense():
                 layer = keras.layers.Dense(node.n_out, name=node.name)
                 weights[node.name] = [node.weight.values, node.bias.values]
@@ -421,7 +447,7 @@ def to_keras(graph: Graph) -> Any:
     return model
 
 
-def _padding(graph: Graph, node: Conv2D | MaxPool2D | AveragePool2D) -> str:
+def _padding(graph: Graph, node: Conv2D | DepthwiseConv2D | MaxPool2D | AveragePool2D) -> str:
     if not any(node.window.padding):
         return "valid"
     if node.window.padding == (0, 0, node.window.kernel[1] - 1, 0) and len(graph.input.shape) == 2:

@@ -180,6 +180,73 @@ PackLoop:
     }
 }
 
+// An output pixel of a depthwise convolution (nnet_depthwise.h): word (k, j), at index k * row_words + j, holds the weights
+// of position k and outputs j * weights_per_word onward. Lanes share the words of a position.
+template <class data_T, class res_T, typename CONFIG_T> class StoredDepthwiseKernel {
+  public:
+    static void pixel(data_T window[CONFIG_T::kernel_size * CONFIG_T::n_chan], res_T res[CONFIG_T::n_filt],
+                      typename CONFIG_T::weight_t words[CONFIG_T::kernel_size * CONFIG_T::row_words],
+                      typename CONFIG_T::bias_t biases[CONFIG_T::n_filt]) {
+        typedef typename CONFIG_T::code_t code_t;
+        typedef typename CONFIG_T::accum_t accum_t;
+        constexpr unsigned lanes = CONFIG_T::row_words / CONFIG_T::lane_words;
+        constexpr unsigned part_weights = code_t::weights_per_word / CONFIG_T::word_parts;
+        #pragma HLS function_instantiate variable=words,biases
+        #pragma HLS ARRAY_RESHAPE variable=words cyclic factor=lanes
+        #pragma HLS ARRAY_PARTITION variable=biases complete
+        #pragma HLS BIND_STORAGE variable=words type=rom_np impl=bram
+
+        accum_t acc[CONFIG_T::n_filt];
+        #pragma HLS ARRAY_PARTITION variable=acc complete
+        typename code_t::weight_t weights[lanes][code_t::weights_per_word];
+        #pragma HLS ARRAY_PARTITION variable=weights complete dim=0
+
+    InitAccum:
+        for (unsigned out = 0; out < CONFIG_T::n_filt; out++) {
+            #pragma HLS UNROLL
+            acc[out] = static_cast<accum_t>(biases[out]);
+        }
+
+    Positions:
+        for (unsigned at = 0; at < CONFIG_T::kernel_size; at++) {
+        WordLoop:
+            for (unsigned word = 0; word < CONFIG_T::lane_words; word++) {
+            PartLoop:
+                for (unsigned part = 0; part < CONFIG_T::word_parts; part++) {
+                    #pragma HLS LOOP_FLATTEN
+                    #pragma HLS PIPELINE II=1 rewind
+
+                Lanes:
+                    for (unsigned lane = 0; lane < lanes; lane++) {
+                        #pragma HLS UNROLL
+                        const unsigned column = word * lanes + lane;
+                        if (part == 0) {
+                            code_t::decode(words[at * CONFIG_T::row_words + column], weights[lane]);
+                        }
+
+                    Weights:
+                        for (unsigned i = 0; i < part_weights; i++) {
+                            #pragma HLS UNROLL
+                            const unsigned place = part * part_weights + i;
+                            const unsigned out = column * code_t::weights_per_word + place;
+                            if (out < CONFIG_T::n_filt) {
+                                const data_T x = window[at * CONFIG_T::n_chan + out / CONFIG_T::multiplier];
+                                acc[out] += static_cast<accum_t>(x * weights[lane][place]);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+
+    Result:
+        for (unsigned out = 0; out < CONFIG_T::n_filt; out++) {
+            #pragma HLS UNROLL
+            res[out] = static_cast<res_T>(acc[out]);
+        }
+    }
+};
+
 } // namespace nnet
 
 #endif

@@ -4,8 +4,8 @@
 //   PE, SIMD        outputs and inputs of a beat; PE divides N_OUT, SIMD divides N_IN. NF = N_OUT/PE,
 //                   SF = N_IN/SIMD
 //   N_IN, N_OUT     the matrix
-//   CHANNELWISE     0: a bias an output, for all of its beats. 1: a bias a weight, for layers that scale
-//                   channels; the channels are N_IN, N_OUT = PE = 1
+//   CHANNELWISE     0: a bias an output, for all of its beats. 1: a bias a column, for layers that work channel by
+//                   channel: the channels are N_IN, a row has one weight of each; PE = 1
 //   W_W             weight code, signed
 //   CODE            storage code. 0: plain, a stored word is a weight, K = 1. 1: SECDED, it is K = 64/W_W weights
 //                   of one output and 8 check bits, as hwflow_decode_secded has them. 2: table, a stored word is a
@@ -173,8 +173,8 @@ module hwflow_weights #(
     if (W_W < 1 || B_W < 1 || CHANNELWISE < 0 || CHANNELWISE > 1) begin : gen_error_type
         initial $fatal(1, "hwflow_weights: widths must be positive, CHANNELWISE 0 or 1");
     end
-    if (CHANNELWISE != 0 && N_OUT != 1) begin : gen_error_channels
-        initial $fatal(1, "hwflow_weights: the channels are N_IN; N_OUT (%0d) must be 1", N_OUT);
+    if (CHANNELWISE != 0 && PE != 1) begin : gen_error_channels
+        initial $fatal(1, "hwflow_weights: the channels are N_IN; PE (%0d) must be 1", PE);
     end
 
     if (CODE < 0 || CODE > 3) begin : gen_error_code
@@ -476,6 +476,8 @@ module hwflow_weights #(
 
     if (BIAS_WORDS == BEATS) begin : gen_bias_a_beat
         assign bias_addr = beat_reg;
+    end else if (CHANNELWISE != 0) begin : gen_bias_a_column
+        assign bias_addr = sf_reg;
     end else begin : gen_bias_some_beats
         logic [BADDR_W-1:0] nf_reg;
 

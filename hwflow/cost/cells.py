@@ -166,6 +166,24 @@ def affine(values: Values) -> CellModel:
     )
 
 
+def depthwise(values: Values) -> CellModel:
+    """``hwflow_depthwise``: a product, a sum and a cast a lane, and the sums of the beats of a pixel."""
+    pe, acc = values("PE"), values("ACC_W")
+    beats, positions = values("CHANNELS") // pe, values("POSITIONS")
+    operands = pe * (values("X_W") // values("MULTIPLIER", 1) + values("W_W"))
+    accumulator = (acc, values("ACC_FRAC"), 1)
+    out = pe * values.out_bits(accumulator)
+    cast = _times(pe, values.cast(accumulator))
+    indices = index_bits(beats) + index_bits(positions)
+    sums = memory_area(Memory(pe * acc, beats)) if beats > 1 else Area()  # a register is behind either
+    multipliers = pe * _dsps(values("X_W") + 1 - values("X_SIGNED"), values("W_W"))
+    return CellModel(
+        sums + Area(luts=Memory(out, LUT_RAM_WORDS).lut_ram, dsp=multipliers),
+        {"one": 1, "index": indices, "sum": pe * acc, "cast": cast["round"] + cast["saturate"]},
+        {"one": 1, "index": indices, "sum": pe * (acc + values("B_W")), "product": operands, "out": out},
+    )
+
+
 def mvu(values: Values) -> CellModel:
     """``hwflow_mvu``: products, an adder tree and an accumulator an output, and the vector that is replayed."""
     pe, simd = values("PE"), values("SIMD")
@@ -348,7 +366,7 @@ MODELS: Mapping[str, Callable[[Values], CellModel]] = {
     **{
         model.__name__: model
         for model in (
-            *(fifo, fork, width, relu, add, concat, multiply, rescale, affine, mvu, pool, window, weights),
+            *(fifo, fork, width, relu, add, concat, multiply, rescale, affine, depthwise, mvu, pool, window, weights),
             *(border, repeat, permute),
             *(bus.guard, bus.results, bus.axil, bus.control, bus.cfg_mem, bus.cfg_errors),
         )

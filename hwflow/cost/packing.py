@@ -16,7 +16,7 @@ import numpy as np
 
 from hwflow.codes.layout import position
 from hwflow.codes.words import Words, to_integers, word_bytes
-from hwflow.graph import Affine, IntArray, WeightLayer
+from hwflow.graph import IntArray, WeightLayer
 from hwflow.memory import layer_layout, layer_storage
 
 
@@ -117,10 +117,10 @@ def index_bits(count: int) -> int:
 
 
 def packing(layer: WeightLayer, kind: str, pe: int, simd: int) -> Packing:
-    """The packing of a layer's ``weight`` or ``bias`` memory; an affine layer's weights are one row."""
+    """The packing of a layer's ``weight`` or ``bias`` memory; channel by channel, its rows are the matrix's."""
     bits, per_word = layer_storage(layer, kind).bits, layer_layout(layer, kind).per_word
     if kind == "bias":
         return Packing(1, layer.n_out, pe, 1, bits)
-    if isinstance(layer, Affine):
-        return Packing(layer.n_out, 1, 1, pe, bits, per_word)
+    if layer.channelwise:
+        return Packing(layer.n_out, layer.rows, 1, pe, bits, per_word)
     return Packing(layer.n_in, layer.n_out, pe, simd, bits, per_word)

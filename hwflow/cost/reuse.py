@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from hwflow.cost.pairs import fit_in_pairs
 from hwflow.errors import HwflowError
-from hwflow.graph import Affine, Conv2D, Graph, WeightLayer
+from hwflow.graph import Conv2D, DepthwiseConv2D, Graph, WeightLayer
 from hwflow.memory import layer_storage
 
 
@@ -34,8 +34,8 @@ def fold(layer: WeightLayer, reuse_factor: int, pairs: bool = False) -> tuple[in
     channels, all inputs of a dense layer), PE divides the outputs, and SIMD is as large as it can be,
     which leaves the fewest accumulators. A convolution with R below its kernel's positions takes several at
     once, all channels of rows of the kernel that divide it, and no more rows than R needs. Where a stored
-    word holds several weights, SIMD is a multiple or a divisor of their number, or all of n_in. An affine
-    layer has PE instead of SIMD: its weights are a row.
+    word holds several weights, SIMD is a multiple or a divisor of their number, or all of n_in. A layer that
+    works channel by channel has PE instead of SIMD, some channels; of a depthwise convolution with all their outputs.
 
     Args:
         layer: the layer.
@@ -51,7 +51,7 @@ def fold(layer: WeightLayer, reuse_factor: int, pairs: bool = False) -> tuple[in
             f"{layer.name}: reuse factor {reuse_factor} is not valid; choose from "
             f"{', '.join(map(str, valid_reuse_factors(layer)))}"
         )
-    if isinstance(layer, Affine):
+    if layer.channelwise:
         return found[0][::-1]
     return next((each for each in found if pairs and each[0] % 2 == 0), found[0])
 
@@ -106,12 +106,17 @@ class _Matrix(NamedTuple):
         n_in, n_out: the matrix.
         kernel: rows and columns of positions, each of which offers as many inputs.
         per_word: weights of a stored word.
+        rows: of a layer that works channel by channel, those of its memory, which are used one after the other; the
+            matrix is one of them.
+        multiplier: inputs that go together.
     """
 
     n_in: int
     n_out: int
     kernel: tuple[int, int]
     per_word: int
+    rows: int = 1
+    multiplier: int = 1
 
     def simds(self, reuse_factor: int) -> list[int]:
         """SIMD, the best first."""
@@ -125,8 +130,9 @@ class _Matrix(NamedTuple):
 def _matrix(layer: WeightLayer) -> _Matrix:
     """One without types yet is stored plainly."""
     per_word = 1 if layer.weight.type is None else layer_storage(layer).weights_per_word
-    if isinstance(layer, Affine):
-        return _Matrix(layer.n_out, 1, (1, 1), per_word)
+    if layer.channelwise:
+        multiplier = layer.multiplier if isinstance(layer, DepthwiseConv2D) else 1
+        return _Matrix(layer.n_out, 1, (1, 1), per_word, layer.rows, multiplier)
     kernel = layer.window.kernel if isinstance(layer, Conv2D) else (1, 1)
     return _Matrix(layer.n_in, layer.n_out, kernel, per_word)
 
@@ -134,7 +140,10 @@ def _matrix(layer: WeightLayer) -> _Matrix:
 @cache
 def _folds(matrix: _Matrix, reuse_factor: int) -> tuple[tuple[int, int], ...]:
     """PE and SIMD, the best first."""
-    n_in, n_out, _, per_word = matrix
+    n_in, n_out, _, per_word, rows, multiplier = matrix
+    if reuse_factor % rows:
+        return ()
+    reuse_factor //= rows
     if reuse_factor < 1 or (n_in * n_out) % reuse_factor:
         return ()
     if n_in % reuse_factor if reuse_factor <= n_in else reuse_factor % n_in:
@@ -144,6 +153,7 @@ def _folds(matrix: _Matrix, reuse_factor: int) -> tuple[tuple[int, int], ...]:
         (products // simd, simd)
         for simd in matrix.simds(reuse_factor)
         if (simd == n_in or simd % per_word == 0 or per_word % simd == 0)
+        and simd % multiplier == 0
         and products % simd == 0
         and n_out % (products // simd) == 0
     )
@@ -152,7 +162,7 @@ def _folds(matrix: _Matrix, reuse_factor: int) -> tuple[tuple[int, int], ...]:
 @cache
 def _valid(matrix: _Matrix) -> tuple[int, ...]:
     candidates = _divisors(matrix.n_in) | {matrix.n_in * outputs for outputs in _divisors(matrix.n_out)}
-    return tuple(sorted(factor for factor in candidates if _folds(matrix, factor)))
+    return tuple(sorted(matrix.rows * factor for factor in candidates if _folds(matrix, matrix.rows * factor)))
 
 
 @cache

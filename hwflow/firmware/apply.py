@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from hls4ml.model.types import FixedPrecisionType, NamedType
 
 from hwflow.cost.reuse import valid_reuse_factors
 from hwflow.errors import HwflowError
+from hwflow.firmware import depthwise
 from hwflow.firmware.layers import BACKEND, register_layers
 from hwflow.firmware.outliers import add_tables, has_tables
 from hwflow.firmware.shapes import describe_shape, is_free
@@ -22,6 +24,7 @@ from hwflow.graph import (
     Constant,
     Conv2D,
     Dense,
+    DepthwiseConv2D,
     Flatten,
     GlobalAveragePool2D,
     Graph,
@@ -72,8 +75,12 @@ def apply_graph(graph: Graph, model: Any, reuse: Mapping[str, int]) -> None:
     register_layers()
     _check_names(graph)
     _match(graph, model)
-    for affine in graph.of_type(Affine):
-        _replace_affine(affine, model)
+    for layer in graph.of_type(WeightLayer):
+        if isinstance(layer, Affine):
+            _replace_weights(layer, "HwflowAffine", {"n_in": math.prod(layer.shape), "n_filt": layer.n_out}, model)
+        elif isinstance(layer, DepthwiseConv2D):
+            shape = graph.inputs_of(layer)[0].shape
+            _replace_weights(layer, "HwflowDepthwiseConv2D", depthwise.sizes(layer, shape), model)
     _rewire(graph, model)
     _clear_target_cycles(model.config)
     nodes = [node for node in graph if not is_free(node, graph)]
@@ -204,14 +211,14 @@ def _rewire(graph: Graph, model: Any) -> None:
             variable.type.name = f"layer{layer.index}_t"
 
 
-def _replace_affine(node: Affine, model: Any) -> None:
-    """Put hwflow's layer where hls4ml's batch normalisation would keep its weights in registers."""
+def _replace_weights(node: WeightLayer, kind: str, sizes: Mapping[str, int], model: Any) -> None:
+    """Put hwflow's layer ``kind`` where hls4ml's would keep its weights in registers, or lacks what it needs."""
     layer = model.graph[node.name]
-    attributes: dict[str, Any] = {"n_in": int(np.prod(node.shape)), "n_filt": node.n_out}
+    attributes: dict[str, Any] = dict(sizes)
     for name, constant in (("weight", node.weight), ("bias", node.bias)):
         assert constant.type is not None
         attributes |= {f"{name}_data": constant.values.reshape(-1), f"{name}_precision": precision(constant.type)}
-    new = model.make_node("HwflowAffine", node.name, attributes, layer.inputs.copy(), outputs=layer.outputs.copy())
+    new = model.make_node(kind, node.name, attributes, layer.inputs.copy(), outputs=layer.outputs.copy())
     model.replace_node(layer, new)
 
 

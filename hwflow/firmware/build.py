@@ -13,6 +13,7 @@ from hwflow.graph import (
     Concatenate,
     Conv2D,
     Dense,
+    DepthwiseConv2D,
     Flatten,
     GlobalAveragePool2D,
     Graph,
@@ -61,6 +62,16 @@ def _describe(node: Node, graph: Graph) -> dict[str, Any]:
         case Conv2D():
             entry = {"class_name": "Conv2D", "n_chan": shape[2], "n_filt": node.n_out}
             return entry | _sizes(shape, node) | _window(node.window, "filt") | _weights(node)
+        case DepthwiseConv2D():
+            entry = {"class_name": "DepthwiseConv2D", "n_chan": shape[2], "n_filt": node.n_out}
+            data = {"depthwise_data": node.weight.values, "bias_data": node.bias.values}
+            return (
+                entry
+                | {"depth_multiplier": node.multiplier}
+                | _sizes(shape, node)
+                | _window(node.window, "filt")
+                | data
+            )
         case Dense():
             return {"class_name": "Dense", "n_in": node.n_in, "n_out": node.n_out} | _weights(node)
         case Affine():

@@ -18,6 +18,7 @@ from hls4ml.model.attributes import Attribute, TypeAttribute, WeightAttribute
 from hls4ml.model.layers import Conv2D, Layer, Pooling2D, layer_map, register_layer
 
 from hwflow.firmware import storage
+from hwflow.firmware.depthwise import DEPTHWISE_TEMPLATES, HwflowDepthwiseConv2D
 from hwflow.firmware.kernels import KERNEL_LAYERS, KERNEL_TEMPLATES
 from hwflow.firmware.shapes import SHAPE_LAYERS, SHAPE_TEMPLATES
 from hwflow.resources import folder
@@ -248,6 +249,7 @@ LAYERS = (
     HwflowClippedReLU,
     HwflowWindowPooling2D,
     HwflowRowConv2D,
+    HwflowDepthwiseConv2D,
     *KERNEL_LAYERS,
     *SHAPE_LAYERS,
 )
@@ -262,6 +264,7 @@ TEMPLATES = (
     WindowPoolingFunctionTemplate,
     RowConv2DConfigTemplate,
     RowConv2DFunctionTemplate,
+    *DEPTHWISE_TEMPLATES,
     *KERNEL_TEMPLATES,
     *SHAPE_TEMPLATES,
 )

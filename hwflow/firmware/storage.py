@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -160,16 +160,18 @@ def store_words(graph: Graph, model: Any) -> None:
             layer.set_attr("weight_t", words.type)
 
 
-def stored_config(layer: Any, suffix: str, kernel: str = "") -> str:
+def stored_config(layer: Any, suffix: str, kernel: str = "", turns: int = 1) -> str:
     """The C++ configuration of a layer's stored words, which extends hls4ml's own, ``config<suffix>``.
 
     Args:
         layer: an hls4ml layer.
         suffix: of the struct's name.
         kernel: C++ that names the kernel of the layer's products, if it takes one.
+        turns: parts of the memory that are read one after the other, whatever the reuse factor is.
     """
     stored = layer.get_attr(ATTRIBUTE)
-    lanes = choose_lanes(stored.layout, layer.model.config.get_reuse_factor(layer))
+    part = replace(stored.layout, rows=stored.layout.rows // turns)
+    lanes = choose_lanes(part, layer.model.config.get_reuse_factor(layer) // turns)
     return str(stored.definitions + CONFIG.format(suffix=suffix, stored=stored, lanes=lanes, kernel=kernel))
 
 

@@ -15,7 +15,7 @@ from hls4ml.writer.vitis_writer import VitisWriter
 from hwflow.codes import Words
 from hwflow.firmware.project import ProjectMemory
 from hwflow.firmware.storage import Stored, StoredWords
-from hwflow.graph import Conv2D, FloatArray, Graph, WeightLayer
+from hwflow.graph import Conv2D, DepthwiseConv2D, FloatArray, Graph, WeightLayer
 from hwflow.resources import folder
 
 CSIM_SOURCE = "csim.cpp"
@@ -173,6 +173,8 @@ def write_csim(graph: Graph, model: Any, project: Path) -> None:
 
 
 def _layout(layer: WeightLayer) -> tuple[str, ...]:
+    if isinstance(layer, DepthwiseConv2D):
+        return ("kernel_height", "kernel_width", "out")
     return ("out", "kernel_height", "kernel_width", "in") if isinstance(layer, Conv2D) else ("out", "in")
 
 

@@ -90,6 +90,22 @@ _CONV = {
     "groups": _NOT_GROUPED,
     **_KERNEL,
 }
+_DEPTHWISE2D = {
+    **{name: rule for name, rule in _CONV.items() if not name.startswith("kernel_") and name != "filters"},
+    "kernel_size": READ,
+    "depth_multiplier": READ,
+    **{f"depthwise_{kind}": IDLE for kind in ("initializer", "regularizer", "constraint")},
+}
+# Keras 2 writes what a kernel would have, too.
+_SEPARABLE2D = _DEPTHWISE2D | {
+    "filters": READ,
+    **{f"{of}_{kind}": IDLE for of in ("pointwise", "kernel") for kind in ("initializer", "regularizer", "constraint")},
+}
+_QUANTISED_DEPTHWISE = {
+    **{f"{of}_quantizer": READ for of in ("depthwise", "bias")},
+    **{f"{of}_range": IDLE for of in ("depthwise", "bias")},
+}
+_QUANTISED_SEPARABLE = {f"{of}_quantizer": READ for of in ("depthwise", "pointwise", "bias")}
 _DENSE_LAYER = {"units": READ, **_KERNEL}
 _POOL = {"pool_size": READ, "padding": READ, "strides": READ, "data_format": _CHANNELS_LAST}
 _GLOBAL_POOL = {"data_format": _CHANNELS_LAST, "keepdims": READ}
@@ -121,6 +137,10 @@ LAYERS: Mapping[str, Mapping[str, Rule]] = {
         "QConv2D": _CONV | _QUANTISED,
         "Conv1D": _CONV,
         "QConv1D": _CONV | _QUANTISED,
+        "DepthwiseConv2D": _DEPTHWISE2D,
+        "QDepthwiseConv2D": _DEPTHWISE2D | _QUANTISED_DEPTHWISE,
+        "SeparableConv2D": _SEPARABLE2D,
+        "QSeparableConv2D": _SEPARABLE2D | _QUANTISED_SEPARABLE,
         "Dense": _DENSE_LAYER,
         "QDense": _DENSE_LAYER | _QUANTISED,
         "QConv2DBatchnorm": _CONV | _QUANTISED | _FOLDED_BATCH_NORM,

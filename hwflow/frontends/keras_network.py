@@ -24,6 +24,8 @@ PLAIN = {
     "QConv1D": "Conv1D",
     "QConv2D": "Conv2D",
     "QConv2DBatchnorm": "Conv2D",
+    "QDepthwiseConv2D": "DepthwiseConv2D",
+    "QSeparableConv2D": "SeparableConv2D",
     "QDense": "Dense",
     "QBatchNormalization": "BatchNormalization",
 }
@@ -142,7 +144,11 @@ class _Walk:
             return self._put(Call(call, inputs, name, tuple(node.outputs.shape[1:])))
         if kind in CHAINED:
             sources, shapes = self._chained(layer, kind, name, sources, shapes)
-        self.layers.append(_entry(layer, kind, name, sources, shapes))
+        entry = _entry(layer, kind, name, sources, shapes)
+        if entry["class_name"] == "SeparableConv2D":
+            self.layers += _separated(entry, self._name(f"{name}_depthwise", own=False))
+        else:
+            self.layers.append(entry)
         if activation is not None and activation.kind != "linear":
             source, name = name, self._name(f"{name}_{activation.suffix}", own=False)
             self.layers.append(_activation_entry(name, activation, [source]))
@@ -227,7 +233,8 @@ class _Effective:
             weight = getattr(self.layer, name, None)
         if weight is None:
             return None
-        quantizer = getattr(self.layer, f"{name.removeprefix('moving_')}_quantizer_internal", None)
+        of = name.removeprefix("moving_").removesuffix("_kernel")  # depthwise_kernel, pointwise_kernel
+        quantizer = getattr(self.layer, f"{of}_quantizer_internal", None)
         return np.asarray(weight if quantizer is None else quantizer(weight), dtype=np.float64)
 
 
@@ -260,10 +267,37 @@ def _entry(layer: KerasLayer, kind: str, name: str, sources: list[str], shapes: 
     if config.get("padding") == "causal":
         entry["pad_left"] = entry["filt_width"] - 1  # hls4ml pads less where the stride exceeds one
     if plain != kind and plain != "BatchNormalization":
-        for of in ("kernel", "bias"):
+        for of in ("kernel", "depthwise", "pointwise", "bias"):
             if getattr(layer, f"{of}_quantizer", None) is not None:
                 entry[f"{'weight' if of == 'kernel' else of}_quantizer"] = _Quantised()
+    if plain == "DepthwiseConv2D":
+        return _depthwise(entry)
     return _pointwise(entry, shapes[0]) if plain == "Dense" and len(shapes[0]) > 2 else dict(entry)
+
+
+def _depthwise(entry: dict[str, Any]) -> dict[str, Any]:
+    """With weights ``(kernel_h, kernel_w, 1, out)``: batch normalisation is multiplied into the last axis."""
+    weight = entry["depthwise_data"]
+    quantizer = {"weight_quantizer": entry["depthwise_quantizer"]} if "depthwise_quantizer" in entry else {}
+    return dict(entry) | {"depthwise_data": weight.reshape(*weight.shape[:2], 1, -1)} | quantizer
+
+
+def _separated(entry: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """A separable convolution as a depthwise one called ``name``, without biases, and a pointwise one."""
+    own = ("depthwise_data", "depthwise_quantizer", "pointwise_data", "pointwise_quantizer", "bias_data")
+    shared = {key: value for key, value in entry.items() if key not in (*own, "bias_quantizer")}
+    filters = entry["n_chan"] * entry["depth_multiplier"]
+    first = {key: entry[key] for key in own if key.startswith("depthwise") and key in entry}
+    depthwise = _depthwise(shared | first | {"class_name": "DepthwiseConv2D", "name": name, "n_filt": filters})
+    depthwise |= {"bias_data": None, "use_bias": False}
+    pointwise = shared | {"class_name": "Conv2D", "inputs": [name], "n_chan": filters}
+    pointwise |= {"weight_data": entry["pointwise_data"], "bias_data": entry["bias_data"]}
+    pointwise |= {"in_height": entry["out_height"], "in_width": entry["out_width"]}
+    pointwise |= {f"{of}_{side}": 1 for of in ("filt", "stride") for side in ("height", "width")}
+    pointwise |= {f"pad_{end}": 0 for end in ("top", "bottom", "left", "right")}
+    quantised = {"weight": entry.get("pointwise_quantizer"), "bias": entry.get("bias_quantizer")}
+    pointwise |= {f"{of}_quantizer": quantizer for of, quantizer in quantised.items() if quantizer is not None}
+    return [depthwise, pointwise]
 
 
 def _pointwise(dense: dict[str, Any], shape: list[Any]) -> dict[str, Any]:

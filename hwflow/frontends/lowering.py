@@ -9,6 +9,7 @@ from hwflow.graph import (
     AveragePool2D,
     Concatenate,
     Conv2D,
+    DepthwiseConv2D,
     Flatten,
     GlobalAveragePool2D,
     Input,
@@ -75,7 +76,7 @@ def _with_padding(node: Node, by_name: Mapping[str, Node]) -> Node:
     if isinstance(node, ZeroPad2D):
         return replace(node, inputs=pad.inputs, padding=_both(pad.padding, node.padding))
     may_win = isinstance(node, MaxPool2D) and not _never_negative(by_name[pad.inputs[0]], by_name)
-    if not isinstance(node, Conv2D | MaxPool2D | AveragePool2D) or may_win:
+    if not isinstance(node, Conv2D | DepthwiseConv2D | MaxPool2D | AveragePool2D) or may_win:
         return node
     window = replace(node.window, padding=_both(pad.padding, node.window.padding))
     return replace(node, inputs=pad.inputs, window=window)

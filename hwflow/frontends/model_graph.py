@@ -20,6 +20,7 @@ from hwflow.graph import (
     Conv2D,
     Crop2D,
     Dense,
+    DepthwiseConv2D,
     Flatten,
     Graph,
     Input,
@@ -97,6 +98,21 @@ def _conv2d(layer: Layer) -> Node:
     if weight.shape[2] != layer.get_attr("n_chan"):
         raise HwflowError(f"{layer.name}: grouped convolutions are not supported by hls4ml")
     return Conv2D(**_common(layer), **_weights(layer, weight), window=_window(layer, "filt"))
+
+
+def _depthwise(layer: Layer) -> Node:
+    """Weights ``(kernel_h, kernel_w, 1, out)``, as hwflow's front end hands them through, or hls4ml's own."""
+    weight = np.asarray(layer.get_weights("weight").data, dtype=np.float64)
+    weight = weight.reshape(*weight.shape[:2], 1, -1)
+    if weight.shape[-1] != int(layer.get_attr("n_filt")):
+        raise HwflowError(
+            f"{layer.name}: hls4ml fuses the batch normalisation after it wrongly; "
+            "use 'hwflow harden' and 'hwflow generate'"
+        )
+    multiplier = weight.shape[-1] // int(layer.get_attr("n_chan"))
+    return DepthwiseConv2D(
+        **_common(layer), **_weights(layer, weight), window=_window(layer, "filt"), multiplier=multiplier
+    )
 
 
 def _conv1d(layer: Layer) -> Node:
@@ -260,6 +276,7 @@ READERS: Mapping[str, Callable[[Layer], Node]] = {
     "Input": _input,
     "Conv2D": _conv2d,
     "QConv2D": _conv2d,
+    "DepthwiseConv2D": _depthwise,
     "Conv1D": _conv1d,
     "QConv1D": _conv1d,
     "Dense": _dense,

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.codes import PLAIN, CodeSpec
-from hwflow.codes.layout import position
+from hwflow.codes.layout import channelwise_position, position
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
 
@@ -159,8 +159,8 @@ class WeightLayer(Node):
     """A layer with weights in fault-prone memory: y = cast(bias + sum of w x).
 
     Attributes:
-        weight: ``(kernel_h, kernel_w, in, out)`` for a convolution, ``(in, out)`` for a dense layer, ``(1, out)``
-            for a layer that is affine channel by channel.
+        weight: ``(kernel_h, kernel_w, in, out)`` for a convolution, ``(kernel_h, kernel_w, 1, out)`` for a depthwise
+            one, ``(in, out)`` for a dense layer, ``(1, out)`` for a layer that is affine channel by channel.
         bias: ``(out,)``, stored times the scale of the output; kept in registers.
         accum: type of the exact accumulator.
         c: the constant that the weights were multiplied by (paper, equation 6), or one an output.
@@ -174,6 +174,10 @@ class WeightLayer(Node):
     c: Scale = 1.0
     storage: CodeSpec = PLAIN
     outliers: Outliers | None = None
+
+    channelwise: ClassVar[bool] = False
+    """Whether an output depends on one channel of the input, and the memory has a row an input, not an output; see
+    :mod:`hwflow.codes.layout`."""
 
     @property
     def effective_codes(self) -> IntArray:
@@ -227,8 +231,12 @@ class WeightLayer(Node):
 
     @property
     def rows(self) -> int:
-        """Rows of the weight memory, an output each: no stored word holds weights of two."""
-        return self.n_out
+        """Rows of the weight memory: an output each, or channel by channel an input; no word has weights of two."""
+        return self.n_in if self.channelwise else self.n_out
+
+    def position(self, index: IntArray) -> tuple[IntArray, IntArray]:
+        """Output and input of the weights at some indices ``(m,)`` of the weight memory."""
+        return channelwise_position(index, self.n_out) if self.channelwise else position(index, self.n_in)
 
     @property
     def vectors(self) -> int:
@@ -272,6 +280,21 @@ class Conv2D(WeightLayer):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class DepthwiseConv2D(WeightLayer):
+    """2-D convolution of every channel of ``(height, width, channels)`` by itself.
+
+    Attributes:
+        window: over the images.
+        multiplier: outputs of a channel; output o reads channel ``o // multiplier``.
+    """
+
+    window: Window
+    multiplier: int = 1
+
+    channelwise: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Dense(WeightLayer):
     """Fully connected layer over a vector."""
 
@@ -280,10 +303,7 @@ class Dense(WeightLayer):
 class Affine(WeightLayer):
     """y[ch] = cast(bias[ch] + w[ch] x[ch]): a batch normalisation that no layer before it could take in."""
 
-    @property
-    def rows(self) -> int:
-        """One: the weights of an affine layer are a single row of its memory."""
-        return 1
+    channelwise: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -449,8 +469,8 @@ class Softmax(Node):
 OPERATIONS: Mapping[str, type[Node]] = {
     cls.__name__: cls
     for cls in (
-        Input, Conv2D, Dense, Affine, ReLU, MaxPool2D, AveragePool2D, GlobalAveragePool2D, Flatten, Reshape,
-        ZeroPad2D, Crop2D, UpSample2D, Permute,
+        Input, Conv2D, DepthwiseConv2D, Dense, Affine, ReLU, MaxPool2D, AveragePool2D, GlobalAveragePool2D, Flatten,
+        Reshape, ZeroPad2D, Crop2D, UpSample2D, Permute,
         Add, Subtract, Average, Maximum, Minimum, Multiply, Concatenate,
         Rescale, Softmax,
     )

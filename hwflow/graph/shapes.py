@@ -16,6 +16,7 @@ from hwflow.graph.nodes import (
     Conv2D,
     Crop2D,
     Dense,
+    DepthwiseConv2D,
     Flatten,
     GlobalAveragePool2D,
     Input,
@@ -51,7 +52,7 @@ def check_storage(node: Node) -> None:
     code = storage_code(node.storage, node.weight.type)
     if family_of(node.storage.name)[0].lossless:
         return
-    held = layout.ordered(node.weight.codes).reshape(node.rows, -1)
+    held = layout.ordered(node.weight.codes, node.channelwise).reshape(node.rows, -1)
     if not np.array_equal(read_back(code, held), held):
         raise HwflowError(f"{node.name}: its weights are not among those that its storage code {node.storage.name} has")
 
@@ -63,7 +64,7 @@ def output_shape(node: Node, sources: list[Node]) -> tuple[int, ...]:
     shape = sources[0].shape
     if isinstance(node, Merge) and sources[1].shape != shape:
         raise HwflowError(f"{node.name}: {node.op} needs tensors of one shape, not of {shape} and {sources[1].shape}")
-    if isinstance(node, Conv2D | MaxPool2D | AveragePool2D):
+    if isinstance(node, Conv2D | DepthwiseConv2D | MaxPool2D | AveragePool2D):
         if len(shape) != 3:
             raise HwflowError(f"{node.name}: {node.op} needs (height, width, channels), not {shape}")
         rows, columns = node.window.output_size(shape[0], shape[1])
@@ -74,10 +75,12 @@ def output_shape(node: Node, sources: list[Node]) -> tuple[int, ...]:
             raise HwflowError(
                 f"{node.name}: a window lies wholly in the padding {node.window.padding}, it has no maximum"
             )
-        if isinstance(node, Conv2D):
-            if node.weight.values.shape[:3] != (*node.window.kernel, channels):
+        if isinstance(node, Conv2D | DepthwiseConv2D):
+            inputs = 1 if isinstance(node, DepthwiseConv2D) else channels
+            fits = node.weight.shape[:3] == (*node.window.kernel, inputs)
+            if not fits or (isinstance(node, DepthwiseConv2D) and node.n_out != channels * node.multiplier):
                 raise HwflowError(
-                    f"{node.name}: weights of shape {node.weight.values.shape} do not fit {channels} channels "
+                    f"{node.name}: weights of shape {node.weight.shape} do not fit {channels} channels "
                     f"and a {node.window.kernel} kernel"
                 )
             channels = node.n_out

@@ -26,6 +26,25 @@ def windows(images: npt.NDArray[Any], window: Window, pad_value: float = 0) -> n
     return np.moveaxis(view, 3, 5)
 
 
+def depthwise(images: npt.NDArray[Any], weights: npt.NDArray[Any], window: Window) -> npt.NDArray[Any]:
+    """Sums of products of every channel by itself.
+
+    Args:
+        images: ``(n, height, width, channels)``.
+        weights: ``(kernel_h, kernel_w, 1, out)``; output o reads channel ``o // (out / channels)``.
+        window: over the images.
+
+    Returns:
+        ``(n, rows, columns, out)``.
+    """
+    multiplier = weights.shape[-1] // images.shape[-1]
+    view = windows(np.repeat(images, multiplier, axis=-1) if multiplier > 1 else images, window)
+    sums: npt.NDArray[Any] = view[:, :, :, 0, 0] * weights[0, 0, 0]
+    for row, column in list(np.ndindex(*window.kernel))[1:]:
+        sums += view[:, :, :, row, column] * weights[row, column, 0]
+    return sums
+
+
 def patches(images: npt.NDArray[Any], window: Window) -> npt.NDArray[Any]:
     """The im2col matrix ``(n, rows, columns, kernel_h * kernel_w * channels)``."""
     if window.kernel == (1, 1) and not any(window.padding):

@@ -7,8 +7,8 @@ equal on both inputs, a product has the product of both, and compensation brings
 section V.C).
 
 S may differ from channel to channel: after a Concatenate, and with a constant for every output channel.
-Such a vector passes through ReLU and pooling; the next layer with weights takes it in by dividing the weights
-of each input channel by it; an Add, softmax and the output need a multiplier a channel instead.
+Such a vector passes through ReLU, pooling and depthwise convolutions; the next other layer with weights takes it in by
+dividing the weights of each input channel by it; an Add, softmax and the output need a multiplier a channel instead.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from hwflow.graph import (
     Aligned,
     Concatenate,
     Constant,
+    DepthwiseConv2D,
     FloatArray,
     Graph,
     Input,
@@ -181,8 +182,11 @@ class _Builder:
     def _add_weight_layer(self, node: WeightLayer) -> None:
         """Take in a scale that differs from channel to channel, and multiply by the layer's constants."""
         weights = node.weight.values
-        base = smallest(node.scale)
-        if isinstance(node.scale, tuple):
+        smallest_base = smallest(node.scale)
+        base: float | FloatArray = smallest_base
+        if isinstance(node, DepthwiseConv2D) and isinstance(node.scale, tuple):
+            base = np.repeat(node.scale, node.n_out // len(node.scale))
+        elif isinstance(node.scale, tuple):
             ratio = np.asarray(node.scale) / base
             weights = weights / (ratio if isinstance(node, Affine) else ratio[:, None])
         counting = without_largest(weights, most_outliers(node, self.options.outliers))
@@ -206,7 +210,7 @@ class _Builder:
         if self.options.compensation == "layer":
             self._stand_for(node, self._compensate(put, f"{node.name}_compensation"))
         elif isinstance(put.scale, tuple) and not self.options.absorb:
-            self._stand_for(node, self._rescale(put, f"{node.name}_uniform", base * layer))
+            self._stand_for(node, self._rescale(put, f"{node.name}_uniform", smallest_base * layer))
         self._renormalise(node)
 
     def _renormalise(self, node: WeightLayer) -> None:

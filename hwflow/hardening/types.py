@@ -142,7 +142,7 @@ class Typer:
 
     def _stored(self, node: WeightLayer, type_: FixedType) -> WeightLayer:
         """A layer whose weights are codes, by its storage code; what their rounding takes on average, its bias has."""
-        weights = layout.ordered(node.weight.values).reshape(node.rows, -1)
+        weights = layout.ordered(node.weight.values, node.channelwise).reshape(node.rows, -1)
         protection = self.options.protections.of(node.name)
         stored = protection.fit(weights, type_)
         moments = self.calibration.moments.get(node.name)
@@ -151,7 +151,7 @@ class Typer:
             bias = Constant(bias.values + type_.lsb * mean_error(weights / type_.lsb, codes, moments))
         if not protection.lossless:
             self.losses[node.name] = Loss.of(weights, type_, codes)
-        weight = Constant.from_codes(layout.unordered(codes.reshape(-1), node.weight.shape), type_)
+        weight = Constant.from_codes(layout.unordered(codes.reshape(-1), node.weight.shape, node.channelwise), type_)
         return replace(node, weight=weight, bias=bias, storage=stored.spec)
 
     def _rescale(self, node: Rescale, x: FixedType) -> Rescale:

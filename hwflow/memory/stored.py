@@ -49,7 +49,7 @@ def layer_storage(layer: WeightLayer, kind: str = "weight") -> StorageCode:
 
 
 def layer_layout(layer: WeightLayer, kind: str = "weight") -> layout.Layout:
-    """How a layer's ``weight`` or ``bias`` memory is divided into words; an affine layer is a single row."""
+    """How a layer's ``weight`` or ``bias`` memory is divided into words."""
     rows, columns = (1, layer.n_out) if kind == "bias" else (layer.rows, layer.weight.size // layer.rows)
     return layout.Layout(rows, columns, layer_storage(layer, kind).weights_per_word)
 
@@ -116,7 +116,8 @@ def _held(layer: WeightLayer, kind: str, words: IntArray) -> tuple[IntArray, Int
     """The weights of some words by index, see :meth:`~hwflow.codes.layout.Layout.indices`, and their codes."""
     index = layer_layout(layer, kind).indices(words)
     constant = layer.weight if kind == "weight" else layer.bias
-    held = layout.at(constant.array, index.reshape(-1)).reshape(index.shape)  # copies what is touched, and no more
+    # Copies what is touched, and no more.
+    held = layout.at(constant.array, index.reshape(-1), layer.channelwise).reshape(index.shape)
     return index, np.where(index >= 0, held, 0).astype(np.int64)
 
 

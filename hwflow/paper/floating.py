@@ -86,11 +86,12 @@ class FloatNetwork:
             if not len(words):
                 continue
             clean = cast(WeightLayer, nodes[layer.name])
-            stored = ordered(clean.weight.values).copy()
+            stored = ordered(clean.weight.values, clean.channelwise).copy()
             flipped = self.format.encode(stored[words]) ^ (to_uint64(masks) & self._reachable)
             stored[words] = self.format.decode(flipped).astype(np.float32)
             bad += int(np.count_nonzero(~np.isfinite(stored[words])))
-            nodes[layer.name] = replace(clean, weight=_constant(unordered(stored, clean.weight.shape)))
+            weight = unordered(stored, clean.weight.shape, clean.channelwise)
+            nodes[layer.name] = replace(clean, weight=_constant(weight))
         return nodes, bad
 
     def _run(self, nodes: dict[str, Node], images: npt.NDArray[Any]) -> Float32:

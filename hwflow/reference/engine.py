@@ -9,7 +9,6 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from hwflow.codes.layout import position
 from hwflow.errors import HwflowError
 from hwflow.graph import (
     Add,
@@ -17,6 +16,7 @@ from hwflow.graph import (
     Concatenate,
     Conv2D,
     Dense,
+    DepthwiseConv2D,
     GlobalAveragePool2D,
     Graph,
     IntArray,
@@ -28,7 +28,7 @@ from hwflow.graph import (
     WeightLayer,
 )
 from hwflow.memory import Touched
-from hwflow.reference.engine_layers import AffineLayer, MatrixLayer, Undo, compile_layer
+from hwflow.reference.engine_layers import ChannelwiseLayer, MatrixLayer, Undo, compile_layer
 from hwflow.reference.engine_nodes import (
     Run,
     add,
@@ -99,7 +99,7 @@ class Engine:
         self.graph, self._evaluate = graph, evaluate
         self.threads = threads or usable_threads()
         self._kernels, reason = _kernels(name, self.threads)
-        self.layers: dict[str, MatrixLayer | AffineLayer] = {}
+        self.layers: dict[str, MatrixLayer | ChannelwiseLayer] = {}
         self._why_not: dict[str, str] = {}
         for layer in graph.weight_layers:
             if self._kernels is None:
@@ -189,7 +189,7 @@ class Engine:
         layer = self.layers[read.layer.name]
         if read.kind == "bias":
             return layer.change_bias(read.index, read.codes)
-        outputs, inputs = position(read.index, read.layer.n_in)
+        outputs, inputs = read.layer.position(read.index)
         return layer.change(inputs, outputs, read.effective)
 
     # Building
@@ -286,7 +286,7 @@ def _kernels(name: EngineName, threads: int) -> tuple[Kernels | None, str]:
 def _cost(node: Node) -> int:
     """Products of a weight layer, else elements; a rough measure of time."""
     elements = int(np.prod(node.shape))
-    return elements * node.n_in if isinstance(node, Conv2D | Dense) else 32 * elements
+    return elements * node.n_in if isinstance(node, Conv2D | Dense | DepthwiseConv2D) else 32 * elements
 
 
 def check_input(graph: Graph, codes: IntArray) -> None:

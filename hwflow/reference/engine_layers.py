@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hwflow.fixed import FixedType
-from hwflow.graph import Affine, Conv2D, Graph, IntArray, WeightLayer, Window
+from hwflow.graph import Affine, Conv2D, DepthwiseConv2D, Graph, IntArray, WeightLayer, Window
 from hwflow.memory import layer_bias_type
 from hwflow.reference.kernels.binding import LANES, Array, Geometry, Kernels, empty
 from hwflow.reference.kernels.epilogue import FLOAT64, INT32, Epilogue, EpilogueStep, NotCompiled, Storage, lowest
@@ -211,12 +211,17 @@ class MatrixLayer(CompiledLayer):
         return lambda: np.subtract.at(flat, places, added)
 
 
-class AffineLayer(CompiledLayer):
-    """One product a channel: exact in int32 if the epilogue's bound says so, else in int64."""
+class ChannelwiseLayer(CompiledLayer):
+    """A layer that works channel by channel: exact in int32 if the epilogue's bound says so, else in int64.
 
-    def __init__(self, kernels: Kernels, graph: Graph, node: Affine) -> None:
-        super().__init__(kernels, node, graph.inputs_of(node)[0].resolved)
-        self.weights: IntArray = np.ascontiguousarray(node.weight.codes[0])
+    The bound holds for the sum of any of its products.
+    """
+
+    def __init__(self, kernels: Kernels, graph: Graph, node: Affine | DepthwiseConv2D) -> None:
+        source = graph.inputs_of(node)[0]
+        super().__init__(kernels, node, source.resolved)
+        self.geometry = Geometry(source.shape, node.shape, node.window) if isinstance(node, DepthwiseConv2D) else None
+        self.weights: IntArray = np.ascontiguousarray(node.weight.codes.reshape(node.n_in, node.n_out))
         self.bias = np.ascontiguousarray(self.bias_codes(node.bias.codes))
 
     def runner(self, steps: list[EpilogueStep], out: Storage, shape: tuple[int, ...]) -> Callable[[list[Array]], Array]:
@@ -224,19 +229,23 @@ class AffineLayer(CompiledLayer):
         end = Epilogue(steps, self.magnitude, self.node.n_out, out)
 
         def run(sources: list[Array]) -> Array:
-            result = empty((len(sources[0]), *shape), out)
-            self.kernels.affine(sources[0], self.source, self.weights, self.bias, end, result)
+            x, result = sources[0], empty((len(sources[0]), *shape), out)
+            if self.geometry is None:
+                self.kernels.affine(x, self.source, self.weights, self.bias, end, result)
+                return result
+            geometry = self.geometry.struct(len(result), kind=self.source.kind)
+            self.kernels.depthwise(geometry, x, self.source.offset, self.weights, self.bias, end, result)
             return result
 
         return run
 
     def change(self, inputs: IntArray, outputs: IntArray, codes: IntArray) -> Undo:
-        """Write codes and all that derives from them: bias and transformed filters."""
-        old = self.weights[outputs]
-        self.weights[outputs] = codes
+        """Write codes; nothing derives from them."""
+        old = self.weights[inputs, outputs]
+        self.weights[inputs, outputs] = codes
 
         def undo() -> None:
-            self.weights[outputs] = old
+            self.weights[inputs, outputs] = old
 
         return undo
 
@@ -247,4 +256,6 @@ def compile_layer(kernels: Kernels, graph: Graph, node: WeightLayer) -> Any:
     Raises:
         NotCompiled: no kernel is exact for its types.
     """
-    return AffineLayer(kernels, graph, node) if isinstance(node, Affine) else MatrixLayer(kernels, graph, node)
+    if isinstance(node, Affine | DepthwiseConv2D):
+        return ChannelwiseLayer(kernels, graph, node)
+    return MatrixLayer(kernels, graph, node)

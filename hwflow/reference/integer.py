@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwflow.codes.layout import position
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList
 from hwflow.fixed import FixedType, product_type, sum_type
@@ -22,6 +21,7 @@ from hwflow.graph import (
     AveragePool2D,
     Concatenate,
     Conv2D,
+    DepthwiseConv2D,
     FloatArray,
     GlobalAveragePool2D,
     Graph,
@@ -40,7 +40,7 @@ from hwflow.graph import (
     Window,
 )
 from hwflow.graph.moves import move
-from hwflow.graph.windows import patches, windows
+from hwflow.graph.windows import depthwise, patches, windows
 from hwflow.memory import Touched, layer_bias_type, touched
 from hwflow.reference.engine import Engine, EngineName, check_input
 from hwflow.reference.engine_prefix import CleanPrefix
@@ -163,7 +163,7 @@ class IntegerExecutor:
                 matrix = self._matrices[layer.name]
                 if read.kind == "weight":
                     target = matrix.weight
-                    output, source = position(read.index, layer.n_in)
+                    output, source = layer.position(read.index)
                     place: Any = (source, output)
                     new = read.effective.astype(np.float64)
                 else:
@@ -213,6 +213,8 @@ class IntegerExecutor:
         matrix = self._matrices[node.name]
         if isinstance(node, Affine):
             accumulator = x * matrix.weight[0] + matrix.bias
+        elif isinstance(node, DepthwiseConv2D):
+            accumulator = depthwise(x, matrix.weight.reshape(node.weight.shape), node.window) + matrix.bias
         else:
             rows = patches(x, node.window) if isinstance(node, Conv2D) else x
             accumulator = rows.astype(np.float64) @ matrix.weight + matrix.bias

@@ -19,6 +19,7 @@ from hwflow.graph import (
     Constant,
     Conv2D,
     Dense,
+    DepthwiseConv2D,
     FloatArray,
     GlobalAveragePool2D,
     Graph,
@@ -35,7 +36,7 @@ from hwflow.graph import (
     WeightLayer,
 )
 from hwflow.graph.moves import move
-from hwflow.graph.windows import patches, windows
+from hwflow.graph.windows import depthwise, patches, windows
 
 Observer = Callable[[Node, list[FloatArray], FloatArray], None]
 
@@ -103,6 +104,8 @@ def evaluate(node: Node, sources: list[FloatArray]) -> FloatArray:
     match node:
         case Conv2D():
             return patches(x, node.window) @ node.effective_values.reshape(-1, node.n_out) + node.bias.values
+        case DepthwiseConv2D():
+            return depthwise(x, node.effective_values, node.window) + node.bias.values
         case Dense():
             return x @ node.effective_values + node.bias.values
         case Affine():

@@ -165,6 +165,9 @@ def _process(cell: Instance) -> tuple[str, list[int]]:
         case "hwflow_pool":
             beats = values["CHANNELS"] // values["LANES"]
             return "pool", [*fields, values["POSITIONS"] * beats, beats]
+        case "hwflow_depthwise":
+            beats = values["CHANNELS"] // values["PE"]
+            return "pool", [*fields, values["POSITIONS"] * beats, beats]
         case "hwflow_window":
             sizes = [values[name] for name in _SIZES]
             sizes[0] //= values["LANES"]

@@ -23,6 +23,7 @@ from hwflow.graph import (
     Conv2D,
     Crop2D,
     Dense,
+    DepthwiseConv2D,
     Flatten,
     GlobalAveragePool2D,
     Graph,
@@ -94,7 +95,7 @@ class FifoDepths:
     def _node_needs(self, node: Node, source: Counts) -> Counts:
         """Needs of ``node``'s pixels from the needs of its input's pixels."""
         match node:
-            case Conv2D() | MaxPool2D() | AveragePool2D():
+            case Conv2D() | DepthwiseConv2D() | MaxPool2D() | AveragePool2D():
                 shape = self.graph.inputs_of(node)[0].shape
                 last = last_pixel(node.window, shape[0], shape[1])
                 return np.asarray(np.maximum.accumulate(source[last]))

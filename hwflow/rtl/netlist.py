@@ -17,6 +17,7 @@ from hwflow.graph import (
     AveragePool2D,
     Concatenate,
     Conv2D,
+    DepthwiseConv2D,
     Flatten,
     GlobalAveragePool2D,
     Graph,
@@ -114,6 +115,8 @@ class _Builder:
                 return self._tensor(node, node.resolved, lanes)
             case Affine():
                 return self._affine(node, sources[0])
+            case DepthwiseConv2D():
+                return self._depthwise(node, sources[0])
             case WeightLayer():
                 return self._weight_layer(node, sources[0])
             case ReLU():
@@ -167,6 +170,15 @@ class _Builder:
         pe, simd = layer_fold(self.graph, node, self.reuse[node.name])
         return self._matrix_unit("affine", node, self._to_lanes(node, source, pe), pe, simd, {"PE": pe})
 
+    def _depthwise(self, node: DepthwiseConv2D, source: Stream) -> Stream:
+        pe, simd = layer_fold(self.graph, node, self.reuse[node.name])
+        lanes = self._to_lanes(node, source, pe // node.multiplier)
+        stream = self._window(node, node.window, lanes, 0)
+        sizes: dict[str, Parameter] = {"PE": pe, "CHANNELS": node.n_out, "POSITIONS": node.n_in}
+        if node.multiplier > 1:
+            sizes["MULTIPLIER"] = node.multiplier
+        return self._matrix_unit("depthwise", node, stream, pe, simd, sizes)
+
     def _matrix_unit(
         self, module: str, node: WeightLayer, stream: Stream, pe: int, simd: int, sizes: Mapping[str, Parameter]
     ) -> Stream:
@@ -211,7 +223,7 @@ class _Builder:
             "SIMD": layout.simd,
             "N_IN": layout.n_in,
             "N_OUT": layout.n_out,
-            **({"CHANNELWISE": 1} if isinstance(node, Affine) else {}),
+            **({"CHANNELWISE": 1} if node.channelwise else {}),
             "W_W": node.weight.type.width,
             **code,
             "B_W": bias.width,

@@ -80,6 +80,7 @@ _TIMINGS: Mapping[str, Callable[[Mapping[str, Parameter]], Timing]] = {
     "hwflow_add": lambda _: _REGISTER,
     "hwflow_affine": _affine,
     "hwflow_border": lambda _: _REGISTER,
+    "hwflow_depthwise": _affine,
     "hwflow_concat": lambda _: _REGISTER,
     "hwflow_fifo": lambda fifo: Timing(3 if in_block_ram(_integer(fifo, "WIDTH"), _integer(fifo, "DEPTH")) else 2, 0),
     "hwflow_multiply": lambda _: Timing(6, 9, CREDIT),

@@ -2,9 +2,9 @@
 
 hls4ml declares the weights of its resource strategy, ``w[n]``, reshaped in ``n / D`` blocks, and pipelines over the D
 words of a ROM: word i holds ``w[i]``, ``w[i + D]``, ... from the least significant bits up (``nnet_dense_resource.h``).
-Of a layer that is affine by channel, a word holds consecutive weights. Vitis names the ROM's module after function and
-array, but shortens names, and drops leading bits that are 0 in every word. So a memory is known by what it holds: all
-of a layer's stored words, in such an order.
+Of a layer that works channel by channel, a word holds consecutive weights. Vitis names the ROM's module after function
+and array, but shortens names, and drops leading bits that are 0 in every word. So a memory is known by what it holds:
+all of a layer's stored words, in such an order.
 """
 
 from __future__ import annotations
@@ -292,7 +292,7 @@ def _rom(
     found: list[tuple[InitialisedMemory, Packing]] = []
     for depth in sorted({len(rom.words) for rom in roms if len(stored) % len(rom.words) == 0}):
         lanes = len(stored) // depth
-        # In blocks, as of dense layers and convolutions; one after the other, as of layers that are affine by channel.
+        # In blocks, as of dense layers and convolutions; one after the other, as of layers that work by channel.
         for packing in (Packing(depth, lanes, lanes, 1, bits), Packing(len(stored), 1, 1, lanes, bits)):
             words = tuple(packing.pack(stored))
             mine = [rom for rom in roms if rom.words == words and rom.width <= packing.width]

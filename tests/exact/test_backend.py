@@ -174,7 +174,12 @@ def one(*between: Any, shape: tuple[int, ...] = (6, 6, 2)) -> Any:
 
 REFUSED = {
     "activation": (lambda: one(layers.Activation("tanh", name="odd")), {}, "odd: the activation 'tanh' is not supp"),
-    "depthwise": (lambda: one(layers.DepthwiseConv2D(3, name="odd")), {}, "odd: "),
+    "upsampling": (lambda: one(layers.UpSampling2D(name="odd")), {}, "odd: "),
+    "depthwise": (
+        lambda: one(layers.DepthwiseConv2D(3, name="odd"), layers.BatchNormalization()),
+        {},
+        "odd: hls4ml fuses the batch normalisation after it wrongly",
+    ),
     "recurrent": (lambda: one(layers.LSTM(3, name="odd"), shape=(4, 3)), {}, "odd: "),
     "softmax": (
         lambda: one(layers.Flatten(), layers.Dense(3), layers.Softmax(name="odd"), layers.Dense(2)),

@@ -20,6 +20,7 @@ FAR = {
     "luts": {
         "border": 0.19,
         "add": 0.35,
+        "depthwise": 0.12,
         "multiply": 0.14,
         "fifo": 0.12,
         "guard": 0.12,

@@ -34,6 +34,10 @@ DEFAULTS = {
     "TimeDistributed": {"layer": L.Dense(3)},
     "Conv1D": {"filters": 2, "kernel_size": 3},
     "QConv1D": {"filters": 2, "kernel_size": 3, "kernel_quantizer": BITS},
+    "DepthwiseConv2D": {"kernel_size": 3},
+    "QDepthwiseConv2D": {"kernel_size": 3, "depthwise_quantizer": BITS},
+    "SeparableConv2D": {"filters": 2, "kernel_size": 3},
+    "QSeparableConv2D": {"filters": 2, "kernel_size": 3, "depthwise_quantizer": BITS, "pointwise_quantizer": BITS},
     "Dense": {"units": 3},
     "QDense": {"units": 3, "kernel_quantizer": BITS},
     "Activation": {"activation": "relu"},
@@ -59,6 +63,12 @@ _CONV_READ = {
 }
 _CONV1D_READ = _CONV_READ | {"kernel_size": [1, 4], "strides": [2, 3], "padding": ["same", "causal"]}
 _POOL1D_READ = {"pool_size": [3], "padding": ["valid"], "strides": [1]}
+_DEPTHWISE_READ = {
+    **{name: values for name, values in _CONV_READ.items() if name != "filters"},
+    "depth_multiplier": [2],
+    "strides": [2],  # Keras refuses others
+}
+_QUANTISED_DEPTHWISE = {"depthwise_quantizer": _QUANTISED_READ["kernel_quantizer"], "bias_quantizer": [BITS]}
 _POOL_READ = {"pool_size": [(2, 3)], "padding": ["valid"], "strides": [1, (1, 2)]}
 _NORM_READ = {"epsilon": [0.1], "center": [False], "scale": [False]}
 EFFECTS = {
@@ -68,6 +78,12 @@ EFFECTS = {
     "TimeDistributed": {"layer": [L.Dense(2, activation="relu"), L.ReLU(0.5)]},
     "Conv1D": _CONV1D_READ,
     "QConv1D": _CONV1D_READ | _QUANTISED_READ,
+    "DepthwiseConv2D": _DEPTHWISE_READ,
+    "QDepthwiseConv2D": _DEPTHWISE_READ | _QUANTISED_DEPTHWISE,
+    "SeparableConv2D": _DEPTHWISE_READ | {"filters": [1, 4]},
+    "QSeparableConv2D": _DEPTHWISE_READ
+    | _QUANTISED_DEPTHWISE
+    | {"filters": [1, 4], "pointwise_quantizer": _QUANTISED_READ["kernel_quantizer"]},
     "Dense": {"units": [1, 5], **_KERNEL_READ},
     "QDense": {"units": [1, 5], **_KERNEL_READ, **_QUANTISED_READ},
     "Activation": {"activation": ["linear", "relu6"]},
@@ -101,6 +117,7 @@ REFUSED = {
     "TimeDistributed": {"layer": [L.Dropout(0.5), L.Dense(2, activation="exponential")]},
     "Conv1D": _CONV_REFUSED | {"filters": [3], "dilation_rate": [2]},
     "QConv1D": _CONV_REFUSED | {"filters": [3], "dilation_rate": [2]},
+    **dict.fromkeys(("DepthwiseConv2D", "QDepthwiseConv2D", "SeparableConv2D", "QSeparableConv2D"), _CONV_REFUSED),
     "Dense": {"activation": ["sigmoid", "elu"]},
     "QDense": {"activation": ["quantized_tanh(4)", "quantized_bits(4,0)"]},
     "Activation": {"activation": ["tanh", "gelu"]},
@@ -132,6 +149,7 @@ IDLE = {
     "l1": 0.1,
     "l2": 0.1,
     "kernel_range": 1.0,
+    "depthwise_range": 1.0,
     "bias_range": 1.0,
     "ema_freeze_delay": 3,
     "folding_mode": "batch_stats_folding",
@@ -225,7 +243,7 @@ def test_another_value_is_refused_by_name(kind, name, value):
     if name == "filters" and kind in ("Conv1D", "Conv2D", "QConv1D", "QConv2D"):
         attributes = {"filters": 3, "groups": 3}
     else:
-        attributes = {name: value} | ({"filters": 3} if name == "groups" else {})
+        attributes = {name: value} | ({"filters": 3} if name == "groups" and "filters" in LAYERS[kind] else {})
     with pytest.raises(HwflowError) as error:
         read_keras(build(kind, **attributes))
     assert str(error.value).startswith("subject: ")

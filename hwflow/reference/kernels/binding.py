@@ -83,6 +83,7 @@ class Kernels:
         for name, arguments in {
             "hwflow_weight_layer": (geometry, pointer, pointer, pointer, epilogue, pointer, i32),
             "hwflow_winograd": (geometry, pointer, pointer, pointer, epilogue, pointer, i32),
+            "hwflow_depthwise": (geometry, pointer, i64, pointer, pointer, epilogue, pointer, i32),
             "hwflow_affine": (pointer, i32, i64, pointer, pointer, i64, i64, epilogue, pointer, i32),
             "hwflow_add": (pointer, i32, i64, i32, pointer, i32, i64, i32, i64, epilogue, pointer, i32),
             "hwflow_map": (pointer, i32, i64, i64, i64, epilogue, pointer, i32),
@@ -123,6 +124,14 @@ class Kernels:
         """A 3x3 convolution of stride 1; weights as :func:`packing.pack_winograd` lays them out."""
         self._library.hwflow_winograd(
             geometry, _pointer(x), _pointer(weights), _pointer(bias), end.struct, _pointer(out), self.threads
+        )
+
+    def depthwise(
+        self, geometry: GeometryStruct, x: Array, offset: int, weights: Array, bias: Array, end: Epilogue, out: Array
+    ) -> None:
+        """Sums of products of every channel by itself plus ``bias``; weights are ``(kernel_h, kernel_w, 1, out)``."""
+        self._library.hwflow_depthwise(
+            geometry, _pointer(x), offset, _pointer(weights), _pointer(bias), end.struct, _pointer(out), self.threads
         )
 
     def affine(self, x: Array, source: Storage, weights: Array, bias: Array, end: Epilogue, out: Array) -> None:

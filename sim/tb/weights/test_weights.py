@@ -32,6 +32,8 @@ CONFIGS = {
     "one_fold": {"PE": 3, "SIMD": 5, "N_IN": 5, "N_OUT": 3},
     "one_weight": {"PE": 1, "SIMD": 1, "N_IN": 1, "N_OUT": 1, "W_W": 1, "B_W": 1},
     "channels": {"CHANNELWISE": 1, "PE": 1, "N_OUT": 1},
+    "rows_of_channels": {"CHANNELWISE": 1, "PE": 1, "N_OUT": 4},
+    "rows_of_one_beat": {"CHANNELWISE": 1, "PE": 1, "N_OUT": 3, "SIMD": 4, "N_IN": 4},
     "one_beat_of_channels": {"CHANNELWISE": 1, "PE": 1, "N_OUT": 1, "SIMD": 4, "N_IN": 4},
     "loaded_through_port_b": {"PE": 3, "SIMD": 2},
     "outliers": {"REST_W": 10, "outliers": 9},
@@ -43,6 +45,7 @@ CONFIGS = {
     "secded_serial": {"CODE": 1, "SIMD": 1, "N_IN": 11, "PE": 1, "N_OUT": 3},
     "secded_short_row": {"CODE": 1, "SIMD": 2, "N_IN": 6},
     "secded_channels": {"CODE": 1, "CHANNELWISE": 1, "PE": 1, "N_OUT": 1, "SIMD": 4, "N_IN": 20},
+    "secded_rows_of_channels": {"CODE": 1, "CHANNELWISE": 1, "PE": 1, "N_OUT": 3, "SIMD": 2, "N_IN": 10},
     "secded_loaded_through_port_b": {"CODE": 1, "SIMD": 4, "N_IN": 12},
     "secded_outliers": {"CODE": 1, "SIMD": 4, "N_IN": 12, "REST_W": 10, "outliers": 9},
     "secded_outliers_wide": {"CODE": 1, "SIMD": 8, "N_IN": 16, "REST_W": 4, "outliers": 20, "ON_DOUBLE": 1},
@@ -164,7 +167,7 @@ class Layout:
 
     def bias_word(self, beat):
         """Address of the biases of a beat."""
-        return beat if self.channelwise else beat // self.folds
+        return beat % self.folds if self.channelwise else beat // self.folds
 
 
 class Bench:
