@@ -82,9 +82,10 @@ def harden(
     types = None if other is None else _types_of(other, options)
 
     from hwflow.frontends.packed import packed
+    from hwflow.frontends.unrolled import unrolled
 
     step("loading the model")
-    keras_model = packed(_load(model, example, torch_weights, classes, image_size))
+    keras_model = packed(unrolled(_load(model, example, torch_weights, classes, image_size)))
     step("reading it with hls4ml")
     from hwflow.data import suited
     from hwflow.frontends.keras_agreement import measure
