@@ -122,6 +122,37 @@ def sweep() -> Iterator[tuple[str, dict[str, object]]]:
         literal = f"{bits * count}'h{word:x}"
         shape = {"LANES": lanes, "CHANNELS": channels, "M_W": bits, "M_FRAC": bits - 2, "M": literal}
         yield "rescale", {**shape, "UNIFORM": uniform, **typed("IN", source), **outputs(TYPES[0])}
+    for lanes, source, index, out in (
+        (1, TYPES[0], (12, 8, 1), 16),
+        (4, TYPES[0], (12, 6, 1), 16),
+        (2, TYPES[0], (10, 6, 1), 16),
+        (1, TYPES[3], TYPES[3], 8),
+        (8, TYPES[4], TYPES[4], 8),
+        (4, (12, 8, 1), (12, 8, 1), 12),
+        (1, TYPES[2], (13, 11, 0), 16),
+        (2, TYPES[3], TYPES[3], 16),
+        (2, TYPES[0], (8, 6, 1), 8),
+        (16, TYPES[4], TYPES[4], 8),
+    ):
+        modes = {"ROUNDING": 2, "OVERFLOW": 1}
+        types = {**typed("IN", source), **typed("INDEX", index), **modes, "OUT_W": out}
+        yield "lookup", {"LANES": lanes, **types, "TABLE_FILE": '"table.mem"'}
+    for lanes, channels, source, bits, uniform, threshold in (
+        (1, 10, TYPES[0], 18, 1, 0),
+        (8, 64, TYPES[0], 18, 1, 0),
+        (4, 16, TYPES[0], 18, 0, 0),
+        (1, 64, TYPES[3], 12, 0, 0),
+        (4, 64, TYPES[3], 18, 1, 0),
+        (2, 64, TYPES[0], 18, 0, 0),
+        (2, 16, TYPES[0], 18, 1, 100),
+    ):
+        count = 1 if uniform else channels
+        slopes = random.Random(channels)
+        word = sum(slopes.getrandbits(bits - 2) << (i * bits) for i in range(count))
+        shape = {"LANES": lanes, "CHANNELS": channels, "THRESHOLD": threshold, "M_W": bits, "M_FRAC": bits - 2}
+        literal = f"{bits * count}'h{word:x}"
+        types = {**typed("IN", source), **outputs(TYPES[0] if source[0] == 16 else TYPES[3])}
+        yield "leaky", {**shape, "M": literal, "UNIFORM": uniform, **types}
     for pe, x, acc in ((1, TYPES[0], 28), (4, TYPES[0], 28), (8, TYPES[4], 20), (2, TYPES[2], 28)):
         widths = {"X_W": x[0], "X_SIGNED": x[2], "W_W": 8, "ACC_W": acc, "ACC_FRAC": x[1] + 7, "B_W": 16, "B_SHIFT": 1}
         yield "affine", {"PE": pe, **widths, **outputs(TYPES[1])}
@@ -212,6 +243,12 @@ def measure(module: str, points: list[dict[str, object]], rtl: Path, yosys: str)
                 depth, bits = int(str(values["N_OUT"])) // int(str(values["PE"])), int(str(values["PE"])) * 16
                 lines = "\n".join(f"{words.getrandbits(bits):x}" for _ in range(depth))
                 (work / f"bias{number}.mem").write_text(lines + "\n")
+            if "TABLE_FILE" in values:
+                values["TABLE_FILE"] = f'"table{number}.mem"'
+                entries = (
+                    words.getrandbits(int(str(values["OUT_W"]))) for _ in range(1 << int(str(values["INDEX_W"])))
+                )
+                (work / f"table{number}.mem").write_text("".join(f"{entry:x}\n" for entry in entries))
             text = ", ".join(f".{name}({value})" for name, value in values.items())
             instances.append(f"(* keep *) hwflow_{module} #({text}) u{number} ();")
         (work / "sweep.sv").write_text("module sweep;\n" + "\n".join(instances) + "\nendmodule\n")

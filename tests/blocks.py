@@ -100,8 +100,32 @@ def separable(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
     return net.relu(net.conv(x, int(rng.integers(1, 5)), Window(kernel=(1, 1))))
 
 
+def lookup(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
+    """A convolution, or nothing, and an activation from a table."""
+    if rng.random() < 0.8:
+        x = net.conv(x, int(rng.integers(1, 5)), same(x.shape, (1, 2), (1, 1)))
+    return net.lookup(x, FUNCTIONS[int(rng.integers(len(FUNCTIONS)))])
+
+
+def leaky(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
+    """A convolution and a rectifier with a slope, with one a channel, or with a threshold."""
+    x = net.conv(x, int(rng.integers(1, 5)), same(x.shape, (2, 2), (1, 1)))
+    kind = rng.random()
+    if kind < 0.3:
+        return net.leaky(x, np.zeros(1), float(rng.uniform(0.1, 1.0)))
+    slope = rng.uniform(-0.5, 0.9, x.shape[-1]) if kind < 0.7 else rng.uniform(0.01, 0.5, 1)
+    return net.leaky(x, slope)
+
+
+FUNCTIONS = (
+    *("sigmoid", "tanh", "selu", "softplus", "softsign", "swish", "gelu", "mish"),
+    *("elu(1.0)", "elu(0.3)", "hard_sigmoid(0.2, 0.5)"),
+)
 MERGES = (Add, Subtract, Average, Maximum, Minimum, Multiply)
-BLOCKS: tuple[Block, ...] = (conv, merge, edges, upsample, permute, reshape, depthwise, separable)
+BLOCKS: tuple[Block, ...] = (
+    *(conv, merge, edges, upsample, permute, reshape, depthwise, separable),
+    *(lookup, leaky),
+)
 """Every operator has its place in one of them."""
 
 

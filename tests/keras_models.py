@@ -88,14 +88,15 @@ def _conv_arguments(draw: Draw, size: tuple[int, ...], same: bool = False) -> di
 def _conv(draw: Draw, made: RandomModel, x: Any) -> Any:
     bad = draw(
         st.sampled_from(
-            [None] * 12 + [{"dilation_rate": 2, "strides": 1, "padding": "same"}, {"groups": 2}, {"activation": "tanh"}]
+            [None] * 12
+            + [{"dilation_rate": 2, "strides": 1, "padding": "same"}, {"groups": 2}, {"activation": "log_softmax"}]
         )
     )
     arguments = _conv_arguments(draw, x.shape[1:3])
     if bad is None:
         arguments["activation"] = draw(st.sampled_from(["linear", "relu", "relu6"]))
     elif "groups" in bad and x.shape[-1] % 2:
-        bad = {"activation": "elu"}
+        bad = {"activation": "log_softmax"}
     arguments |= bad or {}
     name = made.name("conv", bad is not None)
     filters = 2 * draw(st.integers(1, 2))
@@ -125,15 +126,21 @@ def _norm(draw: Draw, made: RandomModel, x: Any) -> Any:
 
 
 def _activation(draw: Draw, made: RandomModel, x: Any) -> Any:
-    kind = draw(st.integers(0, 7))
+    kind = draw(st.integers(0, 9))
     if kind < 2:
         return L.ReLU(draw(st.sampled_from([None, 0.5, 6.0])), name=made.name("relu"))(x)
     if kind < 4:
         return L.Activation(draw(st.sampled_from(["relu", "linear", "relu6"])), name=made.name("act"))(x)
     if kind < 6:
         return qkeras.QActivation(draw(st.sampled_from(RELUS)), name=made.name("quantised"))(x)
-    bad = [L.ReLU(negative_slope=0.25, name="a"), L.ReLU(threshold=0.5, name="a"), L.Activation("tanh", name="a")]
-    bad.append(qkeras.QActivation("quantized_bits(4,1)", name="a"))
+    if kind < 8:
+        bends = [L.Activation("tanh"), L.Activation("swish"), L.ReLU(threshold=0.5), L.ReLU(negative_slope=0.25)]
+        bends += [L.LeakyReLU(0.1), L.ELU(0.5), qkeras.QActivation("quantized_bits(4,1)")]
+        layer = draw(st.sampled_from(bends))
+        layer._name = made.name("bend")
+        return layer(x)
+    bad = [L.ReLU(1.0, negative_slope=0.25, name="a"), L.Activation("log_softmax", name="a")]
+    bad.append(qkeras.QActivation("quantized_po2(4)", name="a"))
     layer = draw(st.sampled_from(bad))
     layer._name = made.name("bad", True)
     return layer(x)

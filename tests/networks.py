@@ -23,6 +23,8 @@ from hwflow.graph import (
     GlobalAveragePool2D,
     Graph,
     Input,
+    LeakyReLU,
+    Lookup,
     MaxPool2D,
     Merge,
     Move,
@@ -117,6 +119,21 @@ class NetworkBuilder:
         constant = None if limit is None else Constant(np.array([limit]))
         name = self._name("relu")
         return self._put(ReLU(name=name, inputs=(source.name,), shape=source.shape, limit=constant, type=type_))
+
+    def lookup(self, source: Node, function: str) -> Node:
+        name = self._name("lookup")
+        return self._put(Lookup(name=name, inputs=(source.name,), shape=source.shape, function=function))
+
+    def leaky(self, source: Node, slope: np.ndarray, threshold: float = 0.0) -> Node:
+        return self._put(
+            LeakyReLU(
+                name=self._name("leaky"),
+                inputs=(source.name,),
+                shape=source.shape,
+                slope=Constant(slope),
+                threshold=Constant(np.array([threshold])) if threshold else None,
+            )
+        )
 
     def reshape(self, source: Node, shape: tuple[int, ...]) -> Node:
         return self._put(Reshape(name=f"{source.name}_image", inputs=(source.name,), shape=shape))
@@ -399,6 +416,15 @@ def to_keras(graph: Graph) -> Any:
                 if node.type is not None:
                     asked = f"quantized_relu({node.type.width},{node.type.integer})"
                     layer = qkeras().QActivation(asked, name=node.name)
+            case Lookup():
+                layer = keras_lookup(node)
+            case LeakyReLU() if node.threshold is not None:
+                layer = keras.layers.ThresholdedReLU(float(node.threshold.values[0]), name=node.name)
+            case LeakyReLU() if node.slope.size > 1:
+                layer = keras.layers.PReLU(shared_axes=[1, 2], name=node.name)
+                weights[node.name] = [node.slope.values.reshape(1, 1, -1)]
+            case LeakyReLU():
+                layer = keras.layers.LeakyReLU(float(node.slope.values[0]), name=node.name)
             case Reshape() if node.name.endswith(("_image", "_rows")):
                 tensors[node.name] = tensors[node.inputs[0]]
                 continue
@@ -445,6 +471,17 @@ def to_keras(graph: Graph) -> Any:
     for name, arrays in weights.items():
         model.get_layer(name).set_weights([array.astype(np.float32) for array in arrays])
     return model
+
+
+def keras_lookup(node: Lookup) -> Any:
+    """The Keras layer of a function that Keras has."""
+    from hwflow.models._tf import tensorflow
+
+    layers = tensorflow().keras.layers
+    name, _, parameters = node.function.partition("(")
+    if name == "elu":
+        return layers.ELU(float(parameters.rstrip(")")), name=node.name)
+    return layers.Activation(name, name=node.name)
 
 
 def _padding(graph: Graph, node: Conv2D | DepthwiseConv2D | MaxPool2D | AveragePool2D) -> str:

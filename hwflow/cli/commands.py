@@ -144,6 +144,12 @@ def harden(
     guard_bits: Annotated[
         int, typer.Option("--guard-bits", metavar="N", help="Integer bits on top of what calibration finds.")
     ] = 1,
+    table_bits: Annotated[
+        int,
+        typer.Option(
+            "--table-bits", metavar="N", help="Bits that address the table of an activation such as tanh, 8 to 16."
+        ),
+    ] = 13,
     headroom: Annotated[
         int,
         typer.Option(
@@ -226,6 +232,7 @@ def harden(
                 storage=protect,
                 calibrated_rounding=calibrated_rounding,
                 headroom=headroom,
+                table_bits=table_bits,
             ),
             torch_weights=torch_weights,
             classes=classes,

@@ -18,6 +18,8 @@ DIVIDER_CHUNK = 17
 """Bits of the constant that ``hwflow_pool`` multiplies by at a time."""
 RESCALE_WHOLE, RESCALE_LOW = 18, 17
 """Bits of x up to which ``hwflow_rescale`` multiplies at once, and of the lower part of a wider one."""
+TABLE_BITS = 4096
+"""A table of so many bits is made of LUTs, as Yosys has it."""
 LUT_RAM_WORDS = 32
 """Up to so many results wait in ``hwflow_catch``."""
 
@@ -152,6 +154,39 @@ def multiply(values: Values) -> CellModel:
         Area(luts=Memory(bits, LUT_RAM_WORDS).lut_ram, dsp=lanes * dsps),
         {"one": 1, "cast": lanes * (cast["round"] + cast["saturate"])},
         {"one": 1, "bit": bits, "product": lanes * (a + b)},
+    )
+
+
+def lookup(values: Values) -> CellModel:
+    """``hwflow_lookup``: a cast and a table a lane."""
+    lanes, bits = values("LANES", 1), values("OUT_W")
+    cast = values.cast("IN", "INDEX")
+    table = Memory(bits, 1 << values("INDEX_W"))
+    small = table.bits * table.words <= TABLE_BITS
+    blocks = 0.0 if small else table.block_ram
+    in_luts = lanes * bits * math.ceil(table.words / 64) if small else 0
+    return CellModel(
+        Area(luts=Memory(lanes * bits, LUT_RAM_WORDS).lut_ram, block_ram=lanes * blocks),
+        {"one": 1, "entry": in_luts, "round": lanes * cast["round"], "saturate": lanes * cast["saturate"]},
+        {"one": 1, "bit": lanes * bits, "index": lanes * values("INDEX_W"), "small": lanes * bits * small},
+    )
+
+
+def leaky(values: Values) -> CellModel:
+    """``hwflow_leaky``: a comparison, a product with one or a slope, and a cast a lane."""
+    lanes, uniform, x, m = values("LANES", 1), values("UNIFORM"), values("IN_W"), values("M_W")
+    product = (x + m + 1, values("IN_FRAC") + values("M_FRAC"), 1)
+    cast = values.cast(product)
+    bits = lanes * values.out_bits(product)
+    return CellModel(
+        Area(luts=Memory(bits, LUT_RAM_WORDS).lut_ram, dsp=lanes * _dsps(x + 1, m)),
+        {
+            "one": 1,
+            "lane": lanes,
+            "slope": 0 if uniform else lanes * m * math.ceil(values("CHANNELS") / lanes / 64),
+            "cast": lanes * (cast["round"] + cast["saturate"]),
+        },
+        {"one": 1, "bit": bits, "operand": lanes * (x + m), "product": lanes * (x + m)},
     )
 
 
@@ -366,8 +401,8 @@ MODELS: Mapping[str, Callable[[Values], CellModel]] = {
     **{
         model.__name__: model
         for model in (
-            *(fifo, fork, width, relu, add, concat, multiply, rescale, affine, depthwise, mvu, pool, window, weights),
-            *(border, repeat, permute),
+            *(fifo, fork, width, relu, leaky, lookup, add, concat, multiply, rescale, affine, depthwise, mvu),
+            *(pool, window, weights, border, repeat, permute),
             *(bus.guard, bus.results, bus.axil, bus.control, bus.cfg_mem, bus.cfg_errors),
         )
     },

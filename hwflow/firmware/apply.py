@@ -13,6 +13,7 @@ from hls4ml.model.types import FixedPrecisionType, NamedType
 from hwflow.cost.reuse import valid_reuse_factors
 from hwflow.errors import HwflowError
 from hwflow.firmware import depthwise
+from hwflow.firmware.activations import activation_attributes
 from hwflow.firmware.layers import BACKEND, register_layers
 from hwflow.firmware.outliers import add_tables, has_tables
 from hwflow.firmware.shapes import describe_shape, is_free
@@ -29,6 +30,8 @@ from hwflow.graph import (
     GlobalAveragePool2D,
     Graph,
     Input,
+    LeakyReLU,
+    Lookup,
     MaxPool2D,
     Node,
     ReLU,
@@ -98,6 +101,8 @@ def apply_graph(graph: Graph, model: Any, reuse: Mapping[str, int]) -> None:
             _replace(model, node, "HwflowKernelConv2D" if isinstance(node, Conv2D) else "HwflowKernelDense")
         elif isinstance(node, ReLU) and node.limit is not None:
             _replace_relu(model, node)
+        elif isinstance(node, Lookup | LeakyReLU):
+            _replace_activation(model, node)
         elif model.config.get_config_value("IOType") == "io_stream":
             _replace_for_streams(graph, node, model)
         elif isinstance(node, MaxPool2D | AveragePool2D) and any(node.window.padding):
@@ -192,7 +197,7 @@ def _rewire(graph: Graph, model: Any) -> None:
             stands[node.name] = stands.get(node.inputs[0], node.inputs[0])
             continue
         sources = [layers[stands.get(name, name)].outputs[0] for name in node.inputs]
-        if node.name in model.graph:
+        if node.name in model.graph and not isinstance(node, Rescale):
             layer = model.graph[node.name]
             if sources:
                 layer.inputs = sources
@@ -332,6 +337,15 @@ def _replace_relu(model: Any, node: ReLU) -> None:
     old = model.graph[node.name]
     attributes = {"n_in": int(np.prod(node.shape)), "limit": int(node.limit.codes[0])}
     new = model.make_node("HwflowClippedReLU", node.name, attributes, old.inputs.copy(), outputs=old.outputs.copy())
+    model.replace_node(old, new)
+    _set_output_type(new, node)
+
+
+def _replace_activation(model: Any, node: Lookup | LeakyReLU) -> None:
+    """Put hwflow's layer where hls4ml has one of its own, or one with another name."""
+    old = model.graph[node.name]
+    kind, attributes = activation_attributes(node)
+    new = model.make_node(kind, node.name, attributes, old.inputs.copy(), outputs=old.outputs.copy())
     model.replace_node(old, new)
     _set_output_type(new, node)
 

@@ -18,6 +18,8 @@ from hwflow.graph import (
     GlobalAveragePool2D,
     Graph,
     Input,
+    LeakyReLU,
+    Lookup,
     MaxPool2D,
     Merge,
     Node,
@@ -79,6 +81,8 @@ def _describe(node: Node, graph: Graph) -> dict[str, Any]:
             return {"class_name": "BatchNormalization", "n_in": math.prod(shape), "n_filt": shape[-1]} | data
         case ReLU():
             return {"class_name": "Activation", "activation": "relu"}
+        case Lookup() | LeakyReLU():
+            return {"class_name": "Activation", "activation": "sigmoid"}  # hwflow's own layer replaces it
         case Softmax():
             return {"class_name": "Softmax", "activation": "softmax", "axis": -1}
         case MaxPool2D() | AveragePool2D():

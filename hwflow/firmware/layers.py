@@ -18,6 +18,7 @@ from hls4ml.model.attributes import Attribute, TypeAttribute, WeightAttribute
 from hls4ml.model.layers import Conv2D, Layer, Pooling2D, layer_map, register_layer
 
 from hwflow.firmware import storage
+from hwflow.firmware.activations import ACTIVATION_LAYERS, ACTIVATION_TEMPLATES
 from hwflow.firmware.depthwise import DEPTHWISE_TEMPLATES, HwflowDepthwiseConv2D
 from hwflow.firmware.kernels import KERNEL_LAYERS, KERNEL_TEMPLATES
 from hwflow.firmware.shapes import SHAPE_LAYERS, SHAPE_TEMPLATES
@@ -252,6 +253,7 @@ LAYERS = (
     HwflowDepthwiseConv2D,
     *KERNEL_LAYERS,
     *SHAPE_LAYERS,
+    *ACTIVATION_LAYERS,
 )
 TEMPLATES = (
     AffineConfigTemplate,
@@ -267,6 +269,7 @@ TEMPLATES = (
     *DEPTHWISE_TEMPLATES,
     *KERNEL_TEMPLATES,
     *SHAPE_TEMPLATES,
+    *ACTIVATION_TEMPLATES,
 )
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from hwflow.fixed import FixedType
 from hwflow.frontends.keras_check import counterparts, keras_batches
 from hwflow.frontends.keras_network import KerasCalls
-from hwflow.graph import FloatArray, Graph, IntArray, Node, ReLU
+from hwflow.graph import FloatArray, Graph, IntArray, Lookup, Node, ReLU
 from hwflow.reference.integer import IntegerExecutor
 
 WORTH_SAYING = 0.05
@@ -79,11 +79,11 @@ def measure(
         unscaled_error: what :func:`check` returned.
         layer_options: whether a constant per output channel is still to be tried.
     """
-    # What a ReLU reads is on the ReLU's grid, and what the ReLU cuts off does not count.
+    # What a ReLU reads is on the ReLU's grid, and what the ReLU cuts off does not count; a table is alike.
     pairs = {
         name: key
         for name, key in counterparts(graph, network).items()
-        if not isinstance(graph.sole_consumer(graph[name]), ReLU)
+        if not isinstance(graph.sole_consumer(graph[name]), ReLU | Lookup)
     }
     executor = IntegerExecutor(graph)
     tally = _Tally(graph, pairs)

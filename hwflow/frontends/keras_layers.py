@@ -7,39 +7,11 @@ only some of its values are accepted. An attribute that is not listed is refused
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from hwflow.errors import HwflowError
-from hwflow.fixed import FixedType, Overflow, Rounding
-
-KerasLayer = Any
-"""A layer of Keras 2, which carries no types."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What an attribute does.
-
-    Attributes:
-        meaning: ``read``: it has its effect; ``idle``: it has none on inference; ``limited``: only some values.
-        accepts: of a limited attribute, whether a value is accepted in a layer.
-        wanted: what to use instead of a value that is refused.
-    """
-
-    meaning: str
-    accepts: Callable[[Any, KerasLayer], bool] = lambda _value, _layer: True
-    wanted: str = ""
-
-
-READ = Rule("read")
-IDLE = Rule("idle")
-
-
-def _only(accepts: Callable[[Any], bool], wanted: str) -> Rule:
-    return Rule("limited", lambda value, _: accepts(value), wanted)
+from hwflow.frontends.activations import activation_of
+from hwflow.frontends.rules import IDLE, READ, KerasLayer, Rule, only
 
 
 def _ones(value: Any) -> bool:
@@ -57,20 +29,22 @@ def _on_last_axis(_: Any, layer: KerasLayer) -> bool:
         check_layer(layer.layer)
     except HwflowError as error:
         raise HwflowError(f"{layer.name}: {error}") from error
-    return type(layer.layer).__name__ in ("Dense", "QDense", "Activation", "QActivation", "ReLU")
+    kinds = ("Dense", "QDense", "Activation", "QActivation", "ReLU", "LeakyReLU", "ThresholdedReLU", "ELU")
+    return type(layer.layer).__name__ in kinds
 
 
-def _zero(value: Any) -> bool:
-    return value is None or float(value) == 0.0
+def _alone(*others: str) -> Callable[[Any, KerasLayer], bool]:
+    """Zero, or a value where the ``others`` have no effect."""
+    return lambda value, layer: not value or not any(getattr(layer, name) for name in others)
 
 
-_FLOAT = _only(lambda value: value in ("float32", "float64"), "float32")
-_DENSE = _only(lambda value: not value, "a dense tensor")
-_CHANNELS_LAST = _only(lambda value: value in (None, "channels_last"), "channels_last")
+_FLOAT = only(lambda value: value in ("float32", "float64"), "float32")
+_DENSE = only(lambda value: not value, "a dense tensor")
+_CHANNELS_LAST = only(lambda value: value in (None, "channels_last"), "channels_last")
 _LAST_AXIS = Rule("limited", _last_axis, "the last axis")
-_NOT_GROUPED = _only(_ones, "1, or a convolution for each group")
-_NOT_DILATED = _only(_ones, "1; hls4ml drops another dilation")
-_ACTIVATION = Rule("limited", lambda _, layer: activation_of(layer) is not None, "linear, relu, relu6 or softmax")
+_NOT_GROUPED = only(_ones, "1, or a convolution for each group")
+_NOT_DILATED = only(_ones, "1; hls4ml drops another dilation")
+_ACTIVATION = Rule("limited", lambda _, layer: activation_of(layer) is not None, "one of docs/networks.md")
 
 _COMMON = {"name": IDLE, "trainable": IDLE, "dtype": _FLOAT, "batch_input_shape": READ}
 _KERNEL = {
@@ -149,9 +123,16 @@ LAYERS: Mapping[str, Mapping[str, Rule]] = {
         "QActivation": {"activation": _ACTIVATION},
         "ReLU": {
             "max_value": READ,
-            "negative_slope": _only(_zero, "0"),
-            "threshold": _only(_zero, "0"),
+            "negative_slope": Rule("limited", _alone("max_value", "threshold"), "it without max_value and threshold"),
+            "threshold": Rule("limited", _alone("max_value"), "it without max_value"),
         },
+        "LeakyReLU": {"alpha": READ},
+        "ThresholdedReLU": {"theta": READ},
+        "PReLU": {
+            **{f"alpha_{kind}": IDLE for kind in ("initializer", "regularizer", "constraint")},
+            "shared_axes": READ,
+        },
+        "ELU": {"alpha": READ},
         "Softmax": {"axis": _LAST_AXIS},
         "MaxPooling2D": _POOL,
         "AveragePooling2D": _POOL,
@@ -173,7 +154,7 @@ LAYERS: Mapping[str, Mapping[str, Rule]] = {
         "UpSampling2D": {
             "size": READ,
             "data_format": _CHANNELS_LAST,
-            "interpolation": _only(lambda value: value == "nearest", "nearest"),
+            "interpolation": only(lambda value: value == "nearest", "nearest"),
         },
         "Permute": {"dims": READ},
         "Reshape": {"target_shape": READ},
@@ -201,82 +182,6 @@ TRAINING_ONLY = frozenset(
     }
 )
 """Layers that pass their input on at inference."""
-
-QUANTIZED_RELU: Mapping[str, Rule] = {
-    "bits": READ,
-    "integer": READ,
-    "use_sigmoid": _only(_zero, "0"),
-    "negative_slope": _only(_zero, "0"),
-    "use_stochastic_rounding": _only(lambda value: not value, "False"),
-    "relu_upper_bound": _only(lambda value: value is None, "None; the number of bits is the limit"),
-    "is_quantized_clip": _only(bool, "True"),
-    "qnoise_factor": _only(lambda value: float(np.asarray(value)) == 1.0, "1"),
-    "var_name": IDLE,
-    "use_ste": IDLE,
-    "use_variables": IDLE,
-}
-"""Rules of QKeras' ``quantized_relu``, the attributes that its configuration leaves out included."""
-
-
-@dataclass(frozen=True)
-class Activation:
-    """What an activation computes.
-
-    Attributes:
-        kind: ``linear``, ``relu`` or ``softmax``.
-        suffix: what hls4ml adds to the name of a layer for its activation.
-        limit: largest value of a clipped ReLU.
-        type: the grid of a quantised ReLU.
-    """
-
-    kind: str
-    suffix: str = ""
-    limit: float | None = None
-    type: FixedType | None = None
-
-
-_NAMED = {
-    "linear": Activation("linear"),
-    "relu": Activation("relu", "relu"),
-    "relu6": Activation("relu", "relu6", limit=6.0),
-    "softmax": Activation("softmax", "softmax"),
-}
-
-
-def activation_of(layer: KerasLayer) -> Activation | None:
-    """The activation of a layer, or ``None`` if it is none that can be hardened.
-
-    Raises:
-        HwflowError: an attribute of a quantised ReLU is not supported.
-    """
-    import tensorflow as tf
-
-    kind = type(layer).__name__
-    if kind == "Softmax":
-        return _NAMED["softmax"]
-    if kind == "ReLU":
-        limit = layer.max_value
-        return Activation("relu", "relu", limit=None if limit is None else float(limit))
-    function = layer.quantizer if kind == "QActivation" else layer.activation
-    if type(function).__name__ == "quantized_relu" and type(function).__module__.startswith("qkeras"):
-        return _quantized_relu(layer, function)
-    keras = tf.keras.activations
-    functions = {"linear": keras.linear, "relu": keras.relu, "softmax": keras.softmax, "relu6": tf.nn.relu6}
-    if function is None:
-        return _NAMED["linear"]
-    found = next((name for name, each in functions.items() if function is each), None)
-    return None if found is None else _NAMED[found]
-
-
-def _quantized_relu(layer: KerasLayer, quantizer: Any) -> Activation:
-    for name, rule in QUANTIZED_RELU.items():
-        value = getattr(quantizer, name, None)
-        if rule.meaning == "limited" and not rule.accepts(value, layer):
-            raise HwflowError(f"{layer.name}: {name}={value} of its quantized_relu is not supported; use {rule.wanted}")
-    integer, bits = int(quantizer.integer), int(quantizer.bits)
-    # QKeras' bits of a ReLU have no sign; it rounds to nearest even and saturates.
-    type_ = FixedType(bits, integer, False, Rounding.RND_CONV, Overflow.SAT)
-    return Activation("relu", "quantized_relu", limit=type_.max, type=type_)
 
 
 def check_layer(layer: KerasLayer) -> None:

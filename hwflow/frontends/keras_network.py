@@ -16,7 +16,10 @@ from hls4ml.model.quantizers import Quantizer
 from hls4ml.model.types import FixedPrecisionType
 
 from hwflow.errors import HwflowError
-from hwflow.frontends.keras_layers import TRAINING_ONLY, Activation, KerasLayer, activation_of, check_layer
+from hwflow.frontends.activations import LAYERS as ACTIVATIONS
+from hwflow.frontends.activations import Activation, activation_of
+from hwflow.frontends.keras_layers import TRAINING_ONLY, check_layer
+from hwflow.frontends.rules import KerasLayer
 
 KerasModel = Any
 
@@ -137,8 +140,8 @@ class _Walk:
             return self._put(Call(call, inputs, name, tuple(node.outputs.shape[1:])))
         sources = [_resolve(source, self.by_key) for source in inputs]
         shapes = [list(tensor.shape) for tensor in node.keras_inputs]
-        activation = activation_of(layer) if hasattr(layer, "activation") or kind in ("ReLU", "Softmax") else None
-        if kind in ("Activation", "QActivation", "ReLU", "Softmax"):
+        activation = activation_of(layer) if hasattr(layer, "activation") or kind in ACTIVATIONS else None
+        if kind in ACTIVATIONS:
             assert activation is not None
             self.layers.append(_activation_entry(name, activation, sources))
             return self._put(Call(call, inputs, name, tuple(node.outputs.shape[1:])))
@@ -321,12 +324,15 @@ def _activation_entry(name: str, activation: Activation, sources: list[str]) -> 
     entry: dict[str, Any] = {"name": name, "inputs": sources, "data_format": "channels_last"}
     if activation.kind == "softmax":
         return entry | {"class_name": "Softmax", "activation": "softmax", "axis": -1}
-    entry["class_name"], entry["activation"] = "Activation", activation.kind
-    if activation.limit is not None:
-        entry["hwflow_limit"] = activation.limit
-    if activation.type is not None:
-        entry["hwflow_type"] = str(activation.type)
-    return entry
+    # Others are sigmoids to hls4ml, which then leaves them alone.
+    own = activation.kind in ("leaky", "lookup", "cast")
+    entry |= {"class_name": "Activation", "activation": "sigmoid" if own else activation.kind}
+    told: dict[str, Any] = {"hwflow_limit": activation.limit}
+    if own:
+        told |= {"hwflow_kind": activation.kind, "hwflow_function": activation.function}
+        told |= {"hwflow_slope": list(activation.slope), "hwflow_threshold": activation.threshold}
+    told["hwflow_type"] = None if activation.type is None else str(activation.type)
+    return entry | {name: value for name, value in told.items() if value is not None}
 
 
 def _as_bool(name: str, value: Any) -> Any:

@@ -13,6 +13,8 @@ from hwflow.graph import (
     Flatten,
     GlobalAveragePool2D,
     Input,
+    LeakyReLU,
+    Lookup,
     MaxPool2D,
     Merge,
     Move,
@@ -24,6 +26,7 @@ from hwflow.graph import (
     Window,
     ZeroPad2D,
 )
+from hwflow.graph.functions import function
 from hwflow.graph.naming import Unique
 
 
@@ -124,6 +127,10 @@ def _never_negative(node: Node, by_name: Mapping[str, Node]) -> bool:
         return True
     if isinstance(node, Subtract):
         return False
+    if isinstance(node, Lookup):
+        return function(node.function).low >= 0
+    if isinstance(node, LeakyReLU):
+        return node.never_negative
     if isinstance(node, MaxPool2D | AveragePool2D | GlobalAveragePool2D | Concatenate | Merge | Move):
         return all(_never_negative(by_name[name], by_name) for name in node.inputs)
     return False

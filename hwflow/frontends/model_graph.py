@@ -24,6 +24,8 @@ from hwflow.graph import (
     Flatten,
     Graph,
     Input,
+    LeakyReLU,
+    Lookup,
     Maximum,
     MaxPool2D,
     Merge,
@@ -154,6 +156,8 @@ def _weights(layer: Layer, weight: np.ndarray) -> dict[str, Any]:
 
 
 def _activation(layer: Layer) -> Node:
+    if layer.get_attr("hwflow_kind") is not None:
+        return _own_activation(layer)
     kind = str(layer.get_attr("activation")).lower()
     if kind in ("relu", "quantized_relu"):
         limit = layer.get_attr("hwflow_limit")
@@ -168,6 +172,23 @@ def _activation(layer: Layer) -> Node:
             raise HwflowError(f"{layer.name}: softmax of a tensor {common['shape']} is not supported, only of a vector")
         return Softmax(**common)
     raise HwflowError(f"{layer.name}: the activation {kind!r} is not supported")
+
+
+def _own_activation(layer: Layer) -> Node:
+    """An activation as hwflow's own walk over a Keras model tells of it."""
+    common, type_ = _common(layer), _requested(layer)
+    match layer.get_attr("hwflow_kind"):
+        case "lookup":
+            return Lookup(**common, function=layer.get_attr("hwflow_function"), type=type_)
+        case "leaky":
+            threshold = float(layer.get_attr("hwflow_threshold"))
+            slope = np.asarray(layer.get_attr("hwflow_slope"), dtype=np.float64)
+            return LeakyReLU(
+                **common,
+                slope=Constant(slope if (slope != slope[0]).any() else slope[:1]),
+                threshold=Constant(np.array([threshold])) if threshold else None,
+            )
+    return Rescale(**common, factor=Constant(np.ones(1)), type=type_)
 
 
 def _requested(layer: Layer) -> FixedType | None:

@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.errors import HwflowError
-from hwflow.graph.nodes import FloatArray, Input, IntArray, Node, Softmax, WeightLayer
+from hwflow.graph.nodes import FloatArray, Input, IntArray, LeakyReLU, Lookup, Node, Softmax, WeightLayer
 from hwflow.graph.saved import node_from_dict, node_to_dict
-from hwflow.graph.shapes import check_outliers, check_storage, output_shape
+from hwflow.graph.shapes import check_outliers, check_storage, check_table, output_shape
 
 NodeT = TypeVar("NodeT", bound=Node)
 
@@ -53,6 +53,7 @@ class Graph:
                     raise HwflowError(f"{node.name}: its input {source} is not defined before it")
             check_outliers(node)
             check_storage(node)
+            check_table(node)
             expected = output_shape(node, [index[source] for source in node.inputs])
             if expected != node.shape:
                 raise HwflowError(f"{node.name}: its shape is {node.shape}, but its inputs give {expected}")
@@ -122,10 +123,7 @@ class Graph:
     @property
     def is_typed(self) -> bool:
         """Whether integer executors may run it."""
-        return all(node.type is not None for node in self.nodes) and all(
-            layer.weight.type is not None and layer.bias.type is not None and layer.accum is not None
-            for layer in self.weight_layers
-        )
+        return all(map(_is_typed, self.nodes))
 
     def to_dict(self) -> tuple[dict[str, Any], dict[str, FloatArray | IntArray]]:
         """The graph as JSON data, and its arrays by name: codes where typed, else real values."""
@@ -156,3 +154,16 @@ class Graph:
             sha.update(f"{name}{array.dtype.str}{array.shape}".encode())
             sha.update(array.tobytes())
         return sha.hexdigest()
+
+
+def _is_typed(node: Node) -> bool:
+    match node:
+        case WeightLayer():
+            constants: tuple[object, ...] = (node.weight.type, node.bias.type, node.accum)
+        case LeakyReLU():
+            constants = (node.slope.type,)
+        case Lookup():
+            constants = (node.table,)
+        case _:
+            constants = ()
+    return node.type is not None and None not in constants

@@ -318,6 +318,41 @@ class ReLU(Node):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class LeakyReLU(Node):
+    """x where x exceeds a threshold, else slope x, which is exact; then one cast.
+
+    Attributes:
+        slope: ``(1,)`` or one a channel, ``(channels,)``; zero, or negative, too.
+        threshold: ``(1,)`` not negative, on the scale of the tensor; with a type, a code of the input's. ``None``: 0.
+    """
+
+    slope: Constant
+    threshold: Constant | None = None
+
+    @property
+    def never_negative(self) -> bool:
+        """Whether what it gives is zero at least."""
+        return not self.slope.values.any()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lookup(Node):
+    """Any other function of each element, from a table: y = table[cast(x)].
+
+    Attributes:
+        function: what it is on real values, see :mod:`hwflow.graph.functions`.
+        input_scale: S of the input, which the table takes in: an entry is cast(function(value / input_scale)).
+        index: type that x is cast to; its code, as an unsigned number of as many bits, is the address.
+        table: codes of the output type by address; constant, faults do not reach it.
+    """
+
+    function: str
+    input_scale: float = 1.0
+    index: FixedType | None = None
+    table: Constant | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class MaxPool2D(Node):
     """Maximum over a window; padding never wins."""
 
@@ -433,7 +468,7 @@ class Concatenate(Node):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rescale(Node):
-    """Multiplication by positive constants: alignment at an Add, or compensation of the scale.
+    """Multiplication by positive constants: alignment at an Add, or compensation of the scale; or a cast alone.
 
     Attributes:
         factor: ``(1,)`` or one constant a channel, ``(channels,)``. A power of two has a one-bit type,
@@ -469,8 +504,8 @@ class Softmax(Node):
 OPERATIONS: Mapping[str, type[Node]] = {
     cls.__name__: cls
     for cls in (
-        Input, Conv2D, DepthwiseConv2D, Dense, Affine, ReLU, MaxPool2D, AveragePool2D, GlobalAveragePool2D, Flatten,
-        Reshape, ZeroPad2D, Crop2D, UpSample2D, Permute,
+        Input, Conv2D, DepthwiseConv2D, Dense, Affine, ReLU, LeakyReLU, Lookup, MaxPool2D, AveragePool2D,
+        GlobalAveragePool2D, Flatten, Reshape, ZeroPad2D, Crop2D, UpSample2D, Permute,
         Add, Subtract, Average, Maximum, Minimum, Multiply, Concatenate,
         Rescale, Softmax,
     )

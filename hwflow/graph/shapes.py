@@ -9,6 +9,7 @@ import numpy as np
 from hwflow.codes import layout, storage_code
 from hwflow.codes.registry import family_of, read_back
 from hwflow.errors import HwflowError
+from hwflow.graph.functions import function
 from hwflow.graph.nodes import (
     Affine,
     AveragePool2D,
@@ -20,6 +21,8 @@ from hwflow.graph.nodes import (
     Flatten,
     GlobalAveragePool2D,
     Input,
+    LeakyReLU,
+    Lookup,
     MaxPool2D,
     Merge,
     Node,
@@ -55,6 +58,19 @@ def check_storage(node: Node) -> None:
     held = layout.ordered(node.weight.codes, node.channelwise).reshape(node.rows, -1)
     if not np.array_equal(read_back(code, held), held):
         raise HwflowError(f"{node.name}: its weights are not among those that its storage code {node.storage.name} has")
+
+
+def check_table(node: Node) -> None:
+    """Refuse a function that there is not, and a table that has not an entry for every index."""
+    if not isinstance(node, Lookup):
+        return
+    try:
+        function(node.function)
+    except HwflowError as error:
+        raise HwflowError(f"{node.name}: {error}") from error
+    size = None if node.index is None else (1 << node.index.width,)
+    if (None if node.table is None else node.table.shape) != size or not node.input_scale > 0:
+        raise HwflowError(f"{node.name}: its table of {node.function} does not fit its index {node.index}")
 
 
 def output_shape(node: Node, sources: list[Node]) -> tuple[int, ...]:
@@ -107,6 +123,8 @@ def output_shape(node: Node, sources: list[Node]) -> tuple[int, ...]:
         return node.shape
     if isinstance(node, Rescale) and node.factor.values.shape not in ((1,), (shape[-1],)):
         raise HwflowError(f"{node.name}: {node.factor.values.shape} factors do not fit {shape[-1]} channels")
+    if isinstance(node, LeakyReLU) and node.slope.values.shape not in ((1,), (shape[-1],)):
+        raise HwflowError(f"{node.name}: {node.slope.values.shape} slopes do not fit {shape[-1]} channels")
     return shape
 
 

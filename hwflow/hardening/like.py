@@ -9,7 +9,7 @@ import numpy as np
 
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
-from hwflow.graph import Constant, Graph, Node, Outliers, Rescale, WeightLayer
+from hwflow.graph import Constant, Graph, LeakyReLU, Lookup, Node, Outliers, Rescale, WeightLayer
 from hwflow.hardening.calibration import Calibration, magnitude_bits
 
 _MORE = "harden that design with more headroom, or this network by itself"
@@ -101,6 +101,25 @@ class Like:
             )
         return encoded
 
+    def slope(self, node: LeakyReLU) -> Constant:
+        """A leaky ReLU's slopes in the type that they have here.
+
+        Raises:
+            HwflowError: they do not fit.
+        """
+        found = self.graph[node.name]
+        assert isinstance(found, LeakyReLU) and found.slope.type is not None
+        type_ = found.slope.type
+        if not type_.signed and node.slope.values.min() < 0:
+            raise HwflowError(f"{node.name}: it has negative slopes and {self.name} has none; harden it by itself")
+        return self._encoded(node, "slope", node.slope, type_, magnitude_bits(_largest(node.slope)) + type_.signed)
+
+    def index(self, node: Lookup) -> FixedType:
+        """The type that addresses a table here."""
+        found = self.graph[node.name]
+        assert isinstance(found, Lookup) and found.index is not None
+        return found.index
+
     def outliers(self, layer: WeightLayer, found: Outliers | None) -> Outliers | None:
         """A layer's outliers with rests of the type that they have here; there may be fewer, or none.
 
@@ -140,7 +159,7 @@ class Like:
             HwflowError: what differs.
         """
         other = self.graph[node.name]
-        for what in ("type", "accum"):
+        for what in ("type", "accum", "index"):
             mine, theirs = (str(getattr(each, what, None)) for each in (node, other))
             if mine != theirs:
                 raise HwflowError(f"{node.name}: its {what} is {mine}, {self.name} has {theirs}; harden it by itself")

@@ -102,6 +102,7 @@ class HardenOptions:
     Attributes:
         scaling: weight format, t and the scale plan's options.
         activation_bits: width of every activation, 8 to 16.
+        table_bits: bits that address the table of an activation, 8 to 16: entries are 2 to that.
         guard_bits: integer bits added to what calibration finds, for images and faults that go beyond.
         rounding: how an accumulator is rounded when it becomes an activation.
         storage: storage code of the weight memories, ``NAME[:BER]``, or by layer ``PATTERN=NAME[:BER],...``; see
@@ -119,12 +120,15 @@ class HardenOptions:
     storage: str = "plain"
     calibrated_rounding: bool = True
     headroom: int = 0
+    table_bits: int = 13
 
     def __post_init__(self) -> None:
         if not 8 <= self.activation_bits <= 16:
             raise HwflowError(f"activation_bits={self.activation_bits} must be 8 to 16")
         if not 0 <= self.guard_bits < self.activation_bits:
             raise HwflowError(f"guard_bits={self.guard_bits} must be 0 to {self.activation_bits - 1}")
+        if not 8 <= self.table_bits <= 16:
+            raise HwflowError(f"table_bits={self.table_bits} must be 8 to 16")
         if not 0 <= self.headroom <= MAX_HEADROOM:
             raise HwflowError(f"headroom={self.headroom} must be 0 to {MAX_HEADROOM} bits")
         self.protections.bits(self.scaling.weight_type)  # refuses what a code does not take, before any work

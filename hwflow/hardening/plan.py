@@ -3,8 +3,8 @@
 Each weight layer's weights are multiplied by its constant before they are stored (paper, equations
 4 to 6). Every tensor T then carries a scale S(T): stored value = S(T) x true value. Layers multiply
 it by their constant, positively homogeneous operations pass it on, an Add, and what is like it, needs it
-equal on both inputs, a product has the product of both, and compensation brings it back to one (paper,
-section V.C).
+equal on both inputs, a product has the product of both, the table of an activation takes it in, and
+compensation brings it back to one (paper, section V.C).
 
 S may differ from channel to channel: after a Concatenate, and with a constant for every output channel.
 Such a vector passes through ReLU, pooling and depthwise convolutions; the next other layer with weights takes it in by
@@ -29,6 +29,8 @@ from hwflow.graph import (
     FloatArray,
     Graph,
     Input,
+    LeakyReLU,
+    Lookup,
     Merge,
     Move,
     Multiply,
@@ -155,10 +157,7 @@ class _Builder:
             sources = self._align(node, sources)
         elif isinstance(node, Concatenate):
             sources = self._approach(node, sources)
-        elif isinstance(node, ReLU) and node.limit is not None and isinstance(sources[0].scale, tuple):
-            # One limit serves all channels.
-            sources = [self._rescale(sources[0], f"{node.name}_uniform", smallest(sources[0].scale))]
-        elif isinstance(node, Move) and moved_scale(node, sources[0]) is None:
+        elif isinstance(sources[0].scale, tuple) and _needs_one_scale(node, sources[0]):
             sources = [self._rescale(sources[0], f"{node.name}_uniform", smallest(sources[0].scale))]
         node = replace(node, inputs=tuple(source.name for source in sources), scale=sources[0].scale)
         if isinstance(node, WeightLayer):
@@ -167,11 +166,18 @@ class _Builder:
             self._put(replace(node, scale=1.0))
         elif isinstance(node, Multiply):
             self._put(replace(node, scale=as_scale(np.asarray(sources[0].scale) * np.asarray(sources[1].scale))))
+        elif isinstance(node, Lookup):
+            assert isinstance(node.scale, float)
+            self._put(replace(node, input_scale=node.scale, scale=1.0))
+        elif isinstance(node, Rescale):
+            self._add_cast(node)
         elif isinstance(node, Concatenate):
             parts = [np.broadcast_to(source.scale, source.shape[-1:]) for source in sources]
             self._put(replace(node, scale=as_scale(np.concatenate(parts))))
         elif isinstance(node, ReLU) and node.limit is not None:
             self._put(replace(node, limit=Constant(node.limit.values * np.asarray(node.scale))))
+        elif isinstance(node, LeakyReLU) and node.threshold is not None:
+            self._put(replace(node, threshold=Constant(node.threshold.values * np.asarray(node.scale))))
         elif isinstance(node, Move):
             moved = moved_scale(node, sources[0])
             assert moved is not None
@@ -212,6 +218,12 @@ class _Builder:
         elif isinstance(put.scale, tuple) and not self.options.absorb:
             self._stand_for(node, self._rescale(put, f"{node.name}_uniform", smallest_base * layer))
         self._renormalise(node)
+
+    def _add_cast(self, node: Rescale) -> None:
+        """Take compensation in: the grid that the network asks for is one of true values."""
+        factor = as_scale(node.factor.values / np.asarray(node.scale))
+        self.rescales.append((node.name, factor))
+        self._put(replace(node, scale=1.0, factor=Constant(np.array(factor, dtype=np.float64).reshape(-1))))
 
     def _renormalise(self, node: WeightLayer) -> None:
         limit = self.options.renormalise
@@ -311,6 +323,8 @@ class _Builder:
                 )
             elif isinstance(node, ReLU) and node.limit is not None:
                 node = replace(node, limit=Constant(node.limit.values * factor))
+            elif isinstance(node, LeakyReLU) and node.threshold is not None:
+                node = replace(node, threshold=Constant(node.threshold.values * factor))
             self.nodes[name] = node
         return self.nodes[first.name], self.nodes[second.name]
 
@@ -318,7 +332,7 @@ class _Builder:
         """Names from the last weight layer of a branch to its end, or nothing if anything else reads them."""
         chain: list[str] = []
         node = branch
-        while not isinstance(node, Merge | Concatenate | Input | Rescale):
+        while not isinstance(node, Merge | Concatenate | Input | Rescale | Lookup):
             if self.graph.sole_consumer(self.graph[node.name]) is None:
                 return []
             chain.insert(0, node.name)
@@ -360,6 +374,18 @@ class _Builder:
     def _ordered(self, output: Node) -> list[Node]:
         """All nodes in the order they were put, the output last."""
         return [node for node in self.nodes.values() if node.name != output.name] + [output]
+
+
+def _needs_one_scale(node: Node, source: Node) -> bool:
+    """Whether a constant of the node serves all channels, or the node moves them apart."""
+    match node:
+        case ReLU():
+            return node.limit is not None
+        case LeakyReLU():
+            return node.threshold is not None
+        case Move():
+            return moved_scale(node, source) is None
+    return isinstance(node, Lookup)
 
 
 def stored_precision(weights: FloatArray, type_: FixedType, outliers: Outliers | None = None) -> tuple[int, float]:

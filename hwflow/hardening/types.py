@@ -19,6 +19,8 @@ from hwflow.graph import (
     GlobalAveragePool2D,
     Graph,
     Input,
+    LeakyReLU,
+    Lookup,
     MaxPool2D,
     Merge,
     Move,
@@ -30,10 +32,12 @@ from hwflow.graph import (
     Softmax,
     WeightLayer,
 )
+from hwflow.graph.functions import function
 from hwflow.hardening.calibration import Calibration, magnitude_bits, sum_bits
 from hwflow.hardening.compensation import mean_error, rounded
 from hwflow.hardening.like import Like
 from hwflow.hardening.options import HardenOptions
+from hwflow.hardening.tables import index_type, with_table
 from hwflow.memory.outliers import find_outliers, most_outliers
 
 BIAS_BITS = 16
@@ -97,6 +101,11 @@ class Typer:
                 return self._rectifier(node)
             case Merge():
                 return self._merge(node, inputs)
+            case LeakyReLU():
+                return self._leaky(node, inputs[0])
+            case Lookup():
+                type_ = self._lookup(node)
+                return with_table(node, self._index(node, inputs[0], type_), type_)
             case Concatenate():
                 return replace(node, type=inputs[0] if inputs[0] == inputs[1] else self._joined(node))
             case AveragePool2D():
@@ -163,7 +172,10 @@ class Typer:
                 "use narrower activations or compensation by layer"
             )
         moved = _moved(factor)
-        return replace(node, factor=factor, type=self._activation(node) if moved is None else x.shifted(moved))
+        shifted = None if moved is None else x.shifted(moved)
+        if shifted is None or (node.type is not None and self._requested(node) != shifted):
+            return replace(node, factor=factor, type=self._activation(node))
+        return replace(node, factor=factor, type=shifted)
 
     def _factor(self, node: Rescale, room: int = PRODUCT_BITS) -> Constant:
         if self.like is not None:
@@ -213,6 +225,11 @@ class Typer:
         reader = self.graph.sole_consumer(node)
         if isinstance(reader, Concatenate):
             return self._requested(node) or self._joined(reader)
+        if isinstance(node, Rescale) and node.type is not None:
+            return self._requested(node) or self._calibrated(node)
+        if isinstance(reader, Lookup):
+            # The value is rounded and saturated once, to what addresses the table.
+            return self._index(reader, self._requested(node) or self._calibrated(node), self._lookup(reader))
         if isinstance(reader, ReLU):
             relu = self._relu(reader)
             if not relu.signed:
@@ -241,6 +258,38 @@ class Typer:
             return type_
         return replace(type_, integer=min(type_.integer, magnitude_bits(float(node.limit.values[0]))))
 
+    def _leaky(self, node: LeakyReLU, x: FixedType) -> LeakyReLU:
+        slope = _slope(node.slope) if self.like is None else self.like.slope(node)
+        threshold = node.threshold
+        if threshold is not None:
+            # No code lies between the threshold and the one below it.
+            code = np.clip(np.floor(threshold.values / x.lsb), 0, x.max_code)
+            threshold = Constant.from_codes(code.astype(np.int64), x)
+        reader = self.graph.sole_consumer(node)
+        joined = self._joined(reader) if isinstance(reader, Concatenate) else None
+        type_ = joined or self._calibrated(node, signed=not node.never_negative)
+        return replace(node, slope=slope, threshold=threshold, type=type_)
+
+    def _lookup(self, node: Lookup) -> FixedType:
+        """The type of what a table gives: the calibrated one, no wider than the function needs."""
+        reader = self.graph.sole_consumer(node)
+        if node.type is not None:
+            return node.type
+        if isinstance(reader, Concatenate):
+            return self._joined(reader)
+        of = function(node.function)
+        type_ = self._calibrated(node, signed=of.low < 0)
+        largest = max(-of.low, of.high)
+        if math.isinf(largest):
+            return type_
+        # What is one at most saturates a step below it.
+        return replace(type_, integer=min(type_.integer, magnitude_bits(math.nextafter(largest, 0.0)) + type_.signed))
+
+    def _index(self, node: Lookup, x: FixedType, type_: FixedType) -> FixedType:
+        if self.like is not None:
+            return self.like.index(node)
+        return index_type(node, x, type_, self.options.table_bits)
+
     def _joined(self, node: Concatenate) -> FixedType:
         """The type of the last Concatenate of a chain, so that what goes through all of them is rounded once."""
         last: Node = node
@@ -252,6 +301,10 @@ class Typer:
         if isinstance(node, ReLU):
             requested = self._requested(node)
             return requested is not None and requested.signed
+        if isinstance(node, Lookup):
+            return function(node.function).low < 0
+        if isinstance(node, LeakyReLU):
+            return not node.never_negative
         if isinstance(node, MaxPool2D | AveragePool2D | GlobalAveragePool2D | Move | Rescale | Concatenate):
             return any(self._may_be_negative(source) for source in self.graph.inputs_of(node))
         return True
@@ -319,6 +372,14 @@ def _factor(factor: Constant, room: int, headroom: int) -> Constant:
         width = spread + max(LEAST_FACTOR_BITS, min(FACTOR_BITS, room - spread))
         type_ = FixedType(width, exponent, False, Rounding.RND_CONV, Overflow.SAT)
     return Constant.from_codes(type_.encode(factor.values), type_)
+
+
+def _slope(slope: Constant) -> Constant:
+    """Slopes with 16 significant bits of the largest, and a sign if one is negative."""
+    signed = bool((slope.values < 0).any())
+    integer = magnitude_bits(float(np.abs(slope.values).max())) + signed
+    type_ = FixedType(FACTOR_BITS + signed, integer, signed, Rounding.RND_CONV, Overflow.SAT)
+    return Constant.from_codes(type_.encode(slope.values), type_)
 
 
 def _moved(factor: Constant) -> int | None:

@@ -26,6 +26,8 @@ from hwflow.graph import (
     GlobalAveragePool2D,
     Graph,
     IntArray,
+    LeakyReLU,
+    Lookup,
     Maximum,
     MaxPool2D,
     Minimum,
@@ -187,6 +189,10 @@ class IntegerExecutor:
             case ReLU():
                 result = node.resolved.cast(np.maximum(x, 0), x_type)
                 return result if node.limit is None else np.minimum(result, node.limit.codes[0])
+            case LeakyReLU():
+                return _leaky(node, x, x_type)
+            case Lookup():
+                return _lookup(node, x, x_type)
             case MaxPool2D():
                 return node.resolved.cast(_max_pool(x, node.window, x_type), x_type)
             case AveragePool2D():
@@ -266,6 +272,22 @@ def _aligned(node: Aligned, a: IntArray, a_type: FixedType, b: IntArray, b_type:
         case Minimum():
             return node.resolved.cast(np.minimum(a, b), full)
     raise HwflowError(f"{node.name}: {node.op} has no integer kernel")
+
+
+def _leaky(node: LeakyReLU, x: IntArray, source: FixedType) -> IntArray:
+    slope = node.slope.type
+    assert slope is not None
+    signed = source.signed or slope.signed
+    product = FixedType(source.width + slope.width, source.integer + slope.integer, signed)
+    threshold = 0 if node.threshold is None else node.threshold.codes[0]
+    below = node.resolved.cast(x * node.slope.codes, product)
+    return np.where(x > threshold, node.resolved.cast(x, source), below)
+
+
+def _lookup(node: Lookup, x: IntArray, source: FixedType) -> IntArray:
+    assert node.index is not None and node.table is not None
+    address = node.index.cast(x, source) & ((1 << node.index.width) - 1)
+    return node.table.codes[address]
 
 
 def _rescale(node: Rescale, x: IntArray, source: FixedType) -> IntArray:

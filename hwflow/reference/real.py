@@ -23,6 +23,8 @@ from hwflow.graph import (
     FloatArray,
     GlobalAveragePool2D,
     Graph,
+    LeakyReLU,
+    Lookup,
     Maximum,
     MaxPool2D,
     Minimum,
@@ -35,6 +37,7 @@ from hwflow.graph import (
     Subtract,
     WeightLayer,
 )
+from hwflow.graph.functions import function
 from hwflow.graph.moves import move
 from hwflow.graph.windows import depthwise, patches, windows
 
@@ -90,6 +93,9 @@ def _in_precision(graph: Graph, dtype: type[np.floating[Any]]) -> Graph:
             node = replace(node, factor=converted(node.factor))
         elif isinstance(node, ReLU) and node.limit is not None:
             node = replace(node, limit=converted(node.limit))
+        elif isinstance(node, LeakyReLU):
+            threshold = None if node.threshold is None else converted(node.threshold)
+            node = replace(node, slope=converted(node.slope), threshold=threshold)
         nodes.append(node)
     return Graph(tuple(nodes), graph.name)
 
@@ -112,6 +118,11 @@ def evaluate(node: Node, sources: list[FloatArray]) -> FloatArray:
             return x * node.weight.values[0] + node.bias.values
         case ReLU():
             return np.maximum(x, 0.0) if node.limit is None else np.clip(x, 0.0, node.limit.values)
+        case LeakyReLU():
+            threshold = 0.0 if node.threshold is None else node.threshold.values
+            return np.where(x > threshold, x, x * node.slope.values)
+        case Lookup():
+            return function(node.function)(x / np.asarray(node.input_scale, dtype=x.dtype))
         case MaxPool2D():
             return windows(x, node.window, -np.inf).max(axis=(3, 4))
         case AveragePool2D():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hwflow.cost.area import Area, total
+from hwflow.cost.cells import TABLE_BITS
 from hwflow.cost.decoders import costs as decoder_costs
 from hwflow.cost.estimate import estimate
 from hwflow.cost.memories import LUT_RAM, Memory
@@ -19,7 +20,7 @@ from hwflow.rtl.decoders import TABLE, WORD
 from hwflow.rtl.memory_image import table_codes
 from hwflow.rtl.structure import Instance, Netlist
 
-WEIGHTS, RESCALE = "hwflow_weights", "hwflow_rescale"
+WEIGHTS, RESCALE, LOOKUP = "hwflow_weights", "hwflow_rescale", "hwflow_lookup"
 OUTSIDE = "top level"
 """Stands for the layer of what belongs to none: guard, results, registers of the bus."""
 
@@ -118,6 +119,8 @@ def _extra(graph: Graph, cell: Instance) -> Area:
     if cell.module == RESCALE and loadable and not values["UNIFORM"]:
         lanes, bits = int(values["LANES"]), int(values["M_W"])
         return Area(luts=2 * Memory(lanes * bits, int(values["CHANNELS"]) // lanes).lut_ram)
+    if cell.module == LOOKUP and loadable:
+        return _table(int(values["LANES"]), int(values["OUT_W"]), 1 << int(values["INDEX_W"]))
     if cell.module != WEIGHTS:
         return Area()
     layer = graph[cell.node]
@@ -133,6 +136,14 @@ def _extra(graph: Graph, cell: Instance) -> Area:
     if "REST_ROWS" in values:
         extra += outliers(lanes, layer.n_in * layer.n_out // lanes, values)
     return extra
+
+
+def _table(lanes: int, bits: int, entries: int) -> Area:
+    """What the tables of ``hwflow_lookup`` take more where a second port reads and writes them."""
+    table, both = Memory(bits, entries), Memory(bits, entries, both_ports=True)
+    if bits * entries <= TABLE_BITS:
+        return Area(luts=lanes * (both.two_port_lut_ram - bits * -(-entries // 64)))
+    return Area(block_ram=lanes * (both.block_ram - table.block_ram))
 
 
 def outliers(lanes: int, words: int, values: Mapping[str, int | str]) -> Area:

@@ -148,7 +148,7 @@ def _process(cell: Instance) -> tuple[str, list[int]]:
     match cell.module:
         case "hwflow_fifo":
             return "fifo", [*fields, values["DEPTH"]]
-        case "hwflow_relu" | "hwflow_slice" | "hwflow_rescale" | "hwflow_affine":
+        case "hwflow_relu" | "hwflow_slice" | "hwflow_rescale" | "hwflow_leaky" | "hwflow_lookup" | "hwflow_affine":
             return "pipe", fields
         case "hwflow_add" | "hwflow_multiply":
             return "add", fields

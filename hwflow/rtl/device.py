@@ -15,7 +15,7 @@ import numpy as np
 from hwflow.cost.packing import Packing, packing
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList
-from hwflow.graph import Graph, ReLU, Rescale, WeightLayer
+from hwflow.graph import Graph, Lookup, ReLU, Rescale, WeightLayer
 from hwflow.memory import WordCounts, check_faults, layer_storage
 from hwflow.rtl.address_map import BUS_BITS, MAGIC, REGISTERS, VERSION, AddressMap, Region, address_map
 from hwflow.rtl.memory_image import constant_words, memory_words
@@ -304,7 +304,7 @@ class Device:
         node = graph[region.layer]
         if isinstance(node, WeightLayer):
             return memory_words(node, self._units[region.layer], region.kind)
-        assert isinstance(node, Rescale | ReLU)
+        assert isinstance(node, Rescale | ReLU | Lookup)
         return constant_words(node, self._constants[region.layer])
 
     def _write_design(self, design: int) -> None:

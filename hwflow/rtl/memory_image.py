@@ -8,7 +8,7 @@ import numpy as np
 
 from hwflow.codes import Table, WordCode
 from hwflow.cost.packing import Packing, index_bits, packing
-from hwflow.graph import IntArray, ReLU, Rescale, WeightLayer
+from hwflow.graph import Constant, IntArray, Lookup, ReLU, Rescale, WeightLayer
 from hwflow.memory import layer_storage, stored_words
 from hwflow.rtl.structure import ConstantUnit, MatrixUnit, RestRoom
 
@@ -106,13 +106,22 @@ def memory_words(layer: WeightLayer, unit: MatrixUnit, kind: str) -> list[int]:
     return packing(layer, kind, unit.pe, unit.simd).pack(stored_words(layer, kind))
 
 
-def constant_words(node: Rescale | ReLU, unit: ConstantUnit) -> list[int]:
-    """The words of the constants that a node multiplies by, or of its limit."""
-    constant = node.factor if isinstance(node, Rescale) else node.limit
+def constant_words(node: Rescale | ReLU | Lookup, unit: ConstantUnit) -> list[int]:
+    """The words of the constants that a node multiplies by, of its limit, or of its table."""
+    if isinstance(node, Lookup):
+        return lookup_words(node)
+    constant: Constant | None = node.factor if isinstance(node, Rescale) else node.limit
     assert constant is not None
     codes: list[int] = constant.codes.tolist()
     beats = (codes[i : i + unit.lanes] for i in range(0, len(codes), unit.lanes))
     return [sum(code << lane * unit.bits for lane, code in enumerate(beat)) for beat in beats]
+
+
+def lookup_words(node: Lookup) -> list[int]:
+    """The words of an activation's table: output codes in two's complement."""
+    assert node.table is not None
+    words: list[int] = (node.table.codes & ((1 << node.resolved.width) - 1)).tolist()
+    return words
 
 
 def table_codes(layer: WeightLayer) -> list[int]:

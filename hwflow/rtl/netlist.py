@@ -22,6 +22,8 @@ from hwflow.graph import (
     GlobalAveragePool2D,
     Graph,
     Input,
+    LeakyReLU,
+    Lookup,
     Maximum,
     MaxPool2D,
     Merge,
@@ -80,6 +82,7 @@ class _Builder:
         self.instances: list[Instance] = []
         self.units: list[MatrixUnit] = []
         self.constants: list[ConstantUnit] = []
+        self.tables: dict[str, str] = {}
         self.available: dict[str, list[Stream]] = {}
         self.names = identifiers(node.name for node in graph)
         self.unique = Unique(["s_axis"])
@@ -92,9 +95,8 @@ class _Builder:
         entry = self.streams[0]
         name = identifier(self.graph.name)
         loadable = self.loadable is not None
-        netlist = Netlist(
-            name, entry, output, self.streams, self.signals, self.instances, self.units, self.constants, loadable
-        )
+        cells = (self.streams, self.signals, self.instances, self.units, self.constants)
+        netlist = Netlist(name, entry, output, *cells, loadable, self.tables)
         return with_slices(netlist, self.unique)
 
     def _publish(self, node: Node, stream: Stream) -> None:
@@ -123,6 +125,10 @@ class _Builder:
                 limit = {} if node.limit is None else {"LIMIT": int(node.limit.codes[0])}
                 port = self._constants(node, 1, int(bool(limit)), node.resolved.width)
                 return self._elementwise("relu", node, sources[0], limit, port)
+            case LeakyReLU():
+                return self._leaky(node, sources[0])
+            case Lookup():
+                return self._lookup(node, sources[0])
             case Reshape() | Flatten():
                 channels = node.shape[-1]
                 lanes = math.gcd(sources[0].lanes, channels)
@@ -305,6 +311,46 @@ class _Builder:
         out = self._tensor(node, node.resolved, source.lanes)
         parameters = {"LANES": source.lanes, **_input("IN", source.type), **_output(node.resolved), **extra, **loads}
         self._instance(module, node, parameters, {"s": source}, out, signals=signals)
+        return out
+
+    def _leaky(self, node: LeakyReLU, source: Stream) -> Stream:
+        slope, codes = node.slope.type, node.slope.codes.tolist()
+        assert slope is not None
+        # Slopes as signed codes, wide enough for one.
+        bits = max(slope.width + (not slope.signed), slope.fraction + 2)
+        word = sum((code & ((1 << bits) - 1)) << (i * bits) for i, code in enumerate(codes))
+        parameters: dict[str, Parameter] = {
+            "LANES": source.lanes,
+            "CHANNELS": source.channels,
+            "THRESHOLD": 0 if node.threshold is None else int(node.threshold.codes[0]),
+            **_input("IN", source.type),
+            **_output(node.resolved),
+            "M_W": bits,
+            "M_FRAC": slope.fraction,
+            "UNIFORM": int(len(codes) == 1),
+            "M": f"{bits * len(codes)}'h{word:x}",
+        }
+        out = self._tensor(node, node.resolved, source.lanes)
+        self._instance("leaky", node, parameters, {"s": source}, out)
+        return out
+
+    def _lookup(self, node: Lookup, source: Stream) -> Stream:
+        index, out_bits = node.index, node.resolved.width
+        assert index is not None
+        self.tables[node.name] = file = f"{self.names[node.name]}_lookup.mem"
+        signals, loads = self._constants(node, 1, 1 << index.width, out_bits)
+        parameters: dict[str, Parameter] = {
+            "LANES": source.lanes,
+            **_input("IN", source.type),
+            **_input("INDEX", index),
+            "ROUNDING": ROUNDING_CODES[index.rounding],
+            "OVERFLOW": OVERFLOW_CODES[index.overflow],
+            "OUT_W": out_bits,
+            "TABLE_FILE": image(file),
+            **loads,
+        }
+        out = self._tensor(node, node.resolved, source.lanes)
+        self._instance("lookup", node, parameters, {"s": source}, out, signals=signals)
         return out
 
     def _rescale(self, node: Rescale, source: Stream) -> Stream:

@@ -14,13 +14,13 @@ from typing import Any
 from hwflow import resources
 from hwflow.cost import DEFAULT_PART
 from hwflow.cost.packing import packing
-from hwflow.graph import Graph, WeightLayer
+from hwflow.graph import Graph, Lookup, WeightLayer
 from hwflow.reference.stimuli import Stimuli, random_stimuli
 from hwflow.resources import render
 from hwflow.rtl.address_map import AddressMap, Region, address_map, ring, wire_of
 from hwflow.rtl.area import estimated
 from hwflow.rtl.folder import bus_bits, bus_bytes, write_folder
-from hwflow.rtl.memory_image import memory_shape, memory_words
+from hwflow.rtl.memory_image import lookup_words, memory_shape, memory_words
 from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.pairs import with_pairs
 from hwflow.rtl.placement import notes, places, with_memories
@@ -79,6 +79,10 @@ def generate(
         for kind, file in files.items():
             if file is not None:
                 write_hex(output / file, memory_words(layer, unit, kind), memory_shape(layer, unit, kind)[1])
+    for name, file in netlist.tables.items():
+        node = graph[name]
+        assert isinstance(node, Lookup)
+        write_hex(output / file, lookup_words(node), node.resolved.width)
     metadata = {
         "hwflow": __version__,
         "graph": graph.digest,

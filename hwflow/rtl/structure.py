@@ -137,7 +137,8 @@ class Loadable:
 
 @dataclass
 class Netlist:
-    """A whole design: streams, other signals with their bits, instances, the layers' memories, constants to load."""
+    """A whole design: streams, other signals with their bits, instances, the layers' memories, constants to load, and
+    the images of the tables of activations by node."""
 
     name: str
     input: Stream
@@ -148,6 +149,7 @@ class Netlist:
     units: list[MatrixUnit] = field(default_factory=list)
     constants: list[ConstantUnit] = field(default_factory=list)
     loadable: bool = False
+    tables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def styles(self) -> dict[str, str]:

@@ -84,6 +84,8 @@ _TIMINGS: Mapping[str, Callable[[Mapping[str, Parameter]], Timing]] = {
     "hwflow_concat": lambda _: _REGISTER,
     "hwflow_fifo": lambda fifo: Timing(3 if in_block_ram(_integer(fifo, "WIDTH"), _integer(fifo, "DEPTH")) else 2, 0),
     "hwflow_multiply": lambda _: Timing(6, 9, CREDIT),
+    "hwflow_leaky": lambda _: Timing(6, 9, CREDIT),
+    "hwflow_lookup": lambda _: Timing(5, 8, CREDIT),
     "hwflow_mvu": _mvu,
     "hwflow_permute": lambda _: _REGISTER,
     "hwflow_pool": _pool,

@@ -23,6 +23,8 @@ TorchModule = Any
 """A ``torch.nn.Module``; PyTorch need not be installed."""
 
 CALIBRATION_IMAGES = 256
+ADDED = {"table_bits": HardenOptions.table_bits}
+"""Options that designs of earlier versions do not tell of, and what they come to there."""
 
 
 def harden(
@@ -136,6 +138,7 @@ def describe(options: HardenOptions) -> dict[str, Any]:
         "activation_bits": options.activation_bits,
         "guard_bits": options.guard_bits,
         "headroom": options.headroom,
+        "table_bits": options.table_bits,
         "rounding": options.rounding.value,
         "storage": options.storage,
         "calibrated_rounding": options.calibrated_rounding,
@@ -146,7 +149,7 @@ def _types_of(like: Design, options: HardenOptions) -> Like:
     """What a network that is hardened like a design takes from it."""
     theirs: dict[str, Any] = like.manifest["options"]
     for name, value in describe(options).items():
-        if theirs.get(name) != value:
+        if theirs.get(name, ADDED.get(name)) != value:
             raise HwflowError(
                 f"{like.path}: was hardened with {name} {theirs.get(name)}, not {value}; "
                 "give the same options to harden a network like it"

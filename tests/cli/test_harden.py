@@ -34,7 +34,7 @@ def test_options_reach_the_design(tmp_path):
         "harden", "digits_qcnn", "-o", tmp_path / "d", "--weights", "ap_fixed<6,1>", "--scale", "pow2",
         "--align", "multiply", "--compensation", "layer", "--activation-bits", "12", "--guard-bits", "0",
         "--t", "0.9", "--calibration-images", "20", "--saturate", "--seed", "3", "--json", tmp_path / "j.json",
-        "--granularity", "channel", "--no-absorb", "--outliers", "0.1", "--headroom", "1",
+        "--granularity", "channel", "--no-absorb", "--outliers", "0.1", "--headroom", "1", "--table-bits", "9",
     ).succeeds()  # fmt: skip
     assert "conv1" in out
     result = json.loads((tmp_path / "j.json").read_text())
@@ -43,7 +43,7 @@ def test_options_reach_the_design(tmp_path):
     assert result["options"] == {
         "weights": "ap_fixed<6,1>", "t": 0.9, "scale": "pow2", "align": "multiply", "compensation": "layer",
         "saturate": True, "granularity": "channel", "absorb": False, "renormalise": None, "outliers": 0.1,
-        "activation_bits": 12, "guard_bits": 0, "headroom": 1, "rounding": "RND", "storage": "plain",
+        "activation_bits": 12, "guard_bits": 0, "headroom": 1, "table_bits": 9, "rounding": "RND", "storage": "plain",
         "calibrated_rounding": True,
     }  # fmt: skip
     assert result["calibration"]["images"] == 20
@@ -166,6 +166,7 @@ def test_weights_that_are_not_finite(saved_cnn, images, tmp_path, value):
         (["--weights", "int8"], ["int8", "ap_fixed"]),
         (["--activation-bits", "17"], ["activation_bits=17"]),
         (["--guard-bits", "-1"], ["guard_bits=-1"]),
+        (["--table-bits", "17"], ["table_bits=17", "8 to 16"]),
         (["--headroom", "5"], ["headroom=5", "0 to 4"]),
         (["--outliers", "1"], ["outliers=1.0", "less than 1"]),
         (["--outliers", "-0.1"], ["outliers=-0.1"]),

@@ -9,7 +9,8 @@ import qkeras
 
 from hwflow.errors import HwflowError
 from hwflow.firmware import read_keras
-from hwflow.frontends.keras_layers import LAYERS, QUANTIZED_RELU, check_layer
+from hwflow.frontends.keras_layers import LAYERS, check_layer
+from hwflow.frontends.rules import QUANTIZERS
 from hwflow.models import load_model
 from hwflow.reference.real import RealExecutor
 
@@ -44,6 +45,7 @@ DEFAULTS = {
     "QActivation": {"activation": "quantized_relu(4,1)"},
     "Reshape": {"target_shape": (90,)},
     "Permute": {"dims": (2, 1, 3)},
+    "PReLU": {"shared_axes": [1, 2]},
     "Dropout": {"rate": 0.5},
     "SpatialDropout1D": {"rate": 0.5},
     "SpatialDropout2D": {"rate": 0.5},
@@ -52,7 +54,25 @@ DEFAULTS = {
     "AlphaDropout": {"rate": 0.5},
 }
 
-_KERNEL_READ = {"activation": ["relu", "relu6"], "use_bias": [False]}
+_KERNEL_READ = {"activation": ["relu", "relu6", "tanh"], "use_bias": [False]}
+FUNCTIONS = [
+    *("sigmoid", "tanh", "elu", "selu", "softplus", "softsign", "swish", "silu", "gelu", "mish", "exponential"),
+    *("hard_sigmoid", "leaky_relu"),
+]
+"""Keras' activations by name."""
+QUANTISED_READ = [
+    *("quantized_relu(6,2)", "quantized_relu(3,0)", "quantized_relu(4,0,negative_slope=0.25)"),
+    *("quantized_relu(6,1,negative_slope=0.5)", "quantized_bits(4,0)", "quantized_bits(5,2,symmetric=1,alpha=1)"),
+    *("quantized_bits(3,1,keep_negative=False)", "quantized_bits(1,0)", "quantized_tanh(4)"),
+    *("quantized_tanh(5,symmetric=True)", "quantized_tanh(4,use_real_tanh=True)", "quantized_sigmoid(4)"),
+    *("quantized_sigmoid(6,use_real_sigmoid=True)", "quantized_ulaw(6,1)", "quantized_ulaw(5,0,1,u=127.0)"),
+    *("binary", "binary()", "binary(alpha=0.5)", "binary(use_01=True)", "ternary()", "ternary(alpha=2,threshold=0.7)"),
+    *("hard_sigmoid", "hard_tanh", "smooth_sigmoid"),
+]
+QUANTISED_REFUSED = [
+    *("quantized_po2(4)", "stochastic_ternary", "quantized_bits(4,0,alpha='auto')", "binary(alpha='auto')"),
+    *("quantized_relu(4,0,negative_slope=2)", "quantized_sigmoid(4,symmetric=True)", "quantized_tanh(1)"),
+]
 _QUANTISED_READ = {"kernel_quantizer": ["binary(alpha=1)", "quantized_bits(4,0)"], "bias_quantizer": [BITS]}
 _CONV_READ = {
     "filters": [1, 4],
@@ -86,9 +106,13 @@ EFFECTS = {
     | {"filters": [1, 4], "pointwise_quantizer": _QUANTISED_READ["kernel_quantizer"]},
     "Dense": {"units": [1, 5], **_KERNEL_READ},
     "QDense": {"units": [1, 5], **_KERNEL_READ, **_QUANTISED_READ},
-    "Activation": {"activation": ["linear", "relu6"]},
-    "QActivation": {"activation": ["quantized_relu(6,2)", "quantized_relu(3,0)"]},
-    "ReLU": {"max_value": [0.5, 6.0]},
+    "Activation": {"activation": ["linear", "relu6", *FUNCTIONS]},
+    "QActivation": {"activation": QUANTISED_READ},
+    "ReLU": {"max_value": [0.5, 6.0], "negative_slope": [0.1], "threshold": [0.5]},
+    "LeakyReLU": {"alpha": [0.1, 1.5]},
+    "ThresholdedReLU": {"theta": [0.5]},
+    "PReLU": {"shared_axes": [[1, 2, 3]]},
+    "ELU": {"alpha": [0.3]},
     "MaxPooling2D": _POOL_READ,
     "AveragePooling2D": _POOL_READ,
     "MaxPooling1D": _POOL1D_READ | {"padding": ["same"]},
@@ -109,20 +133,19 @@ EFFECTS = {
 
 _DTYPE = {"dtype": ["float16", "mixed_float16"]}
 _FIRST = {"data_format": ["channels_first"]}
-_CONV_REFUSED = {"dilation_rate": [2, (1, 2)], "groups": [3], "activation": ["tanh", "softsign"], **_FIRST}
+_CONV_REFUSED = {"dilation_rate": [2, (1, 2)], "groups": [3], "activation": ["log_softmax"], **_FIRST}
 REFUSED = {
     "Conv2D": _CONV_REFUSED | {"filters": [3]},
     "QConv2D": _CONV_REFUSED | {"filters": [3]},
-    "QConv2DBatchnorm": {"dilation_rate": [2], "activation": ["softsign"], "groups": [3]},
-    "TimeDistributed": {"layer": [L.Dropout(0.5), L.Dense(2, activation="exponential")]},
+    "QConv2DBatchnorm": {"dilation_rate": [2], "activation": ["stochastic_binary"], "groups": [3]},
+    "TimeDistributed": {"layer": [L.Dropout(0.5), L.Dense(2, activation="log_softmax")]},
     "Conv1D": _CONV_REFUSED | {"filters": [3], "dilation_rate": [2]},
     "QConv1D": _CONV_REFUSED | {"filters": [3], "dilation_rate": [2]},
     **dict.fromkeys(("DepthwiseConv2D", "QDepthwiseConv2D", "SeparableConv2D", "QSeparableConv2D"), _CONV_REFUSED),
-    "Dense": {"activation": ["sigmoid", "elu"]},
-    "QDense": {"activation": ["quantized_tanh(4)", "quantized_bits(4,0)"]},
-    "Activation": {"activation": ["tanh", "gelu"]},
-    "QActivation": {"activation": ["quantized_bits(4,0)", "binary", "quantized_relu(4,0,negative_slope=0.25)"]},
-    "ReLU": {"negative_slope": [0.1], "threshold": [0.5]},
+    "Dense": {"activation": ["log_softmax"]},
+    "QDense": {"activation": ["quantized_po2(4)", "stochastic_binary"]},
+    "Activation": {"activation": ["log_softmax"]},
+    "QActivation": {"activation": QUANTISED_REFUSED},
     "MaxPooling2D": _FIRST,
     "AveragePooling2D": _FIRST,
     "MaxPooling1D": _FIRST,
@@ -326,7 +349,7 @@ def test_idle_attributes_have_no_effect_on_inference(kind):
     ("name", "value"),
     [
         ("use_sigmoid", 1),
-        ("negative_slope", 0.25),
+        ("negative_slope", 2.0),
         ("use_stochastic_rounding", True),
         ("relu_upper_bound", 1.5),
         ("is_quantized_clip", False),
@@ -339,9 +362,21 @@ def test_attributes_of_a_quantised_relu_are_refused(name, value):
         read_keras(model)
 
 
-def test_the_table_of_quantised_relus_is_complete():
-    known = set(QUANTIZED_RELU)
-    assert set(inspect.signature(qkeras.quantized_relu.__init__).parameters) - {"self"} == known
+@pytest.mark.parametrize("name", QUANTIZERS)
+def test_the_tables_of_quantisers_are_complete(name):
+    parameters = inspect.signature(getattr(qkeras, name).__init__).parameters
+    assert set(parameters) - {"self"} == set(QUANTIZERS[name])
+
+
+@pytest.mark.parametrize("name", ["max_value", "threshold"])
+def test_a_slope_beside_a_limit_or_a_threshold_is_refused(name):
+    with pytest.raises(HwflowError, match=r"^subject: negative_slope=.* of ReLU is not supported"):
+        read_keras(build("ReLU", negative_slope=0.1, **{name: 1.0}))
+
+
+def test_slopes_of_pixels_are_refused():
+    with pytest.raises(HwflowError, match=r"^subject: its slopes differ from pixel to pixel; .*shared_axes"):
+        read_keras(build("PReLU", shared_axes=None))
 
 
 def test_a_users_own_class_of_a_known_name_is_refused():
