@@ -16,6 +16,10 @@
 //
 // Port A reads in every cycle and has an output register, which block RAM and UltraRAM take in.
 //
+// Yosys chooses blocks of one shape for a memory, and puts LUTs between blocks and registers where it is deeper: 9216 words
+// of 32 bits are 9 blocks of 1024 deep. So for Yosys alone the words up to the largest power of two and those above it are
+// two memories, where that takes no more blocks: 8192 words are blocks of 2 bits, and a choice of two is left.
+//
 // Timing: port A 2 cycles from address to data. Port B 1 cycle; it holds its output while it is not enabled.
 
 `default_nettype none
@@ -54,29 +58,97 @@ module hwflow_weight_mem #(
     (* ram_style = STYLE, no_rw_check = DEPTH > 1 *)
     logic [WIDTH-1:0] mem [0:DEPTH-1]  /*verilator public_flat_rw*/;
 
-    if (MEM_FILE != "" && PRELOADED != 0) begin : gen_load
-        initial $readmemh(MEM_FILE, mem);
-    end
+`ifdef YOSYS
+    // Blocks of so many words by the narrowest that a block of 18 kbit can be: 18 bits x 1024, 9 x 2048, and so on.
+    function automatic int blocks_of(input int words, input int shape);
+        blocks_of = ((WIDTH + (18 >> shape) - 1) / (18 >> shape)) * ((words + (1024 << shape) - 1) >> (10 + shape));
+    endfunction
 
-    logic [WIDTH-1:0] a_read_reg;
+    function automatic int fewest_of(input int words);
+        fewest_of = blocks_of(words, 0);
+        for (int i = 1; i < 5; i++) if (blocks_of(words, i) < fewest_of) fewest_of = blocks_of(words, i);
+    endfunction
 
-    always_ff @(posedge clk_i) begin
-        a_read_reg <= mem[a_addr_i];
-        a_data_o   <= a_read_reg;
-    end
+    // Whether the two parts take no more blocks, whichever of the best shapes the upper one is given, and these are more
+    // than two deep.
+    function automatic logic pays(input int low);
+        int fewest;
+        fewest = fewest_of(DEPTH);
+        pays = DEPTH > low;
+        for (int i = 0; i < 5; i++) begin
+            if (blocks_of(DEPTH, i) == fewest &&
+                (DEPTH <= 2048 << i || fewest_of(low) + blocks_of(DEPTH - low, i) > fewest)) pays = 1'b0;
+        end
+    endfunction
 
-    if (NAME == ULTRA) begin : gen_reads_or_writes
+    localparam int LOW       = 1 << (ADDR_W - 1);
+    localparam logic IN_TWO  = NAME == BLOCK && pays(LOW);
+`else
+    localparam int LOW       = 1;
+    localparam logic IN_TWO  = 1'b0;
+`endif
+
+    if (IN_TWO) begin : gen_two
+        localparam int LOW_W = ADDR_W - 1;
+
+        // Words from LOW on are the only ones of `high` that an address reaches, so that no other takes a block.
+        (* ram_style = "block", no_rw_check *)
+        logic [WIDTH-1:0] low [0:LOW-1];
+        (* ram_style = "block", no_rw_check *)
+        logic [WIDTH-1:0] high [0:DEPTH-1];
+
+        if (MEM_FILE != "" && PRELOADED != 0) begin : gen_load
+            initial $readmemh(MEM_FILE, low);
+            initial $readmemh(MEM_FILE, high);
+        end
+
+        wire [LOW_W-1:0] a_low_addr = a_addr_i[LOW_W-1:0], b_low_addr = b_addr_i[LOW_W-1:0];
+        logic [WIDTH-1:0] a_low_reg, a_high_reg, b_low_reg, b_high_reg;
+        logic a_is_high_reg, b_is_high_reg;
+
+        assign b_rdata_o = b_is_high_reg ? b_high_reg : b_low_reg;
+
+        always_ff @(posedge clk_i) begin
+            a_low_reg     <= low[a_low_addr];
+            a_high_reg    <= high[{1'b1, a_low_addr}];
+            a_is_high_reg <= a_addr_i[LOW_W];
+            a_data_o      <= a_is_high_reg ? a_high_reg : a_low_reg;
+        end
+
         always_ff @(posedge clk_i) begin
             if (b_en_i) begin
-                if (b_we_i) mem[b_addr_i] <= b_wdata_i;
-                else b_rdata_o <= mem[b_addr_i];
+                if (b_we_i && !b_addr_i[LOW_W]) low[b_low_addr] <= b_wdata_i;
+                if (b_we_i && b_addr_i[LOW_W]) high[{1'b1, b_low_addr}] <= b_wdata_i;
+                b_low_reg     <= low[b_low_addr];
+                b_high_reg    <= high[{1'b1, b_low_addr}];
+                b_is_high_reg <= b_addr_i[LOW_W];
             end
         end
-    end else begin : gen_reads_always
+    end else begin : gen_one
+        if (MEM_FILE != "" && PRELOADED != 0) begin : gen_load
+            initial $readmemh(MEM_FILE, mem);
+        end
+
+        logic [WIDTH-1:0] a_read_reg;
+
         always_ff @(posedge clk_i) begin
-            if (b_en_i) begin
-                if (b_we_i) mem[b_addr_i] <= b_wdata_i;
-                b_rdata_o <= mem[b_addr_i];
+            a_read_reg <= mem[a_addr_i];
+            a_data_o   <= a_read_reg;
+        end
+
+        if (NAME == ULTRA) begin : gen_reads_or_writes
+            always_ff @(posedge clk_i) begin
+                if (b_en_i) begin
+                    if (b_we_i) mem[b_addr_i] <= b_wdata_i;
+                    else b_rdata_o <= mem[b_addr_i];
+                end
+            end
+        end else begin : gen_reads_always
+            always_ff @(posedge clk_i) begin
+                if (b_en_i) begin
+                    if (b_we_i) mem[b_addr_i] <= b_wdata_i;
+                    b_rdata_o <= mem[b_addr_i];
+                end
             end
         end
     end
