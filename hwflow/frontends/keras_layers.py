@@ -64,14 +64,14 @@ _CONV = {
     "groups": _NOT_GROUPED,
     **_KERNEL,
 }
-_DEPTHWISE2D = {
+_DEPTHWISE = {
     **{name: rule for name, rule in _CONV.items() if not name.startswith("kernel_") and name != "filters"},
     "kernel_size": READ,
     "depth_multiplier": READ,
     **{f"depthwise_{kind}": IDLE for kind in ("initializer", "regularizer", "constraint")},
 }
 # Keras 2 writes what a kernel would have, too.
-_SEPARABLE2D = _DEPTHWISE2D | {
+_SEPARABLE = _DEPTHWISE | {
     "filters": READ,
     **{f"{of}_{kind}": IDLE for of in ("pointwise", "kernel") for kind in ("initializer", "regularizer", "constraint")},
 }
@@ -111,10 +111,13 @@ LAYERS: Mapping[str, Mapping[str, Rule]] = {
         "QConv2D": _CONV | _QUANTISED,
         "Conv1D": _CONV,
         "QConv1D": _CONV | _QUANTISED,
-        "DepthwiseConv2D": _DEPTHWISE2D,
-        "QDepthwiseConv2D": _DEPTHWISE2D | _QUANTISED_DEPTHWISE,
-        "SeparableConv2D": _SEPARABLE2D,
-        "QSeparableConv2D": _SEPARABLE2D | _QUANTISED_SEPARABLE,
+        "DepthwiseConv2D": _DEPTHWISE,
+        "QDepthwiseConv2D": _DEPTHWISE | _QUANTISED_DEPTHWISE,
+        "DepthwiseConv1D": _DEPTHWISE,
+        "SeparableConv2D": _SEPARABLE,
+        "QSeparableConv2D": _SEPARABLE | _QUANTISED_SEPARABLE,
+        "SeparableConv1D": _SEPARABLE,
+        "QSeparableConv1D": _SEPARABLE | _QUANTISED_SEPARABLE,
         "Dense": _DENSE_LAYER,
         "QDense": _DENSE_LAYER | _QUANTISED,
         "QConv2DBatchnorm": _CONV | _QUANTISED | _FOLDED_BATCH_NORM,

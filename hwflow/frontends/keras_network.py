@@ -29,10 +29,16 @@ PLAIN = {
     "QConv2DBatchnorm": "Conv2D",
     "QDepthwiseConv2D": "DepthwiseConv2D",
     "QSeparableConv2D": "SeparableConv2D",
+    "QSeparableConv1D": "SeparableConv1D",
     "QDense": "Dense",
     "QBatchNormalization": "BatchNormalization",
 }
 """Quantised layers, and the layers that they are once their weights are quantised."""
+_SIDES = {
+    "Conv1D": (("width",), ("left", "right")),
+    "Conv2D": (("height", "width"), ("top", "bottom", "left", "right")),
+}
+"""What hls4ml calls the sides of the tensors of a convolution, and the ends that are padded."""
 CHAINED = frozenset(("Add", "Maximum", "Minimum", "Multiply", "Concatenate"))
 """Merges of any number of tensors that are as many merges of two."""
 
@@ -148,7 +154,7 @@ class _Walk:
         if kind in CHAINED:
             sources, shapes = self._chained(layer, kind, name, sources, shapes)
         entry = _entry(layer, kind, name, sources, shapes)
-        if entry["class_name"] == "SeparableConv2D":
+        if entry["class_name"].startswith("SeparableConv"):
             self.layers += _separated(entry, self._name(f"{name}_depthwise", own=False))
         else:
             self.layers.append(entry)
@@ -273,16 +279,16 @@ def _entry(layer: KerasLayer, kind: str, name: str, sources: list[str], shapes: 
         for of in ("kernel", "depthwise", "pointwise", "bias"):
             if getattr(layer, f"{of}_quantizer", None) is not None:
                 entry[f"{'weight' if of == 'kernel' else of}_quantizer"] = _Quantised()
-    if plain == "DepthwiseConv2D":
+    if plain.startswith("DepthwiseConv"):
         return _depthwise(entry)
     return _pointwise(entry, shapes[0]) if plain == "Dense" and len(shapes[0]) > 2 else dict(entry)
 
 
 def _depthwise(entry: dict[str, Any]) -> dict[str, Any]:
-    """With weights ``(kernel_h, kernel_w, 1, out)``: batch normalisation is multiplied into the last axis."""
+    """With weights ``(..., 1, out)``: batch normalisation is multiplied into the last axis."""
     weight = entry["depthwise_data"]
     quantizer = {"weight_quantizer": entry["depthwise_quantizer"]} if "depthwise_quantizer" in entry else {}
-    return dict(entry) | {"depthwise_data": weight.reshape(*weight.shape[:2], 1, -1)} | quantizer
+    return dict(entry) | {"depthwise_data": weight.reshape(*weight.shape[:-2], 1, -1)} | quantizer
 
 
 def _separated(entry: dict[str, Any], name: str) -> list[dict[str, Any]]:
@@ -291,13 +297,15 @@ def _separated(entry: dict[str, Any], name: str) -> list[dict[str, Any]]:
     shared = {key: value for key, value in entry.items() if key not in (*own, "bias_quantizer")}
     filters = entry["n_chan"] * entry["depth_multiplier"]
     first = {key: entry[key] for key in own if key.startswith("depthwise") and key in entry}
-    depthwise = _depthwise(shared | first | {"class_name": "DepthwiseConv2D", "name": name, "n_filt": filters})
+    axes = entry["class_name"].removeprefix("Separable")
+    sides, ends = _SIDES[axes]
+    depthwise = _depthwise(shared | first | {"class_name": f"Depthwise{axes}", "name": name, "n_filt": filters})
     depthwise |= {"bias_data": None, "use_bias": False}
-    pointwise = shared | {"class_name": "Conv2D", "inputs": [name], "n_chan": filters}
+    pointwise = shared | {"class_name": axes, "inputs": [name], "n_chan": filters}
     pointwise |= {"weight_data": entry["pointwise_data"], "bias_data": entry["bias_data"]}
-    pointwise |= {"in_height": entry["out_height"], "in_width": entry["out_width"]}
-    pointwise |= {f"{of}_{side}": 1 for of in ("filt", "stride") for side in ("height", "width")}
-    pointwise |= {f"pad_{end}": 0 for end in ("top", "bottom", "left", "right")}
+    pointwise |= {f"in_{side}": entry[f"out_{side}"] for side in sides}
+    pointwise |= {f"{of}_{side}": 1 for of in ("filt", "stride") for side in sides}
+    pointwise |= {f"pad_{end}": 0 for end in ends}
     quantised = {"weight": entry.get("pointwise_quantizer"), "bias": entry.get("bias_quantizer")}
     pointwise |= {f"{of}_quantizer": quantizer for of, quantizer in quantised.items() if quantizer is not None}
     return [depthwise, pointwise]
@@ -310,10 +318,10 @@ def _pointwise(dense: dict[str, Any], shape: list[Any]) -> dict[str, Any]:
     """
     if len(shape) > 4:
         raise HwflowError(f"{dense['name']}: Dense on a tensor of {len(shape) - 1} axes is not supported, on 1 to 3")
-    sides = ("width",) if len(shape) == 3 else ("height", "width")
-    ends = ("left", "right") if len(shape) == 3 else ("top", "bottom", "left", "right")
+    kind = f"Conv{len(shape) - 2}D"
+    sides, ends = _SIDES[kind]
     conv = {key: value for key, value in dense.items() if key not in ("n_in", "n_out")}
-    conv |= {"class_name": f"Conv{len(sides)}D", "n_chan": shape[-1], "n_filt": dense["n_out"]}
+    conv |= {"class_name": kind, "n_chan": shape[-1], "n_filt": dense["n_out"]}
     conv["weight_data"] = dense["weight_data"].reshape(*(1 for _ in sides), *dense["weight_data"].shape)
     for side, size in zip(sides, shape[1:-1], strict=True):
         conv |= {f"in_{side}": size, f"out_{side}": size, f"filt_{side}": 1, f"stride_{side}": 1}

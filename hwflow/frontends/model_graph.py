@@ -103,18 +103,21 @@ def _conv2d(layer: Layer) -> Node:
 
 
 def _depthwise(layer: Layer) -> Node:
-    """Weights ``(kernel_h, kernel_w, 1, out)``, as hwflow's front end hands them through, or hls4ml's own."""
+    """Weights ``(kernel_h, kernel_w, 1, out)``, as hwflow's front end hands them through, or hls4ml's own.
+
+    Of one along the rows of ``(rows, channels)`` they have no ``kernel_h``.
+    """
     weight = np.asarray(layer.get_weights("weight").data, dtype=np.float64)
-    weight = weight.reshape(*weight.shape[:2], 1, -1)
+    rows = layer.class_name == "DepthwiseConv1D"
+    window = _window1d(layer, "filt") if rows else _window(layer, "filt")
+    weight = weight.reshape(*window.kernel, 1, -1)
     if weight.shape[-1] != int(layer.get_attr("n_filt")):
         raise HwflowError(
             f"{layer.name}: hls4ml fuses the batch normalisation after it wrongly; "
             "use 'hwflow harden' and 'hwflow generate'"
         )
     multiplier = weight.shape[-1] // int(layer.get_attr("n_chan"))
-    return DepthwiseConv2D(
-        **_common(layer), **_weights(layer, weight), window=_window(layer, "filt"), multiplier=multiplier
-    )
+    return DepthwiseConv2D(**_common(layer), **_weights(layer, weight), window=window, multiplier=multiplier)
 
 
 def _conv1d(layer: Layer) -> Node:
@@ -298,6 +301,7 @@ READERS: Mapping[str, Callable[[Layer], Node]] = {
     "Conv2D": _conv2d,
     "QConv2D": _conv2d,
     "DepthwiseConv2D": _depthwise,
+    "DepthwiseConv1D": _depthwise,
     "Conv1D": _conv1d,
     "QConv1D": _conv1d,
     "Dense": _dense,

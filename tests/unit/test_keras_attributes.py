@@ -39,6 +39,9 @@ DEFAULTS = {
     "QDepthwiseConv2D": {"kernel_size": 3, "depthwise_quantizer": BITS},
     "SeparableConv2D": {"filters": 2, "kernel_size": 3},
     "QSeparableConv2D": {"filters": 2, "kernel_size": 3, "depthwise_quantizer": BITS, "pointwise_quantizer": BITS},
+    "DepthwiseConv1D": {"kernel_size": 3},
+    "SeparableConv1D": {"filters": 2, "kernel_size": 3},
+    "QSeparableConv1D": {"filters": 2, "kernel_size": 3, "depthwise_quantizer": BITS, "pointwise_quantizer": BITS},
     "Dense": {"units": 3},
     "QDense": {"units": 3, "kernel_quantizer": BITS},
     "Activation": {"activation": "relu"},
@@ -88,7 +91,9 @@ _DEPTHWISE_READ = {
     "depth_multiplier": [2],
     "strides": [2],  # Keras refuses others
 }
+_DEPTHWISE1D_READ = _DEPTHWISE_READ | {"kernel_size": [1, 2]}
 _QUANTISED_DEPTHWISE = {"depthwise_quantizer": _QUANTISED_READ["kernel_quantizer"], "bias_quantizer": [BITS]}
+_POINTWISE_READ = {"filters": [1, 4], "pointwise_quantizer": _QUANTISED_READ["kernel_quantizer"]}
 _POOL_READ = {"pool_size": [(2, 3)], "padding": ["valid"], "strides": [1, (1, 2)]}
 _NORM_READ = {"epsilon": [0.1], "center": [False], "scale": [False]}
 EFFECTS = {
@@ -98,12 +103,13 @@ EFFECTS = {
     "TimeDistributed": {"layer": [L.Dense(2, activation="relu"), L.ReLU(0.5)]},
     "Conv1D": _CONV1D_READ,
     "QConv1D": _CONV1D_READ | _QUANTISED_READ,
+    "DepthwiseConv1D": _DEPTHWISE1D_READ,
     "DepthwiseConv2D": _DEPTHWISE_READ,
     "QDepthwiseConv2D": _DEPTHWISE_READ | _QUANTISED_DEPTHWISE,
+    "SeparableConv1D": _DEPTHWISE1D_READ | {"filters": [1, 4], "padding": ["same", "causal"]},
     "SeparableConv2D": _DEPTHWISE_READ | {"filters": [1, 4]},
-    "QSeparableConv2D": _DEPTHWISE_READ
-    | _QUANTISED_DEPTHWISE
-    | {"filters": [1, 4], "pointwise_quantizer": _QUANTISED_READ["kernel_quantizer"]},
+    "QSeparableConv1D": _DEPTHWISE1D_READ | _QUANTISED_DEPTHWISE | _POINTWISE_READ,
+    "QSeparableConv2D": _DEPTHWISE_READ | _QUANTISED_DEPTHWISE | _POINTWISE_READ,
     "Dense": {"units": [1, 5], **_KERNEL_READ},
     "QDense": {"units": [1, 5], **_KERNEL_READ, **_QUANTISED_READ},
     "Activation": {"activation": ["linear", "relu6", *FUNCTIONS]},
@@ -142,6 +148,7 @@ REFUSED = {
     "Conv1D": _CONV_REFUSED | {"filters": [3], "dilation_rate": [2]},
     "QConv1D": _CONV_REFUSED | {"filters": [3], "dilation_rate": [2]},
     **dict.fromkeys(("DepthwiseConv2D", "QDepthwiseConv2D", "SeparableConv2D", "QSeparableConv2D"), _CONV_REFUSED),
+    **dict.fromkeys(("DepthwiseConv1D", "SeparableConv1D", "QSeparableConv1D"), _CONV_REFUSED | {"dilation_rate": [2]}),
     "Dense": {"activation": ["log_softmax"]},
     "QDense": {"activation": ["quantized_po2(4)", "stochastic_binary"]},
     "Activation": {"activation": ["log_softmax"]},
