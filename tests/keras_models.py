@@ -42,7 +42,11 @@ def random_models(draw: Draw) -> RandomModel:
     """Models of up to six steps and a head."""
     made = RandomModel()
     rank = draw(st.sampled_from([3, 3, 3, 2, 1]))
-    sizes = {3: (draw(st.integers(4, 6)), draw(st.integers(4, 6)), 2), 2: (3, draw(st.integers(1, 4))), 1: (5,)}
+    sizes = {
+        3: (draw(st.integers(4, 6)), draw(st.integers(4, 6)), 2),
+        2: (draw(st.integers(3, 7)), draw(st.integers(1, 4))),
+        1: (5,),
+    }
     x = image = L.Input(sizes[rank], name="image")
     for _ in range(draw(st.integers(1, 4))):
         x = _step(draw, made, x, nested=True)
@@ -68,7 +72,9 @@ def filled(model: Any, seed: int) -> Any:
 def _step(draw: Draw, made: RandomModel, x: Any, nested: bool) -> Any:
     steps = [_activation, _norm, _dense, _training]
     if len(x.shape) == 4:
-        steps += [_conv, _conv, _pool, _residual, _concatenate, _padded, _shared]
+        steps += [_conv, _conv, _pool, _residual, _concatenate, _padded, _shared, _moved]
+    if len(x.shape) == 3:
+        steps += [_rows, _rows]
     if nested:
         steps.append(_nested)
     return draw(st.sampled_from(steps))(draw, made, x)
@@ -191,6 +197,45 @@ def _padded(draw: Draw, made: RandomModel, x: Any) -> Any:
     pads = ((draw(st.integers(0, 2)), draw(st.integers(0, 1))), (draw(st.integers(0, 1)), draw(st.integers(0, 2))))
     y = L.ZeroPadding2D(pads, name=made.name("pad"))(x)
     return L.Conv2D(2, 2, name=made.name("conv"))(y)
+
+
+def _moved(draw: Draw, made: RandomModel, x: Any) -> Any:
+    """Pixels at other places."""
+    kind, name = draw(st.integers(0, 4)), made.name("moved")
+    if kind == 0:
+        return L.Permute(draw(st.permutations([1, 2, 3])), name=name)(x)
+    if kind == 1:
+        return L.UpSampling2D((draw(st.integers(1, 2)), draw(st.integers(1, 2))), name=name)(x)
+    if kind == 2:
+        left = draw(st.integers(0, x.shape[2] - 1))
+        return L.Cropping2D(((0, draw(st.integers(0, x.shape[1] - 1))), (left, 0)), name=name)(x)
+    if kind == 3:
+        return L.ZeroPadding2D(draw(st.integers(0, 2)), name=name)(x)
+    return L.Reshape((x.shape[2], x.shape[1], x.shape[3]), name=name)(x)
+
+
+def _rows(draw: Draw, made: RandomModel, x: Any) -> Any:
+    """A layer along the rows of ``(rows, channels)``."""
+    rows, kind = x.shape[1], draw(st.integers(0, 6))
+    name = made.name("rows")
+    kernel, strides = draw(st.integers(1, min(3, rows))), draw(st.integers(1, 2))
+    if kind == 0:
+        return L.MaxPooling1D(kernel, strides, draw(st.sampled_from(["valid", "same"])), name=name)(x)
+    if kind == 1:
+        return L.AveragePooling1D(kernel, strides, name=name)(x)
+    if kind == 2:
+        return L.Permute((2, 1), name=name)(x)
+    if kind == 3:
+        padding = draw(st.sampled_from(["valid", "same", "causal"]))
+        return L.SeparableConv1D(2, kernel, strides, padding, depth_multiplier=2, name=name)(x)
+    if kind == 4:
+        pool = draw(st.sampled_from([L.GlobalMaxPooling1D, L.GlobalAveragePooling1D]))
+        return pool(keepdims=True, name=name)(x)
+    activation = draw(st.sampled_from(["linear", "relu", "relu6"]))
+    arguments = {"activation": activation, "padding": draw(st.sampled_from(["valid", "same", "causal"])), "name": name}
+    if kind == 5:
+        return qkeras.QConv1D(2, kernel, strides, kernel_quantizer=draw(st.sampled_from(WEIGHTS)), **arguments)(x)
+    return L.Conv1D(2, kernel, strides, **arguments)(x)
 
 
 def _shared(draw: Draw, made: RandomModel, x: Any) -> Any:

@@ -39,6 +39,7 @@ from hwflow.graph import (
 )
 from hwflow.hardening import HardenOptions
 from hwflow.hardening.options import ScalingOptions
+from hwflow.models._tf import qkeras, tensorflow
 
 
 class NetworkBuilder:
@@ -255,6 +256,23 @@ def random_rows(seed: int) -> Graph:
     return net.graph(f"rows{seed}")
 
 
+def _moved_rows(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
+    """Rows that are cropped, repeated, transposed or regrouped."""
+    _, rows, channels = x.shape
+    match int(rng.integers(4)):
+        case 0:
+            left = int(rng.integers(rows))
+            right = int(rng.integers(rows - left))
+            return net.move(Crop2D, x, (1, rows - left - right, channels), cropping=(0, 0, left, right))
+        case 1:
+            times = int(rng.integers(1, 4))
+            return net.move(UpSample2D, x, (1, rows * times, channels), factors=(1, times))
+        case 2:
+            return net.move(Permute, x, (1, channels, rows), axes=(0, 2, 1))
+    channels = int(rng.choice([each for each in range(1, 7) if rows * channels % each == 0]))
+    return net.move(Reshape, x, (1, int(np.prod(x.shape)) // channels, channels))
+
+
 def random_sequences(seed: int) -> Graph:
     """A small network on rows ``(rows, channels)``: convolutions along them, pools, dense layers, and a head."""
     rng = np.random.default_rng([20261132, seed])
@@ -270,6 +288,10 @@ def random_sequences(seed: int) -> Graph:
             x = net.pool(x, padded if kind < 0.15 else valid, average=False)
         elif kind < 0.4:
             x = net.pool(x, valid, average=True)
+        elif kind < 0.6:
+            x = _moved_rows(net, x, rng)
+        elif kind < 0.7:
+            x = net.relu(net.depthwise(x, int(rng.integers(1, 3)), (padded, valid)[int(rng.integers(2))]))
         else:
             y = net.relu(net.conv(x, int(rng.integers(1, 5)), (padded, valid, causal)[int(rng.integers(3))]))
             x = net.add(x, y) if x.shape == y.shape else y
@@ -371,8 +393,6 @@ def to_keras(graph: Graph) -> Any:
 
     ReLU layers, biases and weights are set, in float32.
     """
-    from hwflow.models._tf import qkeras, tensorflow
-
     keras = tensorflow().keras
     tensors: dict[str, Any] = {}
     weights: dict[str, list[np.ndarray]] = {}
@@ -396,6 +416,13 @@ def to_keras(graph: Graph) -> Any:
                     node.n_out, node.window.kernel, node.window.strides, _padding(graph, node), name=node.name
                 )
                 weights[node.name] = [node.weight.values, node.bias.values]
+            case DepthwiseConv2D() if len(graph.input.shape) == 2:
+                sizes = node.window.kernel[1], node.window.strides[1]
+                layer = keras.layers.DepthwiseConv1D(
+                    *sizes, _padding(graph, node), depth_multiplier=node.multiplier, name=node.name
+                )
+                kernel = node.weight.values.reshape(sizes[0], graph.inputs_of(node)[0].shape[-1], -1)
+                weights[node.name] = [kernel, node.bias.values]
             case DepthwiseConv2D():
                 channels = graph.inputs_of(node)[0].shape[-1]
                 layer = keras.layers.DepthwiseConv2D(
@@ -428,6 +455,8 @@ def to_keras(graph: Graph) -> Any:
             case Reshape() if node.name.endswith(("_image", "_rows")):
                 tensors[node.name] = tensors[node.inputs[0]]
                 continue
+            case Move() if len(graph.input.shape) == 2 and not isinstance(node, Flatten):
+                layer = _moved_rows_layer(node)
             case Reshape():
                 layer = keras.layers.Reshape(node.shape, name=node.name)
             case ZeroPad2D():
@@ -475,13 +504,23 @@ def to_keras(graph: Graph) -> Any:
 
 def keras_lookup(node: Lookup) -> Any:
     """The Keras layer of a function that Keras has."""
-    from hwflow.models._tf import tensorflow
-
     layers = tensorflow().keras.layers
     name, _, parameters = node.function.partition("(")
     if name == "elu":
         return layers.ELU(float(parameters.rstrip(")")), name=node.name)
     return layers.Activation(name, name=node.name)
+
+
+def _moved_rows_layer(node: Move) -> Any:
+    layers = tensorflow().keras.layers
+    match node:
+        case Crop2D():
+            return layers.Cropping1D(node.cropping[2:], name=node.name)
+        case UpSample2D():
+            return layers.UpSampling1D(node.factors[1], name=node.name)
+        case Permute():
+            return layers.Permute((2, 1), name=node.name)
+    return layers.Reshape(node.shape[1:], name=node.name)
 
 
 def _padding(graph: Graph, node: Conv2D | DepthwiseConv2D | MaxPool2D | AveragePool2D) -> str:

@@ -20,6 +20,7 @@ from hwflow.graph import (
     AveragePool2D,
     Concatenate,
     Constant,
+    Flatten,
     GlobalAveragePool2D,
     Graph,
     Input,
@@ -30,6 +31,7 @@ from hwflow.graph import (
     Node,
     ReLU,
     Rescale,
+    Reshape,
     WeightLayer,
 )
 from hwflow.hardening.types import accumulator_type
@@ -62,6 +64,8 @@ def _typed(node: Node, sources: tuple[Node, ...], inputs: list[FixedType], model
         case Rescale():
             return replace(node, factor=Constant.from_codes(np.ones(1, dtype=np.int64), ONE), type=_result(layer))
         case Move():
+            if layer is not None and not isinstance(node, Flatten | Reshape):
+                _check_is(node.name, "result", _result(layer), inputs[0])
             return replace(node, type=inputs[0])
         case MaxPool2D():
             return _max_pool(node, inputs[0], layer)
@@ -138,12 +142,14 @@ def _max_pool(node: MaxPool2D, x: FixedType, layer: Layer) -> Node:
         ("accum", _type(node.name, "accum", layer.get_attr("accum_t").precision)),
         ("result", _result(layer)),
     ):
-        if (type_.width, type_.integer, type_.signed) != (x.width, x.integer, x.signed):
-            raise HwflowError(
-                f"{node.name}: {kind}_t {type_} is not the type of its input, in which the RTL takes the maximum; "
-                f"set it to {x}"
-            )
+        _check_is(node.name, kind, type_, x)
     return replace(node, type=x)
+
+
+def _check_is(name: str, kind: str, type_: FixedType, x: FixedType) -> None:
+    """Refuse another type than a layer's input in one that computes nothing."""
+    if (type_.width, type_.integer, type_.signed) != (x.width, x.integer, x.signed):
+        raise HwflowError(f"{name}: {kind}_t {type_} is not the type of its input, which the RTL keeps; set it to {x}")
 
 
 def _average(node: AveragePool2D | GlobalAveragePool2D, count: int, x: FixedType, layer: Layer) -> Node:

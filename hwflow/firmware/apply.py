@@ -182,7 +182,7 @@ def _is_not_hls4mls(node: Node, graph: Graph, layer: Layer | None) -> bool:
     """Whether hwflow reads a layer its own way, and the ModelGraph has hls4ml's."""
     if layer is not None and "1D" in layer.class_name:
         return True
-    if layer is not None and isinstance(node, MaxPool2D | Flatten) and "Global" in layer.class_name:
+    if layer is not None and isinstance(node, MaxPool2D) and "Global" in layer.class_name:
         return True
     moved = describe_shape(node, graph.inputs_of(node)[0].shape) if node.inputs else None
     return moved is not None and not is_free(node, graph) and (layer is None or layer.class_name != moved["class_name"])

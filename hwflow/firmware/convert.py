@@ -68,6 +68,7 @@ def _network(graph: Graph, keras_model: Any | None) -> KerasCalls | None:
     network = read_network(keras_model)
     layers = {layer["name"] for layer in network.layers}
     own = any(isinstance(node, Move) and not isinstance(node, Flatten) for node in graph)
+    own = own or any(layer["class_name"].startswith("GlobalMax") for layer in network.layers)
     lacks = any(node.name not in layers and not isinstance(node, Rescale) for node in graph)
     return None if own or lacks else network
 

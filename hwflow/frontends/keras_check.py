@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from hwflow.errors import HwflowError
 from hwflow.frontends.keras_network import Call, KerasCalls
-from hwflow.graph import FloatArray, Graph, Node, Reshape, WeightLayer
+from hwflow.graph import Flatten, FloatArray, Graph, Node, Reshape, WeightLayer
 from hwflow.reference.real import check_calibration, evaluate
 
 TOLERANCE = 1e-4
@@ -50,8 +50,11 @@ def counterparts(graph: Graph, network: KerasCalls) -> dict[str, str]:
         if node is not None:
             stands[call.key] = node.name
             found[node.name] = call.key
-    if isinstance(graph.output, Reshape) and graph.output.inputs[0] in found:
-        found[graph.output.name] = found[graph.output.inputs[0]]
+    last = graph.output
+    while isinstance(last, Flatten | Reshape) and last.name not in found:  # what hwflow has put behind a layer
+        last = graph[last.inputs[0]]
+    if last.name in found:
+        found[graph.output.name] = found[last.name]
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hwflow.graph import (
+    Affine,
     AveragePool2D,
     Concatenate,
     Conv2D,
@@ -20,6 +21,7 @@ from hwflow.graph import (
     Move,
     Node,
     ReLU,
+    Rescale,
     Reshape,
     Softmax,
     Subtract,
@@ -28,6 +30,7 @@ from hwflow.graph import (
 )
 from hwflow.graph.functions import function
 from hwflow.graph.naming import Unique
+from hwflow.graph.shapes import output_shape
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,29 +40,41 @@ class GlobalPool(Node):
     average: bool
 
 
+ELEMENTWISE = (ReLU, LeakyReLU, Lookup, Affine, Rescale, Softmax, Merge, Concatenate)
+"""Nodes whose output has the shape of their inputs, but for its channels."""
+
+
 def whole_images(nodes: Sequence[Node]) -> list[Node]:
     """Global pooling as nodes that every executor has: a mean, or a maximum with a window as large as the image."""
-    shapes = {node.name: node.shape for node in nodes}
-    names = Unique(shapes)
-    found: list[Node] = []
+    names = Unique(node.name for node in nodes)
+    stands: dict[str, str] = {}
+    found: dict[str, Node] = {}
+
+    def put(node: Node) -> None:
+        found[node.name] = node
+
     for node in nodes:
+        node = replace(node, inputs=tuple(stands.get(name, name) for name in node.inputs))
+        sources = [found[name] for name in node.inputs]
+        if isinstance(node, ELEMENTWISE):
+            # hls4ml gives what reads an image of one pixel a vector's shape.
+            node = replace(node, shape=output_shape(node, sources))
         if not isinstance(node, GlobalPool):
-            found.append(node)
+            put(node)
             continue
-        *sides, channels = shapes[node.inputs[0]]
+        *sides, channels = sources[0].shape
         kernel = (1, sides[0]) if len(sides) == 1 else (sides[0], sides[1])
         window = Window(kernel=kernel, strides=kernel)
         pool: Node = GlobalAveragePool2D(name=node.name, inputs=node.inputs, shape=(channels,))
         if not node.average:
             shape = (*(1 for _ in sides), channels)
             pool = MaxPool2D(name=node.name, inputs=node.inputs, shape=shape, window=window)
-        if pool.shape == node.shape:
-            found.append(pool)
-            continue
-        pool = replace(pool, name=names(f"{node.name}_pool"))
-        shaped = Flatten if len(node.shape) == 1 else Reshape
-        found += [pool, shaped(name=node.name, inputs=(pool.name,), shape=node.shape)]
-    return found
+        put(pool)
+        if pool.shape != node.shape:
+            kind = Flatten if len(node.shape) == 1 else Reshape
+            stands[node.name] = names(f"{node.name}_shaped")
+            put(kind(name=stands[node.name], inputs=(node.name,), shape=node.shape))
+    return list(found.values())
 
 
 def fold_padding(nodes: Sequence[Node]) -> list[Node]:

@@ -59,6 +59,7 @@ VERILOG_KEYWORDS = _words(
 _OTHERS = _words(
     """
     axis errno hls linux main math_errhandling myproject nnet sched_priority std stderr stdin stdout unix weights
+    height_factor keepdims out_shape perm sizes width_factor
     """
 )
 _TAKEN = CPP_KEYWORDS | VERILOG_KEYWORDS | _OTHERS

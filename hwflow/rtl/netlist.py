@@ -417,6 +417,8 @@ class _Builder:
 
     def _pool(self, node: MaxPool2D | AveragePool2D, source: Stream) -> Stream:
         positions = math.prod(node.window.kernel)
+        if node.window.kernel == self.graph.inputs_of(node)[0].shape[:2] and not any(node.window.padding):
+            return self._reduce(node, source, positions, node.accum if isinstance(node, AveragePool2D) else None)
         if isinstance(node, AveragePool2D):
             return self._reduce(node, self._window(node, node.window, source, 0), positions, node.accum)
         lowest = source.type.min_code & ((1 << source.type.width) - 1)

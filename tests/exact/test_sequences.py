@@ -11,6 +11,9 @@ import pytest
 from hwflow.errors import HwflowError
 from hwflow.firmware import CsimExecutor, read_keras
 from hwflow.firmware import generate as generate_firmware
+from hwflow.frontends.keras_check import TOLERANCE, check
+from hwflow.frontends.keras_graph import network_graph
+from hwflow.frontends.keras_network import read_network
 from hwflow.graph import Graph
 from hwflow.hardening import harden
 from hwflow.models._tf import tensorflow
@@ -56,6 +59,22 @@ def test_the_graph_is_keras_network(seed: int) -> None:
     images = random_images(seed, graph, 4)
     expected = np.asarray(model(images.astype(np.float32)), dtype=np.float64)
     np.testing.assert_allclose(RealExecutor(graph).run(images), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("rank", [1, 2])
+@pytest.mark.parametrize("kind", ["Max", "Average"])
+def test_global_pooling_is_keras_own_wherever_it_stands(kind: str, rank: int, keepdims: bool) -> None:
+    layers = tensorflow().keras.layers
+    pool = getattr(layers, f"Global{kind}Pooling{rank}D")
+    image = layers.Input((5, 6, 3)[-rank - 1 :])
+    ends = pool(keepdims=keepdims, name="ends")(image)
+    inside = layers.BatchNormalization()(layers.ReLU()(pool(keepdims=keepdims)(image)))
+    for output in (ends, layers.Dense(2)(inside)):
+        model = tensorflow().keras.Model(image, output)
+        network = read_network(model)
+        values = np.random.default_rng(1).uniform(-1, 1, (4, *image.shape[1:])).astype(np.float32)
+        assert check(network_graph(network), network, values, model) < TOLERANCE
 
 
 @pytest.mark.parametrize("seed", range(2))
