@@ -14,6 +14,7 @@ from hwflow.fixed import FixedType
 from hwflow.frontends.keras_check import counterparts, keras_batches
 from hwflow.frontends.keras_network import KerasCalls
 from hwflow.graph import FloatArray, Graph, IntArray, Lookup, Node, ReLU
+from hwflow.graph.decision import class_scores
 from hwflow.reference.integer import IntegerExecutor
 
 WORTH_SAYING = 0.05
@@ -46,8 +47,8 @@ class Agreement:
         largest_error: largest difference of an output from Keras'.
         mean_error: mean magnitude of the differences of the outputs.
         output_range: largest minus smallest output of the Keras model.
-        same_class: share of images with the largest output in the same place, percent; of one output the share of
-            the same sign.
+        same_class: share of images with the largest output in the same place, percent; of one output the share
+            on the same side of its threshold.
         unscaled_error: largest difference of a layer before hardening, in parts of its range.
         layers: in order.
         warning: the layer that loses most and what helps, if it loses much.
@@ -123,11 +124,17 @@ class _Tally:
         theirs = keras[output].reshape(ours.shape)
         difference = np.abs(ours - theirs)
         self.images += len(ours)
-        self.same += int(np.count_nonzero(_classes(ours) == _classes(theirs)))
+        self.same += int(np.count_nonzero(self._classes(ours) == self._classes(theirs)))
         self.largest = max(self.largest, float(difference.max(initial=0.0)))
         self.total += float(difference.sum())
         self.outputs += difference.size
         self.low, self.high = min(self.low, float(theirs.min())), max(self.high, float(theirs.max()))
+
+    def _classes(self, outputs: FloatArray) -> npt.NDArray[np.int64]:
+        """The place of the largest output of each image; of a single output whether it is above the threshold."""
+        if self.graph.output.shape == (1,):
+            outputs = class_scores(self.graph, outputs)
+        return outputs.reshape(len(outputs), -1).argmax(axis=1)
 
     def _output(self, codes: Mapping[str, IntArray]) -> FloatArray:
         node = self.graph.output
@@ -192,9 +199,3 @@ def _outside(node: Node, values: FloatArray) -> int:
         limit = None if node.limit is None else float(node.limit.values[0])
         return 0 if limit is not None and limit <= type_.max else int(np.count_nonzero(above))
     return int(np.count_nonzero(above | (stored < type_.min - type_.lsb / 2)))
-
-
-def _classes(outputs: FloatArray) -> npt.NDArray[np.int64]:
-    """The place of the largest output of each image; of a single output whether it is positive."""
-    flat = outputs.reshape(len(outputs), -1)
-    return flat.argmax(axis=1) if flat.shape[1] > 1 else (flat[:, 0] > 0).astype(np.int64)

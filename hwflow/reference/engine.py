@@ -20,6 +20,8 @@ from hwflow.graph import (
     GlobalAveragePool2D,
     Graph,
     IntArray,
+    LeakyReLU,
+    Lookup,
     MaxPool2D,
     Move,
     Node,
@@ -39,6 +41,7 @@ from hwflow.reference.engine_nodes import (
     map_elements,
     max_pool,
     moves,
+    take,
 )
 from hwflow.reference.kernels import Kernels, build
 from hwflow.reference.kernels.binding import Array
@@ -252,6 +255,12 @@ class Engine:
             case ReLU() | Rescale():
                 steps = [*elementwise(node, inputs[0]), *after]
                 run = map_elements(kernels, sources[0], inputs[0], steps, out, shape)
+            case Lookup() | LeakyReLU():
+                if after:
+                    raise NotCompiled("nothing is fused with a table")
+                if isinstance(node, LeakyReLU) and node.slope.size > 1:
+                    raise NotCompiled(f"{node.name}: its slopes differ from channel to channel")
+                run = take(lambda codes: self._evaluate(node, [codes]), sources[0], inputs[0], out)
             case Move():
                 steps = [*cast(inputs[0], node.resolved), *after]
                 changed = steps or sources[0] != out

@@ -14,6 +14,7 @@ from hwflow.graph import (
     Concatenate,
     GlobalAveragePool2D,
     Graph,
+    IntArray,
     MaxPool2D,
     Move,
     Node,
@@ -35,6 +36,7 @@ from hwflow.reference.kernels.epilogue import (
     Relu,
     Storage,
     cast,
+    lowest,
 )
 
 Run = Callable[[list[Array]], Array]
@@ -88,6 +90,27 @@ def moves(node: Move, source: Storage, then: Run | None) -> Run:
     def run(x: list[Array]) -> Array:
         moved = np.ascontiguousarray(move(node, x[0], -source.offset))
         return moved if then is None else then([moved])
+
+    return run
+
+
+def take(evaluate: Callable[[IntArray], IntArray], source: Storage, type_: FixedType, out: Storage) -> Run:
+    """A function of a single code, alike for all elements, as a table of all codes that the input can have.
+
+    Args:
+        evaluate: output codes of input codes.
+        source, out: how input and output are held.
+        type_: the input's type.
+    """
+    if source.wide or out.wide:
+        raise NotCompiled("a table of more than 16 bits")
+    codes = np.arange(lowest(type_), type_.max_code + 1)
+    unsigned = np.uint8 if source.bytes else np.uint16
+    entries = np.zeros(1 << (8 * np.dtype(unsigned).itemsize), dtype=out.dtype)
+    entries[(codes - source.offset).astype(source.dtype).view(unsigned)] = evaluate(codes) - out.offset
+
+    def run(x: list[Array]) -> Array:
+        return np.take(entries, x[0].view(unsigned))
 
     return run
 

@@ -38,6 +38,7 @@ class Expectation:
         max_loss: percentage points of top-1 that may be lost against the float network; without labels, percent
             of the images whose largest class may differ.
         min_accuracy: top-1 in percent that there must be; only with labels.
+        threshold: code above which a single output tells class 1.
     """
 
     codes: IntArray
@@ -46,6 +47,7 @@ class Expectation:
     keras: IntArray | None = None
     max_loss: float | None = None
     min_accuracy: float | None = None
+    threshold: float | None = None
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Put the codes where the bench looks for them; the rest of what it reads."""
@@ -55,6 +57,7 @@ class Expectation:
         return {
             "labels": None if self.labels is None else self.labels.tolist(),
             "keras": None if self.keras is None else self.keras.tolist(),
+            "threshold": self.threshold,
             "limits": {"max_loss": self.max_loss, "min_accuracy": self.min_accuracy},
         }
 

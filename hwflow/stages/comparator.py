@@ -15,6 +15,7 @@ from hwflow.executors import Setup, encode, open_executor, reference_batch
 from hwflow.faults import FaultList
 from hwflow.folders.design import Design
 from hwflow.graph import Graph, IntArray, Node
+from hwflow.graph.decision import class_scores, code_threshold
 from hwflow.progress import Step, silent
 from hwflow.reference import IntegerExecutor
 from hwflow.rtl.executor import BoolArray, Expectation, RtlExecutor, Simulator
@@ -176,7 +177,7 @@ class _Comparator:
         assert self.clean is not None
         keras, labels = (None, None) if self.truth is None else (self.truth.keras, self.truth.labels)
         limits = (self.limits.max_loss, self.limits.min_accuracy)
-        return Expectation(logits, self.clean.logits, labels, keras, *limits)
+        return Expectation(logits, self.clean.logits, labels, keras, *limits, code_threshold(self.reference.graph))
 
     def _compare(
         self,
@@ -215,7 +216,8 @@ class _Comparator:
         if self.truth is not None:
             about = (condition.name, condition.seed, condition.flips, differing)
             # Of equal outputs the first class counts, as in evaluate.
-            self.scores[name].append(self.truth.score(outputs.argmax(axis=-1), counted, *about))
+            scores = class_scores(self.reference.graph, outputs)
+            self.scores[name].append(self.truth.score(scores.argmax(axis=-1), counted, *about))
 
 
 def keras_classes(design: Design, images: npt.NDArray[np.float32]) -> IntArray:
@@ -223,7 +225,7 @@ def keras_classes(design: Design, images: npt.NDArray[np.float32]) -> IntArray:
     network = open_executor(KERAS, Setup(design.graph, design.keras_model))
     size = network.images_at_once
     logits = [network.start(images[start : start + size])(None) for start in range(0, len(images), size)]
-    return np.concatenate(logits).argmax(axis=-1).astype(np.int64)
+    return class_scores(design.graph, np.concatenate(logits)).argmax(axis=-1).astype(np.int64)
 
 
 def reference_outputs(reference: IntegerExecutor, codes: IntArray, faults: FaultList | None) -> ReferenceOutputs:

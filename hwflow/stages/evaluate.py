@@ -31,6 +31,7 @@ from hwflow.files.folders import FAULT_LISTS, check_output, new_folder
 from hwflow.files.outputs import check_outputs
 from hwflow.folders.design import Design, open_design
 from hwflow.graph import Graph
+from hwflow.graph.decision import class_scores
 from hwflow.memory import WordCounts, count_words, memories
 from hwflow.progress import Advance, no_progress
 from hwflow.stages.generate import project_for
@@ -255,7 +256,7 @@ def _tally(
             name = "fault-free" if faults is None else f"fault list {index} of {len(conditions) - 1}"
             counted = Tally(unreadable=batch.unreadable)
             if len(batch) and batch.labels is not None:
-                counted += accuracy(logits(faults), batch.labels)
+                counted += accuracy(class_scores(graph, logits(faults)), batch.labels)
             tallies[index] += counted
             done += len(batch) + len(batch.unreadable)
             advance(done, total, name)

@@ -25,6 +25,7 @@ from hwflow.data import (
 from hwflow.errors import HwflowError
 from hwflow.folders.design import Design
 from hwflow.graph import Graph
+from hwflow.graph.decision import classes
 
 
 def open_for(
@@ -60,13 +61,13 @@ def labelled(data: str | Path | Data, images: int | None, graph: Graph) -> Data:
     data = open_data(data) if isinstance(data, str | Path) else data
     if isinstance(data, Dataset):
         check_images(data.name, data.images, graph)
-    largest, classes = require_labels(data).max(), graph.output.shape[-1]
-    if largest >= classes:
-        raise HwflowError(f"{data.name}: has class {largest}, but the network knows 0 to {classes - 1}")
+    largest, known = require_labels(data).max(), classes(graph)
+    if largest >= known:
+        raise HwflowError(f"{data.name}: has class {largest}, but the network knows 0 to {known - 1}")
     if isinstance(data, ImageSet):
-        if data.classes and len(data.classes) != classes:
+        if data.classes and len(data.classes) != known:
             raise HwflowError(
-                f"{data.name}: {len(data.classes)} class folders, but the network knows {classes} classes, so that "
+                f"{data.name}: {len(data.classes)} class folders, but the network knows {known} classes, so that "
                 "labels would be shifted; give a list of labels"
             )
         _check_first_image(data, graph)

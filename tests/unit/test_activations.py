@@ -17,7 +17,7 @@ from hwflow.graph import Constant, Dense, Graph, Input, LeakyReLU, Lookup, Node,
 from hwflow.graph.functions import NAMES, function, text_of
 from hwflow.hardening import HardenOptions, Like, harden
 from hwflow.hardening.options import ScalingOptions
-from hwflow.hardening.tables import index_type
+from hwflow.hardening.tables import index_type, with_table
 from hwflow.models._tf import qkeras, tensorflow
 from hwflow.reference import IntegerExecutor, RealExecutor
 from tests.networks import WIDE
@@ -287,3 +287,18 @@ def check_quantiser(asked: str) -> None:
     quantised = not asked.startswith(("hard", "smooth", "quantized_ulaw"))
     assert hardened.output.scale == 1.0
     np.testing.assert_allclose(ours, theirs, atol=1e-6 if quantised else hardened.output.resolved.lsb)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize(("width", "out_width"), [(16, 16), (8, 16), (16, 8), (7, 6), (12, 16)])
+def test_a_compiled_table_has_every_code(width: int, out_width: int, signed: bool) -> None:
+    source = FixedType(width, 4, signed)
+    for output in (FixedType(out_width, 1), FixedType(out_width, 0, signed=False)):
+        index = index_type(lookup("y", "x", "tanh"), source, output, 10)
+        table = with_table(lookup("y", "x", "tanh"), index, output)
+        graph = Graph((Input(name="x", shape=(4,), type=source), table), "table")
+        codes = np.arange(source.min_code, source.max_code + 1).reshape(-1, 4)
+        engines = [IntegerExecutor(graph, engine=engine) for engine in ("numpy", "auto")]
+        np.testing.assert_array_equal(*(engine.run(codes) for engine in engines))
+        built = [step for step in engines[1].engine.steps if step.compiled]
+        assert "compiled" not in engines[1].engine.note or [step.name for step in built] == ["y"]
