@@ -20,12 +20,16 @@ from hwflow.reference import IntegerExecutor
 from tests.exact.agreement import rtl
 
 
-def network() -> Any:
-    """Layers and arguments of every kind, and a sigmoid of one output at the end."""
+def network(by_channel: bool = True) -> Any:
+    """Layers and arguments of every kind, and a sigmoid of one output at the end.
+
+    Args:
+        by_channel: a layer has a slope a channel, which hls4ml's own reader refuses.
+    """
     layers, quantised = tensorflow().keras.layers, qkeras().QActivation
     image = x = layers.Input((5, 4, 3), name="image")
     x = layers.Conv2D(4, 3, padding="same", activation="tanh", name="conv0")(x)
-    x = layers.PReLU(shared_axes=[1, 2], alpha_initializer="random_normal", name="slopes")(x)
+    x = layers.PReLU(shared_axes=[1, 2], name="slopes")(x) if by_channel else layers.LeakyReLU(0.1, name="slopes")(x)
     x = layers.LeakyReLU(0.3, name="leaky")(layers.Conv2D(4, 2, name="conv1")(x))
     x = layers.ELU(0.7, name="elu")(x)
     x = quantised("quantized_bits(6,2,alpha=1)", name="bits")(x)
@@ -38,11 +42,15 @@ def network() -> Any:
     return tensorflow().keras.Model(image, layers.Dense(1, activation="sigmoid", name="last")(x), name="bends")
 
 
-@pytest.fixture(scope="module")
-def model() -> Any:
-    model, rng = network(), np.random.default_rng(1)
+def filled(model: Any) -> Any:
+    rng = np.random.default_rng(1)
     model.set_weights([rng.normal(0, 0.5, weight.shape) for weight in model.get_weights()])
     return model
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return filled(network())
 
 
 def images(count: int) -> np.ndarray:
@@ -96,3 +104,26 @@ def test_rtl_equals_the_reference(model: Any, bits: int, granularity: Any, tmp_p
         expected = reference.run(codes, upset)
         np.testing.assert_array_equal(executor.run(codes, upset), expected)
         np.testing.assert_array_equal(executor.run(codes, upset, stall_percent=40, seed=3), expected)
+
+
+@pytest.mark.filterwarnings("ignore:.* loses most")
+def test_an_hls4ml_script(tmp_path: Path) -> None:
+    """hls4ml's own layers give way to hwflow's."""
+    hls4ml = pytest.importorskip("hls4ml")
+    import hwflow.firmware
+
+    hwflow.firmware.register()
+    model = filled(network(by_channel=False))
+    config = hls4ml.utils.config_from_keras_model(model, granularity="name", backend="Vitis")
+    config["Model"]["Hardening"] = {"Calibration": images(60), "TableBits": 9}
+    hls_model = hls4ml.converters.convert_from_keras_model(
+        model, hls_config=config, backend="Vitis", io_type="io_stream", output_dir=str(tmp_path / "p")
+    )
+    reference = IntegerExecutor(hwflow.firmware.hardened(hls_model).graph)
+    own = {node.name: f"Hwflow{node.op}" for node in reference.graph if isinstance(node, Lookup | LeakyReLU | Rescale)}
+    kinds = {layer.name: type(layer).__name__.removeprefix("Vitis") for layer in hls_model.get_layers()}
+    assert own == {name: kinds[name] for name in own}
+    hls_model.compile()
+    expected = reference.decode(reference.run(reference.encode(images(20))))
+    found = hls_model.predict(np.ascontiguousarray(images(20)))
+    np.testing.assert_array_equal(found.reshape(expected.shape), expected)

@@ -1,4 +1,4 @@
-"""A retrained network over AXI4-Lite: rests, decoder tables, rescaling constants and limits besides weights and biases.
+"""A retrained network over AXI4-Lite: rests, tables, rescaling constants and limits besides weights and biases.
 
 The test builds the design of one network, and runs the cocotb tests of this file in the simulator; cocotbext-axi is the
 bus master.
@@ -20,7 +20,7 @@ from hwflow.codes import CodeSpec, Protections, Table
 from hwflow.cost.reuse import choose_reuse
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
-from hwflow.graph import Constant, Graph, IntArray, Outliers, ReLU, Rescale, WeightLayer
+from hwflow.graph import Constant, Graph, IntArray, Lookup, Outliers, ReLU, Rescale, WeightLayer
 from hwflow.hardening import HardenOptions, ScalingOptions, harden
 from hwflow.hardening.compensation import rounded
 from hwflow.memory import layer_storage
@@ -39,17 +39,19 @@ STORAGE = {"conv1": "plain", "conv3": "cosq:1e-2", "dense6": "bch32-20:1e-2"}
 
 @cache
 def network() -> Graph:
-    """A convolution with outliers, one behind a table, a dense layer behind words of BCH; constants, and a limit."""
+    """A convolution with outliers, one behind a table, a dense layer behind words of BCH; constants, limit, tanh."""
     net = NetworkBuilder(np.random.default_rng(5), (4, 4, 2))
     x = net.relu(net.conv(net.nodes[0], 4, same((4, 4), (3, 3), (1, 1))))
     net.nodes[-1] = x = replace(x, limit=Constant(np.array([0.3])))
     y = net.add(net.conv(x, 4, same((4, 4), (1, 1), (1, 1))), x)
-    net.dense(net.flat(y, average=False), 3)
+    net.lookup(net.dense(net.flat(y, average=False), 3), "tanh")
     graph = net.graph("loaded")
     assert [layer.name for layer in graph.weight_layers] == list(STORAGE)
     storage = ",".join(f"{name}={code}" for name, code in STORAGE.items())
     scaling = ScalingOptions(weight_type=FixedType(4, 1), granularity="channel", compensation="layer", align="multiply")
-    graph = harden(graph, random_images(1, graph, 8), HardenOptions(scaling=scaling, storage=storage)).graph
+    graph = harden(
+        graph, random_images(1, graph, 8), HardenOptions(scaling=scaling, storage=storage, table_bits=8)
+    ).graph
     first = graph.weight_layers[0].name
     outliers = {first: with_outliers(graph, 0.1, 3)[first]}
     return Graph(tuple(outliers.get(node.name, node) for node in graph), graph.name)
@@ -79,6 +81,8 @@ def retrained(seed: int = 6, outliers: bool = True) -> Graph:
             case Rescale():
                 top = 1 << node.factor.codes.max().item().bit_length()
                 return replace(node, factor=_typed(rng.integers(1, top, node.factor.codes.shape), node.factor))
+            case Lookup(table=Constant()):
+                return replace(node, table=_typed(rng.permutation(node.table.codes), node.table))
             case ReLU(limit=Constant()):
                 return replace(node, limit=_typed(node.limit.codes * 3 // 4, node.limit))
         return node
@@ -116,7 +120,7 @@ async def a_retrained_network_loads_and_every_bit_counts(dut):
     held = await bench.call(device.read_back)
     regions = {(region.layer, region.kind): region for region in device.addresses.regions}
     kinds = [kind for _, kind in regions]
-    assert [kinds.count(kind) for kind in ("weight", "bias", "rest", "table", "constant")] == [3, 3, 1, 2, 4]
+    assert [kinds.count(kind) for kind in ("weight", "bias", "rest", "table", "constant")] == [3, 3, 1, 2, 5]
     assert held == {name: device._image(graph, region) for name, region in regions.items()}
     bench.reference = IntegerExecutor(graph)
 
@@ -139,12 +143,14 @@ async def a_retrained_network_loads_and_every_bit_counts(dut):
     flipped = damaged(graph, second.name, weight=_typed(codes, second.weight), storage=CodeSpec("plain"))
     await _flips(bench, device, (second.name, "table", entry, 2), flipped)
 
-    # The constant of the last channel, and a limit.
+    # The constant of the last channel, a limit, and an entry that an image comes to.
     for name in (name for name, kind in regions if kind == "constant"):
         node = graph[name]
-        field = "factor" if isinstance(node, Rescale) else "limit"
+        field = {Rescale: "factor", ReLU: "limit", Lookup: "table"}[type(node)]
         constant, region = getattr(node, field), regions[name, "constant"]
         codes, channel, lanes = constant.codes.copy(), len(constant.codes) - 1, len(constant.codes) // region.words
+        if isinstance(node, Lookup):
+            channel = int(np.flatnonzero(codes == bench.reference.run(bench.codes)[0, 0])[0])
         codes[channel] ^= 1 << constant.type.width - 3
         bit = channel % lanes * (region.width // lanes) + constant.type.width - 3
         flipped = damaged(graph, name, **{field: _typed(codes, constant)})

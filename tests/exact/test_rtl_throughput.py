@@ -94,9 +94,17 @@ def moved(net: NetworkBuilder) -> None:
     net.dense(net.flat(net.conv(x, 8, POINT), average=True), 6)
 
 
+def bent(net: NetworkBuilder) -> None:
+    """Tables and slopes, beside each other before a sum."""
+    x = net.lookup(net.conv(net.nodes[0], 8, POINT), "tanh")
+    y = net.leaky(net.conv(x, 8, same(SIZE, (3, 3), (1, 1))), np.linspace(-0.5, 0.5, 8))
+    x = net.lookup(net.add(y, net.leaky(net.conv(x, 8, POINT), np.full(1, 0.3))), "elu(1.0)")
+    net.lookup(net.dense(net.flat(x, average=True), 6), "sigmoid")
+
+
 @pytest.mark.parametrize(
     ("layers", "target"),
-    [(moved, 1800), (chain, 1200), (bottleneck, 1200), (dense_block, None), (stride, 1200), (thin, 36)],
+    [(bent, 1200), (moved, 1800), (chain, 1200), (bottleneck, 1200), (dense_block, None), (stride, 1200), (thin, 36)],
 )
 def test_an_image_takes_as_long_as_the_busiest_layer_and_fifos_hold_what_the_model_says(
     layers, target: int | None, tmp_path: Path
