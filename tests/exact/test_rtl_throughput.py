@@ -81,6 +81,17 @@ def thin(net: NetworkBuilder) -> None:
     net.dense(net.flat(net.conv(x, 2, same(half, (3, 3), (1, 1))), average=True), 6)
 
 
+def separable(net: NetworkBuilder) -> None:
+    """Of MobileNet: depthwise convolutions, some strided, some with two outputs a channel, beside a shortcut."""
+    half = (SIZE[0] // 2, SIZE[1] // 2)
+    x = net.relu(net.depthwise(net.nodes[0], 2, same(SIZE, (3, 3), (1, 1))))
+    y = net.relu(net.depthwise(net.conv(x, 8, POINT), 1, same(SIZE, (3, 3), (1, 1))))
+    x = net.relu(net.add(net.conv(y, 8, POINT), x))
+    x = net.relu(net.conv(net.relu(net.depthwise(x, 1, same(SIZE, (3, 3), (2, 2)))), 12, POINT))
+    x = net.depthwise(x, 1, same(half, (2, 2), (1, 1)))
+    net.dense(net.flat(x, average=True), 6)
+
+
 def moved(net: NetworkBuilder) -> None:
     """Pixels that change places beside a shortcut, and an image that grows."""
     x = net.relu(net.conv(net.nodes[0], 8, POINT))
@@ -104,7 +115,16 @@ def bent(net: NetworkBuilder) -> None:
 
 @pytest.mark.parametrize(
     ("layers", "target"),
-    [(bent, 1200), (moved, 1800), (chain, 1200), (bottleneck, 1200), (dense_block, None), (stride, 1200), (thin, 36)],
+    [
+        (bent, 1200),
+        (separable, 2400),
+        (moved, 1800),
+        (chain, 1200),
+        (bottleneck, 1200),
+        (dense_block, None),
+        (stride, 1200),
+        (thin, 36),
+    ],
 )
 def test_an_image_takes_as_long_as_the_busiest_layer_and_fifos_hold_what_the_model_says(
     layers, target: int | None, tmp_path: Path
