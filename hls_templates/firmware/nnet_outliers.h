@@ -70,6 +70,29 @@ template <class data_T, class res_T, typename CONFIG_T> class OutlierKernel : pu
     }
 };
 
+// The same of an output pixel of a depthwise convolution (nnet_depthwise.h).
+template <class data_T, class res_T, typename CONFIG_T> class OutlierDepthwiseKernel {
+  public:
+    static void pixel(data_T window[CONFIG_T::n_in], res_T res[CONFIG_T::n_out], typename CONFIG_T::weight_t weights[],
+                      typename CONFIG_T::bias_t biases[CONFIG_T::n_out]) {
+        #pragma HLS INLINE
+        typedef typename CONFIG_T::accum_t accum_t;
+        typedef typename CONFIG_T::stored_config stored_config;
+
+        accum_t acc[CONFIG_T::n_out];
+        #pragma HLS ARRAY_PARTITION variable=acc complete
+
+        stored_config::template kernel<data_T, accum_t, stored_config>::pixel(window, acc, weights, biases);
+        CONFIG_T::add_outliers(window, acc);
+
+    Result:
+        for (unsigned i = 0; i < CONFIG_T::n_out; i++) {
+            #pragma HLS UNROLL
+            res[i] = static_cast<res_T>(acc[i]);
+        }
+    }
+};
+
 template <class data_T, class res_T, typename CONFIG_T>
 void outlier_dense(hls::stream<data_T> &data, hls::stream<res_T> &res,
                    typename CONFIG_T::weight_t weights[CONFIG_T::n_in * CONFIG_T::n_out],

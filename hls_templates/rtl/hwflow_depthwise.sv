@@ -9,15 +9,16 @@
 //   POSITIONS             of the window
 //   MULTIPLIER            outputs of a channel; it divides PE
 //   X_W, X_SIGNED         input code
-//   W_W                   weight code, signed
+//   W_W, EFFECT_W         weight code as it is stored and as it comes in, both signed; they differ if something
+//                         is added to weights on their way from the memory
 //   W_LATENCY             cycles from w_next_o to the weights
-//   ACC_W, ACC_FRAC       sum: it must hold every sum of products and bias on the way, of which each product and each
-//                         bias alone is checked; ACC_FRAC is that of x plus that of w
+//   ACC_W, ACC_FRAC       sum: it must hold every sum of products and bias on the way, of which each product of a
+//                         stored weight and each bias alone is checked; ACC_FRAC is that of x plus that of w
 //   B_W, B_SHIFT          bias code, signed, and the left shift that aligns it to the sum's LSB
 //   OUT_*, ROUNDING, OVERFLOW   as in hwflow_cast
 //
 // Weights and biases come from hwflow_weights, channelwise, with a row a position: w_next_o asks for a beat. W_LATENCY
-// cycles after it, beat k*CHANNELS/PE+nf has w[k][nf*PE+p] at w_data_i[p*W_W +: W_W] and bias[nf*PE+p] at
+// cycles after it, beat k*CHANNELS/PE+nf has w[k][nf*PE+p] at w_data_i[p*EFFECT_W +: EFFECT_W] and bias[nf*PE+p] at
 // w_bias_i[p*B_W +: B_W]. Only the biases of the first position are used.
 //
 // Nothing waits between the input and the results, which a hwflow_catch takes in: the beat that completes a result is
@@ -36,6 +37,7 @@ module hwflow_depthwise #(
     parameter int X_W        = 16,
     parameter int X_SIGNED   = 1,
     parameter int W_W        = 8,
+    parameter int EFFECT_W   = W_W,
     parameter int W_LATENCY  = 2,
     parameter int ACC_W      = 32,
     parameter int ACC_FRAC   = 15,
@@ -48,20 +50,20 @@ module hwflow_depthwise #(
     parameter int OVERFLOW   = 0,
     localparam int LANES     = PE / MULTIPLIER
 ) (
-    input  wire                   clk_i,
-    input  wire                   rst_ni,
+    input  wire                    clk_i,
+    input  wire                    rst_ni,
 
-    input  wire  [ LANES*X_W-1:0] s_tdata,
-    input  wire                   s_tvalid,
-    output logic                  s_tready,
+    input  wire  [  LANES*X_W-1:0] s_tdata,
+    input  wire                    s_tvalid,
+    output logic                   s_tready,
 
-    output logic                  w_next_o,
-    input  wire  [    PE*W_W-1:0] w_data_i,
-    input  wire  [    PE*B_W-1:0] w_bias_i,
+    output logic                   w_next_o,
+    input  wire  [PE*EFFECT_W-1:0] w_data_i,
+    input  wire  [     PE*B_W-1:0] w_bias_i,
 
-    output logic [  PE*OUT_W-1:0] m_tdata,
-    output logic                  m_tvalid,
-    input  wire                   m_tready
+    output logic [   PE*OUT_W-1:0] m_tdata,
+    output logic                   m_tvalid,
+    input  wire                    m_tready
 );
 
     localparam int BEATS     = CHANNELS / PE;
@@ -71,18 +73,20 @@ module hwflow_depthwise #(
     localparam int READ      = 1 + BLOCK;      // cycles from the address of sums to them
     localparam int ADD_AT    = W_LATENCY + 2;  // cycles from a beat to its product, and to the sums that it is added to
     localparam int DONE_AT   = ADD_AT + 2;     // cycles from the beat that completes a result to hwflow_catch
-    localparam int PRODUCT_W = X_W + W_W;      // holds the product also if x is unsigned
+    // holds the product also if x is unsigned; of one that is wider than any sum no more counts
+    localparam int PRODUCT_W = (X_W + EFFECT_W < ACC_W) ? X_W + EFFECT_W : ACC_W;
 
     if (PE < 1 || CHANNELS < 1 || POSITIONS < 1 || MULTIPLIER < 1 || CHANNELS % PE != 0 || PE % MULTIPLIER != 0)
     begin : gen_error_size
         initial $fatal(1, "hwflow_depthwise: PE (%0d) must divide CHANNELS (%0d), MULTIPLIER (%0d) PE, POSITIONS be positive",
                        PE, CHANNELS, MULTIPLIER);
     end
-    if (X_W < 1 || W_W < 1 || W_LATENCY < 1 || B_W < 1 || X_SIGNED < 0 || X_SIGNED > 1 || B_SHIFT < 0)
+    if (X_W < 1 || W_W < 1 || EFFECT_W < W_W || W_LATENCY < 1 || B_W < 1 || X_SIGNED < 0 || X_SIGNED > 1 || B_SHIFT < 0)
     begin : gen_error_type
-        initial $fatal(1, "hwflow_depthwise: W_LATENCY and widths must be positive, X_SIGNED 0 or 1, B_SHIFT not negative");
+        initial $fatal(1, "hwflow_depthwise: widths and W_LATENCY must be positive, EFFECT_W (%0d) not below W_W, X_SIGNED 0 or 1",
+                       EFFECT_W);
     end
-    if (PRODUCT_W > ACC_W || B_W + B_SHIFT > ACC_W) begin : gen_error_acc
+    if (X_W + W_W > ACC_W || EFFECT_W > ACC_W || B_W + B_SHIFT > ACC_W) begin : gen_error_acc
         initial $fatal(1, "hwflow_depthwise: ACC_W (%0d) holds not every product, or not every bias", ACC_W);
     end
 
@@ -225,7 +229,7 @@ module hwflow_depthwise #(
         end else begin : gen_unsigned
             assign x_operand = {1'b0, x[p/MULTIPLIER*X_W+:X_W]};
         end
-        logic signed [W_W-1:0] w_reg;
+        logic signed [EFFECT_W-1:0] w_reg;
         logic signed [PRODUCT_W-1:0] product_reg;
         logic signed [B_W-1:0] bias_reg, product_bias_reg;
         wire signed [ACC_W-1:0] so_far = first ? ACC_W'(product_bias_reg) <<< B_SHIFT : state[p*ACC_W+:ACC_W];
@@ -234,7 +238,7 @@ module hwflow_depthwise #(
         assign state_next[p*ACC_W+:ACC_W] = so_far + ACC_W'(product_reg);
 
         always_ff @(posedge clk_i) begin
-            w_reg            <= w_data_i[p*W_W+:W_W];
+            w_reg            <= w_data_i[p*EFFECT_W+:EFFECT_W];
             bias_reg         <= w_bias_i[p*B_W+:B_W];
             product_reg      <= w_reg * x_operand;
             product_bias_reg <= bias_reg;

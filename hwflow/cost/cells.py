@@ -205,13 +205,14 @@ def depthwise(values: Values) -> CellModel:
     """``hwflow_depthwise``: a product, a sum and a cast a lane, and the sums of the beats of a pixel."""
     pe, acc = values("PE"), values("ACC_W")
     beats, positions = values("CHANNELS") // pe, values("POSITIONS")
-    operands = pe * (values("X_W") // values("MULTIPLIER", 1) + values("W_W"))
+    weight = values("EFFECT_W", values("W_W"))
+    operands = pe * (values("X_W") // values("MULTIPLIER", 1) + weight)
     accumulator = (acc, values("ACC_FRAC"), 1)
     out = pe * values.out_bits(accumulator)
     cast = _times(pe, values.cast(accumulator))
     indices = index_bits(beats) + index_bits(positions)
     sums = memory_area(Memory(pe * acc, beats)) if beats > 1 else Area()  # a register is behind either
-    multipliers = pe * _dsps(values("X_W") + 1 - values("X_SIGNED"), values("W_W"))
+    multipliers = pe * _dsps(values("X_W") + 1 - values("X_SIGNED"), weight)
     return CellModel(
         sums + Area(luts=Memory(out, LUT_RAM_WORDS).lut_ram, dsp=multipliers),
         {"one": 1, "index": indices, "sum": pe * acc, "cast": cast["round"] + cast["saturate"]},

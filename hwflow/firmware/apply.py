@@ -95,7 +95,7 @@ def apply_graph(graph: Graph, model: Any, reuse: Mapping[str, int]) -> None:
             mark_stored(model.graph[node.name], node)
     for node in nodes:
         layer = model.graph[node.name]
-        if isinstance(node, Conv2D | Dense) and node.outliers is not None and len(node.outliers.index):
+        if isinstance(node, WeightLayer) and node.outliers is not None and len(node.outliers.index):
             add_tables(layer, node)
         if isinstance(node, Conv2D | Dense) and (is_stored(layer) or has_tables(layer)):
             _replace(model, node, "HwflowKernelConv2D" if isinstance(node, Conv2D) else "HwflowKernelDense")

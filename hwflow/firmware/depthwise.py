@@ -9,7 +9,7 @@ from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 from hls4ml.model.attributes import Attribute, TypeAttribute, WeightAttribute
 from hls4ml.model.layers import Layer
 
-from hwflow.firmware import storage
+from hwflow.firmware import outliers, storage
 from hwflow.graph import DepthwiseConv2D
 
 KERNEL = """    template<class data_T, class res_T, class CONFIG_T>
@@ -17,7 +17,9 @@ KERNEL = """    template<class data_T, class res_T, class CONFIG_T>
 """
 
 CONFIG = """struct config{{index}} : nnet::depthwise_config {{{{
-{sizes}    static const unsigned reuse_factor = {{reuse_factor}};
+{sizes}    static const unsigned n_in = {{kernel_size}} * {{n_chan}};
+    static const unsigned n_out = {{n_filt}};
+    static const unsigned reuse_factor = {{reuse_factor}};
     typedef {{accum_t.name}} accum_t;
     typedef {{weight_t.name}} weight_t;
     typedef {{bias_t.name}} bias_t;
@@ -71,9 +73,12 @@ class DepthwiseConfigTemplate(LayerConfigTemplate):
         params = self._default_config_params(node)
         params["reuse_factor"] = node.model.config.get_reuse_factor(node)
         text = str(self.template.format(**params))
+        suffix, base = f"{node.index}", f"config{node.index}"
         if storage.is_stored(node):
-            kernel = _kernel("StoredDepthwiseKernel")
-            text += "\n" + storage.stored_config(node, f"{node.index}", kernel, turns=node.get_attr("kernel_size"))
+            kernel, base = _kernel("StoredDepthwiseKernel"), f"stored{suffix}"
+            text += "\n" + storage.stored_config(node, suffix, kernel, turns=node.get_attr("kernel_size"))
+        if outliers.has_tables(node):
+            text += "\n" + outliers.outlier_config(node, suffix, base, "OutlierDepthwiseKernel")
         return text
 
 
@@ -87,13 +92,16 @@ class DepthwiseFunctionTemplate(FunctionCallTemplate):
     def transform(self, model: Any, node: Any) -> bool:
         """Called by hls4ml to set the C++ text and the headers that it needs."""
         changed = bool(super().transform(model, node))
-        node.set_attr("include_header", [*self.include_header, *storage.stored_headers(node)])
+        headers = [*storage.stored_headers(node), *([outliers.HEADER] if outliers.has_tables(node) else [])]
+        node.set_attr("include_header", [*self.include_header, *headers])
         return changed
 
     def format(self, node: Any) -> str:
         """The C++ text."""
         params = self._default_function_params(node)
-        if storage.is_stored(node):
+        if outliers.has_tables(node):
+            params["config"] = f"outliers{node.index}"
+        elif storage.is_stored(node):
             params["config"] = f"stored{node.index}"
         params["w"], params["b"] = node.get_weights("weight").name, node.get_weights("bias").name
         return str(self.template.format(**params))

@@ -81,7 +81,7 @@ class Outliers:
     their sum, and a flip of the cell costs what a flip of any other cell costs.
 
     Attributes:
-        index: ``(k,)`` ascending positions in the order of the weight memory, ``(out, kernel_h, kernel_w, in)``.
+        index: ``(k,)`` ascending positions in the order of the weight memory, see :mod:`hwflow.codes.layout`.
         rest: ``(k,)`` what is added, never zero, on the grid of the weights.
     """
 
@@ -102,10 +102,17 @@ class Outliers:
         ends = np.minimum(self.index + length, (self.index // n_in + 1) * n_in)
         return int((sums[np.searchsorted(self.index, ends)] - sums[:-1]).max(initial=0))
 
-    def add(self, weights: npt.NDArray[Any], rests: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """``weights`` ``(..., out)`` plus ``rests`` ``(k,)``, codes or values, where these belong."""
+    def add(self, weights: npt.NDArray[Any], rests: npt.NDArray[Any], channelwise: bool = False) -> npt.NDArray[Any]:
+        """``weights`` ``(..., out)`` plus ``rests`` ``(k,)``, codes or values, where these belong.
+
+        Args:
+            weights: of a layer.
+            rests: to add.
+            channelwise: whether the layer works channel by channel.
+        """
         result = weights.reshape(-1, weights.shape[-1]).copy()
-        output, source = position(self.index, len(result))
+        n_in, n_out = result.shape
+        output, source = channelwise_position(self.index, n_out) if channelwise else position(self.index, n_in)
         result[source, output] += rests
         return result.reshape(weights.shape)
 
@@ -183,13 +190,17 @@ class WeightLayer(Node):
     def effective_codes(self) -> IntArray:
         """Codes of the weights in effect, of the shape of ``weight``: the stored ones plus the outliers' rests."""
         codes = self.weight.codes
-        return codes if self.outliers is None else self.outliers.add(codes, self.outliers.rest.codes)
+        if self.outliers is None:
+            return codes
+        return self.outliers.add(codes, self.outliers.rest.codes, self.channelwise)
 
     @property
     def effective_values(self) -> FloatArray:
         """The weights in effect as real values, of the shape of ``weight``."""
         values = self.weight.values
-        return values if self.outliers is None else self.outliers.add(values, self.outliers.rest.values)
+        if self.outliers is None:
+            return values
+        return self.outliers.add(values, self.outliers.rest.values, self.channelwise)
 
     @property
     def side_bits(self) -> int:
@@ -217,7 +228,13 @@ class WeightLayer(Node):
     @property
     def rest_sum(self) -> int:
         """The largest sum of the magnitudes of the rests that one output adds, in codes; 0 without outliers."""
-        return 0 if self.outliers is None else self.outliers.largest_sum(self.n_in, self.n_in)
+        if self.outliers is None:
+            return 0
+        if not self.channelwise:
+            return self.outliers.largest_sum(self.n_in, self.n_in)
+        sums = np.zeros(self.n_out, dtype=np.int64)
+        np.add.at(sums, self.position(self.outliers.index)[0], np.abs(self.outliers.rest.codes))
+        return int(sums.max(initial=0))
 
     @property
     def n_out(self) -> int:

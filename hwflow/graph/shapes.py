@@ -39,8 +39,8 @@ def check_outliers(node: Node) -> None:
     """Refuse rests that do not belong to cells of a layer's memory, or lie on another grid."""
     if not isinstance(node, WeightLayer) or node.outliers is None:
         return
-    if not isinstance(node, Conv2D | Dense):
-        raise HwflowError(f"{node.name}: it has outliers, which only Conv2D and Dense can have")
+    if isinstance(node, Affine):
+        raise HwflowError(f"{node.name}: it has outliers, which an affine layer cannot have")
     index, rest, weight = node.outliers.index, node.outliers.rest, node.weight
     cells = index.ndim == 1 and (np.diff(index, prepend=-1, append=weight.values.size) > 0).all()
     grids = rest.type is not None and weight.type is not None and rest.type.fraction == weight.type.fraction

@@ -356,7 +356,7 @@ class _Builder:
         assert isinstance(original, WeightLayer)
         type_ = self.options.memory_type
         outliers = find_outliers(layer, type_, most_outliers(layer, self.options.outliers))
-        bits, error = stored_precision(layer.weight.values, type_, outliers)
+        bits, error = stored_precision(layer.weight.values, type_, outliers, layer.channelwise)
         return LayerScale(
             name=layer.name,
             weights=layer.weight.values.size,
@@ -388,13 +388,15 @@ def _needs_one_scale(node: Node, source: Node) -> bool:
     return isinstance(node, Lookup)
 
 
-def stored_precision(weights: FloatArray, type_: FixedType, outliers: Outliers | None = None) -> tuple[int, float]:
+def stored_precision(
+    weights: FloatArray, type_: FixedType, outliers: Outliers | None = None, channelwise: bool = False
+) -> tuple[int, float]:
     """Bits that scaled weights take in a format, and the relative root mean square of the errors of those in effect."""
     steps = weights / type_.lsb
     rounded = np.clip(np.rint(steps), type_.min_code, type_.max_code)
     width = signed_width(rounded)
     size = float(np.sqrt(np.mean(np.square(steps)))) if steps.size else 0.0
-    steps -= rounded if outliers is None else outliers.add(rounded, outliers.rest.codes)
+    steps -= rounded if outliers is None else outliers.add(rounded, outliers.rest.codes, channelwise)
     error = float(np.sqrt(np.mean(np.square(steps)))) / size if size else 0.0
     return width, error
 

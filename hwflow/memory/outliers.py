@@ -7,7 +7,7 @@ import numpy as np
 from hwflow.codes.layout import index_of
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
-from hwflow.graph import Constant, Conv2D, Dense, FloatArray, Outliers, WeightLayer
+from hwflow.graph import Affine, Constant, FloatArray, Outliers, WeightLayer
 
 REST_BITS = 32
 """Widest rest: sums of products with it stay far inside the 53 bits that every executor computes exactly."""
@@ -15,7 +15,7 @@ REST_BITS = 32
 
 def most_outliers(layer: WeightLayer, fraction: float) -> int:
     """How many weights of a layer may be outliers: floor(fraction x n); an affine layer has none."""
-    return int(fraction * layer.weight.size) if isinstance(layer, Conv2D | Dense) else 0
+    return 0 if isinstance(layer, Affine) else int(fraction * layer.weight.size)
 
 
 def without_largest(weights: FloatArray, count: int) -> FloatArray:
@@ -71,7 +71,7 @@ def find_outliers(layer: WeightLayer, type_: FixedType, count: int) -> Outliers 
             "lower the fraction of outliers"
         )
     source, output = np.divmod(places[chosen], n_out)
-    index = index_of(output, source, n_in)
+    index = places[chosen] if layer.channelwise else index_of(output, source, n_in)
     order = np.argsort(index)
     rest = rests[chosen][order]
     width = signed_width(rest)

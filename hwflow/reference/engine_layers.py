@@ -221,7 +221,7 @@ class ChannelwiseLayer(CompiledLayer):
         source = graph.inputs_of(node)[0]
         super().__init__(kernels, node, source.resolved)
         self.geometry = Geometry(source.shape, node.shape, node.window) if isinstance(node, DepthwiseConv2D) else None
-        self.weights: IntArray = np.ascontiguousarray(node.weight.codes.reshape(node.n_in, node.n_out))
+        self.weights: IntArray = np.ascontiguousarray(node.effective_codes.reshape(node.n_in, node.n_out))
         self.bias = np.ascontiguousarray(self.bias_codes(node.bias.codes))
 
     def runner(self, steps: list[EpilogueStep], out: Storage, shape: tuple[int, ...]) -> Callable[[list[Array]], Array]:

@@ -9,11 +9,11 @@ from typing import Protocol
 import numpy as np
 
 from hwflow.codes import PLAIN
-from hwflow.codes.layout import ordered
+from hwflow.codes.layout import ordered, unordered
 from hwflow.cost.reuse import valid_reuse_factors
 from hwflow.faults import FaultList, chosen, sample_ber
 from hwflow.fixed import FixedType
-from hwflow.graph import Constant, Conv2D, Dense, Graph, IntArray, Outliers, WeightLayer
+from hwflow.graph import Constant, Conv2D, Dense, DepthwiseConv2D, Graph, IntArray, Outliers, WeightLayer
 from hwflow.memory import layer_layout, layer_storage, memories
 from hwflow.reference import IntegerExecutor
 from hwflow.rtl import RtlExecutor, generate
@@ -50,19 +50,18 @@ def with_outliers(graph: Graph, fraction: float, seed: int) -> Graph:
     """
     rng = np.random.default_rng([20261122, seed])
 
-    def give(layer: Conv2D | Dense) -> Conv2D | Dense:
+    def give(layer: WeightLayer) -> WeightLayer:
         type_, accum = layer.weight.type, layer.accum
         assert type_ is not None
         assert accum is not None
-        stored = ordered(layer.weight.codes).copy()
+        stored = ordered(layer.weight.codes, layer.channelwise).copy()
         count = max(1, round(fraction * stored.size))
         index = np.sort(np.argsort(-np.abs(stored), kind="stable")[:count])
         high = (stored[index] > 0) | (not type_.signed)
         stored[index] = np.where(high, type_.max_code, type_.min_code)
         wide = FixedType(type_.width + 1, type_.integer + 1)
         rest = np.where(high, 1, -1) * rng.integers(1, wide.max_code + 1, size=count)
-        shape = layer.weight.values.shape
-        codes = np.moveaxis(stored.reshape(shape[-1], *shape[:-1]), 0, -1)
+        codes = unordered(stored, layer.weight.shape, layer.channelwise)
         return replace(
             layer,
             weight=Constant.from_codes(codes, type_),
@@ -71,7 +70,8 @@ def with_outliers(graph: Graph, fraction: float, seed: int) -> Graph:
             accum=replace(accum, width=accum.width + 2, integer=accum.integer + 2),
         )
 
-    return Graph(tuple(give(node) if isinstance(node, Conv2D | Dense) else node for node in graph), graph.name)
+    kinds = Conv2D | DepthwiseConv2D | Dense
+    return Graph(tuple(give(node) if isinstance(node, kinds) else node for node in graph), graph.name)
 
 
 def outlier_faults(graph: Graph, seed: int) -> FaultList:

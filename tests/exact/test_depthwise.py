@@ -15,10 +15,11 @@ from hwflow.hardening.options import ScalingOptions
 from tests.exact.agreement import assert_agree, random_reuse, rtl
 from tests.networks import NetworkBuilder, random_images
 
-STORAGE = {"io_stream": "secded", "io_parallel": "*=plain,depthwise3=bch32-21"}
+WAYS = {"io_stream": ("secded", 0.1), "io_parallel": ("*=plain,depthwise3=bch32-21", 0.0)}
+"""Storage code and outliers by IO type."""
 
 
-def network(storage: str) -> Graph:
+def network(storage: str, outliers: float) -> Graph:
     """Windows that are strided, padded unevenly, one row high and one pixel small, and two outputs a channel."""
     net = NetworkBuilder(np.random.default_rng(12), (7, 6, 2))
     x = net.depthwise(net.nodes[0], 2, Window(kernel=(3, 3), strides=(2, 1), padding=(1, 1, 1, 1)))
@@ -27,18 +28,19 @@ def network(storage: str) -> Graph:
     x = net.relu(net.depthwise(x, 1, Window(kernel=(1, 1), strides=(2, 1))))
     net.dense(net.flat(net.conv(x, 3, Window(kernel=(1, 1))), average=True), 3)
     graph = net.graph("depthwise")
-    options = HardenOptions(scaling=ScalingOptions(granularity="channel", absorb=True), storage=storage)
+    scaling = ScalingOptions(granularity="channel", absorb=True, outliers=outliers)
+    options = HardenOptions(scaling=scaling, storage=storage)
     return harden(graph, random_images(13, graph, 8), options).graph
 
 
-@pytest.mark.parametrize("io_type", STORAGE)
+@pytest.mark.parametrize("io_type", WAYS)
 def test_csim(io_type: str, tmp_path: Path) -> None:
-    graph = network(STORAGE[io_type])
+    graph = network(*WAYS[io_type])
     generate_firmware(graph, None, tmp_path / "csim", reuse=random_reuse(graph, 2), io_type=io_type)
     assert_agree(graph, random_images(14, graph, 3), CsimExecutor(tmp_path / "csim", graph), seed=1)
 
 
-@pytest.mark.parametrize("io_type", STORAGE)
+@pytest.mark.parametrize("io_type", WAYS)
 def test_rtl(io_type: str, tmp_path: Path) -> None:
-    graph = network(STORAGE[io_type])
+    graph = network(*WAYS[io_type])
     assert_agree(graph, random_images(15, graph, 2), rtl(graph, tmp_path / "rtl", 3), seed=2)

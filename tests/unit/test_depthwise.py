@@ -97,10 +97,14 @@ def test_engines_agree_under_faults(seed: int) -> None:
     assert Graph.from_dict(*graph.to_dict()).digest == graph.digest
 
 
-def one_layer(channels: int, multiplier: int, options: HardenOptions) -> Graph:
+def one_untyped(channels: int, multiplier: int) -> Graph:
     net = NetworkBuilder(np.random.default_rng(3), (6, 5, channels))
     net.depthwise(net.nodes[0], multiplier, Window(kernel=(3, 2), strides=(1, 2), padding=(1, 0, 0, 1)))
-    graph = net.graph("one")
+    return net.graph("one")
+
+
+def one_layer(channels: int, multiplier: int, options: HardenOptions) -> Graph:
+    graph = one_untyped(channels, multiplier)
     return harden(graph, random_images(4, graph, 8), options).graph
 
 
@@ -118,6 +122,20 @@ def test_a_row_of_the_memory_has_the_channels_of_a_position(storage: str) -> Non
         # Eight weights a word: of ten channels, a second word has two.
         assert memory.words == 12
         assert (words[1::2, 2:8] == 0).all()
+
+
+def test_outliers_are_added_to_their_own_weights() -> None:
+    graph = one_layer(5, 2, HardenOptions(scaling=ScalingOptions(outliers=0.2)))
+    (layer,) = graph.weight_layers
+    assert layer.outliers is not None
+    stored, index = layer.weight.codes.reshape(-1), layer.outliers.index
+    assert set(np.abs(stored[index]).tolist()) <= {127, 128}
+    effective = layer.effective_codes.reshape(-1)
+    np.testing.assert_array_equal(np.flatnonzero(effective != stored), index)
+    assert layer.weight.type is not None
+    scaled = scale_graph(one_untyped(5, 2), ScalingOptions(outliers=0.2))[0].weight_layers[0].weight.values
+    np.testing.assert_allclose(layer.effective_values, scaled, atol=layer.weight.type.lsb)
+    assert layer.rest_sum == max(np.abs(effective - stored).reshape(6, 10).sum(axis=0))
 
 
 def test_a_flip_changes_one_channel() -> None:

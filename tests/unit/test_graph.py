@@ -131,7 +131,7 @@ def test_an_affine_layer_has_no_outliers() -> None:
     weight = Constant.from_codes(np.array([[1, 2]]), W8)
     bias = Constant.from_codes(np.array([0, 0]), W8)
     norm = Affine(name="norm", inputs=("image",), shape=(4, 4, 2), weight=weight, bias=bias, outliers=outliers)
-    with pytest.raises(HwflowError, match="norm: it has outliers, which only Conv2D and Dense can have"):
+    with pytest.raises(HwflowError, match="norm: it has outliers, which an affine layer cannot have"):
         Graph((IMAGE, norm))
 
 

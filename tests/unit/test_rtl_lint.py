@@ -77,6 +77,7 @@ VARIANTS = [
     ("hwflow_affine", {"PE": 3, "X_SIGNED": 0, "B_SHIFT": 4, "W_LATENCY": 3}),
     ("hwflow_depthwise", {"PE": 1, "CHANNELS": 40, "POSITIONS": 1, "ACC_W": 40, "W_LATENCY": 4}),
     ("hwflow_depthwise", {"PE": 6, "CHANNELS": 6, "MULTIPLIER": 3, "X_SIGNED": 0, "B_SHIFT": 4, "W_LATENCY": 1}),
+    ("hwflow_depthwise", {"EFFECT_W": 11, "ACC_W": 24, "W_LATENCY": 3}),
     ("hwflow_delay", {"STAGES": 0}),
     ("hwflow_delay", {"WIDTH": 1, "STAGES": 3}),
     ("hwflow_rescale", {"LANES": 4, "CHANNELS": 4}),
