@@ -189,14 +189,14 @@ def _residual(draw: Draw, made: RandomModel, x: Any) -> Any:
 def _concatenate(draw: Draw, made: RandomModel, x: Any) -> Any:
     y = L.Conv2D(2, name=made.name("conv"), **_conv_arguments(draw, x.shape[1:3], same=True))(x)
     axis = draw(st.sampled_from([-1, -1, 3, 3, 1]))
-    bad = axis == 1 and y.shape[-1] == x.shape[-1]
-    return L.Concatenate(axis=axis if axis != 1 or bad else -1, name=made.name("concat", bad))([x, y])
+    along = axis != 1 or y.shape[-1] == x.shape[-1]
+    return L.Concatenate(axis=axis if along else -1, name=made.name("concat"))([x, y])
 
 
 def _padded(draw: Draw, made: RandomModel, x: Any) -> Any:
     pads = ((draw(st.integers(0, 2)), draw(st.integers(0, 1))), (draw(st.integers(0, 1)), draw(st.integers(0, 2))))
     y = L.ZeroPadding2D(pads, name=made.name("pad"))(x)
-    return L.Conv2D(2, 2, name=made.name("conv"))(y)
+    return L.Conv2D(2, (min(2, y.shape[1]), min(2, y.shape[2])), name=made.name("conv"))(y)
 
 
 def _moved(draw: Draw, made: RandomModel, x: Any) -> Any:

@@ -42,6 +42,7 @@ _FLOAT = only(lambda value: value in ("float32", "float64"), "float32")
 _DENSE = only(lambda value: not value, "a dense tensor")
 _CHANNELS_LAST = only(lambda value: value in (None, "channels_last"), "channels_last")
 _LAST_AXIS = Rule("limited", _last_axis, "the last axis")
+_ANY_AXIS = only(lambda value: value != 0, "another axis than that of the batch")
 _NOT_GROUPED = only(_ones, "1, or a convolution for each group")
 _NOT_DILATED = only(_ones, "1; hls4ml drops another dilation")
 _ACTIVATION = Rule("limited", lambda _, layer: activation_of(layer) is not None, "one of docs/networks.md")
@@ -146,7 +147,7 @@ LAYERS: Mapping[str, Mapping[str, Rule]] = {
         "GlobalAveragePooling2D": _GLOBAL_POOL,
         "GlobalAveragePooling1D": _GLOBAL_POOL,
         **{name: {} for name in ("Add", "Subtract", "Average", "Maximum", "Minimum", "Multiply")},
-        "Concatenate": {"axis": _LAST_AXIS},
+        "Concatenate": {"axis": _ANY_AXIS},
         "BatchNormalization": _BATCH_NORM,
         "QBatchNormalization": _BATCH_NORM | _QUANTISED_BATCH_NORM,
         "ZeroPadding2D": {"padding": READ, "data_format": _CHANNELS_LAST},

@@ -170,7 +170,9 @@ class _Walk:
         while len(sources) > 2:
             pair = self._name(f"{name}_pair", own=False)
             self.layers.append(_entry(layer, kind, pair, sources[:2], shapes[:2]))
-            merged = [*shapes[0][:-1], shapes[0][-1] + shapes[1][-1]] if kind == "Concatenate" else shapes[0]
+            merged = list(shapes[0])
+            if kind == "Concatenate":
+                merged[layer.axis] += shapes[1][layer.axis]
             sources, shapes = [pair, *sources[2:]], [merged, *shapes[2:]]
         return sources, shapes
 

@@ -1,9 +1,12 @@
-"""Layers that the graph has no nodes of, as nodes that it has: zero padding, global pooling, rows as images."""
+"""Layers that the graph has no nodes of, as nodes that it has: zero padding, global pooling, concatenation along any
+axis, rows as images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from hwflow.graph import (
     Affine,
@@ -75,6 +78,47 @@ def whole_images(nodes: Sequence[Node]) -> list[Node]:
             stands[node.name] = names(f"{node.name}_shaped")
             put(kind(name=stands[node.name], inputs=(node.name,), shape=node.shape))
     return list(found.values())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Concatenation(Node):
+    """Two tensors, one after the other along an axis before that of the channels."""
+
+    axis: int
+
+    arity: ClassVar[int] = 2
+
+
+def along_channels(nodes: Sequence[Node]) -> list[Node]:
+    """Concatenation along any axis as one of channels, between reshapes that move no data."""
+    names = Unique(node.name for node in nodes)
+    stands: dict[str, str] = {}
+    found: dict[str, Node] = {}
+    for node in nodes:
+        node = replace(node, inputs=tuple(stands.get(name, name) for name in node.inputs))
+        if isinstance(node, Concatenation):
+            *before, last = _concatenated(node, [found[name] for name in node.inputs], names)
+            found |= {each.name: each for each in before}
+            stands[node.name] = last.name
+            node = last
+        found[node.name] = node
+    return list(found.values())
+
+
+def _concatenated(node: Concatenation, sources: Sequence[Node], names: Callable[[str], str]) -> list[Node]:
+    """Everything from the axis on is one axis of channels, everything before it one of pixels."""
+    pixels = math.prod(node.shape[: node.axis])
+    parts: list[Node] = []
+    for source, suffix in zip(sources, ("first", "second"), strict=True):
+        channels = math.prod(source.shape) // pixels
+        name = names(f"{node.name}_{suffix}")
+        if pixels == 1:
+            parts.append(Flatten(name=name, inputs=(source.name,), shape=(channels,)))
+        else:
+            parts.append(Reshape(name=name, inputs=(source.name,), shape=(1, pixels, channels)))
+    shape = (*parts[0].shape[:-1], sum(part.shape[-1] for part in parts))
+    joined = Concatenate(name=node.name, inputs=tuple(part.name for part in parts), shape=shape)
+    return [*parts, joined, Reshape(name=names(f"{node.name}_shaped"), inputs=(node.name,), shape=node.shape)]
 
 
 def fold_padding(nodes: Sequence[Node]) -> list[Node]:

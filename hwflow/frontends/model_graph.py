@@ -9,7 +9,7 @@ import numpy as np
 
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
-from hwflow.frontends.lowering import GlobalPool, fold_padding, lift_rows, whole_images
+from hwflow.frontends.lowering import Concatenation, GlobalPool, along_channels, fold_padding, lift_rows, whole_images
 from hwflow.graph import (
     Add,
     Affine,
@@ -65,7 +65,7 @@ def read_graph(model: Any, linear: bool = False) -> Graph:
             f"the network has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one of each is supported"
         )
     nodes = [_cast(layer) if linear and _is_linear(layer) else _node(layer) for layer in model.get_layers()]
-    return Graph(tuple(lift_rows(fold_padding(whole_images(nodes)))), _name(model))
+    return Graph(tuple(lift_rows(fold_padding(along_channels(whole_images(nodes))))), _name(model))
 
 
 def _is_linear(layer: Layer) -> bool:
@@ -231,11 +231,11 @@ def _merge(layer: Layer) -> Node:
     operation = str(layer.get_attr("op")).lower()
     common = _common(layer)
     if operation.startswith("concat"):
-        if int(layer.get_attr("axis")) not in (-1, len(common["shape"])):
-            raise HwflowError(
-                f"{layer.name}: concatenation along axis {layer.get_attr('axis')} is not supported, only of channels"
-            )
-        return Concatenate(**common)
+        axis, rank = int(layer.get_attr("axis")), len(common["shape"])
+        axis = axis - 1 if axis > 0 else axis + rank  # without the batch
+        if not 0 <= axis < rank:
+            raise HwflowError(f"{layer.name}: concatenation along axis {layer.get_attr('axis')} is not supported")
+        return Concatenate(**common) if axis == rank - 1 else Concatenation(**common, axis=axis)
     if operation not in MERGES:
         raise HwflowError(f"{layer.name}: {layer.class_name} ({operation}) is not supported")
     return MERGES[operation](**common)
@@ -243,8 +243,6 @@ def _merge(layer: Layer) -> Node:
 
 def _reshape(layer: Layer) -> Node:
     common = _common(layer)
-    if len(common["shape"]) > 3:
-        raise HwflowError(f"{layer.name}: reshaping to {common['shape']} is not supported, only to three axes or fewer")
     return Flatten(**common) if len(common["shape"]) == 1 else Reshape(**common)
 
 

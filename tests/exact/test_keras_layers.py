@@ -13,12 +13,16 @@ from hwflow.cost.reuse import choose_reuse
 from hwflow.errors import HwflowError
 from hwflow.faults import sample_ber
 from hwflow.firmware import CsimExecutor, generate, read_keras
+from hwflow.frontends.keras_check import TOLERANCE, check
+from hwflow.frontends.keras_graph import network_graph
+from hwflow.frontends.keras_network import read_network
 from hwflow.graph import Affine, AveragePool2D, Concatenate, Conv2D, Flatten, Graph, MaxPool2D, ReLU, ZeroPad2D
 from hwflow.hardening import HardenOptions, harden
 from hwflow.hardening.options import ScalingOptions
 from hwflow.memory import memories
 from hwflow.models._tf import tensorflow
 from hwflow.reference import IntegerExecutor, RealExecutor
+from tests.exact.agreement import assert_agree, rtl
 
 Tensor = Any
 
@@ -166,14 +170,57 @@ def test_average_pooling_with_padding_is_refused() -> None:
         read_keras(_with(lambda k: [k.AveragePooling2D(2, padding="same", strides=1, name="mean")]))
 
 
-def test_concatenation_of_rows_is_refused() -> None:
-    keras = tensorflow().keras
-    image = keras.layers.Input((4, 4, 2), name="image")
-    x, y = (keras.layers.Conv2D(2, 1, name=name)(image) for name in ("a", "b"))
-    x = keras.layers.Concatenate(axis=1, name="rows")([x, y])
-    model = keras.Model(image, keras.layers.GlobalAveragePooling2D(name="mean")(x), name="bad")
-    with pytest.raises(HwflowError, match="rows: axis=1 of Concatenate is not supported; use the last axis"):
-        read_keras(model)
+def joined(shape: tuple[int, ...], axis: int) -> Any:
+    """Three tensors one after the other along an axis, the last one of another size there."""
+    layers = tensorflow().keras.layers
+    image = layers.Input(shape, name="image")
+    x = layers.Dense(2, name="point")(image)
+    edges = [(0, 0)] * (len(shape) - 1)
+    edges[axis - 1] = (1, 0)
+    cut = layers.Cropping2D(edges) if len(shape) == 3 else layers.Cropping1D(edges[0])
+    x = layers.Concatenate(axis=axis, name="joined")([x, layers.ReLU(name="relu")(x), cut(x)])
+    x = layers.Flatten(name="flat")(layers.Dense(3, name="after")(x))
+    return randomised(tensorflow().keras.Model(image, layers.Dense(2, name="logits")(x), name="join"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "io_type"),
+    [
+        ((3, 4, 2), 2, "io_stream"),
+        pytest.param((3, 4, 2), 1, "io_parallel", marks=pytest.mark.slow),
+        pytest.param((5, 3), 1, "io_stream", marks=pytest.mark.slow),
+    ],
+)
+def test_concatenation_along_any_axis(shape: tuple[int, ...], axis: int, io_type: Any, tmp_path: Path) -> None:
+    keras_model = joined(shape, axis)
+    values = np.random.default_rng(4).uniform(-1, 1, (20, *shape)).astype(np.float32)
+    network = read_network(keras_model)
+    original = network_graph(network)
+    assert check(original, network, values, keras_model) < TOLERANCE
+    typed = harden(original, values, HardenOptions(OPTIONS["channel"])).graph
+    project = generate(typed, keras_model, tmp_path / "p", reuse=choose_reuse(typed), io_type=io_type)
+    executors = (CsimExecutor(project.path, typed), rtl(typed, tmp_path / "rtl", 1))
+    assert_agree(typed, values[:3], *executors)
+
+
+@pytest.mark.parametrize("io_type", ["io_stream", pytest.param("io_parallel", marks=pytest.mark.slow)])
+def test_tensors_of_many_axes(io_type: Any, tmp_path: Path) -> None:
+    layers = tensorflow().keras.layers
+    image = layers.Input((2, 2, 3, 2), name="image")
+    x = layers.Conv1D(6, 2, name="conv")(layers.Reshape((4, 6), name="rows")(image))
+    x = layers.Reshape((3, 1, 2, 3), name="boxes")(x)
+    x = layers.Add(name="sum")([x, layers.ReLU(name="relu")(layers.BatchNormalization(name="norm")(x))])
+    keras_model = randomised(tensorflow().keras.Model(image, x, name="many"))
+    values = np.random.default_rng(5).uniform(-1, 1, (20, 2, 2, 3, 2)).astype(np.float32)
+    network = read_network(keras_model)
+    original = network_graph(network)
+    assert check(original, network, values, keras_model) < TOLERANCE
+    typed = harden(original, values, HardenOptions(OPTIONS["channel"])).graph
+    project = generate(typed, keras_model, tmp_path / "p", reuse=choose_reuse(typed), io_type=io_type)
+    executors = [CsimExecutor(project.path, typed)]
+    if io_type == "io_stream":
+        executors.append(rtl(typed, tmp_path / "rtl", 1))
+    assert_agree(typed, values[:3], *executors)
 
 
 def test_an_hls4ml_script_hardens_padding_and_concatenation(model: Any, tmp_path: Path) -> None:

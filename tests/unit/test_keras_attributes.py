@@ -130,8 +130,9 @@ EFFECTS = {
     "Cropping2D": {"cropping": [1, ((0, 1), (2, 0))]},
     "UpSampling1D": {"size": [1, 3]},
     "UpSampling2D": {"size": [1, (2, 3)]},
+    "Concatenate": {"axis": [1, 2, -2]},
     "Permute": {"dims": [(1, 2, 3), (3, 1, 2)]},
-    "Reshape": {"target_shape": [(3, 5, 6), (-1, 9)]},
+    "Reshape": {"target_shape": [(3, 5, 6), (-1, 9), (3, 5, 3, 2)]},
     "ZeroPadding1D": {"padding": [2, (0, 1)]},
     "ZeroPadding2D": {"padding": [2, ((0, 1), (2, 0))]},
 }
@@ -158,13 +159,12 @@ REFUSED = {
     "MaxPooling1D": _FIRST,
     "AveragePooling1D": _FIRST,
     **{f"Global{kind}Pooling{of}D": _FIRST for kind in ("Max", "Average") for of in (1, 2)},
-    "Concatenate": {"axis": [1, 2]},
+    "Concatenate": {"axis": [0]},
     "BatchNormalization": {"axis": [1, 2]},
     "QBatchNormalization": {"axis": [1, 2]},
     "ZeroPadding2D": _FIRST,
     "Cropping2D": _FIRST,
     "UpSampling2D": _FIRST | {"interpolation": ["bilinear"]},
-    "Reshape": {"target_shape": [(3, 5, 3, 2)]},
     "Flatten": _FIRST,
 }
 """Values that are refused by the layer's name."""
