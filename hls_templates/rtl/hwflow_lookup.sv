@@ -79,28 +79,33 @@ module hwflow_lookup #(
 
         logic [OUT_W-1:0] read_reg;
 
-        // no_rw_check tells Yosys that reading what is being written is not defined.
-        (* no_rw_check *)
-        logic [OUT_W-1:0] entries [0:ENTRIES-1];
+        if (LOADABLE == 0) begin : gen_rom
+            logic [OUT_W-1:0] rom [0:ENTRIES-1];
 
-        if (TABLE_FILE != "") begin : gen_load
-            initial $readmemh(TABLE_FILE, entries);
-        end else begin : gen_plain
-            initial for (int i = 0; i < ENTRIES; i++) entries[i] = OUT_W'(i);
-        end
+            if (TABLE_FILE != "") begin : gen_load
+                initial $readmemh(TABLE_FILE, rom);
+            end else begin : gen_plain
+                initial for (int i = 0; i < ENTRIES; i++) rom[i] = OUT_W'(i);
+            end
 
-        always_ff @(posedge clk_i) begin
-            read_reg <= entries[index];
-            y_reg[lane*OUT_W+:OUT_W] <= read_reg;
-        end
-
-        if (LOADABLE != 0) begin : gen_port_b
+            always_ff @(posedge clk_i) read_reg <= rom[index];
+        end else begin : gen_ram
+            // no_rw_check tells Yosys that reading what is being written is not defined.
+            (* no_rw_check *)
+            logic [OUT_W-1:0] ram [0:ENTRIES-1];
             logic [OUT_W-1:0] b_reg;
 
+            if (TABLE_FILE != "") begin : gen_load
+                initial $readmemh(TABLE_FILE, ram);
+            end else begin : gen_plain
+                initial for (int i = 0; i < ENTRIES; i++) ram[i] = OUT_W'(i);
+            end
+
             always_ff @(posedge clk_i) begin
+                read_reg <= ram[index];
                 if (mb_en_i) begin
-                    if (mb_we_i) entries[mb_addr_i] <= mb_wdata_i;
-                    b_reg <= entries[mb_addr_i];
+                    if (mb_we_i) ram[mb_addr_i] <= mb_wdata_i;
+                    b_reg <= ram[mb_addr_i];
                 end
             end
 
@@ -110,6 +115,8 @@ module hwflow_lookup #(
                 wire unused_read = &{1'b0, b_reg};
             end
         end
+
+        always_ff @(posedge clk_i) y_reg[lane*OUT_W+:OUT_W] <= read_reg;
     end
 
     if (LOADABLE == 0) begin : gen_no_port_b

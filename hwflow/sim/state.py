@@ -32,6 +32,7 @@ OUTCOMES = ("masked", "wrong logits", "wrong class", "hang")
 """From harmless to fatal."""
 
 _RAM = "hwflow_ram"
+_TABLE = "hwflow_lookup"
 _LATER = 2
 """Images of a run that begin after its upset."""
 
@@ -137,7 +138,9 @@ class Upsets:
 
 
 def registers(net: Network) -> tuple[Register, ...]:
-    """Every register and memory of a design that the simulator shows, weights and biases left out, in order of paths.
+    """Every register and memory of a design that the simulator shows, in order of paths.
+
+    Weights, biases and tables of activations are left out: what an upset does to them stays there after a reset.
 
     Icarus shows all of them; Verilator those of a build for it (``hwflow simulate --test FILE --registers``).
 
@@ -147,7 +150,8 @@ def registers(net: Network) -> tuple[Register, ...]:
     names = {module: found for file in sorted(net.design.folder.glob("*.sv")) for module, found in _modules(file)}
     weights = {stored.path for stored in net.design.memories.values()}
     top = net.design.top
-    found = [each for each in _walk(net.top, "", top, top, names) if each.path not in weights]
+    walk = _walk(net.top, "", top, top, names)
+    found = [each for each in walk if each.path not in weights and not (each.cell == _TABLE and each.words > 1)]
     if not found:
         raise HwflowError("no register can be seen; in Verilator, hwflow simulate --test needs --registers")
     return tuple(sorted(found, key=lambda each: each.path))

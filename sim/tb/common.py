@@ -156,7 +156,7 @@ def _read_by_yosys(module: str, sources: Sequence[Path], parameters: Mapping[str
     top = next(path for path in sources if path.stem == module)
     text = top.read_text()
     for name, value in parameters.items():
-        default = re.compile(rf"^( *parameter\b[^=\n]*\b{name} *= *).*?(,?)( *//.*)?$", re.MULTILINE)
+        default = re.compile(rf"^( *parameter\b.*?\b{name} *= *).*?(,?)( *//.*)?$", re.MULTILINE)
         text, found = default.subn(lambda line, value=value: f"{line[1]}{value}{line[2]}", text)
         assert found == 1, f"{module}: {found} parameters {name}"
     copy = folder / top.name
