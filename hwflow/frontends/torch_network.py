@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.errors import HwflowError
+from hwflow.frontends.onnx_file import read_onnx, reference_outputs
 from hwflow.frontends.torch_archive import read_archive, read_program
 from hwflow.frontends.torch_operators import OPERATORS
 from hwflow.frontends.torch_translation import Tensor, Translation, listed
@@ -37,6 +38,22 @@ def from_file(path: Path) -> KerasModel:
         HwflowError: as :func:`read_program`, or an operator or one of its arguments is not supported.
     """
     return Translation(read_program(path), path.stem).model(OPERATORS)
+
+
+def from_onnx(path: Path) -> KerasModel:
+    """The Keras model of an ``.onnx`` file, compared with ONNX's own reference evaluator on a random input.
+
+    Raises:
+        HwflowError: as :func:`read_onnx`, or the Keras model computes something else.
+    """
+    program, source = read_onnx(path)
+    translation = Translation(program, path.stem)
+    model = translation.model(OPERATORS)
+    if len(program.inputs) == 1:
+        shape = program.shapes[program.inputs[0]]
+        x = np.random.default_rng(0).uniform(-1, 1, (shape[0] or 1, *shape[1:])).astype(np.float32)
+        _check(model, x, reference_outputs(source, x), translation.results, path.stem)
+    return model
 
 
 def from_module(module: Any, example: Any) -> KerasModel:

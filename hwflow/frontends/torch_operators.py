@@ -220,6 +220,18 @@ def _concatenate(net: Translation, given: Arguments) -> Tensor:
     return net.put(layer, tensors, given.shape, order=order, nonnegative=all(each.nonnegative for each in tensors))
 
 
+def _pad(net: Translation, given: Arguments) -> Tensor:
+    x = given.tensor()
+    sides = [int(side) for side in given.value("pad")]
+    rank = len(x.shape) - 1
+    if float(given.value("value") or 0) != 0 or len(sides) > 2 * rank or min(sides) < 0 or rank not in (1, 2):
+        raise given.refuse(f"pad={sides}, value={given.value('value') or 0}")
+    pairs = [(sides[i], sides[i + 1]) for i in range(0, len(sides), 2)]
+    pairs = (pairs + [(0, 0)] * (rank - len(pairs)))[::-1]  # PyTorch begins with the last axis
+    layer = getattr(net.layers, f"ZeroPadding{rank}D")(pairs[0] if rank == 1 else tuple(pairs), name=given.name())
+    return net.put(layer, x, given.shape, nonnegative=x.nonnegative)
+
+
 def _upsample(net: Translation, given: Arguments) -> Tensor:
     x = given.tensor()
     sizes = [new // old for new, old in zip(given.shape[1:], x.shape[1:], strict=True)]
@@ -263,6 +275,7 @@ OPERATORS: Mapping[str, Translate] = {
     "maximum": _merge("Maximum", keeps=True),
     "minimum": _merge("Minimum", keeps=True),
     "cat": _concatenate,
+    **dict.fromkeys(("constant_pad_nd", "pad"), _pad),
     **dict.fromkeys(("upsample_nearest1d", "upsample_nearest2d"), _upsample),
     **dict.fromkeys(("dropout", "clone", "contiguous", "alias", "detach", "identity", "feature_dropout"), _same),
 }

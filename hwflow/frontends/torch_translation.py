@@ -5,6 +5,7 @@ A PyTorch tensor ``(n, channels, height, width)`` is Keras' ``(n, height, width,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -87,8 +88,8 @@ class Translation:
         return replace(Tensor(layer(sources), shape), **changes)
 
     def unique(self, name: str) -> str:
-        """``name``, with a number if a layer has it."""
-        name = name.lstrip("_") or "layer"
+        """``name`` as Keras takes it, with a number if a layer has it."""
+        name = re.sub(r"[^\w.-]", "_", name.replace("/", ".")).lstrip("_.-") or "layer"
         unique, number = name, 1
         while unique in self.names:
             number += 1

@@ -10,8 +10,9 @@ from pathlib import Path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import as_path
 from hwflow.frontends.keras_file import read_keras_file
-from hwflow.frontends.torch_archive import SUFFIX
-from hwflow.frontends.torch_network import from_file
+from hwflow.frontends.onnx_file import SUFFIX as ONNX
+from hwflow.frontends.torch_archive import SUFFIX as PT2
+from hwflow.frontends.torch_network import from_file, from_onnx
 from hwflow.models._state_dict import StateDict, read_state_dict
 from hwflow.models._weights import check_finite, load_weights
 from hwflow.models.alexnet import alexnet
@@ -131,7 +132,8 @@ def load_model(
 
     Args:
         spec: a name in `EMBEDDED` or in `NETWORKS`; or an ``.h5``, ``.hdf5`` or ``.keras`` file; or
-            ``X.json`` with ``X_weights.h5`` beside it; or a PyTorch network, a ``.pt2`` of ``torch.export.save``.
+            ``X.json`` with ``X_weights.h5`` beside it; a PyTorch network, a ``.pt2`` of
+            ``torch.export.save``; or an ``.onnx``.
         torch_weights: state dict of a port, which needs one; see `load_torchvision`.
         classes: of a port, see `port`.
         image_size: of a port, see `port`.
@@ -155,7 +157,8 @@ def load_model(
         raise HwflowError(
             f"{spec}: neither a file nor an embedded network ({', '.join(EMBEDDED)}) nor a port ({', '.join(NETWORKS)})"
         )
-    model = from_file(path) if path.suffix == SUFFIX else read_keras_file(path)
+    readers = {PT2: from_file, ONNX: from_onnx}
+    model = readers.get(path.suffix, read_keras_file)(path)
     check_finite(model, str(path))
     return model
 
