@@ -54,8 +54,8 @@ def harden(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="digits_cnn, digits_qcnn, a Keras, QKeras, PyTorch or ONNX file (.h5, .keras, .json, .pt2, .onnx), or with "
-            "--torch-weights alexnet, densenet121, densenet169, resnet18, resnet34, resnet50, squeezenet1_1 or, for "
+            help="digits_cnn, digits_qcnn, a Keras, QKeras, PyTorch or ONNX file (.h5, .keras, .json, .pt2, .onnx), or "
+            "with --torch-weights alexnet, densenet121, densenet169, resnet18, resnet34, resnet50, squeezenet1_1 or, for "
             "CIFAR, resnet20, resnet32, resnet44, resnet56.",
         ),
     ],
