@@ -7,7 +7,7 @@ import pytest
 
 from hwflow.cost.layers import layer_costs
 from hwflow.cost.reuse import choose_reuse
-from hwflow.graph import Crop2D, Graph, Permute, UpSample2D, ZeroPad2D
+from hwflow.graph import Crop2D, Graph, Permute, UpSample2D, Window, ZeroPad2D
 from hwflow.hardening import harden
 from hwflow.reference import IntegerExecutor
 from hwflow.rtl import RtlExecutor, generate
@@ -113,9 +113,20 @@ def bent(net: NetworkBuilder) -> None:
     net.lookup(net.dense(net.flat(x, average=True), 6), "sigmoid")
 
 
+def decoder(net: NetworkBuilder) -> None:
+    """Of U-Net: an image that shrinks and grows again, beside what it was before."""
+    x = net.relu(net.conv(net.nodes[0], 4, same(SIZE, (3, 3), (1, 1))))
+    y = net.pool(x, Window(kernel=(2, 2), strides=(2, 2)), average=False)
+    y = net.relu(net.conv(y, 8, same(y.shape, (3, 3), (1, 1))))
+    y = net.move(UpSample2D, y, (*SIZE, 8), factors=(2, 2))
+    x = net.relu(net.conv(net.concatenate(y, x), 4, same(SIZE, (3, 3), (1, 1))))
+    net.dense(net.flat(net.conv(x, 8, POINT), average=True), 6)
+
+
 @pytest.mark.parametrize(
     ("layers", "target"),
     [
+        (decoder, 1800),
         (bent, 1200),
         (separable, 2400),
         (moved, 1800),
