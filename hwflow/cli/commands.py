@@ -55,8 +55,8 @@ def harden(
         typer.Argument(
             metavar="MODEL",
             help="digits_cnn, digits_qcnn, a Keras, QKeras, PyTorch or ONNX file (.h5, .keras, .json, .pt2, .onnx), or "
-            "with --torch-weights alexnet, densenet121, densenet169, resnet18, resnet34, resnet50, squeezenet1_1 or, for "
-            "CIFAR, resnet20, resnet32, resnet44, resnet56.",
+            "with --torch-weights alexnet, densenet121, densenet169, resnet18, resnet34, resnet50, squeezenet1_1 or, "
+            "for CIFAR, resnet20, resnet32, resnet44, resnet56.",
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DESIGN", help="Design folder to write.")],

@@ -119,12 +119,17 @@ class _Steps:
     def __init__(self, keras: Any, name: str, x: KerasTensor) -> None:
         self.layers = keras.layers
         self.name = name
-        length = int(x.shape[1])
+        last = int(x.shape[1]) - 1
         self.weights: list[tuple[KerasLayer, list[Array]]] = []
-        self.inputs = []
-        for t in range(length):
-            cut = x if length == 1 else self.layers.Cropping1D((t, length - 1 - t), name=f"{name}_cut{t}")(x)
-            self.inputs.append(self.layers.Flatten(name=f"{name}_x{t}")(cut))
+        self.rows = (
+            [x]
+            if not last
+            else [self.layers.Cropping1D((t, last - t), name=f"{name}_cut{t}")(x) for t in range(last + 1)]
+        )
+
+    def inputs(self, name: str) -> list[KerasTensor]:
+        """The vector of each step, for one layer: hls4ml copies a stream at most seven times."""
+        return [self.layers.Flatten(name=f"{name}_x{t}")(row) for t, row in enumerate(self.rows)]
 
     def dense(self, name: str, sources: list[KerasTensor], kernels: list[Array], bias: Array) -> KerasTensor:
         """A sum of products of several vectors, as one layer over all of them."""
@@ -170,9 +175,8 @@ def _run(keras: Any, layer: KerasLayer, name: str, steps: _Steps) -> list[KerasT
             raise HwflowError(f"{layer.name}: {option}=True of {kind} is not supported; use False")
     cell = _Cell(keras, layer, name, steps)
     step = {"SimpleRNN": cell.simple, "LSTM": cell.lstm, "GRU": cell.gru}[kind]
-    order = steps.inputs[::-1] if layer.go_backwards else steps.inputs
-    states, memory = [], _Memory()
-    for t, x in enumerate(order):
+    inputs, states, memory = steps.inputs(name), [], _Memory()
+    for t, x in enumerate(inputs[::-1] if layer.go_backwards else inputs):
         cell.prefix = f"{name}_t{t}"
         memory = step(x, memory)
         states.append(memory.state)
