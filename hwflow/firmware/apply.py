@@ -271,6 +271,7 @@ def _set_parameters(graph: Graph, node: Node, layer: Layer) -> None:
             layer.set_attr("exp_table_size", node.exp_size)
             layer.set_attr("inv_table_size", node.inv_size)
             layer.set_attr("implementation", "stable")
+            layer.set_attr("n_outer", math.prod(node.shape[:-1]))
             layer.set_attr("skip", False)
 
 

@@ -171,8 +171,10 @@ def _activation(layer: Layer) -> Node:
         )
     if kind == "softmax":
         common = _common(layer)
-        if len(common["shape"]) != 1:
-            raise HwflowError(f"{layer.name}: softmax of a tensor {common['shape']} is not supported, only of a vector")
+        if len(common["shape"]) == 2:
+            raise HwflowError(
+                f"{layer.name}: softmax of rows {common['shape']} is not supported, only of a vector and of an image"
+            )
         return Softmax(**common)
     raise HwflowError(f"{layer.name}: the activation {kind!r} is not supported")
 

@@ -497,7 +497,7 @@ class Rescale(Node):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Softmax(Node):
-    """Softmax over a vector, as hls4ml's stable implementation computes it from tables.
+    """Softmax over the last axis of a vector or an image, as hls4ml's stable implementation computes it from tables.
 
     Attributes:
         norm: type of max - x (hls4ml's ``inp_norm_t``), whose top bits address the table of exponentials.

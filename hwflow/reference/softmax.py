@@ -64,7 +64,7 @@ class SoftmaxKernel:
         self.inverse = inverse_table(self.inv_input, node.inv_size, self.inv_entry)
 
     def run(self, codes: IntArray) -> IntArray:
-        """Output codes ``(n, classes)`` of input codes ``(n, classes)``."""
+        """Output codes ``(n, ..., classes)`` of input codes of the same shape."""
         difference = codes.max(axis=-1, keepdims=True) - codes
         source = FixedType(self.input_type.width + 1, self.input_type.integer + 1)
         normalised = self.norm.cast(difference, source)

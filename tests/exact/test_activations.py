@@ -127,3 +127,21 @@ def test_an_hls4ml_script(tmp_path: Path) -> None:
     expected = reference.decode(reference.run(reference.encode(images(20))))
     found = hls_model.predict(np.ascontiguousarray(images(20)))
     np.testing.assert_array_equal(found.reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize(("io_type", "from_keras"), [("io_stream", True), ("io_parallel", False)])
+def test_softmax_of_every_pixel(io_type: Any, from_keras: bool, tmp_path: Path) -> None:
+    layers = tensorflow().keras.layers
+    image = layers.Input((3, 4, 2), name="image")
+    x = layers.Conv2D(5, 2, padding="same", activation="softmax", name="classes")(image)
+    model = filled(tensorflow().keras.Model(image, x, name="segments"))
+    pixels = np.random.default_rng(3).normal(0, 2, (40, 3, 4, 2))
+    typed = harden(read_keras(model), pixels, HardenOptions()).graph
+    reference = IntegerExecutor(typed)
+    codes = reference.encode(pixels)
+    expected = reference.run(codes)
+    assert np.abs(reference.decode(expected) - model.predict(pixels, verbose=0)).max() < 0.02
+    project = generate(typed, model if from_keras else None, tmp_path / "p", reuse=choose_reuse(typed), io_type=io_type)
+    np.testing.assert_array_equal(CsimExecutor(project.path, typed).run(codes), expected)
+    logits = IntegerExecutor(typed.logits).run(codes[:4])
+    np.testing.assert_array_equal(rtl(typed, tmp_path / "rtl", 1).run(codes[:4]), logits)
