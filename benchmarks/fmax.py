@@ -28,6 +28,7 @@ CELLS: tuple[tuple[str, Mapping[str, int]], ...] = (
     ("mvu", {"PE": 8, "SIMD": 16, "N_IN": 144, "N_OUT": 64, "X_W": 8, "ACC_W": 26, **OUT}),
     ("weights", {"PE": 2, "SIMD": 16, "N_IN": 144, "N_OUT": 64}),
     ("affine", {"PE": 8, "X_W": 8, "ACC_W": 26, **OUT}),
+    ("depthwise", {"PE": 8, "CHANNELS": 64, "X_W": 8, "ACC_W": 26, **OUT}),
     ("window", {"LANES": 16, "CHANNELS": 32, "IN_H": 16, "IN_W_PX": 16, **{f"PAD_{side}": 1 for side in "TBLR"}}),
     (
         "window",

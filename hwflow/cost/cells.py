@@ -372,7 +372,8 @@ def weights(values: Values) -> CellModel:
     words, folds, beats = math.ceil(simd / per_word), n_out // pe, n_in // simd
     decoders = pe * words if values("CODE") == 1 else 0
     counters = index_bits(folds * beats) + index_bits(beats) + index_bits(folds)
-    bias = pe * values("B_W")
+    of_columns = values("CHANNELWISE") > 0  # a bias a column of the matrix, not a row
+    bias, bias_words = (simd if of_columns else pe) * values("B_W"), beats if of_columns else folds
     choice = pe * stored if simd < min(per_word, n_in) else 0
     match values.parameters.get("MEM_STYLE"):
         case '"distributed"':  # the registers behind it are none of a block RAM
@@ -382,7 +383,7 @@ def weights(values: Values) -> CellModel:
         case _:
             stored_in = Area(block_ram=memory.block_ram)
     return CellModel(
-        stored_in + _biases(bias, folds),
+        stored_in + _biases(bias, bias_words),
         {"one": 1, "counter": counters, "decoder": decoders, "choice": choice},
         {"one": 1, "counter": counters, "bias": bias, "decoder": decoders, "bit": memory.bits},
     )
