@@ -119,16 +119,15 @@ class _Steps:
     def __init__(self, keras: Any, name: str, x: KerasTensor) -> None:
         self.layers = keras.layers
         self.name = name
-        last = int(x.shape[1]) - 1
         self.weights: list[tuple[KerasLayer, list[Array]]] = []
-        self.rows = (
-            [x]
-            if not last
-            else [self.layers.Cropping1D((t, last - t), name=f"{name}_cut{t}")(x) for t in range(last + 1)]
-        )
+        self.rows = []
+        for t in range(int(x.shape[1]) - 1):  # hls4ml copies a stream at most seven times
+            self.rows.append(self.layers.Cropping1D((0, int(x.shape[1]) - 1), name=f"{name}_cut{t}")(x))
+            x = self.layers.Cropping1D((1, 0), name=f"{name}_rest{t}")(x)
+        self.rows.append(x)
 
     def inputs(self, name: str) -> list[KerasTensor]:
-        """The vector of each step, for one layer: hls4ml copies a stream at most seven times."""
+        """The vector of each step, for one layer."""
         return [self.layers.Flatten(name=f"{name}_x{t}")(row) for t, row in enumerate(self.rows)]
 
     def dense(self, name: str, sources: list[KerasTensor], kernels: list[Array], bias: Array) -> KerasTensor:
