@@ -141,12 +141,12 @@ def _activation(draw: Draw, made: RandomModel, x: Any) -> Any:
         return qkeras.QActivation(draw(st.sampled_from(RELUS)), name=made.name("quantised"))(x)
     if kind < 8:
         bends = [L.Activation("tanh"), L.Activation("swish"), L.ReLU(threshold=0.5), L.ReLU(negative_slope=0.25)]
+        bends.append(L.ReLU(1.0, negative_slope=0.25))
         bends += [L.LeakyReLU(0.1), L.ELU(0.5), qkeras.QActivation("quantized_bits(4,1)")]
         layer = draw(st.sampled_from(bends))
         layer._name = made.name("bend")
         return layer(x)
-    bad = [L.ReLU(1.0, negative_slope=0.25, name="a"), L.Activation("log_softmax", name="a")]
-    bad.append(qkeras.QActivation("quantized_po2(4)", name="a"))
+    bad = [L.Activation("log_softmax", name="a"), qkeras.QActivation("quantized_po2(4)", name="a")]
     layer = draw(st.sampled_from(bad))
     layer._name = made.name("bad", True)
     return layer(x)

@@ -128,6 +128,8 @@ def _internal_sigmoid() -> tuple[Any, ...]:
 
 def _relu(layer: KerasLayer) -> Activation:
     slope, threshold = float(layer.negative_slope or 0), float(layer.threshold or 0)
+    if [bool(slope), bool(threshold), layer.max_value is not None].count(True) > 1:
+        return _lookup("relu", slope, threshold, math.inf if layer.max_value is None else float(layer.max_value))
     if slope or threshold:
         return Activation("leaky", "relu", slope=(slope,), threshold=threshold)
     return Activation("relu", "relu", limit=None if layer.max_value is None else float(layer.max_value))

@@ -6,7 +6,7 @@ only some of its values are accepted. An attribute that is not listed is refused
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from hwflow.errors import HwflowError
@@ -31,11 +31,6 @@ def _on_last_axis(_: Any, layer: KerasLayer) -> bool:
         raise HwflowError(f"{layer.name}: {error}") from error
     kinds = ("Dense", "QDense", "Activation", "QActivation", "ReLU", "LeakyReLU", "ThresholdedReLU", "ELU")
     return type(layer.layer).__name__ in kinds
-
-
-def _alone(*others: str) -> Callable[[Any, KerasLayer], bool]:
-    """Zero, or a value where the ``others`` have no effect."""
-    return lambda value, layer: not value or not any(getattr(layer, name) for name in others)
 
 
 _FLOAT = only(lambda value: value in ("float32", "float64"), "float32")
@@ -127,8 +122,8 @@ LAYERS: Mapping[str, Mapping[str, Rule]] = {
         "QActivation": {"activation": _ACTIVATION},
         "ReLU": {
             "max_value": READ,
-            "negative_slope": Rule("limited", _alone("max_value", "threshold"), "it without max_value and threshold"),
-            "threshold": Rule("limited", _alone("max_value"), "it without max_value"),
+            "negative_slope": READ,
+            "threshold": READ,
         },
         "LeakyReLU": {"alpha": READ},
         "ThresholdedReLU": {"theta": READ},

@@ -1,6 +1,6 @@
 """Elementwise activations as functions of real values, by the text that a graph names them with.
 
-A text is a name, and in brackets the parameters: ``tanh``, ``elu(1.0)``.
+A text is a name, and in brackets the parameters: ``tanh``, ``elu(1.0)``. Only the limit of a ``relu`` may be infinite.
 """
 
 from __future__ import annotations
@@ -114,6 +114,15 @@ def _leaky_relu(slope: float, low: float) -> Function:
     return Function(lambda x: np.where(x > 0, x, np.maximum(slope * x, low)), min(low, 0.0), math.inf)
 
 
+def _relu(slope: float, threshold: float, limit: float) -> Function:
+    """Keras' ReLU: x beyond a threshold, but 0 to ``limit``; minus the slope times what it lacks to the threshold."""
+
+    def evaluate(x: Array) -> Array:
+        return np.clip(x * (x > threshold), 0.0, limit) - slope * np.maximum(threshold - x, 0.0)
+
+    return Function(evaluate, -math.inf if slope > 0 else 0.0, limit if slope >= 0 else math.inf)
+
+
 def _ulaw(slope: float, shift: float, bits: float, integer: float, symmetric: float, u: float) -> Function:
     """QKeras' ``quantized_ulaw``, whose sigmoid is clip(slope x + shift, 0, 1)."""
     top, steps = 2.0**integer, 2.0 ** (bits - 1)
@@ -134,6 +143,7 @@ _PARAMETRIC: Mapping[str, tuple[int, Callable[..., Function]]] = {
     "step": (2, _step),
     "ternary": (2, _ternary),
     "leaky_relu": (2, _leaky_relu),
+    "relu": (3, _relu),
     "ulaw": (6, _ulaw),
 }
 """Numbers of parameters, and what makes a function of them."""
@@ -154,11 +164,11 @@ def function(text: str) -> Function:
         HwflowError: there is none of that name and so many finite parameters.
     """
     match = _TEXT.fullmatch(text)
-    try:
-        parameters = [float(each) for each in (match[2] or "").split(",") if each.strip()] if match else []
-    except ValueError:
-        match = None
-    if match is None or not all(map(math.isfinite, parameters)):
+    parameters = _numbers(match[2] or "") if match else None
+    if match is None or parameters is None:
+        raise HwflowError(f"{text!r} names no activation")
+    finite = parameters[:-1] if match[1] == "relu" else parameters
+    if not all(map(math.isfinite, finite)) or any(map(math.isnan, parameters)):
         raise HwflowError(f"{text!r} names no activation")
     if match[1] in _PLAIN and not parameters:
         return _PLAIN[match[1]]
@@ -166,3 +176,11 @@ def function(text: str) -> Function:
     if make is None or count != len(parameters):
         raise HwflowError(f"{text!r} names no activation")
     return make(*parameters)
+
+
+def _numbers(text: str) -> list[float] | None:
+    """Numbers between commas, or ``None`` if one is none."""
+    try:
+        return [float(each) for each in text.split(",") if each.strip()]
+    except ValueError:
+        return None

@@ -375,10 +375,19 @@ def test_the_tables_of_quantisers_are_complete(name):
     assert set(parameters) - {"self"} == set(QUANTIZERS[name])
 
 
-@pytest.mark.parametrize("name", ["max_value", "threshold"])
-def test_a_slope_beside_a_limit_or_a_threshold_is_refused(name):
-    with pytest.raises(HwflowError, match=r"^subject: negative_slope=.* of ReLU is not supported"):
-        read_keras(build("ReLU", negative_slope=0.1, **{name: 1.0}))
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"negative_slope": 0.25, "max_value": 1.0},
+        {"negative_slope": 0.25, "threshold": 0.5},
+        {"threshold": 0.5, "max_value": 2.0},
+        {"negative_slope": 0.125, "threshold": 0.75, "max_value": 3.0},
+        {"negative_slope": 0.5, "max_value": 6.0},
+    ],
+)
+def test_attributes_of_a_relu_together(attributes):
+    keras_values, ours = both(build("ReLU", **attributes))
+    np.testing.assert_allclose(ours, keras_values, rtol=1e-5, atol=1e-6)
 
 
 def test_slopes_of_pixels_are_refused():
