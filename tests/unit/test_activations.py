@@ -44,7 +44,15 @@ def test_functions_equal_kerass_in_float64(name: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [*map(text, KERAS), "hard_tanh(1.0)", "elu(-0.4)", "step(-2.0, 2.0)", "ternary(0.3, 1.5)", "leaky_relu(0.1, -1)"],
+    [
+        *map(text, KERAS),
+        "hard_tanh(1.0)",
+        "elu(-0.4)",
+        "step(-2.0, 2.0)",
+        "ternary(0.3, 1.5)",
+        "leaky_relu(0.1, -1)",
+        "relu(0, 0.5, 2)",
+    ],
 )
 def test_bounds_hold_and_are_reached(text: str) -> None:
     values = function(text)(np.linspace(-40, 40, 100001))
@@ -55,7 +63,10 @@ def test_bounds_hold_and_are_reached(text: str) -> None:
     assert math.isinf(of.high) or values.max() == pytest.approx(of.high, abs=0.03)
 
 
-@pytest.mark.parametrize("wrong", ["sine", "elu", "elu()", "elu(1, 2)", "sigmoid(1)", "elu(nan)", "elu(x)", "tanh x"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["sine", "elu", "elu()", "elu(1, 2)", "sigmoid(1)", "elu(nan)", "elu(inf)", "relu(0, inf, 1)", "elu(x)", "tanh x"],
+)
 def test_other_texts_are_refused(wrong: str) -> None:
     with pytest.raises(HwflowError, match="names no activation"):
         function(wrong)
@@ -183,7 +194,7 @@ def test_engines_agree_and_a_graph_is_saved_whole() -> None:
     nodes: list[Node] = []
     source = "x"
     for number, of in enumerate(
-        (*map(text, KERAS[:8]), "step(-1.0, 1.0)", "ternary(0.4, 1.0)", "leaky_relu(0.25, -1.0)")
+        (*map(text, KERAS[:8]), "step(-1.0, 1.0)", "ternary(0.4, 1.0)", "leaky_relu(0.25, -1.0)", "relu(0.2, 0.4, 1.5)")
     ):
         nodes += [dense(f"d{number}", source, rng), lookup(f"y{number}", f"d{number}", of)]
         source = f"y{number}"
