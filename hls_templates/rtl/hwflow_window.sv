@@ -241,18 +241,22 @@ module hwflow_window #(
     localparam logic signed [COUNT_W-1:0] TOP_FIRST_PX = COUNT_W'(-PAD_T * IN_W_PX);
     localparam logic signed [COUNT_W-1:0] TOP_LAST_PX  = COUNT_W'(((OUT_H - 1) * STRIDE_H - PAD_T) * IN_W_PX);
     localparam logic signed [COUNT_W-1:0] K_H_PX       = COUNT_W'((K_H - 1) * IN_W_PX);
+    localparam logic signed [COUNT_W-1:0] FREE_PX      = COUNT_W'(-STRIDE_H * IN_W_PX);
     localparam logic signed [COL_W-1:0] ZERO_COL       = '0;
     localparam logic signed [COL_W-1:0] LAST_COL       = COL_W'(IN_W_PX - 1);
     localparam logic signed [COL_W-1:0] K_W_COL        = COL_W'(K_W - 1);
 
+    // x, from low to high, and more. What is compared with are constants, so that nothing waits for a sum.
     function automatic logic signed [COUNT_W-1:0] clamp_px(
-        input logic signed [COUNT_W-1:0] x, input logic signed [COUNT_W-1:0] high);
-        clamp_px = (x < ZERO_PX) ? ZERO_PX : (x > high) ? high : x;
+        input logic signed [COUNT_W-1:0] x, input logic signed [COUNT_W-1:0] low,
+        input logic signed [COUNT_W-1:0] high, input logic signed [COUNT_W-1:0] more);
+        clamp_px = (x < low) ? low + more : (x > high) ? high + more : x + more;
     endfunction
 
     function automatic logic signed [COL_W-1:0] clamp_col(
-        input logic signed [COL_W-1:0] x, input logic signed [COL_W-1:0] high);
-        clamp_col = (x < ZERO_COL) ? ZERO_COL : (x > high) ? high : x;
+        input logic signed [COL_W-1:0] x, input logic signed [COL_W-1:0] low,
+        input logic signed [COL_W-1:0] high, input logic signed [COL_W-1:0] more);
+        clamp_col = (x < low) ? low + more : (x > high) ? high + more : x + more;
     endfunction
 
     // Four ahead: its corner
@@ -275,7 +279,7 @@ module hwflow_window #(
     wire last_left4 = left4_reg == LEFT_LAST;
     wire last_top4  = top4_reg == TOP_LAST_PX;
     // Columns left of the window are free once the rows below start further down.
-    wire columns_free = top4_reg + STRIDE_PX > ZERO_PX && top4_reg < IMAGE_PX;
+    wire columns_free = top4_reg > FREE_PX && top4_reg < IMAGE_PX;
     wire signed [COUNT_W-1:0] image2 = first2_reg ? IMAGE_PX : ZERO_PX;
 
     always_ff @(posedge clk_i) begin
@@ -299,10 +303,10 @@ module hwflow_window #(
             left4_reg      <= last_left4 ? LEFT_FIRST : left4_reg + COL_W'(STRIDE_W);
             if (last_left4) top4_reg <= last_top4 ? TOP_FIRST_PX : top4_reg + STRIDE_PX;
             first4_reg     <= last_left4 && last_top4;
-            need_row3_reg  <= clamp_px(top4_reg + K_H_PX, LAST_ROW_PX);
-            limit_row3_reg <= clamp_px(top4_reg, IMAGE_PX) + BUF_PX;
-            need_col3_reg  <= clamp_col(left4_reg + K_W_COL, LAST_COL);
-            limit_col3_reg <= columns_free ? clamp_col(left4_reg, COLS) : ZERO_COL;
+            need_row3_reg  <= clamp_px(top4_reg, -K_H_PX, LAST_ROW_PX - K_H_PX, K_H_PX);
+            limit_row3_reg <= clamp_px(top4_reg, ZERO_PX, IMAGE_PX, BUF_PX);
+            need_col3_reg  <= clamp_col(left4_reg, -K_W_COL, LAST_COL - K_W_COL, K_W_COL);
+            limit_col3_reg <= columns_free ? clamp_col(left4_reg, ZERO_COL, COLS, ZERO_COL) : ZERO_COL;
             first3_reg     <= first4_reg;
             need2_reg      <= need_row3_reg + COUNT_W'(need_col3_reg);
             limit2_reg     <= limit_row3_reg + COUNT_W'(limit_col3_reg);

@@ -1,4 +1,4 @@
-"""Register slices where the ready of a stream would pass many cells in one cycle."""
+"""Register slices where the ready of a stream would pass many cells in one cycle, or go to many."""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ COMBINATIONAL = {
 """Cells whose input is ready if their output is, in the same cycle; all others keep it in registers."""
 MOST = 1
 """Such cells one after the other."""
+FORK = "hwflow_fork"
+"""Its outputs have a slice each: what takes them may lie far apart, and far from what gives them."""
 
 
 def with_slices(netlist: Netlist, unique: Callable[[str], str]) -> Netlist:
     """The design with a ``hwflow_slice`` wherever more than ``MOST`` cells would pass ready on one after the other.
+
+    Every output of a fork has one, too.
 
     Args:
         netlist: a design whose instances stand in the order of its streams.
@@ -36,7 +40,7 @@ def with_slices(netlist: Netlist, unique: Callable[[str], str]) -> Netlist:
             instances.append(cell)
             continue
         for stream in cell.outputs:
-            if passed.get(stream.name, 0) == MOST:
+            if cell.module == FORK or passed.get(stream.name, 0) == MOST:
                 sliced[stream.name] = replace(stream, name=unique(f"{stream.name}_slice"))
                 passed[stream.name] = 0
                 instances.append(_slice(cell.node, stream, sliced[stream.name], unique))
