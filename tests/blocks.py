@@ -70,6 +70,33 @@ def permute(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
     return net.move(Permute, x, tuple(x.shape[axis] for axis in axes), axes=axes)
 
 
+def there_and_back(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
+    """Two branches that end in the shape they began with, one of which moves pixels, and their sum."""
+    height, width, channels = x.shape
+    y: Node = x
+    match int(rng.integers(4)):
+        case 0:
+            axes = tuple(int(axis) for axis in rng.permutation(3))
+            y = net.move(Permute, y, tuple(y.shape[axis] for axis in axes), axes=axes)
+            back = tuple(int(axis) for axis in np.argsort(axes))
+            y = net.move(Permute, y, x.shape, axes=back)
+        case 1:
+            padding = tuple(int(pixels) for pixels in rng.integers(0, 3, 4))
+            shape = (height + padding[0] + padding[1], width + padding[2] + padding[3], channels)
+            y = net.move(ZeroPad2D, y, shape, padding=padding)
+            y = net.move(Crop2D, y, x.shape, cropping=(padding[1], padding[0], padding[3], padding[2]))
+        case 2:
+            y = net.move(UpSample2D, y, (2 * height, 3 * width, channels), factors=(2, 3))
+            y = net.pool(y, Window(kernel=(2, 3), strides=(2, 3)), average=False)
+        case _:
+            y = net.move(Reshape, y, (1, height * width, channels))
+            y = net.move(Reshape, y, x.shape)
+    if rng.random() < 0.5:
+        y = net.conv(y, channels, same(y.shape, (3, 1), (1, 1)))
+    other = x if rng.random() < 0.5 else net.conv(x, channels, same(x.shape, (3, 3), (1, 1)))
+    return net.add(y, other) if rng.random() < 0.5 else net.add(other, y)
+
+
 def reshape(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
     """An image of other sides, by way of a vector at times."""
     size = int(np.prod(x.shape))
@@ -123,7 +150,7 @@ FUNCTIONS = (
 )
 MERGES = (Add, Subtract, Average, Maximum, Minimum, Multiply)
 BLOCKS: tuple[Block, ...] = (
-    *(conv, merge, edges, upsample, permute, reshape, depthwise, separable),
+    *(conv, merge, edges, upsample, permute, reshape, there_and_back, depthwise, separable),
     *(lookup, leaky),
 )
 """Every operator has its place in one of them."""

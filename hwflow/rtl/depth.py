@@ -102,10 +102,10 @@ class FifoDepths:
             case GlobalAveragePool2D() | Dense():
                 return source[-1:]
             case ZeroPad2D() | Crop2D() | UpSample2D():
-                # The place of every pixel's source, row-major, 0 without one; a pixel waits for those before it.
+                # The place of every pixel's source, row-major; one without waits for those before it, at least for one.
                 height, width, _ = self.graph.inputs_of(node)[0].shape
                 places = move(node, np.arange(1, height * width + 1).reshape(1, height, width, 1))
-                return np.concatenate([[0], source])[np.maximum.accumulate(places.reshape(-1))]
+                return source[np.maximum.accumulate(np.maximum(places.reshape(-1), 1)) - 1]
             case Permute():
                 return np.full(_pixels(node), source[-1])
             case Flatten() | Reshape():

@@ -17,11 +17,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from hwflow.rtl.cycles import FIFO, UNBOUNDED, CycleModel, library
+from hwflow.rtl.cycles import FIFO, UNBOUNDED, CycleModel, Flow, library
 from hwflow.rtl.structure import Netlist
 
 IMAGES = 3
-"""Images that are run through: the first fills the design, the last two give the cycles."""
+"""Images that are run through at least: the first fills the design, the last two give the cycles."""
+MOST_IMAGES = 64
 MARGIN_BEATS, MARGIN_SHARE = 2, 16
 """Beats by which a FIFO is deeper than what was seen in it, and one more for every so many beats."""
 LEAST = 2
@@ -41,17 +42,25 @@ def size_fifos(netlist: Netlist) -> tuple[Netlist, list[str]]:
     if library().library is None:
         return netlist, [f"FIFOs are deeper than need be, as the cycle model cannot be compiled: {library().note}"]
     model, unbounded = CycleModel(netlist), dict.fromkeys(fifos, UNBOUNDED)
-    cycles = model.run(IMAGES, unbounded).cycles_per_image
-    flow = model.run(IMAGES, period=cycles)
+    flow = model.run(IMAGES, unbounded)
+    images = enough_images(flow)
+    cycles = (flow if images == IMAGES else model.run(images, unbounded)).cycles_per_image
+    flow = model.run(images, period=cycles)
     bounds: Mapping[str, float] = fifos
     if flow.cycles_per_image > cycles:
-        flow, bounds = model.run(IMAGES, unbounded, cycles), dict.fromkeys(fifos, math.inf)
+        flow, bounds = model.run(images, unbounded, cycles), dict.fromkeys(fifos, math.inf)
     depths = {name: min(with_margin(flow.most[name]), bound) for name, bound in bounds.items()}
     cells = [
         replace(cell, parameters={**cell.parameters, "DEPTH": int(depths[cell.name])}) if cell.name in fifos else cell
         for cell in netlist.instances
     ]
     return replace(netlist, instances=cells), []
+
+
+def enough_images(flow: Flow) -> int:
+    """Images that fill a design whose first ones went through so."""
+    inside = math.ceil(flow.finished[0] / flow.cycles_per_image)
+    return IMAGES if inside < IMAGES else min(inside + 2, MOST_IMAGES)
 
 
 def with_margin(most: int) -> int:

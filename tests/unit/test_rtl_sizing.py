@@ -13,6 +13,8 @@ from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.sizing import size_fifos
 from hwflow.rtl.slices import COMBINATIONAL, FORK, MOST
 from hwflow.rtl.structure import Netlist
+from tests.blocks import edges, random_wide, there_and_back
+from tests.exact.agreement import random_reuse
 from tests.networks import NetworkBuilder, random_images, random_options, same
 
 SIZE, IMAGES = (12, 12), 4
@@ -85,3 +87,14 @@ def test_no_ready_passes_more_cells_in_a_cycle_than_it_may(residual: Netlist) ->
     assert longest == MOST
     forks = [cell for cell in residual.instances if cell.module == FORK]
     assert {readers[stream.name].module for fork in forks for stream in fork.outputs} == {"hwflow_slice"}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_branches_that_move_pixels_do_not_stop_with_depths_from_the_graph_alone(seed: int) -> None:
+    graph = random_wide(seed, (there_and_back, there_and_back, edges))
+    graph = harden(graph, random_images(seed + 1, graph, 4), random_options(seed)).graph
+    netlist = build_netlist(graph, random_reuse(graph, seed))
+    CycleModel(netlist).run(3)
+    sized, _ = size_fifos(netlist)
+    unbounded = CycleModel(netlist).run(IMAGES, dict.fromkeys(depths(netlist), UNBOUNDED))
+    assert CycleModel(sized).run(IMAGES).cycles_per_image == unbounded.cycles_per_image
