@@ -100,6 +100,9 @@ def _of_qkeras_function(function: Any) -> Activation | None:
     quantizers = qkeras().quantizers
     if function is quantizers.hard_tanh:
         return _lookup("hard_tanh", 1.0)
+    for binary, low in ((quantizers.binary_tanh, -1.0), (quantizers.binary_sigmoid, 0.0)):
+        if function is binary:  # a sigmoid, hard or not, that is rounded, a half of it down
+            return _lookup("step_above", low, 1.0, type_=_grid(1.0, low < 0))
     sigmoid = _qkeras_sigmoid(function)
     return None if sigmoid is None else _lookup(*sigmoid)
 

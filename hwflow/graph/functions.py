@@ -104,6 +104,11 @@ def _step(low: float, high: float) -> Function:
     return Function(lambda x: np.where(x >= 0, high, low), min(low, high), max(low, high))
 
 
+def _step_above(low: float, high: float) -> Function:
+    """``high`` above 0, else ``low``."""
+    return Function(lambda x: np.where(x > 0, high, low), min(low, high), max(low, high))
+
+
 def _ternary(threshold: float, value: float) -> Function:
     """``value`` with the sign of x from a threshold on, else 0."""
     return Function(lambda x: np.where(np.abs(x) >= threshold, np.sign(x) * value, 0.0), -abs(value), abs(value))
@@ -141,6 +146,7 @@ _PARAMETRIC: Mapping[str, tuple[int, Callable[..., Function]]] = {
     "hard_tanh": (1, _hard_tanh),
     "elu": (1, _elu_of),
     "step": (2, _step),
+    "step_above": (2, _step_above),
     "ternary": (2, _ternary),
     "leaky_relu": (2, _leaky_relu),
     "relu": (3, _relu),

@@ -47,6 +47,7 @@ def test_functions_equal_kerass_in_float64(name: str) -> None:
     [
         *map(text, KERAS),
         "hard_tanh(1.0)",
+        "step_above(-1.0, 1.0)",
         "elu(-0.4)",
         "step(-2.0, 2.0)",
         "ternary(0.3, 1.5)",

@@ -70,7 +70,7 @@ QUANTISED_READ = [
     *("quantized_tanh(5,symmetric=True)", "quantized_tanh(4,use_real_tanh=True)", "quantized_sigmoid(4)"),
     *("quantized_sigmoid(6,use_real_sigmoid=True)", "quantized_ulaw(6,1)", "quantized_ulaw(5,0,1,u=127.0)"),
     *("binary", "binary()", "binary(alpha=0.5)", "binary(use_01=True)", "ternary()", "ternary(alpha=2,threshold=0.7)"),
-    *("hard_sigmoid", "hard_tanh", "smooth_sigmoid"),
+    *("hard_sigmoid", "hard_tanh", "smooth_sigmoid", "binary_tanh", "binary_sigmoid"),
 ]
 QUANTISED_REFUSED = [
     *("quantized_po2(4)", "stochastic_ternary", "quantized_bits(4,0,alpha='auto')", "binary(alpha='auto')"),
