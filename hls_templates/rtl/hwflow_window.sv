@@ -185,13 +185,15 @@ module hwflow_window #(
     wire signed [ROW_W-1:0] row = top_reg + $signed({{(ROW_W - KH_W) {1'b0}}, kh_reg});
     wire signed [COL_W-1:0] col = left_reg + $signed({{(COL_W - KW_W) {1'b0}}, kw_reg});
 
-    wire [AT_ONCE-1:0] padding;
+    wire [B_ROWS-1:0] row_outside;
+    wire [B_COLS-1:0] col_outside;
     for (genvar y = 0; y < B_ROWS; y++) begin : gen_row
         wire signed [ROW_W-1:0] row_here = row + ROW_W'(y);
-        for (genvar x = 0; x < B_COLS; x++) begin : gen_col
-            wire signed [COL_W-1:0] col_here = col + COL_W'(x);
-            assign padding[y*B_COLS+x] = row_here < 0 || row_here >= ROWS || col_here < 0 || col_here >= COLS;
-        end
+        assign row_outside[y] = row_here < 0 || row_here >= ROWS;
+    end
+    for (genvar x = 0; x < B_COLS; x++) begin : gen_col
+        wire signed [COL_W-1:0] col_here = col + COL_W'(x);
+        assign col_outside[x] = col_here < 0 || col_here >= COLS;
     end
 
     // --- How many pixels the window needs and how many the buffer has room for; see the header. Two registers hold how
@@ -418,16 +420,17 @@ module hwflow_window #(
 
     logic [STAGES-1:0] valid_reg;  // of what was read
     logic [BEAT_OUT_W-1:0] data_reg;
-    wire  [AT_ONCE-1:0] padding_read;
+    wire  [B_ROWS-1:0] row_padding;
+    wire  [B_COLS-1:0] col_padding;
 
     hwflow_delay #(
-        .WIDTH  (AT_ONCE),
+        .WIDTH  (B_ROWS + B_COLS),
         .STAGES (STAGES - 1)
     ) wait_for_data (
         .clk_i  (clk_i),
         .en_i   (1'b1),
-        .data_i (padding),
-        .data_o (padding_read)
+        .data_i ({row_outside, col_outside}),
+        .data_o ({row_padding, col_padding})
     );
 
     always_ff @(posedge clk_i) begin
@@ -437,7 +440,8 @@ module hwflow_window #(
 
     for (genvar i = 0; i < AT_ONCE; i++) begin : gen_position
         always_ff @(posedge clk_i) begin
-            data_reg[i*LANES*W+:LANES*W] <= padding_read[i] ? {LANES{PAD_VALUE}} : read_data[i*LANES*W+:LANES*W];
+            data_reg[i*LANES*W+:LANES*W] <= (row_padding[i/B_COLS] || col_padding[i%B_COLS]) ? {LANES{PAD_VALUE}} :
+                                            read_data[i*LANES*W+:LANES*W];
         end
     end
 
