@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -12,11 +13,16 @@ from hwflow.codes import PLAIN
 from hwflow.codes.layout import ordered, unordered
 from hwflow.cost.reuse import valid_reuse_factors
 from hwflow.faults import FaultList, chosen, sample_ber
+from hwflow.firmware import CsimExecutor, read_keras
+from hwflow.firmware import generate as generate_firmware
+from hwflow.firmware.project import IOType
 from hwflow.fixed import FixedType
 from hwflow.graph import Constant, Conv2D, Dense, DepthwiseConv2D, Graph, IntArray, Outliers, WeightLayer
+from hwflow.hardening import harden
 from hwflow.memory import layer_layout, layer_storage, memories
 from hwflow.reference import IntegerExecutor
 from hwflow.rtl import RtlExecutor, generate
+from tests.networks import random_images, random_options, to_keras
 
 
 class Executor(Protocol):
@@ -131,3 +137,29 @@ def assert_agree(
     # Several lists, for in a network that ends in a ReLU all outputs may stay zero under one.
     heavy = (sample_ber(places, 0.3, seed + i, graph.digest) for i in range(8))
     assert any((reference.run(codes, faults) != clean).any() for faults in heavy), "the weights change nothing"
+
+
+def hardened(graph: Graph, seed: int) -> Graph:
+    """A graph with random options, by seed."""
+    return harden(graph, random_images(seed + 1, graph, 8), random_options(seed)).graph
+
+
+def check_rtl(original: Graph, seed: int, folder: Path) -> None:
+    """The RTL of a graph that is hardened here, with faults, and with random stalls."""
+    graph = hardened(original, seed)
+    executor = rtl(graph, folder / "rtl", seed)
+    images = random_images(seed, graph, 2)
+    assert_agree(graph, images, executor, seed=seed)
+    codes = IntegerExecutor(graph).encode(images)
+    stalled = executor.run(codes, stall_percent=40, seed=seed + 1)
+    np.testing.assert_array_equal(stalled, IntegerExecutor(graph).run(codes))
+    shutil.rmtree(folder / "rtl")
+
+
+def check_csim(original: Graph, seed: int, folder: Path, io_type: IOType) -> None:
+    """C simulation of a network that went through Keras and hls4ml's front end."""
+    model = to_keras(original)
+    graph = hardened(read_keras(model), seed)
+    generate_firmware(graph, model, folder / "csim", reuse=random_reuse(graph, seed), io_type=io_type)
+    assert_agree(graph, random_images(seed, graph, 3), CsimExecutor(folder / "csim", graph), seed=seed)
+    shutil.rmtree(folder / "csim")
