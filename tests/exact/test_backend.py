@@ -174,7 +174,7 @@ def one(*between: Any, shape: tuple[int, ...] = (6, 6, 2)) -> Any:
 
 REFUSED = {
     "activation": (lambda: one(layers.Activation("tanh", name="odd")), {}, "odd: the activation 'tanh' is not supp"),
-    "upsampling": (lambda: one(layers.UpSampling2D(name="odd")), {}, "odd: "),
+    "upsampling": (lambda: one(layers.UpSampling2D(interpolation="bilinear", name="odd")), {}, "odd: "),
     "depthwise": (
         lambda: one(layers.DepthwiseConv2D(3, name="odd"), layers.BatchNormalization()),
         {},

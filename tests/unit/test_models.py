@@ -124,8 +124,8 @@ def test_unknown_names() -> None:
 def test_unusable_files(tmp_path: Path) -> None:
     _refuses(tmp_path / "absent.h5", "no such model file")
     _refuses(tmp_path, "not a model file")
-    (tmp_path / "model.onnx").write_bytes(b"")
-    _refuses(tmp_path / "model.onnx", "not a model file; give one of .h5")
+    (tmp_path / "model.pb").write_bytes(b"")
+    _refuses(tmp_path / "model.pb", "not a model file; give one of .h5")
     for suffix in (".h5", ".keras", ".json"):
         (tmp_path / "bad_weights.h5").write_bytes(b"hello")
         path = tmp_path / f"bad{suffix}"
