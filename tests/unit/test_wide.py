@@ -38,13 +38,13 @@ def test_engines_agree(seed: int) -> None:
 
 
 @given(seed=SEEDS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_engines_agree_on_networks_never_seen_before(seed: int) -> None:
     check_reference(seed)
 
 
 @given(seed=SEEDS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_scaling_changes_nothing_in_exact_arithmetic(seed: int) -> None:
     graph = random_wide(seed)
     options = random_options(seed).scaling
