@@ -15,8 +15,7 @@ from hwflow.emulation import emulate
 from hwflow.errors import HwflowError
 from hwflow.firmware import CsimExecutor, read_keras
 from hwflow.firmware import generate as generate_firmware
-from hwflow.frontends.packed import packed
-from hwflow.frontends.unrolled import unrolled
+from hwflow.frontends.packed import rewritten
 from hwflow.graph import Graph
 from hwflow.hardening import harden
 from hwflow.models._tf import qkeras, tensorflow
@@ -71,7 +70,7 @@ def _dot() -> Any:
 def hardened(model: Any) -> Graph | None:
     """The typed graph of a model whose real values are Keras'; ``None`` if it is refused."""
     try:
-        model = packed(unrolled(model))
+        model = rewritten(model)
         graph = read_keras(model)
         images = np.random.default_rng(1).uniform(-1, 1, (16, *graph.input.shape))
         right = np.asarray(model.predict(images, verbose=0))
@@ -86,7 +85,7 @@ def hardened(model: Any) -> Graph | None:
 def csim_agrees(graph: Graph, model: Any, folder: Path) -> bool:
     """Whether hls4ml's C simulation gives the reference's codes; false if it is refused."""
     try:
-        generate_firmware(graph, packed(unrolled(model)), folder, reuse=choose_reuse(graph))
+        generate_firmware(graph, rewritten(model), folder, reuse=choose_reuse(graph))
     except HwflowError:
         return False
     return agree(graph, CsimExecutor(folder, graph))

@@ -69,12 +69,13 @@ def open_model(
         HwflowError: no such network or data, missing or foreign weights, fewer images than asked for, no
             labels, or images and labels that do not fit the network.
     """
+    from hwflow.frontends.packed import rewritten
     from hwflow.models import load_model
 
     found = some(open_data(data, labels=labels, preprocessing=preprocessing), images)  # before the slow part
     require_labels(found)
     if design is None:
-        model = load_model(spec.model, spec.weights, spec.classes, spec.image_size)
+        model = rewritten(load_model(spec.model, spec.weights, spec.classes, spec.image_size))
     else:
         model = design.keras_model()
     shape, classes = tuple(model.input_shape[1:]), int(model.output_shape[-1])

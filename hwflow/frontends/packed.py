@@ -13,10 +13,21 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.errors import HwflowError
+from hwflow.frontends._tf import tensorflow
+from hwflow.frontends.unrolled import unrolled
 
 KerasModel = Any
 INPUTS, OUTPUTS = "inputs", "outputs"
 """Names of the single input and the single output."""
+
+
+def rewritten(model: KerasModel) -> KerasModel:
+    """``model`` with its recurrent layers unrolled, and with one input and one output: what every executor runs.
+
+    Raises:
+        HwflowError: as :func:`hwflow.frontends.unrolled.unrolled` and :func:`packed`.
+    """
+    return packed(unrolled(model))
 
 
 def packed(model: KerasModel) -> KerasModel:
@@ -28,8 +39,6 @@ def packed(model: KerasModel) -> KerasModel:
     inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
     if not inputs or not outputs or (len(inputs) == 1 and len(outputs) == 1):
         return model
-    from hwflow.frontends._tf import tensorflow
-
     keras = tensorflow().keras
     names = _distinct([layer.name for layer in model.layers])
     input_names = [tensor.name.split(":")[0] for tensor in inputs]

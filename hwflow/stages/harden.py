@@ -83,11 +83,10 @@ def harden(
     other = None if like is None else open_design(like)
     types = None if other is None else _types_of(other, options)
 
-    from hwflow.frontends.packed import packed
-    from hwflow.frontends.unrolled import unrolled
+    from hwflow.frontends.packed import rewritten
 
     step("loading the model")
-    keras_model = packed(unrolled(_load(model, example, torch_weights, classes, image_size)))
+    keras_model = rewritten(_load(model, example, torch_weights, classes, image_size))
     step("reading it with hls4ml")
     from hwflow.data import suited
     from hwflow.frontends.keras_agreement import measure
