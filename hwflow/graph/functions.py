@@ -31,11 +31,13 @@ class Function:
     Attributes:
         evaluate: of an array, element by element.
         low, high: what no value is below and above.
+        of_sign: whether the sign of the argument alone counts.
     """
 
     evaluate: Callable[[Array], Array]
     low: float
     high: float
+    of_sign: bool = False
 
     def __call__(self, values: Array) -> Array:
         """The function of values of any shape, in their float type; infinite where it exceeds it."""
@@ -101,12 +103,12 @@ def _elu_of(alpha: float) -> Function:
 
 def _step(low: float, high: float) -> Function:
     """``high`` from 0 on, else ``low``."""
-    return Function(lambda x: np.where(x >= 0, high, low), min(low, high), max(low, high))
+    return Function(lambda x: np.where(x >= 0, high, low), min(low, high), max(low, high), of_sign=True)
 
 
 def _step_above(low: float, high: float) -> Function:
     """``high`` above 0, else ``low``."""
-    return Function(lambda x: np.where(x > 0, high, low), min(low, high), max(low, high))
+    return Function(lambda x: np.where(x > 0, high, low), min(low, high), max(low, high), of_sign=True)
 
 
 def _ternary(threshold: float, value: float) -> Function:

@@ -136,8 +136,12 @@ class Typer:
             accum = self.like.accumulator(node, accum)
         elif outliers is not None:
             accum = replace(accum, width=accum.width + headroom, integer=accum.integer + headroom)
-        type_ = self._activation(node)
         reader = self.graph.sole_consumer(node)
+        if isinstance(reader, Lookup) and node.type is None and function(reader.function).of_sign:
+            # Of the exact accumulator one step is enough: the rest saturates, and the sign is that of the sum.
+            type_ = FixedType(2, 2 - accum.fraction, True, Rounding.TRN, Overflow.SAT)
+        else:
+            type_ = self._activation(node)
         if isinstance(reader, Rescale):
             moved = _moved(self._factor(reader))
             # A constant multiplies the exact accumulator; a power of two only moves the point of what it becomes.

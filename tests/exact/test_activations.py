@@ -38,7 +38,10 @@ def network(by_channel: bool = True) -> Any:
     x = layers.Dense(5, name="dense1")(layers.ThresholdedReLU(0.2, name="at")(x))
     x = quantised("quantized_relu(5,1,negative_slope=0.25)", name="bent")(x)
     x = layers.Dense(5, name="dense2")(quantised("quantized_tanh(6)", name="tanh")(x))
-    x = quantised("ternary()", name="signs")(x)
+    from_zero = quantised("binary(alpha=1)", name="from_zero")(layers.Dense(3, name="dense3")(x))
+    above_zero = quantised("binary_tanh", name="above_zero")(layers.Dense(3, name="dense4")(x))
+    signs = layers.Concatenate(name="binary")([from_zero, above_zero])
+    x = layers.Concatenate(name="all")([quantised("ternary()", name="signs")(x), signs])
     return tensorflow().keras.Model(image, layers.Dense(1, activation="sigmoid", name="last")(x), name="bends")
 
 
@@ -74,6 +77,8 @@ def test_the_graph_has_every_kind(model: Any) -> None:
         "at": "LeakyReLU",
         "bent": "Lookup",
         "tanh": "Rescale",
+        "from_zero": "Lookup",
+        "above_zero": "Lookup",
         "signs": "Lookup",
         "last_sigmoid": "Lookup",
     }

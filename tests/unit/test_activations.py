@@ -314,3 +314,22 @@ def test_a_compiled_table_has_every_code(width: int, out_width: int, signed: boo
         np.testing.assert_array_equal(*(engine.run(codes) for engine in engines))
         built = [step for step in engines[1].engine.steps if step.compiled]
         assert "compiled" not in engines[1].engine.note or [step.name for step in built] == ["y"]
+
+
+@pytest.mark.parametrize("name", ["step(-1.0, 1.0)", "step_above(0.0, 1.0)"])
+def test_the_sign_of_an_exact_sum_is_told_however_small_it_is(name: str) -> None:
+    """Sums of one step of the accumulator and of zero, where the tensor's own range is thousands."""
+    weight, bias = np.array([[1.0]]), np.zeros(1)
+    nodes = (
+        Input(name="x", shape=(1,)),
+        Dense(name="sum", inputs=("x",), shape=(1,), weight=Constant(weight), bias=Constant(bias)),
+        Lookup(name="sign", inputs=("sum",), shape=(1,), function=name),
+    )
+    calibration = np.array([[-1000.0], [1000.0]])
+    graph = harden(Graph(nodes), calibration, HardenOptions()).graph
+    step = graph.input.resolved.lsb
+    values = np.array([[-1000.0], [-step], [0.0], [step], [1000.0]])
+    executor = IntegerExecutor(graph)
+    got = executor.decode(executor.run(executor.encode(values)))
+    # One is a step more than the type of the output holds.
+    np.testing.assert_array_equal(np.rint(got), function(name)(values))
