@@ -44,6 +44,7 @@ FUNCTIONS: Mapping[str, Callable[[Node], Function]] = {
 _AT_ONCE = 1 << 18
 """Elements of the largest tensor of the images that are computed together."""
 
+BACKENDS = ("Vitis", "Vivado")
 _EXACT_BITS = 53
 """Codes of up to so many bits are float64 numbers."""
 
@@ -88,8 +89,7 @@ class Emulator:
     wrap, products that are cut, tables, io_parallel and io_stream.
 
     Args:
-        model: a converted ModelGraph of the Vitis backend, or of the Vivado backend in io_parallel, where the two
-            compute the same.
+        model: a converted ModelGraph of the Vitis or the Vivado backend, which compute the same.
 
     Raises:
         HwflowError: as for :func:`emulate`.
@@ -97,13 +97,13 @@ class Emulator:
 
     def __init__(self, model: ModelGraph) -> None:
         backend, io_type = (str(model.config.config.get(key, "none")) for key in ("Backend", "IOType"))
-        if backend != "Vitis" and (backend, io_type) != ("Vivado", "io_parallel"):
-            raise HwflowError(
-                f"the backend is {backend} in {io_type}; only Vitis, and Vivado in io_parallel, are emulated"
-            )
+        if backend not in BACKENDS:
+            raise HwflowError(f"the backend is {backend}; only {' and '.join(BACKENDS)} are emulated")
         self.inputs: tuple[tuple[str, Signal], ...] = ()
         steps = []
         for layer in model.get_layers():
+            if io_type == "io_stream" and str(layer.get_attr("implementation", "")).lower() == "encoded":
+                raise HwflowError(f"{layer.name}: ConvImplementation Encoded is not emulated; use LineBuffer")
             steps.append(_step(Node(layer), tuple(layer.outputs)))
         self.steps: tuple[Operation, ...] = tuple(steps)
         signals = {name: step.signal for step in self.steps for name in step.outputs}

@@ -126,7 +126,7 @@ def _project(path: Path) -> ModelGraph:
         raise HwflowError(f"{path / CONFIG}: no hls4ml configuration: it lacks 'HLSConfig'")
     backend = str(config.get("Backend"))
     if backend not in ("Vitis", "Vivado"):
-        raise HwflowError(f"{path}: its backend is {backend}; only Vitis, and Vivado in io_parallel, are emulated")
+        raise HwflowError(f"{path}: its backend is {backend}; only Vitis and Vivado are emulated")
     saved = config.get("KerasModel")
     if not isinstance(saved, str):
         raise HwflowError(

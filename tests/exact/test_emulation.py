@@ -92,12 +92,15 @@ def test_one_dimension(tmp_path: Path, io_type: str, padding: str, strategy: str
     agree(convert(series1d(padding), io_type, layers), tmp_path, layers=11)
 
 
+NARROW = {name: {"Precision": {"result": "fixed<16,6>"}} for name in ("depth", "point", "separable")}
+"""The types that hls4ml infers grow from one linear layer to the next, beyond 63 bits."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("granularity", ["model", "name"])
 def test_convolutions_of_other_kinds(tmp_path: Path, granularity: str) -> None:
     layers: dict[str, Any] = {name: {"Strategy": "Resource", "ReuseFactor": 3} for name in ("conv", "point", "fully")}
-    # The types that hls4ml infers grow from one linear layer to the next, beyond 63 bits.
-    layers |= {name: {"Precision": {"result": "fixed<16,6>"}} for name in ("depth", "point", "separable")}
+    layers |= NARROW
     agree(convert(images2d("valid"), "io_stream", layers, granularity=granularity), tmp_path, layers=14)
 
 
@@ -106,6 +109,28 @@ def test_convolutions_of_other_kinds(tmp_path: Path, granularity: str) -> None:
 def test_vivado_in_parallel(tmp_path: Path, strategy: str) -> None:
     layers = {name: {"Strategy": strategy, "ReuseFactor": 3} for name in ("conv", "point", "fully")}
     agree(convert(images2d("same"), layers=layers, backend="Vivado"), tmp_path, layers=14)
+
+
+def test_vivado_in_a_stream(tmp_path: Path) -> None:
+    agree(convert(images2d("valid"), "io_stream", backend="Vivado", layers=NARROW), tmp_path, layers=14)
+
+
+@pytest.mark.slow
+def test_activations_of_vivado_in_a_stream(tmp_path: Path) -> None:
+    agree(convert(chain(), "io_stream", backend="Vivado"), tmp_path, layers=25)
+
+
+def test_another_implementation_is_refused() -> None:
+    layers = {"odd": {"ConvImplementation": "Encoded"}}
+    graph = convert(
+        one_layer((5, 5, 2), lambda k: k.Conv2D(2, 3, name="odd")),
+        "io_stream",
+        layers,
+        backend="Vivado",
+        granularity="name",
+    )
+    with pytest.raises(HwflowError, match="odd: ConvImplementation Encoded is not emulated; use LineBuffer"):
+        emulate(graph)
 
 
 @pytest.mark.slow
@@ -223,7 +248,7 @@ def test_what_cannot_be_exact_is_refused_by_name(case: str) -> None:
         assert word in text
 
 
-@pytest.mark.parametrize(("backend", "io_type"), [("Vivado", "io_stream"), ("Quartus", "io_parallel")])
+@pytest.mark.parametrize(("backend", "io_type"), [("Quartus", "io_stream"), ("Quartus", "io_parallel")])
 def test_another_backend_is_refused(backend: str, io_type: str) -> None:
     graph = convert(one_layer((4,), lambda k: k.Dense(2)), io_type, backend=backend)
     with pytest.raises(HwflowError, match=backend):
