@@ -47,6 +47,8 @@ CELLS: tuple[tuple[str, Mapping[str, int]], ...] = (
     ("concat", {**LANES, "A_BEATS": 8, "B_BEATS": 8, "A_W": 8, "B_W": 8, "OUT_W": 8, "OUT_FRAC": 4}),
 )
 """Cells and parameters, 8-bit weights and inputs."""
+PART = "lfe5u-85f"
+"""What the networks are generated for: its multipliers take no pairs of products."""
 NETWORKS: Mapping[str, tuple[int, int | None]] = {"digits_cnn": (16, None), "resnet20": (8, 600_000)}
 """Bits of activations and cycles an image, or the default reuse factors, so that the largest device has room."""
 
@@ -144,7 +146,7 @@ def write_network(name: str, folder: Path) -> Path:
         calibration = str(folder / "images.npz")
         np.savez(calibration, x=np.random.default_rng(1).normal(size=(4, *model.input_shape[1:])).astype(np.float32))
     design = harden(model, folder / "design", HardenOptions(activation_bits=bits), calibration=calibration)
-    return generate(design, folder / "project", target_cycles=cycles, firmware=False).path / "rtl"
+    return generate(design, folder / "project", target_cycles=cycles, firmware=False, part=PART).path / "rtl"
 
 
 def row(title: str, placed: Placed) -> str:
