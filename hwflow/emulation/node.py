@@ -153,6 +153,8 @@ class Node:
         word = math.prod(shape)
         if self.stream:
             packed = variable.type
+            if not hasattr(packed, "unpack"):
+                raise self.refusal("has no type of a stream yet, as the model was changed by hand; write it first")
             word = packed.n_elem // packed.n_pack if packed.unpack else packed.n_elem * packed.n_pack
         return Signal(self._fixed(variable.type.precision, "its data"), shape, word)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hls4ml.model.types import NamedType
 
 from hwflow.emulation import emulate
 from hwflow.emulation.compare import compare
@@ -130,6 +131,14 @@ def test_another_implementation_is_refused() -> None:
         granularity="name",
     )
     with pytest.raises(HwflowError, match="odd: ConvImplementation Encoded is not emulated; use LineBuffer"):
+        emulate(graph)
+
+
+def test_a_model_that_was_changed_by_hand_is_refused() -> None:
+    graph = convert(one_layer((4,), lambda k: k.Dense(2, name="odd")), "io_stream")
+    variable = next(layer for layer in graph.get_layers() if layer.name == "odd").get_output_variable()
+    variable.type = NamedType("odd_t", variable.type.precision)
+    with pytest.raises(HwflowError, match=r"odd.* has no type of a stream yet"):
         emulate(graph)
 
 
