@@ -38,14 +38,14 @@ class Emulated:
         plugin = self
 
         def compile(model: Any) -> None:
-            backend = model.config.config["Backend"]
+            backend = model.config.config.get("Backend", "none")
             if backend not in BACKENDS:
                 plugin.refuse(f"backend {backend}")
+            plugin.ran.add(plugin.current)
             try:
                 model.hwflow_emulator = emulate(model)
             except HwflowError as error:
                 plugin.refuse(str(error).partition(": ")[2] or str(error))
-            plugin.ran.add(plugin.current)
 
         def run(name: str) -> Any:
             def call(model: Any, x: Any) -> Any:

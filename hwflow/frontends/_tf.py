@@ -3,6 +3,12 @@
 import os
 import warnings
 from types import ModuleType
+from typing import Any
+
+
+def listed(values: Any) -> list[Any]:
+    """A list: Keras and PyTorch give a single tensor as it is, and several in a list or a tuple."""
+    return list(values) if isinstance(values, list | tuple) else [values]
 
 
 def tensorflow() -> ModuleType:

@@ -16,6 +16,7 @@ from hls4ml.model.quantizers import Quantizer
 from hls4ml.model.types import FixedPrecisionType
 
 from hwflow.errors import HwflowError
+from hwflow.frontends._tf import listed
 from hwflow.frontends.activations import LAYERS as ACTIVATIONS
 from hwflow.frontends.activations import Activation, activation_of
 from hwflow.frontends.keras_layers import TRAINING_ONLY, check_layer
@@ -135,7 +136,7 @@ class _Walk:
         inner = {id(tensor): key for tensor, key in zip(model.inputs, inputs, strict=True)}
         self._model(model, inner)
         found = [inner[id(tensor)] for tensor in model.outputs]
-        tensors |= {id(tensor): key for tensor, key in zip(_tensors(node.outputs), found, strict=True)}
+        tensors |= {id(tensor): key for tensor, key in zip(listed(node.outputs), found, strict=True)}
 
     def _call(self, layer: KerasLayer, node: Any, inputs: tuple[str, ...]) -> str:
         name, call = self._name(layer.name), layer
@@ -192,11 +193,6 @@ class _Walk:
             unique = f"{name}_call{number}"
         self.taken.add(unique)
         return unique
-
-
-def _tensors(outputs: Any) -> list[Any]:
-    """The tensors of a call: Keras has a single one as it is, and several in a list."""
-    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
 
 def _layer_names(model: KerasModel) -> Iterator[str]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from hwflow.errors import HwflowError
 from hwflow.frontends._tf import tensorflow
 from hwflow.frontends.unrolled import unrolled
+from hwflow.graph.naming import Unique
 
 KerasModel = Any
 INPUTS, OUTPUTS = "inputs", "outputs"
@@ -40,7 +41,7 @@ def packed(model: KerasModel) -> KerasModel:
     if not inputs or not outputs or (len(inputs) == 1 and len(outputs) == 1):
         return model
     keras = tensorflow().keras
-    names = _distinct([layer.name for layer in model.layers])
+    names = Unique(layer.name for layer in model.layers)
     input_names = [tensor.name.split(":")[0] for tensor in inputs]
     if len(inputs) > 1:
         shapes = [tuple(tensor.shape[1:]) for tensor in inputs]
@@ -76,15 +77,3 @@ def _split(keras: Any, vector: Any, names: list[str], shapes: list[tuple[int, ..
         parts.append(keras.layers.Reshape(shape, name=f"{name}_values")(cut))
         start += size
     return parts
-
-
-def _distinct(taken: list[str]) -> Any:
-    """Gives names that no layer has."""
-
-    def name(wanted: str) -> str:
-        while wanted in taken:
-            wanted += "_"
-        taken.append(wanted)
-        return wanted
-
-    return name

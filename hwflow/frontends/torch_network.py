@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.errors import HwflowError
+from hwflow.frontends._tf import listed
 from hwflow.frontends.onnx_file import read_onnx, reference_outputs
 from hwflow.frontends.torch_archive import read_archive, read_program
 from hwflow.frontends.torch_operators import OPERATORS
-from hwflow.frontends.torch_translation import Tensor, Translation, listed
+from hwflow.frontends.torch_translation import Tensor, Translation
 
 KerasModel = Any
 TOLERANCE = 1e-4

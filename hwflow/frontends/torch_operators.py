@@ -208,7 +208,7 @@ def _merge(kind: str, keeps: bool) -> Translate:
 
 
 def _concatenate(net: Translation, given: Arguments) -> Tensor:
-    tensors = [net.tensors[ref.name] for ref in given.value("tensors")]
+    tensors = [net.tensor(ref.name) for ref in given.value("tensors")]
     if int(given.value("dim", 0)) % (len(tensors[0].shape) + 1) != 1:
         raise given.refuse(f"dim={given.value('dim', 0)}")
     layer = net.layers.Concatenate(name=given.name())

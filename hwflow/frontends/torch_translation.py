@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.errors import HwflowError
-from hwflow.frontends._tf import tensorflow
+from hwflow.frontends._tf import listed, tensorflow
 from hwflow.frontends.torch_archive import Operation, Program, Ref
+from hwflow.graph.naming import Unique
 
 KerasModel = Any
 
@@ -44,22 +45,16 @@ class Tensor:
         return len(self.shape) > 1 and len(self.keras.shape) == 2
 
 
-def listed(values: Any) -> list[Any]:
-    """A list of one or several."""
-    return list(values) if isinstance(values, list | tuple) else [values]
-
-
 class Translation:
     """Follows the operators of a program."""
 
     def __init__(self, program: Program, name: str) -> None:
-
         self.keras = tensorflow().keras
         self.layers = self.keras.layers
         self.program = program
         self.name = name
         self.tensors: dict[str, Tensor] = {}
-        self.names: set[str] = set()
+        self.names = Unique()
         self.weights: list[tuple[Any, list[npt.NDArray[Any]]]] = []
         self.results: list[Tensor] = []
 
@@ -68,6 +63,8 @@ class Translation:
         inputs = []
         for name in self.program.inputs:
             shape = self.program.shapes[name][1:]
+            if not all(shape):
+                raise HwflowError(f"{name}: the input has no fixed size {shape}; export the network with one")
             given = self.keras.Input((*shape[1:], shape[0]), name=self.unique(name))
             self.tensors[name] = Tensor(given, shape)
             inputs.append(given)
@@ -76,7 +73,7 @@ class Translation:
             if translate is None:
                 raise HwflowError(f"{operation.output}: the operator {operation.kind} is not supported")
             self.tensors[operation.output] = translate(self, Arguments(operation, self))
-        self.results = [self._plain(self.tensors[name], name) for name in self.program.outputs]
+        self.results = [self._plain(self.tensor(name), name) for name in self.program.outputs]
         model = self.keras.Model(inputs, [result.keras for result in self.results], name=self.name)
         for layer, arrays in self.weights:
             layer.set_weights(arrays)
@@ -87,15 +84,20 @@ class Translation:
         sources = [each.keras for each in x] if isinstance(x, list) else x.keras
         return replace(Tensor(layer(sources), shape), **changes)
 
+    def tensor(self, name: str) -> Tensor:
+        """A tensor that was given or computed.
+
+        Raises:
+            HwflowError: it is a constant.
+        """
+        if name not in self.tensors:
+            raise HwflowError(f"{name}: a constant in the place of a tensor is not supported")
+        return self.tensors[name]
+
     def unique(self, name: str) -> str:
         """``name`` as Keras takes it, with a number if a layer has it."""
         name = re.sub(r"[^\w.-]", "_", name.replace("/", ".")).lstrip("_.-") or "layer"
-        unique, number = name, 1
-        while unique in self.names:
-            number += 1
-            unique = f"{name}_{number}"
-        self.names.add(unique)
-        return unique
+        return self.names(name)
 
     def _plain(self, tensor: Tensor, name: str) -> Tensor:
         if tensor.order is not None:
@@ -109,12 +111,18 @@ class Arguments:
     def __init__(self, operation: Operation, net: Translation) -> None:
         self.operation = operation
         self.net = net
-        self.taken: set[str] = set()
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """PyTorch's shape of the output without the batch axis."""
-        return self.net.program.shapes[self.operation.output][1:]
+        """PyTorch's shape of the output without the batch axis.
+
+        Raises:
+            HwflowError: it is not known, or not fixed.
+        """
+        shape = self.net.program.shapes.get(self.operation.output, (0, 0))[1:]
+        if not all(shape):
+            raise self.refuse("an output of unknown size")
+        return shape
 
     def name(self) -> str:
         """The module's name if the operator has a weight of it, else the tensor's, made unique."""

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.errors import HwflowError
-from hwflow.frontends._tf import tensorflow
+from hwflow.frontends._tf import listed, tensorflow
 
 KerasModel = Any
 KerasLayer = Any
@@ -49,7 +49,7 @@ def unrolled(model: KerasModel) -> KerasModel:
             if id(node.layer) not in made:
                 made[id(node.layer)] = _replaced(node.layer)
             outputs = made[id(node.layer)](*given, **node.call_kwargs)
-            for old, new in zip(_listed(node.outputs), _listed(outputs), strict=True):
+            for old, new in zip(listed(node.outputs), listed(outputs), strict=True):
                 tensors[id(old)] = new
     found = [tensors[id(tensor)] for tensor in model.outputs]
     return tensorflow().keras.Model(model.inputs, found, name=model.name)
@@ -66,10 +66,6 @@ def _nested(values: Any, tensors: dict[int, KerasTensor]) -> Any:
     if isinstance(values, list | tuple):
         return type(values)(_nested(value, tensors) for value in values)
     return tensors.get(id(values), values)
-
-
-def _listed(outputs: Any) -> list[Any]:
-    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
 
 def _layers(model: KerasModel) -> list[KerasLayer]:

@@ -99,6 +99,24 @@ def test_refused_by_name(node: onnx.NodeProto, message: str, tmp_path: Path) -> 
         from_onnx(dense(tmp_path / "net.onnx", node, outputs=3 if "w" in node.input else 4))
 
 
+def images(path: Path, node: onnx.NodeProto, height: int | str, *weights: np.ndarray) -> Path:
+    """A network of one node on images of 2 channels, 4 pixels wide."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2, height, 4])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", "c", "h", "w"])
+    constants = [numpy_helper.from_array(array, f"w{number}") for number, array in enumerate(weights)]
+    onnx.save(helper.make_model(helper.make_graph([node], "net", [x], [y], constants)), path)
+    return path
+
+
+def test_sizes_that_are_not_fixed_and_constants_are_refused_in_one_line(tmp_path: Path) -> None:
+    relu = helper.make_node("Relu", ["x"], ["y"])
+    with pytest.raises(HwflowError, match=r"^x: the input has no fixed size \(2, 0, 4\); export the network with one$"):
+        from_onnx(images(tmp_path / "net.onnx", relu, "rows"))
+    joined = helper.make_node("Concat", ["x", "w0"], ["y"], axis=1)
+    with pytest.raises(HwflowError, match=r"^w0: a constant in the place of a tensor is not supported$"):
+        from_onnx(images(tmp_path / "net.onnx", joined, 4, np.zeros((1, 2, 4, 4), np.float32)))
+
+
 def test_files_that_are_not_read(tmp_path: Path) -> None:
     with pytest.raises(HwflowError, match=r"none.onnx: no such model file"):
         from_onnx(tmp_path / "none.onnx")
