@@ -26,6 +26,7 @@ from hwflow.data import (
 )
 from hwflow.errors import HwflowError
 from hwflow.folders.design import Design
+from hwflow.graph.decision import known_classes
 from hwflow.models import model_paths
 
 CALIBRATION_IMAGES = 256
@@ -78,7 +79,7 @@ def open_model(
         model = rewritten(load_model(spec.model, spec.weights, spec.classes, spec.image_size))
     else:
         model = design.keras_model()
-    shape, classes = tuple(model.input_shape[1:]), int(model.output_shape[-1])
+    shape, classes = tuple(model.input_shape[1:]), known_classes(tuple(model.output_shape[1:]), spec.name)
     dataset = _loaded(found if preprocessing is not None else suited(found, shape))
     _check_fits(dataset, shape)
     assert dataset.labels is not None

@@ -24,6 +24,7 @@ from hwflow.float_study.network import float_logits, top1
 from hwflow.float_study.words import FixedFormat
 from hwflow.folders.design import load_design
 from hwflow.graph import Graph
+from hwflow.graph.decision import code_threshold, threshold
 from hwflow.hardening import HardenOptions, harden, input_type
 from hwflow.hardening.options import Align, Compensation, Granularity, ScalingOptions
 from hwflow.memory import WordCounts, count_words
@@ -118,6 +119,7 @@ def prepare(
         if design is not None:
             designs[each.name] = design_cell(each, design, spec.models)
             graph, layers, digest = design.graph, design_layers(design), design.graph.digest
+            limit = threshold(graph)
             inputs = input_range(graph, dataset.images, calibrated_range(design))
             _check_bits(spec.faults.bits, designs[each.name])
         elif spec.executor == "reference":
@@ -132,13 +134,14 @@ def prepare(
             layers = _layers({layer.name: layer.weight.values for layer in graph.weight_layers})
             digest = graph.digest
             inputs = _input_range(graph, calibration, dataset.images)
+            limit = threshold(graph)
         else:
             keras = KerasNetwork(model)
-            layers, digest = _layers(keras.kernels), keras.digest
+            layers, digest, limit = _layers(keras.kernels), keras.digest, keras.threshold
         _check_patterns(spec.faults.layers, each.name, tuple(layers))
         network = designs[each.name].model if each.name in designs else each.name
         if network not in hits:
-            hits[network] = int(np.count_nonzero(top1(float_logits(model, dataset.images)) == dataset.labels))
+            hits[network] = int(np.count_nonzero(top1(float_logits(model, dataset.images), limit) == dataset.labels))
         networks[each.name] = NetworkData(
             architecture=model.to_json(),
             weights=[np.asarray(weight) for weight in model.get_weights()],
@@ -283,7 +286,7 @@ class ReferenceNetwork:
         if images is not self._images:
             self._images, self._batches = images, self._start(images)
         codes = np.concatenate([batch.run(faults) for batch in self._batches])
-        correct = int(np.count_nonzero(top1(codes.astype(np.float64)) == labels))
+        correct = int(np.count_nonzero(top1(codes.astype(np.float64), code_threshold(self.graph)) == labels))
         return Outcome(correct, len(labels), 0 if faults is None else len(faults))
 
     def _start(self, images: npt.NDArray[Any]) -> list[CleanPrefix]:

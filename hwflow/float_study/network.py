@@ -15,6 +15,8 @@ from hwflow.faults import FaultList, Memory
 from hwflow.float_study.protections import float_protection
 from hwflow.float_study.storage import Float32, Msb, PerWhat, StoredLayer, store
 from hwflow.float_study.words import WeightFormat
+from hwflow.frontends.keras_decision import threshold
+from hwflow.graph.decision import known_classes
 from hwflow.models.resnet import SUBSAMPLE
 from hwflow.models.running import forward
 from hwflow.reference.kernels.library import machine_class
@@ -33,7 +35,8 @@ class KerasNetwork:
         name: of the network.
         kernels: float32 weights by layer name, of the Keras shape.
         input_shape: of an image.
-        classes: logits.
+        classes: that it tells apart.
+        threshold: above which a single output tells class 1, as in :mod:`hwflow.graph.decision`; ``None`` of more.
         digest: SHA-256 of the kernels and every other weight, in hexadecimal.
         engine: what computes it, one line: sums of float32 may differ in their last bit from processor to processor.
 
@@ -44,7 +47,8 @@ class KerasNetwork:
     def __init__(self, model: Any) -> None:
         self.name = str(model.name)
         self.input_shape = tuple(model.input_shape[1:])
-        self.classes = int(model.output_shape[-1])
+        self.threshold = threshold(model)
+        self.classes = known_classes(tuple(model.output_shape[1:]), self.name)
         self._variables = dict(_kernel_variables(model))
         if not self._variables:
             raise HwflowError(f"{self.name}: has no layers with weights")
@@ -111,11 +115,16 @@ class Outcome:
 
     @classmethod
     def of(
-        cls, logits: Float32, labels: npt.NDArray[np.int64], faults: FaultList | None, bad_weights: int = 0
+        cls,
+        logits: Float32,
+        labels: npt.NDArray[np.int64],
+        faults: FaultList | None,
+        bad_weights: int = 0,
+        threshold: float | None = None,
     ) -> Outcome:
-        """The outcome of `logits` ``(n, classes)`` under `faults`, for the classes `labels` ``(n,)``."""
+        """The outcome of `logits` ``(n, outputs)`` under `faults`, for the classes `labels` ``(n,)``."""
         return cls(
-            correct=int(np.count_nonzero(top1(logits) == labels)),
+            correct=int(np.count_nonzero(top1(logits, threshold) == labels)),
             images=len(labels),
             flips=0 if faults is None else len(faults),
             bad_weights=bad_weights,
@@ -196,14 +205,20 @@ class FaultyNetwork:
     ) -> Outcome:
         """Top-1 hits under `faults`."""
         logits, bad = self.logits(images, faults)
-        return Outcome.of(logits, labels, faults, bad)
+        return Outcome.of(logits, labels, faults, bad, self.network.threshold)
 
 
-def top1(logits: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+def top1(logits: npt.NDArray[Any], threshold: float | None = None) -> npt.NDArray[np.int64]:
     """The class that a chain of comparators picks: it starts at class 0 and moves on what is greater.
 
     NaN is never greater, and nothing is greater than NaN: where logit 0 is NaN, class 0 stays.
+
+    Args:
+        logits: ``(..., outputs)``.
+        threshold: that a single output must exceed for class 1; ``None`` if the largest output tells the class.
     """
+    if threshold is not None:
+        return (logits[..., 0] > threshold).astype(np.int64)
     picked = np.argmax(np.where(np.isnan(logits), -np.inf, logits), axis=-1)
     return np.where(np.isnan(logits[..., 0]), 0, picked)
 

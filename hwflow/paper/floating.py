@@ -14,6 +14,7 @@ from hwflow.faults import FaultList, Memory
 from hwflow.float_study import Outcome
 from hwflow.float_study.words import FloatFormat
 from hwflow.graph import Constant, Graph, Node, WeightLayer
+from hwflow.graph.decision import scaled_threshold
 from hwflow.reference.real import evaluate
 
 BATCH = 32
@@ -65,7 +66,7 @@ class FloatNetwork:
     ) -> Outcome:
         """Top-1 hits under `faults`."""
         logits, bad = self.logits(images, faults)
-        return Outcome.of(logits, labels, faults, bad)
+        return Outcome.of(logits, labels, faults, bad, scaled_threshold(self.graph))
 
     def _stored(self, node: Node) -> Node:
         """A layer with its weights in the format; biases are FP32, multipliers stay."""

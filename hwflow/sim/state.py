@@ -200,7 +200,12 @@ def flip(net: Network, upset: StateUpset) -> bool:
 
 
 async def replay(
-    net: Network, images: IntArray, clean: IntArray, upsets: Sequence[StateUpset], timeout_cycles: int
+    net: Network,
+    images: IntArray,
+    clean: IntArray,
+    upsets: Sequence[StateUpset],
+    timeout_cycles: int,
+    threshold: float | None = None,
 ) -> Outcome:
     """Reset, run images with upsets at their cycles, and compare; undefined output bits count as 0.
 
@@ -212,6 +217,7 @@ async def replay(
         clean: what they give without upsets.
         upsets: any number.
         timeout_cycles: after so many cycles it hangs; a few times what the run takes.
+        threshold: code above which a single output tells class 1.
     """
     await net.reset()
     net.undefined_as_zero = True
@@ -229,12 +235,19 @@ async def replay(
     except Stuck as stuck:
         outputs, where = stuck.outputs, stuck.where
     task.cancel()
-    verdicts = [_verdict(code, expected) for code, expected in zip(outputs, clean, strict=False)]
-    return Outcome((*verdicts, *["hang"] * (len(clean) - len(verdicts))), where)
+    found = [verdict(code, expected, threshold) for code, expected in zip(outputs, clean, strict=False)]
+    return Outcome((*found, *["hang"] * (len(clean) - len(found))), where)
 
 
 async def measure(
-    net: Network, images: IntArray, clean: IntArray, found: Sequence[Register], count: int, seed: int, most: int = 1000
+    net: Network,
+    images: IntArray,
+    clean: IntArray,
+    found: Sequence[Register],
+    count: int,
+    seed: int,
+    most: int = 1000,
+    threshold: float | None = None,
 ) -> Upsets:
     """Run so many times, each time other images with one upset.
 
@@ -250,6 +263,7 @@ async def measure(
         count: of runs.
         seed: of all draws; the upsets are those of :func:`draw`.
         most: images that a run may have.
+        threshold: code above which a single output tells class 1.
 
     Raises:
         HwflowError: a run needs more images, or one without upsets does not give what it should, first or last.
@@ -273,17 +287,21 @@ async def measure(
     trials = []
     for upset in draw(found, count, cycles, seed):
         chosen = rng.choices(range(len(images)), k=per_run)
-        outcome = await replay(net, images[chosen], clean[chosen], [upset], 4 * run_cycles)
+        outcome = await replay(net, images[chosen], clean[chosen], [upset], 4 * run_cycles, threshold)
         trials.append(Trial(upset, tuple(chosen), outcome))
     await without(per_run, "after")
     return Upsets(per_run, run_cycles, cycles[0], cycles[-1], tuple(trials))
 
 
-def _verdict(codes: IntArray, expected: IntArray) -> str:
+def verdict(codes: IntArray, expected: IntArray, threshold: float | None = None) -> str:
+    """What an image comes to: ``masked``, ``wrong logits`` or ``wrong class``; see :func:`replay`."""
     if np.array_equal(codes, expected):
         return "masked"
-    classifies = expected.ndim == 1
-    return "wrong class" if classifies and codes.argmax() != expected.argmax() else "wrong logits"
+    if threshold is not None:
+        same = bool(codes[0] > threshold) == bool(expected[0] > threshold)
+    else:
+        same = expected.ndim != 1 or codes.argmax() == expected.argmax()
+    return "wrong logits" if same else "wrong class"
 
 
 def _modules(file: Path) -> Iterator[tuple[str, frozenset[str]]]:

@@ -30,7 +30,7 @@ async def upset_registers(dut: Any) -> None:
     try:
         found = registers(net) if job["patterns"] is None else matching(registers(net), job["patterns"])
         images, clean = np.load("images.npy"), np.load("clean.npy")
-        upsets = await measure(net, images, clean, found, job["rounds"], job["seed"], job["most"])
+        upsets = await measure(net, images, clean, found, job["rounds"], job["seed"], job["most"], job["threshold"])
         result: dict[str, Any] = {"registers": [asdict(each) for each in found], **asdict(upsets)}
     except HwflowError as error:
         result = {"error": str(error)}

@@ -18,6 +18,7 @@ from hwflow.doctor import require_simulator
 from hwflow.errors import HwflowError
 from hwflow.executors import encode
 from hwflow.folders.design import Design, open_design
+from hwflow.graph.decision import code_threshold
 from hwflow.progress import Step, silent
 from hwflow.reference import IntegerExecutor
 from hwflow.rtl.executor import Simulator
@@ -202,7 +203,13 @@ def simulate_upsets(
             work = Path(folder)
             np.save(work / "images.npy", codes)
             np.save(work / "clean.npy", clean)
-            job = {"patterns": patterns, "rounds": rounds, "seed": seed, "most": bench_capacity(build.design)}
+            job = {
+                "patterns": patterns,
+                "rounds": rounds,
+                "seed": seed,
+                "most": bench_capacity(build.design),
+                "threshold": code_threshold(design.graph.logits),
+            }
             (work / "job.json").write_text(json.dumps(job))
             result = run_upsets(build, work)
     return StateUpsets(

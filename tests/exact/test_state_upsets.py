@@ -17,7 +17,7 @@ from hwflow.rtl import generate
 from hwflow.rtl.simulator import Build, failure, run_upsets
 from hwflow.sim import RtlDesign
 from hwflow.sim.registers import assigned_registers
-from hwflow.sim.state import Register, draw, matching
+from hwflow.sim.state import Register, draw, matching, verdict
 from hwflow.stages.upsets import Share
 from tests.networks import NetworkBuilder, random_images
 
@@ -132,7 +132,16 @@ def measured(build: Build, graph: Graph, work: Path, **job: Any) -> dict[str, An
     np.save(work / "images.npy", codes)
     np.save(work / "clean.npy", job.pop("clean", IntegerExecutor(graph).run(codes)))
     (work / "job.json").write_text(
-        json.dumps({"patterns": ["*valid", "*room_o", "*beat_reg"], "rounds": 24, "seed": 5, "most": 99, **job})
+        json.dumps(
+            {
+                "patterns": ["*valid", "*room_o", "*beat_reg"],
+                "rounds": 24,
+                "seed": 5,
+                "most": 99,
+                "threshold": None,
+                **job,
+            }
+        )
     )
     return run_upsets(build, work)
 
@@ -165,6 +174,18 @@ def test_registers_by_their_paths_and_upsets_by_their_seed() -> None:
     words = Counter(each.word for each in draw(found, 1000, range(1, 50), 5) if each.register == found[1])
     assert sum(words.values()) > 900  # 32 of 34 bits
     assert len(words) == 4
+
+
+def test_what_an_image_comes_to() -> None:
+    three, other = np.array([1, 5, 2]), np.array([1, 4, 2])
+    assert [verdict(each, three) for each in (three, other, other[::-1], np.array([6, 5, 2]))] == [
+        "masked", "wrong logits", "wrong logits", "wrong class",
+    ]  # fmt: skip
+    half = np.array([129])
+    assert [verdict(np.array([code]), half, 128.0) for code in (129, 130, 128)] == [
+        "masked", "wrong logits", "wrong class",
+    ]  # fmt: skip
+    assert verdict(np.zeros((2, 3)), np.ones((2, 3))) == "wrong logits"
 
 
 def test_shares_have_wilsons_interval() -> None:
