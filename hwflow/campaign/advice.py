@@ -27,6 +27,7 @@ from hwflow.hardening.calibration import calibrate
 from hwflow.hardening.plan import scale_graph
 from hwflow.memory import memories
 from hwflow.progress import Advance, Step, no_progress, silent
+from hwflow.show import Shown
 
 NAMES = (
     "plain", "parity", "cep", "secded", "cosq", "byte7", "byte6", "byte5",
@@ -102,8 +103,8 @@ class Tried:
     high: float
 
 
-@dataclass(frozen=True)
-class Advice:
+@dataclass(frozen=True, repr=False)
+class Advice(Shown):
     """Result of :func:`advise`.
 
     Attributes:
@@ -131,6 +132,28 @@ class Advice:
     front: tuple[Tried, ...]
     cheapest: Tried | None
     best: Tried
+
+    def facts(self) -> dict[str, object]:
+        """What was asked, and the answer."""
+        return {
+            "model": self.model,
+            "ber": self.ber,
+            "accuracy": f"{self.accuracy:.2f} %",
+            "cheapest": None if self.cheapest is None else self.cheapest.candidate.protection,
+            "best": f"{self.best.candidate.protection} (loses {self.best.loss:.2f} points)",
+            "images": self.images,
+            "rounds": self.rounds,
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for every candidate, the least error first; its trial, if it was tried."""
+        found = {each.candidate: each for each in self.tried}
+        empty = dict.fromkeys(("clean", "loss", "low", "high"))
+        trials = ("clean", "loss", "low", "high")
+        return [
+            {**asdict(each), **({name: getattr(found[each], name) for name in trials} if each in found else empty)}
+            for each in self.ranked
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """The advice as JSON data."""

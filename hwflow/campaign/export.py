@@ -17,6 +17,7 @@ from hwflow.campaign.run import plan_of, prefix
 from hwflow.campaign.statistics import Paired, Stopping, Summary, compare, summarise
 from hwflow.campaign.store import Store
 from hwflow.files.outputs import check_outputs, write_file
+from hwflow.show import Shown
 
 _COORDINATES = (
     "model", "design", "format", "t", "target", "protection", "granularity", "outliers", "align", "compensation",
@@ -53,8 +54,8 @@ class CellResult:
     reached: bool | None = None
 
 
-@dataclass(frozen=True)
-class Results:
+@dataclass(frozen=True, repr=False)
+class Results(Shown):
     """What a results file holds.
 
     Attributes:
@@ -70,6 +71,19 @@ class Results:
     damaged: tuple[Damage, ...] = ()
     engines: Mapping[str, int] = field(default_factory=dict)
     path: Path | None = field(default=None, compare=False)
+
+    def facts(self) -> dict[str, object]:
+        """How far the campaign is."""
+        return {
+            "path": None if self.path is None else str(self.path),
+            "cells": f"{sum(each.complete for each in self.cells)} of {len(self.head['plan'])} complete",
+            "trials": sum(len(each.trials) for each in self.cells),
+            **({"damaged": len(self.damaged)} if self.damaged else {}),
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every trial that counts."""
+        return [dict(zip(COLUMNS, row, strict=True)) for row in rows(self)]
 
     @cached_property
     def labels(self) -> Labels:

@@ -465,7 +465,7 @@ def demo(
     from hwflow.stages import demo as stage
 
     with display() as shown:
-        result = stage.run(output, quick=quick, simulator=simulator, force=force, seed=seed, step=shown.step)
+        result = stage.demo(output, quick=quick, simulator=simulator, force=force, seed=seed, step=shown.step)
     print_demo(result)
     save_json(json, "demo", seed, result.to_json())
     result.check()

@@ -6,12 +6,12 @@ Nothing here imports Pillow, SciPy or scikit-learn before it is used.
 from hwflow.data.accuracy import Tally, accuracy, ranks
 from hwflow.data.arrays import DIGITS, DIGITS_TEST, SPLITS, Dataset, Float32, check_shape, load_data, load_digits
 from hwflow.data.folders import Batch, ImageSet, Unreadable, image_folder, unreadable_text
+from hwflow.data.given import Data, DataLike, as_data
 from hwflow.data.imagenet import imagenet, labelled_folder
 from hwflow.data.labels import Int64, class_numbers
 from hwflow.data.preprocessing import CAFFE, CIFAR, IMAGENET, UNCHANGED, UNIT, Preprocessing
 from hwflow.data.sources import (
     PRESETS,
-    Data,
     batches,
     data_path,
     drawn,
@@ -37,6 +37,7 @@ __all__ = [
     "UNIT",
     "Batch",
     "Data",
+    "DataLike",
     "Dataset",
     "Float32",
     "ImageSet",
@@ -45,6 +46,7 @@ __all__ = [
     "Tally",
     "Unreadable",
     "accuracy",
+    "as_data",
     "batches",
     "check_shape",
     "class_numbers",

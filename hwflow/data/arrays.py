@@ -120,7 +120,7 @@ def _load_npz(path: Path, with_labels: bool) -> Dataset:
         labels = _labels(archive, len(x)) if with_labels and x is not None and x.ndim else None
     if x is None:
         raise HwflowError(f"{path}: no array 'x'; the arrays in it: {found}")
-    images = _checked_images(path, x)
+    images = checked_images(f"{path}: 'x'", x)
     if isinstance(labels, str):
         return Dataset(path.stem, images, None, f"{path}: {labels}")
     return Dataset(path.stem, images, labels)
@@ -137,15 +137,16 @@ def _labels(archive: zipfile.ZipFile, count: int) -> Int64 | str | None:
         return "'y' cannot be read: it is damaged, or holds Python objects; save whole numbers"
 
 
-def _checked_images(path: Path, x: npt.NDArray[np.generic]) -> Float32:
+def checked_images(name: str, x: npt.NDArray[np.generic]) -> Float32:
+    """Return images as float32; HwflowError unless they are numbers, (N, ...) and finite. `name` says what they are."""
     if x.dtype.kind not in "fiub":
-        raise HwflowError(f"{path}: 'x' must hold real numbers, not {x.dtype}")
+        raise HwflowError(f"{name} must hold real numbers, not {x.dtype}")
     if x.ndim < 2 or not x.size:
-        raise HwflowError(f"{path}: 'x' must be (images, ...), not empty; its shape is {_shape_text(x.shape)}")
+        raise HwflowError(f"{name} must be (images, ...), not empty; its shape is {_shape_text(x.shape)}")
     with np.errstate(over="ignore"):
         images = x.astype(np.float32)
     if not np.isfinite(images).all():
-        raise HwflowError(f"{path}: 'x' holds NaN or infinite values, or values too large for float32")
+        raise HwflowError(f"{name} hold NaN or infinite values, or values too large for float32")
     return images
 
 

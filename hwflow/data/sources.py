@@ -8,13 +8,12 @@ import numpy as np
 
 from hwflow.data.arrays import DIGITS, Dataset, load_data
 from hwflow.data.folders import Batch, ImageSet, any_folder, flat_folder, image_folder, subfolders
+from hwflow.data.given import Data
 from hwflow.data.imagenet import imagenet, labelled_folder
 from hwflow.data.labels import Int64
 from hwflow.data.preprocessing import CAFFE, CIFAR, IMAGENET, UNCHANGED, UNIT, Preprocessing
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import as_path
-
-Data = Dataset | ImageSet
 
 PRESETS: Mapping[str, Preprocessing] = {
     "imagenet": IMAGENET,
@@ -162,4 +161,4 @@ def batches(data: Data, size: int) -> Iterator[Batch]:
 
 def data_path(data: object) -> Path | None:
     """The file or folder that images are read from; None for those known by name or in memory."""
-    return None if data == DIGITS else as_path(data)
+    return None if isinstance(data, str) and data == DIGITS else as_path(data)

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from hwflow.errors import HwflowError
 from hwflow.files.folders import read_json
 from hwflow.files.outputs import write_file
+from hwflow.show import Shown
 
 WordIndices = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.int16]
@@ -61,7 +62,7 @@ class Memory:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FaultList:
+class FaultList(Shown):
     """Distinct flipped bits of some memories; the same list means the same upset in every executor.
 
     The three arrays have one element a fault, `memory` being an index into `memories`. They are sorted
@@ -126,10 +127,23 @@ class FaultList:
         """The number of flipped bits."""
         return int(self.word.size)
 
-    def __repr__(self) -> str:
+    def facts(self) -> dict[str, object]:
         """Counts instead of the faults themselves."""
-        bits = sum(memory.total_bits for memory in self.memories)
-        return f"FaultList({len(self)} flips in {bits} bits of {len(self.memories)} memories, {dict(self.source)})"
+        return {
+            "flips": len(self),
+            "bits": sum(memory.total_bits for memory in self.memories),
+            "memories": len(self.memories),
+            "seed": self.seed,
+            "source": dict(self.source),
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for every flipped bit."""
+        columns = (self.memory.tolist(), self.word.tolist(), self.bit.tolist())
+        return [
+            {"memory": self.memories[memory].name, "word": word, "bit": bit}
+            for memory, word, bit in zip(*columns, strict=True)
+        ]
 
     def __eq__(self, other: object) -> bool:
         """Whether both describe the same faults of the same memories, drawn the same way."""

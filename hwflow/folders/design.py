@@ -26,6 +26,7 @@ from hwflow.files.folders import DESIGN, content_hash, json_text, read_json, sha
 from hwflow.files.npz import npz_bytes
 from hwflow.graph import Graph
 from hwflow.graph.naming import identifier
+from hwflow.show import Shown
 from hwflow.version import __version__
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ RECORDED_VERSIONS = ("hls4ml", "tensorflow-cpu", "keras", "qkeras", "numpy")
 _FILES = ("graph.json", "arrays.npz", "model.h5")
 
 
-@dataclass(frozen=True, eq=False)
-class Design:
+@dataclass(frozen=True, eq=False, repr=False)
+class Design(Shown):
     """An opened and verified design folder.
 
     Attributes:
@@ -60,6 +61,24 @@ class Design:
     def source(self) -> str:
         """The model that was hardened, as it was named then."""
         return str(self.manifest["source"])
+
+    def facts(self) -> dict[str, object]:
+        """The network and its size."""
+        weights = self.graph.weight_layers
+        return {
+            "name": self.graph.name,
+            "path": str(self.path),
+            "input": self.graph.input.shape,
+            "outputs": self.graph.output.shape[-1],
+            "layers": len(weights),
+            "weights": sum(layer.weight.codes.size for layer in weights),
+            "weight_type": " ".join(sorted({str(layer.weight.type) for layer in weights})),
+            "storage": " ".join(sorted({layer.storage.name for layer in weights})),
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """As :meth:`layers`."""
+        return self.layers()
 
     def layers(self) -> list[dict[str, Any]]:
         """A row for every weight layer: what scaling did to it, and its types."""

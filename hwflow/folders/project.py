@@ -24,11 +24,12 @@ from hwflow.files.folders import (
     sha256_file,
 )
 from hwflow.folders.design import Design
+from hwflow.show import Shown
 from hwflow.version import __version__
 
 
-@dataclass(frozen=True)
-class Project:
+@dataclass(frozen=True, repr=False)
+class Project(Shown):
     """A generated project.
 
     Attributes:
@@ -52,6 +53,15 @@ class Project:
     notes: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
     area: Mapping[str, Any] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, object]:
+        """The folder and what is in it."""
+        parts = {name: f"{size / 2**20:.1f} MiB" for name, size in self.sizes.items()}
+        return {"path": str(self.path), "io_type": self.io_type, **parts, **self.refused}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for every weight layer."""
+        return [asdict(cost) for cost in self.layers]
 
     def part(self, name: str) -> Path:
         """The folder ``firmware`` or ``rtl``.

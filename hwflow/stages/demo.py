@@ -124,7 +124,7 @@ class DemoResult:
         self.compared.check()
 
 
-def run(
+def demo(
     output: str | Path,
     *,
     quick: bool = False,

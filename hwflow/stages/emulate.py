@@ -22,6 +22,7 @@ from hwflow.files.npz import npz_bytes
 from hwflow.files.outputs import check_outputs, write_file
 from hwflow.fixed import Codes, FixedType, Overflow
 from hwflow.progress import Advance
+from hwflow.show import Shown
 from hwflow.stages.limits import check_memory
 
 _RANDOM_BYTES = 48  # of an input element while it is drawn: codes, extremes, what chooses them
@@ -47,8 +48,8 @@ class LayerReport:
     accum: str | None
 
 
-@dataclass(frozen=True)
-class Emulation:
+@dataclass(frozen=True, repr=False)
+class Emulation(Shown):
     """What a run found.
 
     Attributes:
@@ -77,6 +78,20 @@ class Emulation:
     def images_per_second(self) -> float:
         """Speed of the emulator."""
         return self.images / max(self.seconds, 1e-9)
+
+    def facts(self) -> dict[str, object]:
+        """The network, and how fast it ran."""
+        return {
+            "source": self.source,
+            "data": self.data,
+            "io_type": self.io_type,
+            "images": self.images,
+            "images_per_second": round(self.images_per_second),
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for every layer."""
+        return [asdict(layer) for layer in self.layers]
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the values."""

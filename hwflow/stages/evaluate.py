@@ -13,6 +13,7 @@ import numpy as np
 from hwflow import doctor
 from hwflow.data import (
     Data,
+    DataLike,
     ImageSet,
     Preprocessing,
     Tally,
@@ -34,6 +35,7 @@ from hwflow.graph import Graph
 from hwflow.graph.decision import class_scores
 from hwflow.memory import WordCounts, count_words, memories
 from hwflow.progress import Advance, no_progress
+from hwflow.show import Shown
 from hwflow.stages.generate import project_for
 from hwflow.stages.input_range import InputRange, calibrated_range, input_range
 from hwflow.stages.inputs import check_images, labelled, open_for
@@ -93,8 +95,8 @@ class Draw:
     words: WordCounts = field(default_factory=WordCounts)
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, repr=False)
+class Evaluation(Shown):
     """Result of :func:`evaluate`.
 
     Attributes:
@@ -130,6 +132,23 @@ class Evaluation:
         """What the decoders make of the words hit, in all rounds."""
         return sum((draw.words for draw in self.draws), WordCounts())
 
+    def facts(self) -> dict[str, object]:
+        """The accuracies."""
+        return {
+            "data": self.data,
+            "images": self.clean.images,
+            "executor": self.executor,
+            "clean": self.clean,
+            **({} if self.faulted is None else {"faulted": self.faulted, "rounds": self.faulted.rounds}),
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for every fault list."""
+        return [
+            {"seed": draw.seed, "flips": draw.flips, "accuracy": draw.accuracy, "top5": draw.top5, **asdict(draw.words)}
+            for draw in self.draws
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """The result as JSON data."""
         unreadable = [{"path": str(each.path), "reason": each.reason} for each in self.unreadable]
@@ -139,7 +158,7 @@ class Evaluation:
 
 def evaluate(
     design: Design | str | Path,
-    data: str | Path | Data,
+    data: DataLike,
     *,
     labels: str | Path | None = None,
     preprocessing: str | Preprocessing | None = None,
@@ -165,7 +184,8 @@ def evaluate(
 
     Args:
         design: a design or its folder.
-        data: labelled images: ``digits``, an ``.npz``, a folder of images, or a data set.
+        data: labelled images: ``digits``, an ``.npz``, a folder of images, a data set, a pair of arrays ``(x, y)``, or
+            an iterable of such batches, see :data:`hwflow.data.DataLike`.
         labels: of a flat folder of images, see :func:`hwflow.data.open_data`.
         preprocessing: of a folder's images; by default that of the design's calibration.
         ber: probability with which every stored bit is flipped, drawn anew for every round.
@@ -197,7 +217,7 @@ def evaluate(
     kind = kind_of(executor)
     doctor.require(*kind.programs)
     design = open_design(design)
-    source = open_for(design, data, labels, preprocessing)
+    source = open_for(design, data, labels, preprocessing, images)
     source = labelled(source, images, design.graph)
     lists = [
         *([] if ber is None else draw_rounds(design, ber, rounds, seed, faulty_biases, layers)),

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from hwflow.cost import DEFAULT_PART
 from hwflow.cost.layers import LayerCost, layer_costs
-from hwflow.data import Data, data_path
+from hwflow.data import DataLike, data_path
 from hwflow.errors import HwflowError
 from hwflow.files.folders import (
     FILES,
@@ -48,7 +48,7 @@ def generate(
     bram_ports: bool = False,
     loadable: bool = False,
     uram: bool = False,
-    data: str | Path | Data | None = None,
+    data: DataLike | None = None,
     firmware: bool = True,
     rtl: bool = True,
     synth: Synthesiser | None = None,

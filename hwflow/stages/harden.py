@@ -16,7 +16,7 @@ from hwflow.models import model_paths
 from hwflow.progress import Step, silent
 
 if TYPE_CHECKING:
-    from hwflow.data import Data, Float32, Preprocessing, Unreadable
+    from hwflow.data import Data, DataLike, Float32, Preprocessing, Unreadable
     from hwflow.models import KerasModel
 
 TorchModule = Any
@@ -36,7 +36,7 @@ def harden(
     torch_weights: str | Path | None = None,
     classes: int | None = None,
     image_size: int | None = None,
-    calibration: str | Path | Data | None = None,
+    calibration: DataLike | None = None,
     preprocessing: str | Preprocessing | None = None,
     calibration_images: int = CALIBRATION_IMAGES,
     like: str | Path | Design | None = None,
@@ -56,7 +56,8 @@ def harden(
         classes: of a port, by default as in the original.
         image_size: pixels a side of a port's image, by default as in the original.
         calibration: images that the activation types come from: ``digits``, an ``.npz``, a folder of images,
-            or a data set; embedded networks have the training split of the digits as default.
+            or anything of :data:`hwflow.data.DataLike`; embedded networks have the training split of the digits as
+            default.
         preprocessing: of a folder's images, see :data:`hwflow.data.PRESETS`; by default ``cifar`` for
             images of up to 64 pixels, else ``imagenet``.
         calibration_images: how many of them, drawn at random if there are more.
@@ -183,10 +184,8 @@ def _named(path: Path) -> dict[str, str]:
     return {"file": path.name, "sha256": sha256_file(path)}
 
 
-def _calibration_data(
-    source: str, calibration: str | Path | Data | None, preprocessing: str | Preprocessing | None
-) -> Data:
-    from hwflow.data import DIGITS, open_images
+def _calibration_data(source: str, calibration: DataLike | None, preprocessing: str | Preprocessing | None) -> Data:
+    from hwflow.data import DIGITS, as_data, open_images
     from hwflow.models import EMBEDDED
 
     if calibration is None:
@@ -198,8 +197,10 @@ def _calibration_data(
     if isinstance(calibration, str | Path):
         return open_images(calibration, "train", preprocessing)
     if preprocessing is not None:
-        raise HwflowError(f"{calibration.name}: preprocessing is for a folder that is opened here")
-    return calibration
+        raise HwflowError("preprocessing is for a folder of images that is opened here, not for data in memory")
+    data = as_data(calibration, name="calibration images")
+    assert not isinstance(data, str | Path)
+    return data
 
 
 def _draw(data: Data, count: int, seed: int, shape: tuple[int, ...]) -> tuple[Float32, dict[str, Any]]:

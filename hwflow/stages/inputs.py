@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from hwflow.data import (
     Data,
+    DataLike,
     Dataset,
     ImageSet,
     Preprocessing,
     Unreadable,
+    as_data,
     check_shape,
     open_data,
     preset,
@@ -30,18 +32,29 @@ from hwflow.graph.decision import classes
 
 def open_for(
     design: Design,
-    data: str | Path | Data,
+    data: DataLike,
     labels: str | Path | None = None,
     preprocessing: str | Preprocessing | None = None,
+    images: int | None = None,
 ) -> Data:
     """The data for a design; images of a folder are preprocessed as for its calibration unless told otherwise.
 
+    Args:
+        design: the design.
+        data: see :data:`hwflow.data.DataLike`.
+        labels: of a flat folder of images.
+        preprocessing: of a folder's images.
+        images: how many are wanted, at least; an iterable is read no further.
+
     Raises:
-        HwflowError: as in :func:`hwflow.data.open_data`.
+        HwflowError: as in :func:`hwflow.data.open_data` and :func:`hwflow.data.as_data`.
     """
+    data = as_data(data, images)
     if not isinstance(data, str | Path):
         if labels is not None or preprocessing is not None:
-            raise HwflowError(f"{data.name}: labels and preprocessing are for a folder that is opened here")
+            raise HwflowError(
+                "labels and preprocessing are for a folder of images that is opened here, not for data in memory"
+            )
         return data
     if preprocessing is not None:
         return open_data(data, "test", labels, preprocessing)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hwflow.cost.reuse import choose_reuse
-from hwflow.data import Data, Preprocessing
+from hwflow.data import DataLike, Preprocessing
 from hwflow.doctor import require_simulator
 from hwflow.errors import HwflowError
 from hwflow.executors import encode
@@ -65,7 +65,7 @@ class BlockComparison:
 def simulate_only(
     design: Design | str | Path,
     only: str,
-    data: str | Path | Data,
+    data: DataLike,
     *,
     preprocessing: Preprocessing | str | None = None,
     images: int | None = 1,
@@ -92,7 +92,9 @@ def simulate_only(
     graph = design.graph.logits
     first, separator, last = only.rpartition(RANGE)
     part = block(graph, last, first if separator else None)
-    codes = encode(design.graph, fitting(open_for(design, data, None, preprocessing), images, design.graph).images)
+    codes = encode(
+        design.graph, fitting(open_for(design, data, None, preprocessing, images), images, design.graph).images
+    )
     step("reference")
     if part.input.name != graph.input.name:
         codes = IntegerExecutor(Graph(ancestors(graph, part.input.name), graph.name)).run(codes)

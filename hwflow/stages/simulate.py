@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from hwflow import doctor
-from hwflow.data import Data, Dataset, Preprocessing
+from hwflow.data import Data, DataLike, Dataset, Preprocessing
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList
 from hwflow.folders.design import Design, open_design
@@ -17,6 +17,7 @@ from hwflow.progress import Step, silent
 from hwflow.rtl.executor import Simulator
 from hwflow.rtl.simulator import merged_reports
 from hwflow.rtl.vitis import open_vitis, vitis_project
+from hwflow.show import Shown
 from hwflow.stages.classification import ExecutorAccuracy, Limits
 from hwflow.stages.comparator import compare
 from hwflow.stages.comparison import Compared, Comparison, Condition
@@ -26,8 +27,8 @@ from hwflow.stages.input_range import InputRange, calibrated_range, input_range
 from hwflow.stages.inputs import fitting, labelled, open_for
 
 
-@dataclass(frozen=True)
-class Simulation:
+@dataclass(frozen=True, repr=False)
+class Simulation(Shown):
     """Result of :func:`simulate`.
 
     Attributes:
@@ -45,6 +46,19 @@ class Simulation:
     inputs: InputRange
     notes: tuple[str, ...] = ()
     dut: Literal["bench", "firmware"] = "bench"
+
+    def facts(self) -> dict[str, object]:
+        """The codes that differ, and the accuracies."""
+        return {
+            "data": self.data,
+            "dut": self.dut,
+            "output_codes": sum(each.output_codes for each in self.comparisons),
+            "differing_codes": self.differing_codes,
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for every executor under every fault list."""
+        return [asdict(each) for each in self.comparisons]
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
@@ -88,7 +102,7 @@ class Simulation:
 
 def simulate(
     design: Design | str | Path,
-    data: str | Path | Data,
+    data: DataLike,
     *,
     labels: str | Path | None = None,
     preprocessing: str | Preprocessing | None = None,
@@ -158,7 +172,7 @@ def simulate(
         )
     doctor.require_simulator(simulator)
     design = open_design(design)
-    source = open_for(design, data, labels, preprocessing)
+    source = open_for(design, data, labels, preprocessing, images)
     dataset, unlabelled = _with_labels_that_fit(design, source, images, labels is not None, limits)
     conditions = _conditions(design, ber, rounds or 1, faults, faulty_biases, upset_cycle, seed)
     inputs = input_range(design.graph, dataset.images, calibrated_range(design))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from hwflow.data import DIGITS, Data, open_data
+from hwflow.data import DIGITS, DataLike, open_data
 from hwflow.folders.design import Design
 from hwflow.reference.stimuli import Stimuli, random_stimuli, stimuli_count, stimuli_of
 from hwflow.stages.input_range import calibrated_range
 from hwflow.stages.inputs import fitting, open_for
 
 
-def stimuli_for(design: Design, data: str | Path | Data | None = None) -> Stimuli:
+def stimuli_for(design: Design, data: DataLike | None = None) -> Stimuli:
     """The first of the given images; else of the embedded digits, where the design was calibrated on them; else
     random values within the range of the calibration.
 
@@ -23,5 +21,5 @@ def stimuli_for(design: Design, data: str | Path | Data | None = None) -> Stimul
         data = open_data(DIGITS, "test")
     if data is None:
         return random_stimuli(graph, calibrated_range(design))
-    opened = open_for(design, data)
+    opened = open_for(design, data, images=stimuli_count(graph))
     return stimuli_of(graph, opened.name, fitting(opened, stimuli_count(graph), graph).images)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hwflow.data import Data, Preprocessing
+from hwflow.data import DataLike, Preprocessing
 from hwflow.data.proportion import CONFIDENCE, wilson
 from hwflow.doctor import require_simulator
 from hwflow.errors import HwflowError
@@ -23,6 +23,7 @@ from hwflow.progress import Step, silent
 from hwflow.reference import IntegerExecutor
 from hwflow.rtl.executor import Simulator
 from hwflow.rtl.simulator import Build, bench_capacity, run_upsets
+from hwflow.show import Shown
 from hwflow.sim.design import RtlDesign
 from hwflow.sim.state import OUTCOMES, Outcome, Register, StateUpset, Trial, Upsets
 from hwflow.stages.generate import project_for
@@ -58,8 +59,8 @@ class Share:
         return 100 * self.hits / self.count if self.count else None
 
 
-@dataclass(frozen=True)
-class StateUpsets:
+@dataclass(frozen=True, repr=False)
+class StateUpsets(Shown):
     """Result of :func:`simulate_upsets`.
 
     Attributes:
@@ -75,6 +76,16 @@ class StateUpsets:
     registers: tuple[Register, ...]
     images: int
     measured: Upsets
+
+    def facts(self) -> dict[str, object]:
+        """How often an upset had which outcome."""
+        return {"data": self.data, "upsets": len(self.trials)} | {
+            outcome: f"{share.percent or 0:.1f} %" for outcome, share in self.outcomes.items()
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """As :meth:`cells`."""
+        return self.cells()
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -150,7 +161,7 @@ class StateUpsets:
 
 def simulate_upsets(
     design: Design | str | Path,
-    data: str | Path | Data,
+    data: DataLike,
     *,
     upset: Sequence[str] = (STATE,),
     labels: str | Path | None = None,
@@ -188,7 +199,7 @@ def simulate_upsets(
         raise HwflowError(f"rounds={rounds} must be at least 1")
     require_simulator(simulator)
     design = open_design(design)
-    dataset = fitting(open_for(design, data, labels, preprocessing), images, design.graph)
+    dataset = fitting(open_for(design, data, labels, preprocessing, images), images, design.graph)
     codes = encode(design.graph, dataset.images)
     step("reference")
     clean = IntegerExecutor(design.graph.logits).run(codes)
