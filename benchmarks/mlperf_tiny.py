@@ -130,8 +130,7 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, object]:
         tensor = rest[:TIMED]
         times = take_turns({"hwflow": lambda: executor.run(batch), "keras": lambda: model.predict_on_batch(tensor)})
         row["images_per_second"] = {subject: len(batch) / each.best for subject, each in times.items()}
-        # The RTL of a network that ends in a softmax ends at its logits.
-        graph = design.graph.logits
+        graph = design.graph.in_rtl
         logits = IntegerExecutor(graph)
         one = logits.encode(rest[:1])
         if options.rtl:

@@ -198,7 +198,7 @@ def run(name: str, simulator: str, seed: int) -> bool:
         clean, hardened = (task.score(each.reshape(TEST, -1), task.targets) for each in (task.keras, outputs))
         print(f"{name}: {task.what}: Keras {clean:.1f}, hardened {hardened:.1f}; {len(design.graph.nodes)} nodes")
         # The RTL of a network that ends in a softmax ends at its logits.
-        graph, reuse = design.graph.logits, choose_reuse(design.graph)
+        graph, reuse = design.graph.in_rtl, choose_reuse(design.graph)
         generate_rtl(graph, work / "rtl", reuse)
         keras = load_model(design.path / "model.h5")
         generate_firmware(design.graph, keras, work / "csim", reuse=reuse)

@@ -184,7 +184,7 @@ EXECUTORS: dict[str, Kind] = {
     "rtl": Kind(_rtl, "rtl", doctor.SIMULATOR_PROGRAMS["verilator"]),
     "keras": Kind(_keras, faults=False),
 }
-"""By name. The RTL, simulated by Verilator, ends at the logits before a softmax."""
+"""By name. The RTL, simulated by Verilator, ends at the logits before a softmax that is too large for it."""
 
 
 def encode(graph: Graph, images: npt.NDArray[Any]) -> IntArray:

@@ -134,6 +134,11 @@ def lookup(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
     return net.lookup(x, FUNCTIONS[int(rng.integers(len(FUNCTIONS)))])
 
 
+def softmax(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
+    """A convolution and a softmax of every pixel."""
+    return net.softmax(net.conv(x, int(rng.integers(2, 6)), same(x.shape, (1, 1), (1, 1))))
+
+
 def leaky(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
     """A convolution and a rectifier with a slope, with one a channel, or with a threshold."""
     x = net.conv(x, int(rng.integers(1, 5)), same(x.shape, (2, 2), (1, 1)))
@@ -151,7 +156,7 @@ FUNCTIONS = (
 MERGES = (Add, Subtract, Average, Maximum, Minimum, Multiply)
 BLOCKS: tuple[Block, ...] = (
     *(conv, merge, edges, upsample, permute, reshape, there_and_back, depthwise, separable),
-    *(lookup, leaky),
+    *(lookup, leaky, softmax),
 )
 """Every operator has its place in one of them."""
 

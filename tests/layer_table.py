@@ -93,7 +93,7 @@ def csim_agrees(graph: Graph, model: Any, folder: Path) -> bool:
 
 def rtl_agrees(graph: Graph, folder: Path) -> bool:
     """Whether the RTL gives the reference's codes; false if it is refused."""
-    graph = graph.logits
+    graph = graph.in_rtl
     try:
         generate_rtl(graph, folder, choose_reuse(graph))
     except HwflowError:

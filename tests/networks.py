@@ -32,6 +32,7 @@ from hwflow.graph import (
     Permute,
     ReLU,
     Reshape,
+    Softmax,
     UpSample2D,
     WeightLayer,
     Window,
@@ -124,6 +125,9 @@ class NetworkBuilder:
     def lookup(self, source: Node, function: str) -> Node:
         name = self._name("lookup")
         return self._put(Lookup(name=name, inputs=(source.name,), shape=source.shape, function=function))
+
+    def softmax(self, source: Node) -> Node:
+        return self._put(Softmax(name=self._name("softmax"), inputs=(source.name,), shape=source.shape))
 
     def leaky(self, source: Node, slope: np.ndarray, threshold: float = 0.0) -> Node:
         return self._put(
@@ -445,6 +449,8 @@ def to_keras(graph: Graph) -> Any:
                     layer = qkeras().QActivation(asked, name=node.name)
             case Lookup():
                 layer = keras_lookup(node)
+            case Softmax():
+                layer = keras.layers.Activation("softmax", name=node.name)
             case LeakyReLU() if node.threshold is not None:
                 layer = keras.layers.ThresholdedReLU(float(node.threshold.values[0]), name=node.name)
             case LeakyReLU() if node.slope.size > 1:

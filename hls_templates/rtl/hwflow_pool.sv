@@ -5,7 +5,7 @@
 //
 //   MODE         0: the largest code, then one cast. 1: average,
 //                    cast(q), q = trunc_toward_zero((sum << ACC_SHIFT) / POSITIONS), exact,
-//                with q a code of IN_FRAC + ACC_SHIFT fraction bits
+//                with q a code of IN_FRAC + ACC_SHIFT fraction bits. 2: the exact sum, then one cast
 //   LANES        elements of a beat, input and output; it divides CHANNELS
 //   ACC_W        average: bits of the accumulator that is modelled; it must hold the sum of POSITIONS
 //                codes, so that the sum is exact (the hardware is as wide as that, not wider)
@@ -15,8 +15,8 @@
 // Nothing waits between the input and the results, which a hwflow_catch takes in: the beat that completes a result is
 // taken only when there is room for it.
 //
-// Timing: one beat in a cycle. A result leaves LATENCY + 2 cycles after the beat that completes it, which is 5 (maximum)
-// or 8 (average), 1 more where the state of the channels is in block RAM, and 1 more for every 17 bits beyond the first
+// Timing: one beat in a cycle. A result leaves LATENCY + 2 cycles after the beat that completes it, which is 5 (maximum
+// and sum) or 8 (average), 1 more where the state of the channels is in block RAM, and 1 more for every 17 bits beyond the first
 // of the constant that divides. s_tready comes from registers.
 
 `default_nettype none
@@ -49,12 +49,14 @@ module hwflow_pool #(
     input  wire                    m_tready
 );
 
+    localparam int MAXIMUM = 0;
     localparam int AVERAGE = 1;
+    localparam int SUM     = 2;
     localparam int BEATS   = CHANNELS / LANES;
-    localparam int STATE_W = (MODE == AVERAGE) ? IN_W + $clog2(POSITIONS) : IN_W;  // holds any sum of codes
+    localparam int STATE_W = (MODE == MAXIMUM) ? IN_W : IN_W + $clog2(POSITIONS);  // holds any sum of codes
     localparam int BEAT_W  = (BEATS > 1) ? $clog2(BEATS) : 1;
     localparam int POS_W   = (POSITIONS > 1) ? $clog2(POSITIONS) : 1;
-    localparam int RESULT_W = (MODE == AVERAGE) ? IN_W + ACC_SHIFT : IN_W;
+    localparam int RESULT_W = (MODE == AVERAGE) ? IN_W + ACC_SHIFT : STATE_W;
     localparam int BLOCK   = (BEATS > 32 && LANES * STATE_W * BEATS > 1024) ? 1 : 0;  // as in hwflow_ram
 
     // Division of the magnitude by the constant POSITIONS = ODD * 2**TWOS. Powers of two common to
@@ -81,8 +83,8 @@ module hwflow_pool #(
     localparam int DIVIDE  = (MODE == AVERAGE) ? 2 + CHUNKS : 0;
     localparam int LATENCY = READ + DIVIDE + 2;  // cycles from the beat that completes a result to hwflow_catch
 
-    if (MODE != 0 && MODE != AVERAGE) begin : gen_error_mode
-        initial $fatal(1, "hwflow_pool: MODE (%0d) is 0 for maximum or 1 for average", MODE);
+    if (MODE != MAXIMUM && MODE != AVERAGE && MODE != SUM) begin : gen_error_mode
+        initial $fatal(1, "hwflow_pool: MODE (%0d) is 0 for maximum, 1 for average or 2 for sum", MODE);
     end
     if (LANES < 1 || CHANNELS < 1 || POSITIONS < 1 || CHANNELS % LANES != 0) begin : gen_error_size
         initial $fatal(1, "hwflow_pool: LANES (%0d) must divide CHANNELS (%0d), POSITIONS (%0d) be positive",
@@ -205,7 +207,7 @@ module hwflow_pool #(
         wire [STATE_W-1:0] so_far = state[lane*STATE_W+:STATE_W];
         wire [STATE_W-1:0] reduced;
 
-        if (MODE == AVERAGE) begin : gen_sum
+        if (MODE != MAXIMUM) begin : gen_sum
             wire [STATE_W-1:0] extended;
             if (IN_SIGNED != 0) begin : gen_signed
                 assign extended = STATE_W'($signed(code));

@@ -280,10 +280,10 @@ def _distance(node: int) -> int:
 
 def pool(values: Values) -> CellModel:
     """``hwflow_pool``: a state a channel, and the division of an average."""
-    lanes, average = values("LANES", 1), values("MODE")
+    lanes, sums, average = values("LANES", 1), values("MODE") > 0, values("MODE") == 1
     beats, positions = values("CHANNELS", 1) // lanes, values("POSITIONS")
-    state = values("IN_W") + (index_bits(positions) if average and positions > 1 else 0)
-    result = values("IN_W") + values("ACC_SHIFT")
+    state = values("IN_W") + (index_bits(positions) if sums and positions > 1 else 0)
+    result = values("IN_W") + values("ACC_SHIFT") if average else state
     memory = memory_area(Memory(lanes * state, beats)) if beats > 1 else Area()
     twos = (positions & -positions).bit_length() - 1
     divides = average and positions >> twos > 1

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 OPERATIONS = ("Add", "Subtract", "Multiply", "Maximum", "Minimum")
-"""Operations on two tensors of one shape, such as ``a + b``, that are what the layer of the same name does."""
+"""Operations on two tensors of as many axes, such as ``a + b``, that are what the layer of the same name does."""
 _OPERATIONS_HOME = "keras.src.ops.numpy"
 _FORWARD, _BACKWARD = "forward_", "backward_"
 

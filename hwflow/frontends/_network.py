@@ -191,8 +191,8 @@ def _call3(node: Mapping[str, Any], kind: str) -> _Call:
     arguments = node["args"]
     shapes = [_shape(item) for item in arguments] if isinstance(arguments, list) else []
     if kind in OPERATIONS and len(shapes) == 2:
-        if None in shapes or shapes[0] != shapes[1]:
-            raise Refused("is an operation on something else than two tensors of one shape; use layers")
+        if None in shapes or len(shapes[0]) != len(shapes[1]):
+            raise Refused("is an operation on something else than two tensors of as many axes; use layers")
         arguments = [arguments]
     inputs = _references(arguments[0]) if isinstance(arguments, list) and len(arguments) == 1 else None
     if inputs is None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from hwflow.frontends.broadcasting import broadcast
 from hwflow.graph import (
     Affine,
     AveragePool2D,
@@ -48,7 +49,10 @@ ELEMENTWISE = (ReLU, LeakyReLU, Lookup, Affine, Rescale, Softmax, Merge, Concate
 
 
 def whole_images(nodes: Sequence[Node]) -> list[Node]:
-    """Global pooling as nodes that every executor has: a mean, or a maximum with a window as large as the image."""
+    """Global pooling as nodes that every executor has: a mean, or a maximum with a window as large as the image.
+
+    Merges whose inputs differ in shape read them repeated.
+    """
     names = Unique(node.name for node in nodes)
     stands: dict[str, str] = {}
     found: dict[str, Node] = {}
@@ -59,7 +63,10 @@ def whole_images(nodes: Sequence[Node]) -> list[Node]:
     for node in nodes:
         node = replace(node, inputs=tuple(stands.get(name, name) for name in node.inputs))
         sources = [found[name] for name in node.inputs]
-        if isinstance(node, ELEMENTWISE):
+        if isinstance(node, Merge):
+            repeated, node = broadcast(node, sources, names)
+            found |= {each.name: each for each in repeated}
+        elif isinstance(node, ELEMENTWISE):
             # hls4ml gives what reads an image of one pixel a vector's shape.
             node = replace(node, shape=output_shape(node, sources))
         if not isinstance(node, GlobalPool):

@@ -13,7 +13,7 @@ from hwflow.frontends.torch_translation import Arguments, Tensor, Translate, Tra
 
 
 def _conv(net: Translation, given: Arguments) -> Tensor:
-    x, weight, bias = given.tensor(), given.weight("weight"), given.weight("bias")
+    x, weight, bias = _as_image(net, given, given.tensor()), given.weight("weight"), given.weight("bias")
     assert weight is not None
     rank = weight.ndim - 2
     name, groups = given.name(), int(given.value("groups", 1))
@@ -181,6 +181,9 @@ def _global_average(net: Translation, given: Arguments) -> Tensor:
 
 def _flatten(net: Translation, given: Arguments) -> Tensor:
     x = given.tensor()
+    pixel = (given.shape[0], *(1 for _ in given.shape[1:]))
+    if len(given.shape) > 1 and given.shape == pixel and len(x.keras.shape) == 2 and x.order is None:
+        return replace(x, shape=given.shape)  # the channels of one pixel
     if len(given.shape) != 1:
         raise given.refuse(f"an output of shape {given.shape}")
     if len(x.keras.shape) == 2:  # a vector, or pooled to one
@@ -196,8 +199,10 @@ def _merge(kind: str, keeps: bool) -> Translate:
     def translate(net: Translation, given: Arguments) -> Tensor:
         first, second = given.tensor("self"), given.tensor("other")
         given.only("alpha", 1, 1.0)
-        if first.shape != second.shape or first.is_pooled != second.is_pooled:
+        if len(first.shape) != len(second.shape):
             raise given.refuse(f"shapes {first.shape} and {second.shape}")
+        if first.is_pooled != second.is_pooled:
+            first, second = (_as_image(net, given, each) for each in (first, second))
         if (first.order is None) != (second.order is None):
             raise given.refuse("a flattened image and another vector")
         positive = keeps and first.nonnegative and second.nonnegative
@@ -205,6 +210,14 @@ def _merge(kind: str, keeps: bool) -> Translate:
         return net.put(layer, [first, second], given.shape, order=first.order, nonnegative=positive)
 
     return translate
+
+
+def _as_image(net: Translation, given: Arguments, x: Tensor) -> Tensor:
+    """What pooling made a vector of, as an image of one pixel."""
+    if not x.is_pooled:
+        return x
+    layer = net.layers.Reshape((*x.shape[1:], x.shape[0]), name=net.unique(f"{given.operation.output}_pixel"))
+    return net.put(layer, x, x.shape, nonnegative=x.nonnegative)
 
 
 def _concatenate(net: Translation, given: Arguments) -> Tensor:
@@ -243,6 +256,17 @@ def _upsample(net: Translation, given: Arguments) -> Tensor:
     return net.put(layer, x, given.shape, nonnegative=x.nonnegative)
 
 
+def _expand(net: Translation, given: Arguments) -> Tensor:
+    """One pixel for every other."""
+    x = given.tensor()
+    if x.shape == given.shape:
+        return x
+    if len(given.shape) != 3 or x.shape != (given.shape[0], 1, 1):
+        raise given.refuse(f"shapes {x.shape} and {given.shape}")
+    x = _as_image(net, given, x)
+    return net.put(net.layers.UpSampling2D(given.shape[1:], name=given.name()), x, given.shape)
+
+
 def _same(net: Translation, given: Arguments) -> Tensor:
     x = given.tensor()
     if given.operation.kind.startswith("dropout"):
@@ -268,12 +292,13 @@ OPERATORS: Mapping[str, Translate] = {
     **dict.fromkeys(("avg_pool1d", "avg_pool2d"), _pool("Average")),
     **dict.fromkeys(("adaptive_avg_pool1d", "adaptive_avg_pool2d"), _adaptive_average),
     "mean": _global_average,
-    **dict.fromkeys(("flatten", "view", "reshape", "squeeze"), _flatten),
+    **dict.fromkeys(("flatten", "view", "reshape", "squeeze", "unsqueeze"), _flatten),
     "add": _merge("Add", keeps=True),
     "sub": _merge("Subtract", keeps=False),
     "mul": _merge("Multiply", keeps=True),
     "maximum": _merge("Maximum", keeps=True),
     "minimum": _merge("Minimum", keeps=True),
+    **dict.fromkeys(("expand", "expand_as"), _expand),
     "cat": _concatenate,
     **dict.fromkeys(("constant_pad_nd", "pad"), _pad),
     **dict.fromkeys(("upsample_nearest1d", "upsample_nearest2d"), _upsample),

@@ -24,6 +24,8 @@ from hwflow.graph.saved import node_from_dict, node_to_dict
 from hwflow.graph.shapes import check_outliers, check_storage, check_table, output_shape
 
 NodeT = TypeVar("NodeT", bound=Node)
+MOST_INDEX_BITS = 16
+"""The RTL has tables of so many bits of an index: the reciprocals of softmax for up to 511 classes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +101,15 @@ class Graph:
 
     @cached_property
     def logits(self) -> Graph:
-        """The graph without a final softmax, which is where the RTL ends; the graph itself if it has none."""
+        """The graph without a final softmax; the graph itself if it has none."""
         return Graph(self.nodes[:-1], self.name) if isinstance(self.output, Softmax) else self
+
+    @cached_property
+    def in_rtl(self) -> Graph:
+        """What the RTL has: all of it, or the logits if the tables of a final softmax are too large for a ROM."""
+        end = self.output
+        small = not isinstance(end, Softmax) or (end.inv_size - 1).bit_length() <= MOST_INDEX_BITS
+        return self if small else self.logits
 
     def inputs_of(self, node: Node) -> tuple[Node, ...]:
         """The nodes that ``node`` reads."""

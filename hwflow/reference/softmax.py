@@ -51,6 +51,15 @@ def inverse_table(type_: FixedType, size: int, entry: FixedType) -> IntArray:
     return entry.encode(inverse.astype(np.float64))
 
 
+def softmax_table(node: Softmax, kind: str) -> IntArray:
+    """Codes of the table of exponentials, ``exp``, or of reciprocals, ``inverse``, of a typed node."""
+    if kind == "exp":
+        assert node.norm is not None and node.exp_table is not None
+        return exp_table(node.norm, node.exp_size, node.exp_table)
+    assert node.inv_input is not None and node.inv_table is not None
+    return inverse_table(node.inv_input, node.inv_size, node.inv_table)
+
+
 class SoftmaxKernel:
     """One softmax node with its tables."""
 
@@ -60,8 +69,8 @@ class SoftmaxKernel:
             raise HwflowError(f"{node.name}: its table types are not resolved; harden the graph first")
         self.node, self.input_type = node, input_type
         self.norm, self.exp_entry, self.accum, self.inv_input, self.inv_entry = (t for t in types if t is not None)
-        self.exp = exp_table(self.norm, node.exp_size, self.exp_entry)
-        self.inverse = inverse_table(self.inv_input, node.inv_size, self.inv_entry)
+        self.exp = softmax_table(node, "exp")
+        self.inverse = softmax_table(node, "inverse")
 
     def run(self, codes: IntArray) -> IntArray:
         """Output codes ``(n, ..., classes)`` of input codes of the same shape."""

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hwflow.cost.packing import index_bits
-from hwflow.graph import Graph, Lookup, WeightLayer
+from hwflow.graph import Graph, WeightLayer
 from hwflow.rtl.decoders import SECDED, WORD, Parameter
-from hwflow.rtl.memory_image import lookup_words, memory_shape, memory_words
+from hwflow.rtl.memory_image import memory_shape, memory_words, rom_words
 from hwflow.rtl.structure import STYLE, Instance, MatrixUnit, Netlist
 
 BUS_BITS = 32
@@ -221,10 +221,7 @@ def _structure(graph: Graph, netlist: Netlist, regions: Sequence[Region]) -> str
         assert isinstance(layer, WeightLayer)
         files = {"rest": unit.rest_file, "table": unit.table_file}
         fixed.append([None if file is None else memory_words(layer, unit, kind) for kind, file in files.items()])
-    for name in () if netlist.loadable else netlist.tables:
-        node = graph[name]
-        assert isinstance(node, Lookup)
-        fixed.append([lookup_words(node)])
+    fixed += [[rom_words(graph[rom.node], rom.kind)] for rom in netlist.roms if not rom.loadable]
     parts = [
         VERSION,
         [

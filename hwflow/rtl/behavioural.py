@@ -23,8 +23,9 @@ from hwflow.firmware.csim import CsimExecutor
 from hwflow.firmware.project import FirmwareProject
 from hwflow.graph import Graph, WeightLayer
 from hwflow.rtl.address_map import AddressMap
+from hwflow.rtl.cells import image
 from hwflow.rtl.decoders import Parameter
-from hwflow.rtl.netlist import build_netlist, image
+from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.project import copy_cells, instantiated, render_top
 from hwflow.rtl.structure import Instance, MatrixUnit, Netlist
 from hwflow.sim.design import METADATA
@@ -39,11 +40,11 @@ def check_behavioural(graph: Graph, simulator: str) -> None:
     """Refuse a network, or a simulator, with which there can be no such project.
 
     Raises:
-        HwflowError: the network ends in a softmax, or the simulator has no DPI.
+        HwflowError: the RTL ends before the network does, or the simulator has no DPI.
     """
     if simulator == "icarus":
         raise HwflowError("--dut firmware calls C++ over DPI, which Icarus does not have; simulate it in Verilator")
-    if graph.logits is not graph:
+    if graph.in_rtl is not graph:
         raise HwflowError(
             f"{graph.output.name}: --dut firmware cannot be simulated, as the firmware ends with this softmax and the "
             "RTL with the logits before it; compare the firmware with --csim"

@@ -112,7 +112,7 @@ class RunStatistics:
 class RtlExecutor:
     """Simulates an RTL project that :func:`hwflow.rtl.generate` wrote.
 
-    Its outputs are those of ``graph.logits``. The simulation is built on first use and kept in the project's
+    Its outputs are those of ``graph.in_rtl``. The simulation is built on first use and kept in the project's
     folder ``build``.
 
     Args:
@@ -163,7 +163,7 @@ class RtlExecutor:
         seed: int = 1,
         expected: Expectation | None = None,
     ) -> IntArray:
-        """Output codes ``(n, *output shape)`` of input codes ``(n, *input shape)``; before a softmax, the logits.
+        """Output codes ``(n, *output shape)`` of input codes ``(n, *input shape)``.
 
         Args:
             codes: codes of the input type.

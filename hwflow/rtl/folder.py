@@ -63,7 +63,7 @@ def write_folder(
         "places": places(netlist),
         "input_shape": " x ".join(map(str, graph.input.shape)),
         "output_size": netlist.output.beats * netlist.output.lanes,
-        "ends_at_logits": graph.logits is not graph,
+        "ends_at_logits": graph.in_rtl is not graph,
         "source": markdown(stimuli.source),
     }
     templates = resources.folder("hls_templates") / "project" / "rtl"
@@ -73,7 +73,7 @@ def write_folder(
         path.parent.mkdir(exist_ok=True)
         path.write_text(render(f"project/rtl/{template.relative_to(templates).as_posix()}", values), encoding="utf-8")
     (folder / f"{top}.h").write_text(render_c_header(addresses, top, netlist.empty), encoding="utf-8")
-    logits = IntegerExecutor(graph.logits).run(stimuli.codes)
+    logits = IntegerExecutor(graph.in_rtl).run(stimuli.codes)
     for name, stream, codes in (("inputs", netlist.input, stimuli.codes), ("outputs", netlist.output, logits)):
         write_hex(folder / "sim" / f"{name}.mem", beats(codes, stream.type, stream.lanes), bus_bits(stream))
 

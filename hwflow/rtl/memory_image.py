@@ -8,8 +8,9 @@ import numpy as np
 
 from hwflow.codes import Table, WordCode
 from hwflow.cost.packing import Packing, index_bits, packing
-from hwflow.graph import Constant, IntArray, Lookup, ReLU, Rescale, WeightLayer
+from hwflow.graph import Constant, IntArray, Lookup, Node, ReLU, Rescale, Softmax, WeightLayer
 from hwflow.memory import layer_storage, stored_words
+from hwflow.reference.softmax import softmax_table
 from hwflow.rtl.structure import ConstantUnit, MatrixUnit, RestRoom
 
 
@@ -121,6 +122,15 @@ def lookup_words(node: Lookup) -> list[int]:
     """The words of an activation's table: output codes in two's complement."""
     assert node.table is not None
     words: list[int] = (node.table.codes & ((1 << node.resolved.width) - 1)).tolist()
+    return words
+
+
+def rom_words(node: Node, kind: str) -> list[int]:
+    """The words of a table in logic, see :class:`~hwflow.rtl.structure.Rom`."""
+    if isinstance(node, Lookup):
+        return lookup_words(node)
+    assert isinstance(node, Softmax)
+    words: list[int] = softmax_table(node, kind).tolist()
     return words
 
 

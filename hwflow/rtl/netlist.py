@@ -10,7 +10,7 @@ from hwflow.cost.memories import Memory
 from hwflow.cost.packing import packing
 from hwflow.cost.reuse import layer_fold
 from hwflow.errors import HwflowError
-from hwflow.fixed import FixedType, Overflow, Rounding
+from hwflow.fixed import FixedType
 from hwflow.graph import (
     Affine,
     Average,
@@ -34,21 +34,23 @@ from hwflow.graph import (
     ReLU,
     Rescale,
     Reshape,
+    Softmax,
     Subtract,
     WeightLayer,
     Window,
 )
-from hwflow.graph.naming import Unique, identifier, identifiers
+from hwflow.graph.naming import identifier
 from hwflow.memory import layer_bias_type
+from hwflow.rtl.cells import image, output_parameters, type_parameters
 from hwflow.rtl.decoders import READ, TABLE, WORD, Parameter, code_parameters
 from hwflow.rtl.depth import FifoDepths
 from hwflow.rtl.memory_image import SideMemory, side_memory
 from hwflow.rtl.moves import move_cell, scatters_channels, waiting_beats
 from hwflow.rtl.slices import with_slices
-from hwflow.rtl.structure import ConstantUnit, Instance, Loadable, MatrixUnit, Netlist, RestRoom, Stream
+from hwflow.rtl.softmax import SoftmaxCells
+from hwflow.rtl.structure import ConstantUnit, Loadable, MatrixUnit, Netlist, RestRoom, Rom, Stream
+from hwflow.rtl.timing import AVERAGE, MAXIMUM
 
-ROUNDING_CODES = {rounding: code for code, rounding in enumerate(Rounding)}
-OVERFLOW_CODES = {overflow: code for code, overflow in enumerate(Overflow)}
 MERGE_OPS: Mapping[type[Merge], Mapping[str, Parameter]] = {Subtract: {"OP": 1}, Maximum: {"OP": 2}, Minimum: {"OP": 3}}
 """What ``hwflow_add`` does instead of adding."""
 INPUT_LANES = 4
@@ -56,7 +58,7 @@ INPUT_LANES = 4
 
 
 def build_netlist(graph: Graph, reuse: Mapping[str, int], loadable: Loadable | None = None) -> Netlist:
-    """The dataflow design of a typed graph; that of a graph which ends in a softmax ends at its logits.
+    """The dataflow design of a typed graph, or of that part of it which the RTL has.
 
     Args:
         graph: a typed graph.
@@ -68,24 +70,18 @@ def build_netlist(graph: Graph, reuse: Mapping[str, int], loadable: Loadable | N
     """
     if not graph.is_typed:
         raise HwflowError("RTL is made from hardened graphs only; harden the network first")
-    return _Builder(graph.logits, reuse, loadable).build()
+    return _Builder(graph.in_rtl, reuse, loadable).build()
 
 
-class _Builder:
+class _Builder(SoftmaxCells):
     def __init__(self, graph: Graph, reuse: Mapping[str, int], loadable: Loadable | None) -> None:
-        self.graph = graph
+        super().__init__(graph)
         self.reuse = reuse
         self.loadable = loadable
         self.depths = FifoDepths(graph)
-        self.streams: list[Stream] = []
-        self.signals: dict[str, int] = {}
-        self.instances: list[Instance] = []
         self.units: list[MatrixUnit] = []
         self.constants: list[ConstantUnit] = []
-        self.tables: dict[str, str] = {}
         self.available: dict[str, list[Stream]] = {}
-        self.names = identifiers(node.name for node in graph)
-        self.unique = Unique(["s_axis"])
 
     def build(self) -> Netlist:
         for node in self.graph:
@@ -96,18 +92,13 @@ class _Builder:
         name = identifier(self.graph.name)
         loadable = self.loadable is not None
         cells = (self.streams, self.signals, self.instances, self.units, self.constants)
-        netlist = Netlist(name, entry, output, *cells, loadable, self.tables)
+        netlist = Netlist(name, entry, output, *cells, loadable, self.roms)
         return with_slices(netlist, self.unique)
 
     def _publish(self, node: Node, stream: Stream) -> None:
         """Offer a tensor to its readers, through a fork where there are several."""
         readers = len(self.graph.consumers[node.name])
-        if readers < 2:
-            self.available[node.name] = [stream]
-            return
-        copies = [self._stream(node, stream, f"copy{i}") for i in range(readers)]
-        self._instance("fork", node, {"WIDTH": stream.width, "N": readers}, {"s": stream}, *copies, suffix="fork")
-        self.available[node.name] = copies
+        self.available[node.name] = [stream] if readers < 2 else self._fork(node, stream, readers)
 
     def _node(self, node: Node, sources: list[Stream]) -> Stream:
         match node:
@@ -145,7 +136,9 @@ class _Builder:
                 return self._pool(node, sources[0])
             case GlobalAveragePool2D():
                 source = self.graph.inputs_of(node)[0]
-                return self._reduce(node, sources[0], math.prod(source.shape[:-1]), node.accum)
+                return self._pooled(node, sources[0], math.prod(source.shape[:-1]), node.accum)
+            case Softmax():
+                return self._softmax(node, sources[0])
         raise HwflowError(f"{node.name}: the RTL has no {node.op}")
 
     def _move(self, node: Move, source: Stream) -> Stream:
@@ -205,7 +198,7 @@ class _Builder:
             "ACC_FRAC": node.accum.fraction,
             "B_W": bias.width,
             "B_SHIFT": node.accum.fraction - bias.fraction,
-            **_output(node.resolved),
+            **output_parameters(node.resolved),
         }
         out = self._tensor(node, node.resolved, pe)
         self._instance(module, node, parameters, {"s": stream}, out, signals=signals)
@@ -282,15 +275,6 @@ class _Builder:
             )
         return room
 
-    def _second_port(self, wire: str, port: str, served: bool) -> dict[str, str]:
-        """The signals of a second port, which the configuration ring serves or nothing does."""
-        pins = ("en_i", "we_i", "addr_i", "wdata_i")
-        read = f"{wire}_{port}_rdata_o"
-        if served:
-            return {f"{port}_{pin}": f"{wire}_{port}_{pin}" for pin in pins} | {f"{port}_rdata_o": read}
-        self.signals[read] = 1
-        return {f"{port}_{pin}": "1'b0" for pin in pins} | {f"{port}_rdata_o": read}
-
     def _constants(self, node: Node, lanes: int, words: int, bits: int) -> tuple[dict[str, str], dict[str, Parameter]]:
         """The second port of so many words of constants, and the parameter that says whether it is served."""
         wire = self._name("w", node, "")
@@ -309,7 +293,13 @@ class _Builder:
     ) -> Stream:
         signals, loads = constants
         out = self._tensor(node, node.resolved, source.lanes)
-        parameters = {"LANES": source.lanes, **_input("IN", source.type), **_output(node.resolved), **extra, **loads}
+        parameters = {
+            "LANES": source.lanes,
+            **type_parameters("IN", source.type),
+            **output_parameters(node.resolved),
+            **extra,
+            **loads,
+        }
         self._instance(module, node, parameters, {"s": source}, out, signals=signals)
         return out
 
@@ -323,8 +313,8 @@ class _Builder:
             "LANES": source.lanes,
             "CHANNELS": source.channels,
             "THRESHOLD": 0 if node.threshold is None else int(node.threshold.codes[0]),
-            **_input("IN", source.type),
-            **_output(node.resolved),
+            **type_parameters("IN", source.type),
+            **output_parameters(node.resolved),
             "M_W": bits,
             "M_FRAC": slope.fraction,
             "UNIFORM": int(len(codes) == 1),
@@ -335,23 +325,12 @@ class _Builder:
         return out
 
     def _lookup(self, node: Lookup, source: Stream) -> Stream:
-        index, out_bits = node.index, node.resolved.width
+        index, bits = node.index, node.resolved.width
         assert index is not None
-        self.tables[node.name] = file = f"{self.names[node.name]}_lookup.mem"
-        signals, loads = self._constants(node, 1, 1 << index.width, out_bits)
-        parameters: dict[str, Parameter] = {
-            "LANES": source.lanes,
-            **_input("IN", source.type),
-            **_input("INDEX", index),
-            "ROUNDING": ROUNDING_CODES[index.rounding],
-            "OVERFLOW": OVERFLOW_CODES[index.overflow],
-            "OUT_W": out_bits,
-            "TABLE_FILE": image(file),
-            **loads,
-        }
+        rom = Rom(node.name, "lookup", f"{self.names[node.name]}_lookup.mem", bits, self.loadable is not None)
+        signals, loads = self._constants(node, 1, 1 << index.width, bits)
         out = self._tensor(node, node.resolved, source.lanes)
-        self._instance("lookup", node, parameters, {"s": source}, out, signals=signals)
-        return out
+        return self._table(node, source, out, index, rom, signals, loads)
 
     def _rescale(self, node: Rescale, source: Stream) -> Stream:
         factor = node.factor.type
@@ -380,9 +359,9 @@ class _Builder:
         halves = int(isinstance(node, Average))
         parameters = {
             "LANES": lanes,
-            **_input("A", a.type.shifted(-halves)),
-            **_input("B", b.type.shifted(-halves)),
-            **_output(node.resolved),
+            **type_parameters("A", a.type.shifted(-halves)),
+            **type_parameters("B", b.type.shifted(-halves)),
+            **output_parameters(node.resolved),
             **MERGE_OPS.get(type(node), {}),
         }
         module = "multiply" if isinstance(node, Multiply) else "add"
@@ -399,9 +378,9 @@ class _Builder:
             "LANES": lanes,
             "A_BEATS": a.channels // lanes,
             "B_BEATS": b.channels // lanes,
-            **_input("A", a.type),
-            **_input("B", b.type),
-            **_output(node.resolved),
+            **type_parameters("A", a.type),
+            **type_parameters("B", b.type),
+            **output_parameters(node.resolved),
         }
         self._instance("concat", node, parameters, {"a": a, "b": b}, out)
         return out
@@ -418,27 +397,16 @@ class _Builder:
     def _pool(self, node: MaxPool2D | AveragePool2D, source: Stream) -> Stream:
         positions = math.prod(node.window.kernel)
         if node.window.kernel == self.graph.inputs_of(node)[0].shape[:2] and not any(node.window.padding):
-            return self._reduce(node, source, positions, node.accum if isinstance(node, AveragePool2D) else None)
+            return self._pooled(node, source, positions, node.accum if isinstance(node, AveragePool2D) else None)
         if isinstance(node, AveragePool2D):
-            return self._reduce(node, self._window(node, node.window, source, 0), positions, node.accum)
+            return self._pooled(node, self._window(node, node.window, source, 0), positions, node.accum)
         lowest = source.type.min_code & ((1 << source.type.width) - 1)
-        return self._reduce(node, self._window(node, node.window, source, lowest), positions, None)
+        return self._pooled(node, self._window(node, node.window, source, lowest), positions, None)
 
-    def _reduce(self, node: Node, source: Stream, positions: int, accum: FixedType | None) -> Stream:
-        """A pool over ``positions`` beats of every channel: the average in ``accum``, else the maximum."""
+    def _pooled(self, node: Node, source: Stream, positions: int, accum: FixedType | None) -> Stream:
+        """The average of ``positions`` beats of every channel in ``accum``, else their maximum."""
         out = self._tensor(node, node.resolved, source.lanes)
-        parameters: dict[str, Parameter] = {
-            "MODE": int(accum is not None),
-            "LANES": source.lanes,
-            "CHANNELS": source.channels,
-            "POSITIONS": positions,
-            **_input("IN", source.type),
-            **_output(node.resolved),
-        }
-        if accum is not None:
-            parameters |= {"ACC_W": accum.width, "ACC_SHIFT": accum.fraction - source.type.fraction}
-        self._instance("pool", node, parameters, {"s": source}, out)
-        return out
+        return self._reduce(node, source, out, positions, MAXIMUM if accum is None else AVERAGE, accum)
 
     def _window(self, node: Node, window: Window, source: Stream, pad_code: int, positions: int = 1) -> Stream:
         """Windows, a beat for so many positions of the kernel, of all channels if they are several."""
@@ -470,76 +438,3 @@ class _Builder:
         }
         self._instance("window", node, parameters, {"s": source}, out, suffix="window")
         return out
-
-    def _to_lanes(self, node: Node, source: Stream, lanes: int, prefix: str = "") -> Stream:
-        """``source`` with another number of lanes, by way of their common divisor where neither divides."""
-        if source.lanes == lanes:
-            return source
-        common = math.gcd(source.lanes, lanes)
-        for target in (common, lanes):
-            if source.lanes == target:
-                continue
-            suffix = f"{prefix}lanes{target}"
-            elements = source.beats * source.lanes
-            out = self._stream(node, replace(source, lanes=target, beats=elements // target), suffix)
-            parameters = {"W": source.type.width, "LANES_IN": source.lanes, "LANES_OUT": target}
-            self._instance("width", node, parameters, {"s": source}, out, suffix=suffix)
-            source = out
-        return source
-
-    def _fifo(self, node: Node, source: Stream, beats: int, prefix: str) -> Stream:
-        """A FIFO of at least so many beats; one of a single beat would take it every other cycle only."""
-        depth = max(2, beats)
-        out = self._stream(node, source, f"{prefix}fifo")
-        self._instance(
-            "fifo", node, {"WIDTH": source.width, "DEPTH": depth}, {"s": source}, out, suffix=f"{prefix}fifo"
-        )
-        return out
-
-    def _tensor(self, node: Node, type_: FixedType, lanes: int) -> Stream:
-        elements = math.prod(node.shape)
-        return self._stream(node, Stream("", type_, lanes, node.shape[-1], elements // lanes))
-
-    def _stream(self, node: Node, like: Stream, suffix: str = "") -> Stream:
-        stream = replace(like, name=self._name("s", node, suffix))
-        self.streams.append(stream)
-        return stream
-
-    def _instance(
-        self,
-        module: str,
-        node: Node,
-        parameters: Mapping[str, Parameter],
-        inputs: Mapping[str, Stream],
-        *outputs: Stream,
-        suffix: str = "",
-        signals: Mapping[str, str] | None = None,
-    ) -> str:
-        """Add an instance; its name."""
-        name = self._name("u", node, suffix)
-        self.instances.append(Instance(f"hwflow_{module}", name, node.name, parameters, inputs, outputs, signals or {}))
-        return name
-
-    def _name(self, prefix: str, node: Node, suffix: str) -> str:
-        return self.unique("_".join(part for part in (prefix, self.names[node.name], suffix) if part))
-
-
-def image(file: str) -> str:
-    """The name of a memory image as the top level hands it on; the macro puts its folder before it."""
-    return f'`HWFLOW_MEM("{file}")'
-
-
-def _input(prefix: str, type_: FixedType) -> dict[str, Parameter]:
-    return {
-        f"{prefix}_W": type_.width,
-        f"{prefix}_FRAC": type_.fraction,
-        f"{prefix}_SIGNED": int(type_.signed),
-    }
-
-
-def _output(type_: FixedType) -> dict[str, Parameter]:
-    return {
-        **_input("OUT", type_),
-        "ROUNDING": ROUNDING_CODES[type_.rounding],
-        "OVERFLOW": OVERFLOW_CODES[type_.overflow],
-    }

@@ -14,13 +14,13 @@ from typing import Any
 from hwflow import resources
 from hwflow.cost import DEFAULT_PART
 from hwflow.cost.packing import packing
-from hwflow.graph import Graph, Lookup, WeightLayer
+from hwflow.graph import Graph, WeightLayer
 from hwflow.reference.stimuli import Stimuli, random_stimuli
 from hwflow.resources import render
 from hwflow.rtl.address_map import AddressMap, Region, address_map, ring, wire_of
 from hwflow.rtl.area import estimated
 from hwflow.rtl.folder import bus_bits, bus_bytes, write_folder
-from hwflow.rtl.memory_image import lookup_words, memory_shape, memory_words
+from hwflow.rtl.memory_image import memory_shape, memory_words, rom_words
 from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.pairs import with_pairs
 from hwflow.rtl.placement import notes, places, with_memories
@@ -46,7 +46,8 @@ def generate(
     """Write the RTL of a typed graph into the new folder ``output``.
 
     The folder holds the leaf modules, the top level, which is named after the network, ``*.mem`` and ``rtl.json``,
-    and what :mod:`hwflow.rtl.folder` adds. The RTL has no softmax: it ends at the logits.
+    and what :mod:`hwflow.rtl.folder` adds. The RTL of a network that ends in a large softmax ends at its logits, see
+    :attr:`hwflow.graph.Graph.in_rtl`.
 
     Args:
         graph: a typed graph.
@@ -68,7 +69,7 @@ def generate(
     unsized = with_pairs(build_netlist(graph, reuse, Loadable.asked(loadable)), part)
     addresses = address_map(graph, unsized)
     netlist, said = size_fifos(unsized)
-    netlist = with_memories(graph.logits, netlist, part, uram)
+    netlist = with_memories(graph.in_rtl, netlist, part, uram)
     output.mkdir()
     top = render_top(graph, netlist, addresses)
     copy_cells(instantiated(top), output)
@@ -79,16 +80,14 @@ def generate(
         for kind, file in files.items():
             if file is not None:
                 write_hex(output / file, memory_words(layer, unit, kind), memory_shape(layer, unit, kind)[1])
-    for name, file in netlist.tables.items():
-        node = graph[name]
-        assert isinstance(node, Lookup)
-        write_hex(output / file, lookup_words(node), node.resolved.width)
+    for rom in netlist.roms:
+        write_hex(output / rom.file, rom_words(graph[rom.node], rom.kind), rom.bits)
     metadata = {
         "hwflow": __version__,
         "graph": graph.digest,
         "top": netlist.name,
         "input": _port(netlist.input, graph.input.shape),
-        "output": _port(netlist.output, graph.logits.output.shape),
+        "output": _port(netlist.output, graph.in_rtl.output.shape),
         "streams": _streams(netlist),
         "serial_cycles": _serial_cycles(graph, netlist, reuse),
         "layers": [
@@ -106,7 +105,7 @@ def generate(
         "loadable": loadable,
         "addresses": addresses.to_json(),
         "notes": [*said, *notes(netlist, uram)],
-        "cells": [cell.to_json() for cell in estimated(graph.logits, netlist)],
+        "cells": [cell.to_json() for cell in estimated(graph.in_rtl, netlist)],
     }
     (output / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
     write_folder(output, graph, netlist, addresses, reuse, part, stimuli or random_stimuli(graph))

@@ -101,6 +101,25 @@ class MatrixUnit:
 
 
 @dataclass(frozen=True)
+class Rom:
+    """The image of a table that a ``hwflow_lookup`` reads.
+
+    Attributes:
+        node: whose table it is, as the user named it.
+        kind: ``lookup``, or ``exp`` and ``inverse`` of a softmax.
+        file: memory image.
+        bits: of an entry.
+        loadable: whether the bus can write it.
+    """
+
+    node: str
+    kind: str
+    file: str
+    bits: int
+    loadable: bool = False
+
+
+@dataclass(frozen=True)
 class ConstantUnit:
     """A cell whose constants can be loaded.
 
@@ -138,7 +157,7 @@ class Loadable:
 @dataclass
 class Netlist:
     """A whole design: streams, other signals with their bits, instances, the layers' memories, constants to load, and
-    the images of the tables of activations by node."""
+    the images of the tables of activations."""
 
     name: str
     input: Stream
@@ -149,7 +168,7 @@ class Netlist:
     units: list[MatrixUnit] = field(default_factory=list)
     constants: list[ConstantUnit] = field(default_factory=list)
     loadable: bool = False
-    tables: Mapping[str, str] = field(default_factory=dict)
+    roms: list[Rom] = field(default_factory=list)
 
     @property
     def styles(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from hwflow.rtl.decoders import READ, Parameter
 
-AVERAGE = 1
+MAXIMUM, AVERAGE, SUM = range(3)
 """``MODE`` of ``hwflow_pool``."""
 CHUNK = 17
 """Bits of the constant by which ``hwflow_pool`` divides that it multiplies with in a cycle."""
@@ -59,9 +59,10 @@ def _affine(parameters: Mapping[str, Parameter]) -> Timing:
 def _pool(parameters: Mapping[str, Parameter]) -> Timing:
     positions, lanes = _integer(parameters, "POSITIONS"), _integer(parameters, "LANES")
     bits, beats = _integer(parameters, "IN_W"), _integer(parameters, "CHANNELS") // lanes
-    average, divide = _integer(parameters, "MODE") == AVERAGE, 0
-    if average:
+    mode, divide = _integer(parameters, "MODE"), 0
+    if mode != MAXIMUM:
         bits += (positions - 1).bit_length()
+    if mode == AVERAGE:
         twos = (positions & -positions).bit_length() - 1
         shift = _integer(parameters, "ACC_SHIFT") - twos
         constant = bits + shift + 1  # bits, where an odd number is left to divide by

@@ -160,7 +160,7 @@ def open_vitis(folder: str | Path, graph: Graph) -> VitisDesign:
         raise HwflowError(f"{path}: no such folder of Verilog")
     if graph.logits is not graph:
         raise HwflowError(
-            f"{path}: the network ends in a softmax, which is compared at its logits; Vitis' RTL has none"
+            f"{path}: the network ends in a softmax, whose tables Vitis keeps in ROMs as it does weights; leave it out"
         )
     modules = read_modules(path)
     top = _top(path, modules)

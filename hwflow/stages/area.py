@@ -72,7 +72,7 @@ def estimate(
     design = open_design(design)
     step("estimating")
     folding = choose_folding(design.graph, reuse, target_cycles, part, loadable, uram)
-    known, logits = part or DEFAULT_PART, design.graph.logits
+    known, logits = part or DEFAULT_PART, design.graph.in_rtl
     netlist = build_netlist(design.graph, folding.factors, Loadable.asked(loadable))
     netlist, said = size_fifos(with_pairs(netlist, known))
     netlist = with_memories(logits, netlist, known, uram)

@@ -34,7 +34,7 @@ class ReferenceOutputs:
 
     Attributes:
         logits: ``(n, *output shape)``, where the RTL ends.
-        final: the same, or the probabilities that a softmax makes of them, where the firmware ends.
+        final: the same, or the probabilities that a large softmax makes of them, where the firmware ends.
     """
 
     logits: IntArray
@@ -60,7 +60,7 @@ def compare(
 ) -> Compared:
     """Run the images through the reference, the RTL and the C++ firmware under every condition.
 
-    The RTL is compared at the logits. In its place may be a folder of
+    The RTL is compared where it ends. In its place may be a folder of
     :func:`hwflow.rtl.behavioural.behavioural_project`, which counts as ``firmware``. The simulation is built once, and
     the float network runs once.
 
@@ -117,7 +117,7 @@ class _Comparator:
         self.comparisons: list[Comparison] = []
         names = [KERAS, "reference", LOGITS, self.dut, "csim"]
         names = [
-            name for name in names if (name != LOGITS or graph.logits is not graph) and (name != "csim" or self.csim)
+            name for name in names if (name != LOGITS or graph.in_rtl is not graph) and (name != "csim" or self.csim)
         ]
         self.scores: dict[str, list[Score]] = {name: [] for name in names}
         self.reports: dict[str, str] = {}
@@ -229,15 +229,15 @@ def keras_classes(design: Design, images: npt.NDArray[np.float32]) -> IntArray:
 
 
 def reference_outputs(reference: IntegerExecutor, codes: IntArray, faults: FaultList | None) -> ReferenceOutputs:
-    """Output codes of the reference, of any number of images, and its logits if a softmax follows them."""
+    """Output codes of the reference, of any number of images, and its logits if the RTL ends there."""
     graph, size = reference.graph, reference_batch(reference)
     logits: list[IntArray] = []
 
     def keep(node: Node, outputs: IntArray) -> None:
-        if node.name == graph.logits.output.name:
+        if node.name == graph.in_rtl.output.name:
             logits.append(outputs)
 
-    observe = None if graph.logits is graph else keep
+    observe = None if graph.in_rtl is graph else keep
     final = np.concatenate(
         [reference.run(codes[start : start + size], faults, observe) for start in range(0, len(codes), size)]
     )

@@ -84,7 +84,7 @@ def choose_folding(
     if not known.is_estimated:
         return Folding(factors, target_cycles, (f"the estimate is not for {known.name}; --synth yosys counts",))
     try:
-        search = _Search.of(graph.logits, known, Loadable.asked(loadable), uram)
+        search = _Search.of(graph.in_rtl, known, Loadable.asked(loadable), uram)
     except HwflowError:
         return Folding(factors, target_cycles)  # there is no RTL, which the caller says
     if reuse is not None or target_cycles is not None:

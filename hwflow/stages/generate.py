@@ -57,8 +57,8 @@ def generate(
 ) -> Project:
     """Write the HLS project and the RTL of a design.
 
-    The RTL of a network that ends in a softmax ends at its logits. If there can be no RTL of the design, the
-    firmware is written all the same, and a note says why.
+    The RTL of a network that ends in a softmax of more than 511 classes ends at its logits. If there can be no RTL of
+    the design, the firmware is written all the same, and a note says why.
 
     Args:
         design: a design or its folder.
@@ -169,9 +169,9 @@ def _write_rtl(
     except HwflowError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    if graph.logits is graph:
+    if graph.in_rtl is graph:
         return written
-    ends = f"{graph.output.name}: the RTL ends at the logits before it; it has no softmax, the firmware has"
+    ends = f"{graph.output.name}: the RTL ends at the logits before it, as its table is too large; the firmware has it"
     return {**written, "notes": [*written["notes"], ends]}
 
 

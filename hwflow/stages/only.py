@@ -89,7 +89,7 @@ def simulate_only(
     """
     require_simulator(simulator)
     design = open_design(design)
-    graph = design.graph.logits
+    graph = design.graph.in_rtl
     first, separator, last = only.rpartition(RANGE)
     part = block(graph, last, first if separator else None)
     codes = encode(

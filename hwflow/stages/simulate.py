@@ -125,7 +125,7 @@ def simulate(
     """Run images through the RTL, fault-free and under fault lists.
 
     Every output code is compared with the reference, and the largest classes with the labels and with the Keras
-    model in float. The RTL of a network that ends in a softmax is compared at its logits.
+    model in float. The RTL of a network that ends in a softmax of more than 511 classes is compared at its logits.
 
     Args:
         design: a design or its folder.

@@ -202,7 +202,7 @@ def simulate_upsets(
     dataset = fitting(open_for(design, data, labels, preprocessing, images), images, design.graph)
     codes = encode(design.graph, dataset.images)
     step("reference")
-    clean = IntegerExecutor(design.graph.logits).run(codes)
+    clean = IntegerExecutor(design.graph.in_rtl).run(codes)
     patterns = None if STATE in upset else list(upset)
     with project_for(design, project, ("rtl",), step) as made:
         assert made is not None

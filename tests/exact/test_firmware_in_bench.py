@@ -72,7 +72,7 @@ def test_what_cannot_take_the_place_of_the_rtl(tmp_path: Path) -> None:
     with pytest.raises(HwflowError, match="Icarus does not have"):
         check_behavioural(graph, "icarus")
     output = graph.output
-    end = Softmax(name="classes", inputs=(output.name,), shape=output.shape)
+    end = Softmax(name="classes", inputs=(output.name,), shape=output.shape, inv_size=1 << 17)
     with pytest.raises(HwflowError, match="classes: --dut firmware cannot be simulated"):
         check_behavioural(Graph((*graph, end), "ends"), "verilator")
     rtl.generate(graph, tmp_path / "rtl", choose_reuse(graph), loadable=True)

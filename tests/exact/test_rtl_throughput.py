@@ -113,6 +113,12 @@ def bent(net: NetworkBuilder) -> None:
     net.lookup(net.dense(net.flat(x, average=True), 6), "sigmoid")
 
 
+def probable(net: NetworkBuilder) -> None:
+    """Softmax of pixels and of the result; what it reads is given as fast as it takes it."""
+    x = net.conv(net.softmax(net.conv(net.nodes[0], 8, POINT)), 6, same(SIZE, (3, 3), (1, 1)))
+    net.softmax(net.dense(net.flat(net.softmax(x), average=True), 5))
+
+
 def decoder(net: NetworkBuilder) -> None:
     """Of U-Net: an image that shrinks and grows again, beside what it was before."""
     x = net.relu(net.conv(net.nodes[0], 4, same(SIZE, (3, 3), (1, 1))))
@@ -126,6 +132,7 @@ def decoder(net: NetworkBuilder) -> None:
 @pytest.mark.parametrize(
     ("layers", "target"),
     [
+        (probable, 288),
         (decoder, 1800),
         (bent, 1200),
         (separable, 2400),

@@ -109,7 +109,7 @@ def _unknown_attribute(layers: list[Any]) -> None:
     ("edit", "reason"),
     [
         (_other_hard_sigmoid, "is another function in Keras 3 than in Keras 2"),
-        (_operation_with_a_number, "on something else than two tensors of one shape"),
+        (_operation_with_a_number, "on something else than two tensors of as many axes"),
         (_other_operation, "the class 'Sin' of the module 'keras.src.ops.numpy'"),
         (_registered_elsewhere, "'mine>Dense'"),
         (_unknown_attribute, "lora_rank=4"),

@@ -210,12 +210,25 @@ def test_a_concatenation_waits_like_an_add() -> None:
     assert first >= 6 + 1 + 2 > second
 
 
-def test_the_rtl_ends_before_a_softmax(tmp_path: Path) -> None:
+def ends_in_softmax(classes: int) -> Graph:
     net = NetworkBuilder(np.random.default_rng(0), (4,))
-    dense = net.dense(net.nodes[0], 3)
-    graph = hardened(Graph((*net.nodes, Softmax(name="soft", inputs=(dense.name,), shape=(3,)))))
-    assert [node.name for node in graph.logits] == [node.name for node in graph][:-1]
-    assert graph.logits.logits is graph.logits
+    dense = net.dense(net.nodes[0], classes)
+    return hardened(Graph((*net.nodes, Softmax(name="soft", inputs=(dense.name,), shape=(classes,)))))
+
+
+def test_softmax_is_in_the_rtl_up_to_511_classes() -> None:
+    graph = ends_in_softmax(511)
+    assert graph.in_rtl is graph
+    assert build_netlist(graph, choose_reuse(graph)).output.type == graph.output.resolved
+    other = replace(graph.output, exp_size=512)
+    with pytest.raises(HwflowError, match="soft: the RTL has no softmax with tables of 512 exponentials"):
+        build_netlist(Graph((*graph.nodes[:-1], other)), choose_reuse(graph))
+
+
+def test_the_rtl_ends_before_a_larger_softmax(tmp_path: Path) -> None:
+    graph = ends_in_softmax(512)
+    assert [node.name for node in graph.in_rtl] == [node.name for node in graph][:-1]
+    assert graph.logits.logits is graph.logits is graph.in_rtl
     netlist = build_netlist(graph, choose_reuse(graph))
     assert netlist.output.type == graph.logits.output.resolved != graph.output.resolved
     assert generate(graph, tmp_path / "rtl", choose_reuse(graph))["graph"] == graph.digest

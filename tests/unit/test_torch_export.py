@@ -88,11 +88,16 @@ def seq(*modules: nn.Module) -> nn.Module:
         (Net(lambda net, x: net.l(x.mean((2, 3)) - net.a(x).mean((2, 3))), a=nn.Conv2d(2, 2, 1), l=nn.Linear(2, 3)),
          (2, 3, 5)),
         (seq(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Upsample(scale_factor=2), nn.MaxPool2d(3, 2, padding=1)), (1, 6, 6)),
+        (Net(lambda net, x: x * net.b(net.a(net.pool(x)).relu()).sigmoid() * net.c(x).sigmoid(),
+             pool=nn.AdaptiveAvgPool2d(1), a=nn.Conv2d(4, 2, 1), b=nn.Conv2d(2, 4, 1), c=nn.Conv2d(4, 1, 3, padding=1)),
+         (4, 5, 6)),
+        (Net(lambda net, x: x * net.a(net.pool(x).view(-1, 4)).view(-1, 4, 1, 1).expand_as(x),
+             pool=nn.AdaptiveAvgPool2d(1), a=nn.Linear(4, 4)), (4, 5, 6)),
         (torch_networks.ResNet(torch_networks.Basic, (2, 2, 2, 2), 10), (3, 64, 64)),
         (torch_networks.SqueezeNet(10), (3, 64, 64)),
     ],
-    ids=["small", "depthwise", "pools", "conv1d", "dense", "elu", "cat", "flat_cat", "mean", "upsample", "resnet18",
-         "squeezenet"],
+    ids=["small", "depthwise", "pools", "conv1d", "dense", "elu", "cat", "flat_cat", "mean", "upsample", "excited",
+         "viewed", "resnet18", "squeezenet"],
 )  # fmt: skip
 def test_equals_pytorch(module: nn.Module, shape: tuple[int, ...]) -> None:
     assert_same(module, shape)

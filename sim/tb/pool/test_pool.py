@@ -25,6 +25,7 @@ DEFAULTS = {
     "MODE": 0, "LANES": 1, "CHANNELS": 1, "POSITIONS": 4, "IN_W": 8, "IN_SIGNED": 1, "IN_FRAC": 4, "ACC_W": 40,
     "ACC_SHIFT": 0, "OUT_W": 8, "OUT_FRAC": 4, "OUT_SIGNED": 1, "ROUNDING": 0, "OVERFLOW": 0,
 }  # fmt: skip
+SUM = {"MODE": 2, "OUT_W": 12}
 AVERAGE = {"MODE": 1, "OUT_W": 12, "OUT_FRAC": 6}
 
 CONFIGS = {
@@ -34,6 +35,9 @@ CONFIGS = {
     "max_block_ram": {"CHANNELS": 132, "POSITIONS": 2},
     "max_unsigned": {"IN_SIGNED": 0, "OUT_W": 9, "CHANNELS": 4},
     "max_one_position": {"POSITIONS": 1, "CHANNELS": 2},
+    "sum": {**SUM, "CHANNELS": 4, "LANES": 2},
+    "sum_one_channel": {**SUM, "POSITIONS": 5, "IN_SIGNED": 0, "OUT_FRAC": 2, "ROUNDING": 2, "OVERFLOW": 1},
+    "sum_one_position": {**SUM, "POSITIONS": 1, "CHANNELS": 3},
     "average_shift": {**AVERAGE, "CHANNELS": 4, "LANES": 2, "ACC_SHIFT": 2},
     "average_floor_shift": {**AVERAGE, "POSITIONS": 16, "ACC_SHIFT": 1},
     "average_grow": {**AVERAGE, "POSITIONS": 2, "ACC_SHIFT": 3, "OUT_FRAC": 7, "CHANNELS": 2},
@@ -54,7 +58,8 @@ def golden(p, windows):
     """Output codes of windows, each a list of POSITIONS pixels of CHANNELS codes."""
     shift = p["ACC_SHIFT"] if p["MODE"] == 1 else 0
     code = fixed(p, "IN")
-    code = FixedType(code.width + shift, code.integer, code.signed)
+    wider = shift if p["MODE"] < 2 else (p["POSITIONS"] - 1).bit_length()
+    code = FixedType(code.width + wider, code.integer + wider - shift, code.signed)
     out = []
     for pixels in windows:
         for codes in zip(*pixels, strict=True):
@@ -62,7 +67,7 @@ def golden(p, windows):
                 total = sum(codes) << shift
                 result = abs(total) // p["POSITIONS"] * (1 if total >= 0 else -1)
             else:
-                result = max(codes)
+                result = sum(codes) if p["MODE"] == 2 else max(codes)
             out.append(cast(result, code, fixed(p, "OUT")))
     return out
 
@@ -155,7 +160,7 @@ def test_pool_verilator(tmp_path, name):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"MODE": 2}, "maximum or 1 for average"),
+        ({"MODE": 3}, "1 for average or 2 for sum"),
         ({"CHANNELS": 3, "LANES": 2}, "must divide CHANNELS"),
         ({"ACC_SHIFT": -1}, "not negative"),
         ({"MODE": 1, "POSITIONS": 5, "ACC_W": 10}, "it takes 11 bits"),
