@@ -212,9 +212,9 @@ class MatrixLayer(CompiledLayer):
 
 
 class ChannelwiseLayer(CompiledLayer):
-    """A layer that works channel by channel: exact in int32 if the epilogue's bound says so, else in int64.
+    """A layer that works channel by channel: exact in int32 if its bound, or the epilogue's, says so, else in int64.
 
-    The bound holds for the sum of any of its products.
+    A depthwise layer's result in int32 is exact as a :class:`MatrixLayer`'s, modulo 2^32.
     """
 
     def __init__(self, kernels: Kernels, graph: Graph, node: Affine | DepthwiseConv2D) -> None:
@@ -227,13 +227,16 @@ class ChannelwiseLayer(CompiledLayer):
     def runner(self, steps: list[EpilogueStep], out: Storage, shape: tuple[int, ...]) -> Callable[[list[Array]], Array]:
         """The layer and what follows it, as a function of ``[x]``."""
         end = Epilogue(steps, self.magnitude, self.node.n_out, out)
+        wide = int(self.magnitude >= 1 << 31)
 
         def run(sources: list[Array]) -> Array:
             x, result = sources[0], empty((len(sources[0]), *shape), out)
             if self.geometry is None:
                 self.kernels.affine(x, self.source, self.weights, self.bias, end, result)
                 return result
-            geometry = self.geometry.struct(len(result), kind=self.source.kind)
+            geometry = self.geometry.struct(
+                len(result), kind=self.source.kind, pad_value=-self.source.offset, wide=wide
+            )
             self.kernels.depthwise(geometry, x, self.source.offset, self.weights, self.bias, end, result)
             return result
 

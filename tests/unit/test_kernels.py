@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from hwflow.graph import (
     Constant,
     Conv2D,
     Dense,
+    DepthwiseConv2D,
     Graph,
     Input,
     MaxPool2D,
@@ -440,6 +444,39 @@ def test_multiply_and_cast_in_one_epilogue() -> None:
     assert Epilogue(steps, (1 << 52) // 65536, 20, Storage(False)).path == FLOAT64
 
 
+SPATIAL = [
+    ((3, 3), (1, 1), (1, 1, 1, 1)),
+    ((3, 3), (2, 2), (0, 1, 0, 1)),
+    ((1, 3), (1, 1), (0, 0, 1, 1)),
+    ((2, 1), (1, 3), (1, 2, 0, 0)),
+    ((5, 5), (3, 2), (2, 2, 2, 2)),
+    ((2, 3), (1, 1), (3, 0, 0, 4)),
+]
+
+
+@pytest.mark.parametrize(("kernel", "strides", "padding"), SPATIAL, ids=str)
+def test_depthwise_layers(kernel: tuple[int, int], strides: tuple[int, int], padding: tuple[int, ...]) -> None:
+    """Few channels and many, in whole runs of vectors and not; every rounding; sums in 32 bits and in 64."""
+    rng = np.random.default_rng(11)
+    top, bottom, left, right = padding
+    window = Window(kernel=kernel, strides=strides, padding=(top, bottom, left, right))
+    rows, columns = ((size + sum(pads) - k) // s + 1 for size, pads, k, s in zip(
+        (6, 7), ((top, bottom), (left, right)), kernel, strides, strict=True))  # fmt: skip
+    cases = itertools.product((1, 3, 8, 16, 31, 33, 70), (1, 2), (W8, FixedType(16, 3)))
+    for number, (channels, multiplier, weight) in enumerate(cases):
+        x, outputs = INPUTS[number % len(INPUTS)], channels * multiplier
+        codes = rng.integers(weight.min_code, weight.max_code + 1, (*kernel, 1, outputs))
+        layer = DepthwiseConv2D(
+            name="dw", inputs=("x",), shape=(rows, columns, outputs), window=window, multiplier=multiplier,
+            weight=Constant.from_codes(codes, weight),
+            bias=Constant.from_codes(rng.integers(-128, 128, outputs), W8),
+        )  # fmt: skip
+        narrow = FixedType(16, 9, True, tuple(Rounding)[number % 7], Overflow.SAT)
+        graph = weight_graph(layer, x, (6, 7, channels), (narrow, narrow.with_(width=8), None)[number % 3])
+        images = rng.choice([x.min_code, x.max_code, 0, 1], (3, 6, 7, channels))
+        assert agree(graph, images).engine.steps[0].compiled
+
+
 @pytest.mark.parametrize("channels", [3, 24])
 def test_results_do_not_depend_on_threads(channels: int) -> None:
     """Enough pixels for several blocks a thread, and a last block that is not full."""
@@ -541,3 +578,38 @@ def test_sums_of_bytes_beyond_int32(n_in: int) -> None:
         bias = layer.bias.codes << (layer.accum.fraction - W8.fraction)
         got = IntegerExecutor(graph, engine="compiled").run(codes)
         np.testing.assert_array_equal(got, layer.resolved.cast(codes @ weights + bias, layer.accum))
+
+
+FORKED = """
+import os, sys, threading
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+from hwflow.reference import IntegerExecutor
+from tests.unit.test_kernels import W8, conv_graph, FixedType, Window
+rng = np.random.default_rng(7)
+graph = conv_graph(rng, FixedType(8, 3, False), 24, 40, (33, 39), Window(kernel=(3, 3), padding=(1, 1, 1, 1)))
+codes = rng.integers(0, 256, (2, 33, 39, 24))
+executors = [IntegerExecutor(graph, threads, "compiled") for threads in (1, 2, 3, 4)]
+expected = executors[0].run(codes)
+wrong = []
+def work(executor):
+    for _ in range(20):
+        if not np.array_equal(executor.run(codes), expected):
+            wrong.append(executor)
+together = [threading.Thread(target=work, args=(executor,)) for executor in executors]
+for each in together: each.start()
+for each in together: each.join()
+child = os.fork()
+if not child:
+    work(executors[2])
+    os._exit(len(wrong))
+assert os.waitpid(child, 0)[1] == 0
+work(executors[2])
+assert not wrong
+"""
+
+
+def test_calls_at_the_same_time_and_in_a_forked_child() -> None:
+    """Threads of the kernels are kept from call to call, shared by callers, and not there in a child."""
+    root = str(Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", FORKED, root], check=True, timeout=100)

@@ -1,12 +1,11 @@
-// What Python passes to the kernels (binding.py and epilogue.py hold the same structures), and threads.
+// What Python passes to the kernels; binding.py and epilogue.py hold the same structures.
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
-#include <system_error>
-#include <thread>
 #include <vector>
+
+#include "threads.h"
 
 namespace {
 
@@ -64,28 +63,6 @@ struct Geometry {
 }  // extern "C"
 
 namespace {
-
-template <typename Body>
-void parallel(int64_t tasks, int threads, const Body& body) {
-    threads = static_cast<int>(std::min<int64_t>(threads, tasks));
-    if (threads <= 1) {
-        for (int64_t task = 0; task < tasks; ++task) body(task);
-        return;
-    }
-    std::atomic<int64_t> next{0};
-    auto work = [&] {
-        for (int64_t task; (task = next.fetch_add(1)) < tasks;) body(task);
-    };
-    std::vector<std::thread> helpers;
-    helpers.reserve(threads - 1);
-    try {
-        for (int i = 1; i < threads; ++i) helpers.emplace_back(work);
-    } catch (const std::system_error&) {
-        // no more threads to be had: those that run do all the work
-    }
-    work();
-    for (auto& helper : helpers) helper.join();
-}
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 

@@ -8,6 +8,7 @@
 // Compiled with the flags of one machine class; nothing here depends on the number of threads, because
 // each output element is computed by one thread in one order.
 
+#include "depthwise.h"
 #include "winograd.h"
 
 namespace {
@@ -196,55 +197,12 @@ void hwflow_average_pool(const Geometry* g, const void* x, int64_t x_offset, int
 
 // Sums of products of every channel by itself, plus bias[output], through the epilogue. weights are [kernel_h * kernel_w]
 // [outputs]; output o reads channel o / (outputs / channels). What padding adds is 0, whatever the weights are.
-// A row of the output is summed position by position: with one output a channel and no stride, what a position adds to
-// it is one run of memory, against the position's weights again and again.
 void hwflow_depthwise(const Geometry* g, const void* x, int64_t x_offset, const int64_t* weights, const int64_t* bias,
                       const Epilogue* end, void* out, int32_t threads) {
-    const int64_t channels = g->channels, outputs = g->outputs, each = outputs / channels;
-    const int64_t positions = g->kernel_h * g->kernel_w, width = g->columns * outputs;
-    const int64_t work = g->images * g->rows * positions * width;
-    const bool whole = end->path == kInt32 || (end->path == kDouble && end->factors == nullptr);
-    const auto run = [&](auto codes, auto zero) {
-        using Sum = decltype(zero);
-        std::vector<Sum> tile(positions * width), begin(width);  // repeated along a row
-        for (int64_t i = 0; i < width; ++i) begin[i] = Sum(bias[i % outputs]);
-        for (int64_t i = 0; i < positions * width; ++i) tile[i] = Sum(weights[i / width * outputs + i % outputs]);
-        parallel(g->images * g->rows, work > (1 << 17) ? threads : 1, [&](int64_t task) {
-            const int64_t image = task / g->rows, top = task % g->rows * g->stride_h - g->pad_top;
-            std::vector<Sum> row(begin);
-            for (int64_t at = 0; at < positions; ++at) {
-                const int64_t h = top + at / g->kernel_w, shift = at % g->kernel_w - g->pad_left;
-                if (h < 0 || h >= g->height) continue;
-                // the columns whose pixel at this position is inside: 0 <= column * stride + shift < width
-                const int64_t first = shift < 0 ? ceil_div(-shift, g->stride_w) : 0;
-                const int64_t stop = shift < g->width ? std::min(g->columns, (g->width - 1 - shift) / g->stride_w + 1) : 0;
-                if (first >= stop) continue;
-                const int64_t from = ((image * g->height + h) * g->width + shift) * channels;
-                const Sum* times = tile.data() + at * width;
-                const auto add = [&](int64_t column, int64_t count) {
-                    const auto* __restrict source = codes + (from + column * g->stride_w * channels);
-                    const Sum* __restrict factor = times + column * outputs;
-                    Sum* __restrict sum = row.data() + column * outputs;
-                    for (int64_t i = 0; i < count; ++i) sum[i] += (source[i] + Sum(x_offset)) * factor[i];
-                };
-                if (each == 1 && g->stride_w == 1) {
-                    add(first, (stop - first) * channels);
-                } else if (each == 1) {
-                    for (int64_t column = first; column < stop; ++column) add(column, channels);
-                } else {
-                    for (int64_t i = first * outputs; i < stop * outputs; ++i) {
-                        const auto code = codes[from + i / outputs * g->stride_w * channels + i % outputs / each];
-                        row[i] += (code + Sum(x_offset)) * times[i];
-                    }
-                }
-            }
-            const int64_t step = whole ? width : outputs;
-            for (int64_t i = 0; i < width; i += step) finish(*end, row.data() + i, step, 0, out, task * width + i);
-        });
-    };
+    if (g->images * g->rows * g->kernel_h * g->kernel_w * g->columns * g->outputs <= (1 << 17)) threads = 1;
     with_narrow(int32_t(g->kind), x, [&](auto codes) {
-        if (end->path == kInt32) run(codes, int32_t(0));
-        else run(codes, int64_t(0));
+        if (g->wide != 0) depthwise_wide(*g, codes, x_offset, weights, bias, *end, out, threads);
+        else depthwise(*g, codes, x_offset, weights, bias, *end, out, threads);
     });
 }
 

@@ -46,6 +46,12 @@ inline void store_codes(int16_t* to, const Vector* v) {
 inline void store_codes(uint8_t* to, const Vector* v) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(v[0]));
 }
+inline Vector pairs_low(Vector a, Vector b) { return _mm512_unpacklo_epi16(a, b); }
+inline Vector pairs_high(Vector a, Vector b) { return _mm512_unpackhi_epi16(a, b); }
+inline void store_run(int16_t* to, Vector low, Vector high) { _mm512_storeu_si512(to, _mm512_packs_epi32(low, high)); }
+inline void store_run(uint8_t* to, Vector low, Vector high) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi16_epi8(_mm512_packs_epi32(low, high)));
+}
 #if defined(__AVX512VNNI__)
 inline Vector dot_words(Vector sum, Unit x, Vector w) { return _mm512_dpwssd_epi32(sum, x, w); }
 inline Vector dot_bytes(Vector sum, Unit x, Vector w) { return _mm512_dpbusd_epi32(sum, x, w); }
@@ -78,6 +84,16 @@ inline void store_codes(int16_t* to, const Vector* v) {
 }
 inline void store_codes(uint8_t* to, const Vector* v) {
     const __m256i both = words(v);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
+                     _mm_packus_epi16(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1)));
+}
+inline Vector pairs_low(Vector a, Vector b) { return _mm256_unpacklo_epi16(a, b); }
+inline Vector pairs_high(Vector a, Vector b) { return _mm256_unpackhi_epi16(a, b); }
+inline void store_run(int16_t* to, Vector low, Vector high) {  // codes fit, so the packs do not saturate
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_packs_epi32(low, high));
+}
+inline void store_run(uint8_t* to, Vector low, Vector high) {
+    const __m256i both = _mm256_packs_epi32(low, high);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
                      _mm_packus_epi16(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1)));
 }
@@ -128,6 +144,11 @@ template <typename Code>
 inline void store_codes(Code* to, const Vector* v) {
     for (int i = 0; i < kVector; ++i) to[i] = Code(v[0].lane[i]);
 }
+template <typename Code>
+inline void store_run(Code* to, const Vector& low, const Vector& high) {
+    store_codes(to, &low);
+    store_codes(to + kVector, &high);
+}
 // sum[lane] + the products of the unit's X with the lane's W
 template <typename X, typename W>
 inline Vector dot(Vector sum, Unit x, const Vector& w) {
@@ -164,5 +185,34 @@ constexpr int kRows = 6, kTail = 2, kPanels = 1;
 #endif
 
 constexpr int kParts = kLanes / kVector;  // vectors of a panel
+
+// Runs of kRun words, each with weights of its own: kVector low and kVector high sums of two runs' products. Which element
+// of the runs a sum's lane belongs to, first the low ones, and where its weight for the first or second run lies.
+constexpr int kRun = 2 * kVector;
+#if defined(__AVX2__) && !defined(HWFLOW_PLAIN_VNNI)
+constexpr int element_of(int lane) {  // vectors interleave within each 128 bits
+    const int at = lane % kVector;
+    return at / 4 * 8 + at % 4 + (lane < kVector ? 0 : 4);
+}
+constexpr int weight_place(int lane, int run) { return 2 * lane + run; }
+inline void dot_runs(Vector& low, Vector& high, const int16_t* a, const int16_t* b, const int16_t* w) {
+    const Vector first = load(a), second = load(b);
+    low = dot_words(low, pairs_low(first, second), load(w));
+    high = dot_words(high, pairs_high(first, second), load(w + kRun));
+}
+#else
+constexpr int element_of(int lane) { return lane; }
+constexpr int weight_place(int lane, int run) { return run * kRun + lane; }
+inline void dot_run(Vector& sum, const int16_t* x, const int16_t* w) {
+#pragma GCC unroll 1
+    for (int i = 0; i < kVector; ++i) sum.lane[i] = int32_t(uint32_t(sum.lane[i]) + uint32_t(x[i] * w[i]));
+}
+inline void dot_runs(Vector& low, Vector& high, const int16_t* a, const int16_t* b, const int16_t* w) {
+    dot_run(low, a, w);
+    dot_run(high, a + kVector, w + kVector);
+    dot_run(low, b, w + kRun);
+    dot_run(high, b + kVector, w + kRun + kVector);
+}
+#endif
 
 }  // namespace
