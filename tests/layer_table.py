@@ -54,17 +54,10 @@ def subjects() -> Mapping[str, Callable[[], Any]]:
         "QLSTM": lambda: after(4, 3)(qkeras().QLSTM(3, **q)),
         "Embedding": lambda: after(4)(layers.Embedding(8, 3)),
         "LayerNormalization": lambda: after(4, 3)(layers.LayerNormalization()),
-        "Dot": _dot,
     }
     names = set(get_supported_keras_layers()) - NO_LAYERS
     known = {name: lambda name=name: build(name) for name in CLASSES if name in names}
     return dict(sorted({**others, **known}.items()))
-
-
-def _dot() -> Any:
-    layers = tensorflow().keras.layers
-    first, second = layers.Input((4,)), layers.Input((4,))
-    return tensorflow().keras.Model([first, second], layers.Dot(1)([first, second]))
 
 
 def hardened(model: Any) -> Graph | None:

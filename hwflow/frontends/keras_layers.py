@@ -24,6 +24,10 @@ def _last_axis(value: Any, layer: KerasLayer) -> bool:
     return len(axes) == 1 and axes[0] in (-1, len(shape) - 1)
 
 
+def _of_vectors(_: Any, layer: KerasLayer) -> bool:
+    return all(len(shape) == 2 for shape in layer.input_shape)
+
+
 def _on_last_axis(_: Any, layer: KerasLayer) -> bool:
     try:
         check_layer(layer.layer)
@@ -143,6 +147,10 @@ LAYERS: Mapping[str, Mapping[str, Rule]] = {
         "GlobalAveragePooling1D": _GLOBAL_POOL,
         **{name: {} for name in ("Add", "Subtract", "Average", "Maximum", "Minimum", "Multiply")},
         "Concatenate": {"axis": _ANY_AXIS},
+        "Dot": {
+            "axes": Rule("limited", _of_vectors, "two vectors"),
+            "normalize": only(lambda value: not value, "False"),
+        },
         "BatchNormalization": _BATCH_NORM,
         "QBatchNormalization": _BATCH_NORM | _QUANTISED_BATCH_NORM,
         "ZeroPadding2D": {"padding": READ, "data_format": _CHANNELS_LAST},

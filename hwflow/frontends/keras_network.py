@@ -278,6 +278,8 @@ def _entry(layer: KerasLayer, kind: str, name: str, sources: list[str], shapes: 
         for of in ("kernel", "depthwise", "pointwise", "bias"):
             if getattr(layer, f"{of}_quantizer", None) is not None:
                 entry[f"{'weight' if of == 'kernel' else of}_quantizer"] = _Quantised()
+    if plain == "Dot":  # hls4ml cannot infer the precision of its own
+        return dict(entry) | {"class_name": "Merge", "op": "multiply", "hwflow_dot": True}
     if plain.startswith("DepthwiseConv"):
         return _depthwise(entry)
     return _pointwise(entry, shapes[0]) if plain == "Dense" and len(shapes[0]) > 2 else dict(entry)

@@ -1,5 +1,5 @@
-"""Layers that the graph has no nodes of, as nodes that it has: zero padding, global pooling, concatenation along any
-axis, rows as images."""
+"""Layers that the graph has no nodes of, as nodes that it has: zero padding, global pooling, dot products,
+concatenation along any axis, rows as images."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
+
 from hwflow.frontends.broadcasting import broadcast
 from hwflow.graph import (
     Affine,
     AveragePool2D,
     Concatenate,
+    Constant,
     Conv2D,
     DepthwiseConv2D,
     Flatten,
@@ -23,6 +26,7 @@ from hwflow.graph import (
     MaxPool2D,
     Merge,
     Move,
+    Multiply,
     Node,
     ReLU,
     Rescale,
@@ -84,6 +88,29 @@ def whole_images(nodes: Sequence[Node]) -> list[Node]:
             kind = Flatten if len(node.shape) == 1 else Reshape
             stands[node.name] = names(f"{node.name}_shaped")
             put(kind(name=stands[node.name], inputs=(node.name,), shape=node.shape))
+    return list(found.values())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DotProduct(Node):
+    """The sum of the products of two vectors' elements."""
+
+    arity: ClassVar[int] = 2
+
+
+def dot_products(nodes: Sequence[Node]) -> list[Node]:
+    """Dot products as nodes that every executor has: products, their mean, and a product with their number."""
+    names = Unique(node.name for node in nodes)
+    found: dict[str, Node] = {}
+    for node in nodes:
+        if isinstance(node, DotProduct):
+            count = found[node.inputs[0]].shape[0]
+            products = Multiply(name=names(f"{node.name}_products"), inputs=node.inputs, shape=(count,))
+            row = Reshape(name=names(f"{node.name}_row"), inputs=(products.name,), shape=(1, count, 1))
+            mean = GlobalAveragePool2D(name=names(f"{node.name}_mean"), inputs=(row.name,), shape=(1,))
+            found |= {each.name: each for each in (products, row, mean)}
+            node = Rescale(name=node.name, inputs=(mean.name,), shape=(1,), factor=Constant(np.array([float(count)])))
+        found[node.name] = node
     return list(found.values())
 
 

@@ -9,7 +9,16 @@ import numpy as np
 
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
-from hwflow.frontends.lowering import Concatenation, GlobalPool, along_channels, fold_padding, lift_rows, whole_images
+from hwflow.frontends.lowering import (
+    Concatenation,
+    DotProduct,
+    GlobalPool,
+    along_channels,
+    dot_products,
+    fold_padding,
+    lift_rows,
+    whole_images,
+)
 from hwflow.graph import (
     Add,
     Affine,
@@ -65,7 +74,7 @@ def read_graph(model: Any, linear: bool = False) -> Graph:
             f"the network has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one of each is supported"
         )
     nodes = [_cast(layer) if linear and _is_linear(layer) else _node(layer) for layer in model.get_layers()]
-    return Graph(tuple(lift_rows(fold_padding(along_channels(whole_images(nodes))))), _name(model))
+    return Graph(tuple(lift_rows(fold_padding(along_channels(whole_images(dot_products(nodes)))))), _name(model))
 
 
 def _is_linear(layer: Layer) -> bool:
@@ -238,6 +247,8 @@ def _merge(layer: Layer) -> Node:
         if not 0 <= axis < rank:
             raise HwflowError(f"{layer.name}: concatenation along axis {layer.get_attr('axis')} is not supported")
         return Concatenate(**common) if axis == rank - 1 else Concatenation(**common, axis=axis)
+    if operation.startswith("dot") or layer.get_attr("hwflow_dot", False):
+        return DotProduct(**common | {"shape": (1,)})
     if operation not in MERGES:
         raise HwflowError(f"{layer.name}: {layer.class_name} ({operation}) is not supported")
     return MERGES[operation](**common)
@@ -316,6 +327,7 @@ READERS: Mapping[str, Callable[[Layer], Node]] = {
     "GlobalPooling2D": _global_pool,
     "Merge": _merge,
     "Concatenate": _merge,
+    "Dot": _merge,
     "BatchNormalization": _batch_norm,
     "ZeroPadding1D": _zero_padding,
     "ZeroPadding2D": _zero_padding,

@@ -1,4 +1,4 @@
-"""Merges of tensors of different shapes: Keras' values, and the same codes in every executor."""
+"""Merges of tensors of different shapes, and dot products: Keras' values, and the same codes in every executor."""
 
 from __future__ import annotations
 
@@ -38,14 +38,16 @@ def attention() -> Any:
 
 
 def rows() -> Any:
-    """Rows against their mean, against one value each, and a vector against one value."""
+    """Rows against their mean, against one value each, and a vector against its product with another one."""
     keras = tensorflow().keras
     layers = keras.layers
     sequence = layers.Input((5, 4))
     x = layers.Average(name="centred")([sequence, layers.GlobalAveragePooling1D()(sequence)])
     x = layers.Multiply(name="gated")([layers.Dense(1, activation="tanh")(x), x])
-    vector = layers.Dense(3)(layers.Flatten()(x))
-    return keras.Model(sequence, layers.Minimum(name="least")([vector, layers.Dense(1)(vector)]), name="rows")
+    x = layers.Flatten()(x)
+    vector = layers.Dense(3)(x)
+    alike = layers.Dot(-1, name="alike")([vector, layers.Dense(3, activation="tanh")(x)])
+    return keras.Model(sequence, layers.Minimum(name="least")([vector, alike]), name="rows")
 
 
 @pytest.mark.parametrize("network", [attention, rows])

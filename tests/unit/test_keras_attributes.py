@@ -25,8 +25,8 @@ BITS = "quantized_bits(6,1,alpha=1)"
 IMAGE, ROWS, VECTOR = (5, 6, 3), (7, 3), (6,)
 CLASSES = {name: getattr(qkeras if name.startswith("Q") else L, name) for name in LAYERS}
 SHAPES = {name: ROWS if name.endswith("1D") else IMAGE for name in LAYERS}
-SHAPES |= {"Dense": VECTOR, "QDense": VECTOR, "Softmax": VECTOR}
-MERGES = ("Add", "Subtract", "Average", "Maximum", "Minimum", "Multiply", "Concatenate")
+SHAPES |= {"Dense": VECTOR, "QDense": VECTOR, "Softmax": VECTOR, "Dot": VECTOR}
+MERGES = ("Add", "Subtract", "Average", "Maximum", "Minimum", "Multiply", "Concatenate", "Dot")
 DEFAULTS = {
     "InputLayer": {"input_shape": IMAGE},
     "Conv2D": {"filters": 2, "kernel_size": 3},
@@ -49,6 +49,7 @@ DEFAULTS = {
     "Reshape": {"target_shape": (90,)},
     "Permute": {"dims": (2, 1, 3)},
     "PReLU": {"shared_axes": [1, 2]},
+    "Dot": {"axes": 1},
     "Dropout": {"rate": 0.5},
     "SpatialDropout1D": {"rate": 0.5},
     "SpatialDropout2D": {"rate": 0.5},
@@ -160,6 +161,7 @@ REFUSED = {
     "AveragePooling1D": _FIRST,
     **{f"Global{kind}Pooling{of}D": _FIRST for kind in ("Max", "Average") for of in (1, 2)},
     "Concatenate": {"axis": [0]},
+    "Dot": {"normalize": [True]},
     "BatchNormalization": {"axis": [1, 2]},
     "QBatchNormalization": {"axis": [1, 2]},
     "ZeroPadding2D": _FIRST,
@@ -197,7 +199,10 @@ def build(kind, **attributes):
         return keras.Model(x, L.Flatten()(x))
     x = keras.Input(shape)
     layer = CLASSES[kind](**arguments)
-    y = layer([x, L.MaxPooling2D(3, 1, "same")(x)] if kind in MERGES else x)
+    if kind in MERGES:
+        y = layer([x, L.MaxPooling2D(3, 1, "same")(x) if len(shape) == 3 else L.ReLU(0.5)(x)])
+    else:
+        y = layer(x)
     return _filled(keras.Model(x, y))
 
 
@@ -304,9 +309,16 @@ def test_softmax_along_another_axis_is_refused(axis):
         read_keras(keras.Model(x, L.Softmax(axis=axis, name="subject")(x)))
 
 
+def test_dot_products_of_rows_are_refused():
+    x = keras.Input((7, 3))
+    with pytest.raises(HwflowError, match=r"^subject: axes=2 of Dot is not supported; use two vectors"):
+        read_keras(keras.Model(x, L.Dot(2, name="subject")([x, x])))
+
+
 ELSEWHERE = {
     ("Reshape", "target_shape"),
     ("Softmax", "axis"),
+    ("Dot", "axes"),
     ("QConv2DBatchnorm", "data_format"),  # which it takes and does not hand on
     ("QConv2DBatchnorm", "axis"),
     ("QConv2DBatchnorm", "center"),  # without it QKeras itself fails
