@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hwflow.models import KerasModel
 
 FORMAT_VERSION = 2
-RECORDED_VERSIONS = ("hls4ml", "tensorflow-cpu", "keras", "qkeras", "numpy")
+RECORDED_VERSIONS = ("hls4ml", "tensorflow-cpu", "keras", "qkeras", "qkeras-v3", "numpy")
 
 _FILES = ("graph.json", "arrays.npz", "model.h5")
 
@@ -158,7 +158,7 @@ def write_manifest(folder: Path, content: Mapping[str, Any], graph: Graph) -> No
         "format": DESIGN.format,
         "format_version": FORMAT_VERSION,
         "hwflow": __version__,
-        "versions": {name: _version(name) for name in RECORDED_VERSIONS},
+        "versions": {name: found for name in RECORDED_VERSIONS if (found := _version(name)) is not None},
         "name": graph.name,
         "graph_sha256": graph.digest,
         **content,

@@ -14,8 +14,9 @@ from hwflow.files.arrays import first_line
 from hwflow.frontends._keras3 import bidirectional, is_operation
 from hwflow.frontends._quantizers import canonical_text
 from hwflow.frontends._table import LAYERS, MODELS, PYTHON_LAYERS, arguments_of
-from hwflow.frontends._tf import qkeras, tensorflow
+from hwflow.frontends._tf import tensorflow
 from hwflow.frontends._values import Dialect, Refused, class_and_config, class_name, named, short
+from hwflow.frontends.keras_versions import constructor_arguments, layer_class, zero_variables
 from hwflow.graph.naming import identifier
 
 MOST_LAYERS = 10_000
@@ -183,8 +184,8 @@ def _construct(build: Build, kind: str, config: dict[str, Any], depth: int, make
         arguments.pop("trainable", None)
     if entry.wrapped and "layer" not in inner:
         raise Refused("wraps no layer")
-    cls = getattr(qkeras() if entry.package == "qkeras" else tensorflow().keras.layers, kind)
-    layer = cls(**arguments, **inner)
+    cls = layer_class(entry.package, kind)
+    layer = cls(**constructor_arguments(kind, cls, arguments), **inner)
     if kind == "QActivation" and isinstance(config.get("activation"), str):
         # The text says more than the configuration that QKeras makes of the object, and is what is saved again.
         layer.activation = canonical_text(config["activation"])
@@ -202,24 +203,16 @@ def counted_variables(build: Build, names: list[str]) -> Iterator[None]:
     Raises:
         HwflowError: a layer wants more.
     """
-    tf = tensorflow()
 
-    def creator(next_creator: Callable[..., Any], **arguments: Any) -> Any:
-        shape = arguments.get("shape")
-        if shape is not None and callable(arguments.get("initial_value")):
-            shape = tf.TensorShape(shape)
-            if shape.is_fully_defined():
-                build.variables_left -= shape.num_elements()
-                if build.variables_left < 0:
-                    raise HwflowError(
-                        f"{build.file}: layer {short(names[-1])}: the file lacks weights for it, or they have "
-                        f"another shape than {tuple(shape)}"
-                    )
-                dtype = arguments.get("dtype") or "float32"
-                arguments["initial_value"] = lambda: tf.zeros(shape, dtype)
-        return next_creator(**arguments)
+    def count(shape: tuple[int, ...]) -> None:
+        build.variables_left -= math.prod(shape)
+        if build.variables_left < 0:
+            raise HwflowError(
+                f"{build.file}: layer {short(names[-1])}: the file lacks weights for it, or they have "
+                f"another shape than {shape}"
+            )
 
-    with tf.variable_creator_scope(creator):
+    with zero_variables(count):
         yield
 
 

@@ -10,8 +10,9 @@ from hwflow.errors import HwflowError
 from hwflow.frontends._keras3 import OPERATIONS
 from hwflow.frontends._layers import Build, check_inputs, check_outputs, counted_variables, head, make_layer
 from hwflow.frontends._table import MODELS
-from hwflow.frontends._tf import tensorflow
+from hwflow.frontends._tf import keras, tensorflow
 from hwflow.frontends._values import Dialect, Refused, boolean, plain, shape, short, text
+from hwflow.frontends.keras_versions import append, append_input, finish, has_input, is_built
 
 _TENSOR = "__keras_tensor__"
 MOST_CALLS = 100_000
@@ -64,24 +65,28 @@ def _make_network(build: Build, data: Mapping[str, Any], depth: int) -> Any:
 
 def _sequential(build: Build, config: Any, depth: int) -> Any:
     """A chain of layers; the oldest files have a list of them in place of a configuration."""
-    keras = tensorflow().keras
     listed = config if isinstance(config, list) else config.get("layers")
     name = None if isinstance(config, list) or config.get("name") is None else text(config["name"], Dialect())
     if not isinstance(listed, list) or not listed:
         raise Refused("has no layers")
-    model = keras.Sequential(name=name)
+    model = keras().Sequential(name=name)
     build.order[id(model)] = []
+    outputs: list[Any] = []
     for data in listed:
         kind, _, layer_name = head(build, data)
         layer = make_layer(build, data, depth + 1, _make_network)
         build.order[id(model)].append(layer)
         with build.doing(layer_name, kind), counted_variables(build, [layer_name]):
-            check_inputs(build, layer_name, kind, layer, model.outputs or [])
-            model.add(layer)
-            if model.outputs:
-                check_outputs(build, layer_name, kind, model.outputs)
+            if data["config"].get("batch_input_shape") is not None and not build.order[id(model)][:-1]:
+                given = shape(data["config"]["batch_input_shape"], Dialect())
+                outputs = append_input(model, given, layer.dtype, layer.name)
+            check_inputs(build, layer_name, kind, layer, outputs)
+            outputs = append(model, layer, outputs)
+            check_outputs(build, layer_name, kind, outputs)
+    with counted_variables(build, [model.name]):
+        finish(model)
     found = None if isinstance(config, list) else config.get("build_input_shape")
-    if not model.inputs and found is not None:
+    if not is_built(model) and found is not None:
         with counted_variables(build, [model.name]):
             model.build(shape(found, Dialect()))
     return model
@@ -116,23 +121,18 @@ def _functional(build: Build, config: Mapping[str, Any], name: str, depth: int) 
             raise Refused(f"with {key}={short(config.get(key))}: names a tensor that its layers do not make")
         ends.append(_tensors(references, outputs))
     given = config.get("name")
-    model = tensorflow().keras.Model(*ends, name=None if given is None else text(given, Dialect()))
+    model = keras().Model(*ends, name=None if given is None else text(given, Dialect()))
     build.order[id(model)] = list(layers.values())
     return model
 
 
 def _first_call(build: Build, layer: Any) -> int:
     """The number of a layer's first call; Keras 2 counts the making of a network with inputs as a call of it."""
-    keras = tensorflow().keras
     if build.keras3:
         return 0
-    if isinstance(layer, keras.Sequential):
-        return int(bool(layer._self_tracked_trackables) and _is_input(layer._self_tracked_trackables[0]))
-    return int(isinstance(layer, keras.Model))
-
-
-def _is_input(layer: Any) -> bool:
-    return isinstance(layer, tensorflow().keras.layers.InputLayer)
+    if isinstance(layer, keras().Sequential):
+        return int(has_input(layer))
+    return int(isinstance(layer, keras().Model))
 
 
 def _call_all(

@@ -10,7 +10,7 @@ from typing import Any
 
 from hwflow.frontends._quantizers import FUNCTIONS as QUANTISED_FUNCTIONS
 from hwflow.frontends._quantizers import QUANTIZERS, quantizer, quantizer_from_text, quantizer_function
-from hwflow.frontends._tf import qkeras, tensorflow
+from hwflow.frontends._tf import keras, qkeras, tensorflow
 from hwflow.frontends._values import (
     Dialect,
     Kind,
@@ -27,6 +27,7 @@ from hwflow.frontends._values import (
     optional,
     sizes,
 )
+from hwflow.frontends.keras_versions import is_keras3
 
 _SEED: Mapping[str, Kind] = {"seed": ignored, "input_axes": Only((None,)), "output_axes": Only((None,))}
 # Random numbers are never drawn: every variable comes from the file.
@@ -136,14 +137,14 @@ def initializer(value: Any, dialect: Dialect) -> Any:
         # The wrapper itself is made anew by the layer that has a quantiser.
         return named(kinds, config, dialect).get("initializer")
     name, config = _object(value, dialect, "initializer", INITIALIZERS, _INITIALIZER_NAMES)
-    return getattr(tensorflow().keras.initializers, name)(**config)
+    return getattr(keras().initializers, name)(**config)
 
 
 def regularizer(value: Any, dialect: Dialect) -> Any:
     """A regularizer of Keras; no forward pass reads it, but it stays with the network."""
     name, config = _object(value, dialect, "regularizer", REGULARIZERS, _REGULARIZER_NAMES)
     config = {key: 0.0 if entry is None else entry for key, entry in config.items()}
-    return getattr(tensorflow().keras.regularizers, name)(**config)
+    return getattr(keras().regularizers, name)(**config)
 
 
 def constraint(value: Any, dialect: Dialect) -> Any:
@@ -160,7 +161,7 @@ def constraint(value: Any, dialect: Dialect) -> Any:
     if class_name(value) in QUANTIZERS:
         return quantizer(value, dialect)
     name, config = _object(value, dialect, "constraint", CONSTRAINTS, _CONSTRAINT_NAMES)
-    return getattr(tensorflow().keras.constraints, name)(**config)
+    return getattr(keras().constraints, name)(**config)
 
 
 def activation(value: Any, dialect: Dialect) -> Any:
@@ -181,10 +182,10 @@ def activation(value: Any, dialect: Dialect) -> Any:
     if dialect.quantised and (value in QUANTISED_FUNCTIONS or value.partition("(")[0].strip() in QUANTIZERS):
         function = quantizer_function(value)
         return quantizer_from_text(value) if function is None else function
-    if dialect.keras3 and value == "hard_sigmoid":
-        raise Refused("is another function in Keras 3 than in Keras 2, and hls4ml knows only Keras 2's")
+    if value == "hard_sigmoid" and dialect.keras3 != is_keras3():
+        raise Refused("is another function in Keras 3 than in Keras 2; load it where the other one is installed")
     if value in ACTIVATIONS:
-        return getattr(tensorflow().keras.activations, value)
+        return getattr(keras().activations, value)
     if value in _TF_ACTIVATIONS:
         return getattr(tensorflow().nn, value)
     raise Refused("is no activation that hwflow knows")

@@ -1,9 +1,14 @@
 """TensorFlow and QKeras, imported on first use and without their start-up log."""
 
 import os
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
+
+from hwflow.errors import HwflowError
 
 
 def listed(values: Any) -> list[Any]:
@@ -14,24 +19,71 @@ def listed(values: Any) -> list[Any]:
 def tensorflow() -> ModuleType:
     """Return the ``tensorflow`` module; the import takes seconds, so nothing does it at load time.
 
-    TensorFlow reads its log level once, while it is imported. A user's own ``TF_CPP_MIN_LOG_LEVEL`` wins.
+    TensorFlow reads its log level once, while it is imported; what newer ones say whatever the level is dropped.
+    A user's own ``TF_CPP_MIN_LOG_LEVEL`` wins.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
+    silent = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3" and "tensorflow" not in sys.modules
+    with _no_stderr() if silent else nullcontext():
+        import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")
     module: ModuleType = tf
     return module
 
 
-def qkeras() -> ModuleType:
-    """Return the ``qkeras`` module, with TensorFlow already quiet."""
+@contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Drop what libraries in C++ write to the standard error stream."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def keras() -> ModuleType:
+    """Return the ``keras`` module, 2 or 3, with TensorFlow already quiet.
+
+    Raises:
+        HwflowError: Keras 3 is told to compute with something else than TensorFlow.
+    """
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     tensorflow()
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise HwflowError(f"Keras computes with {keras.backend.backend()} here; set KERAS_BACKEND=tensorflow")
+    module: ModuleType = keras
+    return module
+
+
+def qkeras() -> ModuleType:
+    """Return the ``qkeras`` module, with TensorFlow already quiet.
+
+    Raises:
+        HwflowError: there is none that works with the installed Keras.
+    """
+    version = keras().__version__
     # QKeras hands its quantisers over as constraints, and Keras warns whenever such a model's config is read.
     warnings.filterwarnings("ignore", message=r"The `keras\.constraints\.serialize\(\)` API")
     # QKeras draws a kernel again, wider, if its values are finer than the grid.
     warnings.filterwarnings("ignore", message="The initializer .* is unseeded and being called multiple times")
-    import qkeras
-
+    try:
+        import qkeras
+    except ImportError as error:
+        package = "qkeras==0.9.0" if version.startswith("2.") else "qkeras-v3"
+        raise HwflowError(f"QKeras is missing (pip install {package}, for Keras {version})") from error
     module: ModuleType = qkeras
     return module
+
+
+def loaded_qkeras() -> ModuleType | None:
+    """QKeras if something has imported it; without that, nothing can be of it."""
+    return sys.modules.get("qkeras")

@@ -11,8 +11,8 @@ import h5py
 
 from hwflow.errors import HwflowError
 from hwflow.frontends import _hdf5
-from hwflow.frontends._tf import tensorflow
 from hwflow.frontends._values import short
+from hwflow.frontends.keras_versions import assign, own_variables
 
 _CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 # Objects inside a layer that have variables of their own, by attribute and by name in the file.
@@ -154,7 +154,7 @@ def _keys(layers: Sequence[Any]) -> Iterator[str]:
 
 def _load_object(file: str, group: h5py.Group, layer: Any, network: Network, name: str) -> None:
     """The variables of one layer: its own, and those of the cells and layers inside it."""
-    own = [*layer._trainable_weights, *layer._non_trainable_weights]
+    own = own_variables(layer)
     parts = {part: inner for part in _PARTS if (inner := getattr(layer, part, None)) is not None}
     if "forward_layer" in parts:
         parts.pop("layer", None)  # the layer that the two directions were made from
@@ -188,6 +188,5 @@ def _assign(file: str, name: str, variables: Sequence[Any], stored: Sequence[h5p
                 f"{file}: layer {short(name)}: a weight has shape {weight.shape} in the file, not "
                 f"{tuple(variable.shape)}"
             )
-    tensorflow().keras.backend.batch_set_value(
-        [(variable, _hdf5.read(weight)) for variable, weight in zip(variables, stored, strict=True)]
-    )
+    for variable, weight in zip(variables, stored, strict=True):
+        assign(variable, _hdf5.read(weight))

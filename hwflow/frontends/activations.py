@@ -11,6 +11,8 @@ import numpy as np
 
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType, Overflow, Rounding
+from hwflow.frontends._tf import keras, loaded_qkeras, qkeras, tensorflow
+from hwflow.frontends.keras_versions import is_keras3, leaky_slope
 from hwflow.frontends.rules import QUANTIZERS, KerasLayer
 from hwflow.graph.functions import text_of
 
@@ -59,7 +61,8 @@ _NAMED = {
         for name in ("sigmoid", "tanh", "selu", "softplus", "softsign", "swish", "gelu", "mish", "exponential")
     },
 }
-"""Keras' functions by name."""
+"""Keras' functions by name, as Keras 2 has them."""
+_KERAS3_HARD_SIGMOID = _lookup("hard_sigmoid", 1 / 6, 0.5)
 
 
 def activation_of(layer: KerasLayer) -> Activation | None:
@@ -84,20 +87,19 @@ def activation_of(layer: KerasLayer) -> Activation | None:
 
 
 def _of_function(function: Any) -> Activation | None:
-    import tensorflow as tf
-
     if function is None:
         return _NAMED["linear"]
     for name, meaning in _NAMED.items():
-        if function in (getattr(module, name, None) for module in (tf.keras.activations, tf.nn)):
-            return meaning
+        if function in (getattr(module, name, None) for module in (keras().activations, tensorflow().nn)):
+            return _KERAS3_HARD_SIGMOID if name == "hard_sigmoid" and is_keras3() else meaning
     return _of_qkeras_function(function)
 
 
 def _of_qkeras_function(function: Any) -> Activation | None:
-    from hwflow.frontends._tf import qkeras
-
-    quantizers = qkeras().quantizers
+    package = loaded_qkeras()
+    if package is None:
+        return None
+    quantizers = package.quantizers
     if function is quantizers.hard_tanh:
         return _lookup("hard_tanh", 1.0)
     for binary, low in ((quantizers.binary_tanh, -1.0), (quantizers.binary_sigmoid, 0.0)):
@@ -109,20 +111,17 @@ def _of_qkeras_function(function: Any) -> Activation | None:
 
 def _qkeras_sigmoid(function: Any) -> tuple[Any, ...] | None:
     """Name and parameters of one of QKeras' sigmoids."""
-    from hwflow.frontends._tf import qkeras, tensorflow
-
     quantizers = qkeras().quantizers
     if function is quantizers.hard_sigmoid:
         return "hard_sigmoid", 0.5, 0.5
     if function is quantizers.smooth_sigmoid:
         return "hard_sigmoid", 0.1875, 0.5
-    return ("sigmoid",) if function is tensorflow().keras.backend.sigmoid else None
+    real = (keras().activations.sigmoid, getattr(keras().backend, "sigmoid", None))
+    return ("sigmoid",) if function in real else None
 
 
 def _internal_sigmoid() -> tuple[Any, ...]:
     """The sigmoid that QKeras' quantisers use, which ``set_internal_sigmoid`` sets."""
-    from hwflow.frontends._tf import qkeras
-
     found = _qkeras_sigmoid(qkeras().quantizers._sigmoid)
     if found is None:
         raise HwflowError("QKeras' internal sigmoid is none that is known; use real, hard or smooth")
@@ -150,7 +149,7 @@ _OF_LAYERS: Mapping[str, Callable[[KerasLayer], Activation]] = {
     "Softmax": lambda _: _NAMED["softmax"],
     "ReLU": _relu,
     "PReLU": _prelu,
-    "LeakyReLU": lambda layer: Activation("leaky", "leaky_relu", slope=(float(layer.alpha),)),
+    "LeakyReLU": lambda layer: Activation("leaky", "leaky_relu", slope=(leaky_slope(layer),)),
     "ThresholdedReLU": lambda layer: Activation("leaky", "relu", slope=(0.0,), threshold=float(layer.theta)),
     "ELU": lambda layer: _lookup("elu", float(layer.alpha)),
 }

@@ -11,6 +11,7 @@ from typing import Any
 
 from hwflow.errors import HwflowError
 from hwflow.frontends.activations import activation_of
+from hwflow.frontends.keras_versions import config_of, input_shape
 from hwflow.frontends.rules import IDLE, READ, KerasLayer, Rule, only
 
 
@@ -20,8 +21,8 @@ def _ones(value: Any) -> bool:
 
 def _last_axis(value: Any, layer: KerasLayer) -> bool:
     axes = list(value) if isinstance(value, list | tuple) else [value]
-    shape = layer.input_shape[0] if isinstance(layer.input_shape, list) else layer.input_shape
-    return len(axes) == 1 and axes[0] in (-1, len(shape) - 1)
+    shape = input_shape(layer) or ()
+    return len(axes) == 1 and axes[0] in (-1, len(shape[0] if isinstance(shape, list) else shape) - 1)
 
 
 def _of_vectors(_: Any, layer: KerasLayer) -> bool:
@@ -201,10 +202,7 @@ def check_layer(layer: KerasLayer) -> None:
     rules = LAYERS.get(kind)
     if rules is None or not _is_genuine(layer):
         raise HwflowError(f"{layer.name}: {kind} layers are not supported")
-    config = layer.get_config()
-    if (policy := getattr(layer, "dtype_policy", None)) is not None:
-        config["dtype"] = policy.name  # a layer with another one in it may write that one's
-    for name, value in config.items():
+    for name, value in config_of(layer).items():
         rule = rules.get(name)
         if rule is None:
             raise HwflowError(f"{layer.name}: the attribute {name}={_short(value)} of {kind} is not known")

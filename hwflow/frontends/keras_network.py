@@ -16,10 +16,10 @@ from hls4ml.model.quantizers import Quantizer
 from hls4ml.model.types import FixedPrecisionType
 
 from hwflow.errors import HwflowError
-from hwflow.frontends._tf import listed
 from hwflow.frontends.activations import LAYERS as ACTIVATIONS
 from hwflow.frontends.activations import Activation, activation_of
 from hwflow.frontends.keras_layers import TRAINING_ONLY, check_layer
+from hwflow.frontends.keras_versions import Node, config_of, is_built, is_network, nodes
 from hwflow.frontends.rules import KerasLayer
 
 KerasModel = Any
@@ -89,7 +89,7 @@ def read_network(model: KerasModel) -> KerasCalls:
     Raises:
         HwflowError: a layer, an attribute or a structure that is not supported, by the layer's name.
     """
-    if not getattr(model, "inputs", None) or not hasattr(model, "_nodes_by_depth"):
+    if not is_built(model):
         raise HwflowError(f"{model.name}: the model is not built; give its first layer an input_shape, or call it once")
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise HwflowError(
@@ -121,37 +121,37 @@ class _Walk:
         """Append the calls of ``model``; ``tensors`` tells the key of each Keras tensor by its id."""
         for node in _nodes(model):
             layer = node.layer
-            if id(node.outputs) in tensors:  # the input of a nested model
+            if id(node.outputs[0]) in tensors:  # the input of a nested model
                 continue
-            inputs = tuple(tensors[id(tensor)] for tensor in node.keras_inputs)
+            inputs = tuple(tensors[id(tensor)] for tensor in node.inputs)
             _check_arguments(node)
-            if hasattr(layer, "_nodes_by_depth"):
+            if is_network(layer):
                 self._nested(layer, node, inputs, tensors)
                 continue
             check_layer(layer)
             key = self._call(layer, node, inputs)
-            tensors[id(node.outputs)] = key
+            tensors[id(node.outputs[0])] = key
 
-    def _nested(self, model: KerasModel, node: Any, inputs: tuple[str, ...], tensors: dict[int, str]) -> None:
+    def _nested(self, model: KerasModel, node: Node, inputs: tuple[str, ...], tensors: dict[int, str]) -> None:
         inner = {id(tensor): key for tensor, key in zip(model.inputs, inputs, strict=True)}
         self._model(model, inner)
         found = [inner[id(tensor)] for tensor in model.outputs]
-        tensors |= {id(tensor): key for tensor, key in zip(listed(node.outputs), found, strict=True)}
+        tensors |= {id(tensor): key for tensor, key in zip(node.outputs, found, strict=True)}
 
-    def _call(self, layer: KerasLayer, node: Any, inputs: tuple[str, ...]) -> str:
+    def _call(self, layer: KerasLayer, node: Node, inputs: tuple[str, ...]) -> str:
         name, call = self._name(layer.name), layer
         if type(layer).__name__ == "TimeDistributed":  # of a layer on the last axis, which takes rows as it is
             layer = layer.layer
         kind = type(layer).__name__
         if kind in TRAINING_ONLY:
-            return self._put(Call(call, inputs, name, tuple(node.outputs.shape[1:])))
+            return self._put(Call(call, inputs, name, tuple(node.outputs[0].shape[1:])))
         sources = [_resolve(source, self.by_key) for source in inputs]
-        shapes = [list(tensor.shape) for tensor in node.keras_inputs]
+        shapes = [list(tensor.shape) for tensor in node.inputs]
         activation = activation_of(layer) if hasattr(layer, "activation") or kind in ACTIVATIONS else None
         if kind in ACTIVATIONS:
             assert activation is not None
             self.layers.append(_activation_entry(name, activation, sources))
-            return self._put(Call(call, inputs, name, tuple(node.outputs.shape[1:])))
+            return self._put(Call(call, inputs, name, tuple(node.outputs[0].shape[1:])))
         if kind in CHAINED:
             sources, shapes = self._chained(layer, kind, name, sources, shapes)
         entry = _entry(layer, kind, name, sources, shapes)
@@ -162,7 +162,7 @@ class _Walk:
         if activation is not None and activation.kind != "linear":
             source, name = name, self._name(f"{name}_{activation.suffix}", own=False)
             self.layers.append(_activation_entry(name, activation, [source]))
-        return self._put(Call(call, inputs, name, tuple(node.outputs.shape[1:])))
+        return self._put(Call(call, inputs, name, tuple(node.outputs[0].shape[1:])))
 
     def _chained(
         self, layer: KerasLayer, kind: str, name: str, sources: list[str], shapes: list[list[Any]]
@@ -200,23 +200,23 @@ def _layer_names(model: KerasModel) -> Iterator[str]:
     """The names of the layers of a model and of the models in it."""
     for layer in model.layers:
         yield layer.name
-        if hasattr(layer, "_nodes_by_depth"):
+        if is_network(layer):
             yield from _layer_names(layer)
 
 
-def _nodes(model: KerasModel) -> Iterator[Any]:
+def _nodes(model: KerasModel) -> Iterator[Node]:
     """The calls of a model's layers in topological order, in the order of its layers as far as that goes."""
     place = {id(layer): index for index, layer in enumerate(model.layers)}
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        yield from sorted(model._nodes_by_depth[depth], key=lambda node: place.get(id(node.layer), -1))
+    for level in nodes(model):
+        yield from sorted(level, key=lambda node: place.get(id(node.layer), -1))
 
 
-def _check_arguments(node: Any) -> None:
+def _check_arguments(node: Node) -> None:
     """Refuse a call with arguments that the walk would lose."""
     if node.is_input:
         return
-    given = {name: value for name, value in node.call_kwargs.items() if value is not None and value is not False}
-    if given or len(node.call_args) != 1:
+    given = {name: value for name, value in node.kwargs.items() if value is not None and value is not False}
+    if given or len(node.args) != 1:
         what = ", ".join(f"{name}={value}" for name, value in given.items()) or "constants"
         raise HwflowError(f"{node.layer.name}: a call with further arguments ({what}) is not supported")
 
@@ -259,7 +259,7 @@ class _Quantised(Quantizer):
 def _entry(layer: KerasLayer, kind: str, name: str, sources: list[str], shapes: list[list[Any]]) -> dict[str, Any]:
     """hls4ml's description of a layer without its activation."""
     plain = PLAIN.get(kind, kind)
-    config = {key: _as_bool(key, value) for key, value in layer.get_config().items()} | {"name": name}
+    config = {key: _as_bool(key, value) for key, value in config_of(layer).items()} | {"name": name}
     config.pop("activation", None)
     if hasattr(layer, "get_folded_weights"):
         config["use_bias"] = True  # of the batch normalisation

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.errors import HwflowError
-from hwflow.frontends._tf import tensorflow
+from hwflow.frontends._tf import keras
 from hwflow.frontends.unrolled import unrolled
 from hwflow.graph.naming import Unique
 
@@ -40,7 +40,7 @@ def packed(model: KerasModel) -> KerasModel:
     inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
     if not inputs or not outputs or (len(inputs) == 1 and len(outputs) == 1):
         return model
-    keras = tensorflow().keras
+    library = keras()
     names = Unique(layer.name for layer in model.layers)
     input_names = [tensor.name.split(":")[0] for tensor in inputs]
     if len(inputs) > 1:
@@ -48,18 +48,18 @@ def packed(model: KerasModel) -> KerasModel:
         for tensor, shape in zip(inputs, shapes, strict=True):
             if None in shape:
                 raise HwflowError(f"{tensor.name}: the input has the shape {shape}; give the model a fixed size")
-        vector = keras.Input((sum(map(math.prod, shapes)),), name=names(INPUTS))
-        parts = _split(keras, vector, input_names, shapes)
+        vector = library.Input((sum(map(math.prod, shapes)),), name=names(INPUTS))
+        parts = _split(library, vector, input_names, shapes)
     else:
-        vector = parts = keras.Input(tuple(inputs[0].shape[1:]), name=input_names[0])
+        vector = parts = library.Input(tuple(inputs[0].shape[1:]), name=input_names[0])
     found = model(parts)
     if len(outputs) > 1:
         flat = [
-            each if len(each.shape) == 2 else keras.layers.Flatten(name=names(f"{OUTPUTS}_{number}"))(each)
+            each if len(each.shape) == 2 else library.layers.Flatten(name=names(f"{OUTPUTS}_{number}"))(each)
             for number, each in enumerate(found)
         ]
-        found = keras.layers.Concatenate(name=names(OUTPUTS))(flat)
-    return keras.Model(vector, found, name=model.name)
+        found = library.layers.Concatenate(name=names(OUTPUTS))(flat)
+    return library.Model(vector, found, name=model.name)
 
 
 def pack(arrays: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
@@ -67,13 +67,13 @@ def pack(arrays: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     return np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1)
 
 
-def _split(keras: Any, vector: Any, names: list[str], shapes: list[tuple[int, ...]]) -> list[Any]:
+def _split(library: Any, vector: Any, names: list[str], shapes: list[tuple[int, ...]]) -> list[Any]:
     """The elements of each input, cut out of the vector of all."""
     total, start, parts = int(vector.shape[1]), 0, []
-    column = keras.layers.Reshape((total, 1), name=f"{INPUTS}_column")(vector)
+    column = library.layers.Reshape((total, 1), name=f"{INPUTS}_column")(vector)
     for name, shape in zip(names, shapes, strict=True):
         size = math.prod(shape)
-        cut = keras.layers.Cropping1D((start, total - start - size), name=f"{name}_part")(column)
-        parts.append(keras.layers.Reshape(shape, name=f"{name}_values")(cut))
+        cut = library.layers.Cropping1D((start, total - start - size), name=f"{name}_part")(column)
+        parts.append(library.layers.Reshape(shape, name=f"{name}_values")(cut))
         start += size
     return parts

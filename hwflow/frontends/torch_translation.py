@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.errors import HwflowError
-from hwflow.frontends._tf import listed, tensorflow
+from hwflow.frontends._tf import keras, listed
 from hwflow.frontends.torch_archive import Operation, Program, Ref
 from hwflow.graph.naming import Unique
 
@@ -49,7 +49,7 @@ class Translation:
     """Follows the operators of a program."""
 
     def __init__(self, program: Program, name: str) -> None:
-        self.keras = tensorflow().keras
+        self.keras = keras()
         self.layers = self.keras.layers
         self.program = program
         self.name = name

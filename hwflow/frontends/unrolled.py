@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hwflow.errors import HwflowError
-from hwflow.frontends._tf import listed, tensorflow
+from hwflow.frontends._tf import keras, listed
+from hwflow.frontends.keras_versions import input_shape, is_network, nodes
 
 KerasModel = Any
 KerasLayer = Any
@@ -40,23 +42,22 @@ def unrolled(model: KerasModel) -> KerasModel:
         return model
     tensors: dict[int, KerasTensor] = {}
     made: dict[int, KerasLayer] = {}
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            if node.is_input:
-                tensors[id(node.outputs)] = node.outputs
-                continue
-            given = _nested(node.call_args, tensors)
-            if id(node.layer) not in made:
-                made[id(node.layer)] = _replaced(node.layer)
-            outputs = made[id(node.layer)](*given, **node.call_kwargs)
-            for old, new in zip(listed(node.outputs), listed(outputs), strict=True):
-                tensors[id(old)] = new
+    for node in chain.from_iterable(nodes(model)):
+        if node.is_input:
+            tensors |= {id(tensor): tensor for tensor in node.outputs}
+            continue
+        given = _nested(node.args, tensors)
+        if id(node.layer) not in made:
+            made[id(node.layer)] = _replaced(node.layer)
+        outputs = made[id(node.layer)](*given, **node.kwargs)
+        for old, new in zip(node.outputs, listed(outputs), strict=True):
+            tensors[id(old)] = new
     found = [tensors[id(tensor)] for tensor in model.outputs]
-    return tensorflow().keras.Model(model.inputs, found, name=model.name)
+    return keras().Model(model.inputs, found, name=model.name)
 
 
 def _replaced(layer: KerasLayer) -> KerasLayer:
-    if hasattr(layer, "_nodes_by_depth"):
+    if is_network(layer):
         return unrolled(layer)
     return _unrolled_layer(layer) if _is_recurrent(layer) else layer
 
@@ -72,7 +73,7 @@ def _layers(model: KerasModel) -> list[KerasLayer]:
     """The layers of a model and of the models in it."""
     found = []
     for layer in getattr(model, "layers", ()):
-        found += _layers(layer) if hasattr(layer, "_nodes_by_depth") else [layer]
+        found += _layers(layer) if is_network(layer) else [layer]
     return found
 
 
@@ -81,19 +82,19 @@ def _is_recurrent(layer: KerasLayer) -> bool:
 
 
 def _unrolled_layer(layer: KerasLayer) -> KerasModel:
-    keras = tensorflow().keras
-    shape = layer.input_shape
+    library = keras()
+    shape = input_shape(layer)
     if not isinstance(shape, tuple) or None in shape[1:] or not 1 <= shape[1] <= MAX_STEPS:
         raise HwflowError(
             f"{layer.name}: its input is {shape}; it is unrolled, which needs one input of 1 to {MAX_STEPS} fixed steps"
         )
-    x = keras.Input(shape[1:], name=f"{layer.name}_in")
-    steps = _Steps(keras, layer.name, x)
+    x = library.Input(shape[1:], name=f"{layer.name}_in")
+    steps = _Steps(library, layer.name, x)
     if type(layer).__name__ == "Bidirectional":
-        y = _bidirectional(keras, layer, steps)
+        y = _bidirectional(library, layer, steps)
     else:
-        y = steps.joined(_run(keras, layer, layer.name, steps), layer)
-    model = keras.Model(x, y, name=layer.name)
+        y = steps.joined(_run(library, layer, layer.name, steps), layer)
+    model = library.Model(x, y, name=layer.name)
     for part, weights in steps.weights:
         part.set_weights(weights)
     _compare(layer, model, shape[1:])

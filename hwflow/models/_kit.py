@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 from hwflow.errors import HwflowError
-from hwflow.models._tf import qkeras, tensorflow
+from hwflow.models._tf import keras, qkeras
 from hwflow.models.digits import ACTIVATION, BIAS_QUANTIZER, WEIGHT_QUANTIZER, KerasModel
 
 Layers = Literal["keras", "qkeras"]
@@ -61,7 +61,7 @@ class Kit:
         self.network = network
         self.classes = classes
         self.quantised = layers == "qkeras"
-        self.keras = tensorflow().keras
+        self.keras = keras()
         self.image = self.keras.Input(tuple(input_shape), name="image")
 
     def model(self, output: Tensor) -> KerasModel:

@@ -18,7 +18,7 @@ after the addition, option B (1x1 projection) where the shape changes. Every con
 from collections.abc import Callable
 from typing import Any
 
-from hwflow.models._tf import qkeras, tensorflow
+from hwflow.models._tf import keras, qkeras
 
 INPUT_SHAPE = (8, 8, 1)
 CLASSES = 10
@@ -41,7 +41,7 @@ def digits_cnn() -> KerasModel:
 
     Returns a ``keras.Model`` from (N, 8, 8, 1) in [0, 1] to logits (N, 10).
     """
-    layers = tensorflow().keras.layers
+    layers = keras().layers
 
     def conv(x: Any, filters: int, kernel: int, strides: int, name: str) -> Any:
         x = layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False, name=name)(x)
@@ -80,19 +80,19 @@ def digits_qcnn() -> KerasModel:
 
 def _build(name: str, conv: Layer, relu: Layer, dense: Layer) -> KerasModel:
     """Lay out the topology of this module's docstring from three kinds of layer."""
-    keras = tensorflow().keras
+    library = keras()
     first, second = CHANNELS
 
     def block(x: Any, strides: int, project: bool, name: str) -> Any:
         shortcut = conv(x, second, 1, strides, f"{name}_shortcut") if project else x
         branch = relu(conv(x, second, 3, strides, f"{name}_conv1"), f"{name}_relu1")
         branch = conv(branch, second, 3, 1, f"{name}_conv2")
-        return relu(keras.layers.Add(name=f"{name}_add")([branch, shortcut]), f"{name}_relu2")
+        return relu(library.layers.Add(name=f"{name}_add")([branch, shortcut]), f"{name}_relu2")
 
-    image = keras.Input(INPUT_SHAPE, name="image")
+    image = library.Input(INPUT_SHAPE, name="image")
     x = relu(conv(image, first, 3, 1, "conv1"), "relu1")
-    x = keras.layers.MaxPooling2D(2, name="pool1")(x)
+    x = library.layers.MaxPooling2D(2, name="pool1")(x)
     x = block(x, strides=2, project=True, name="block1")
     x = block(x, strides=1, project=False, name="block2")
-    x = keras.layers.GlobalAveragePooling2D(name="gap")(x)
-    return keras.Model(image, dense(x, CLASSES, "logits"), name=name)
+    x = library.layers.GlobalAveragePooling2D(name="gap")(x)
+    return library.Model(image, dense(x, CLASSES, "logits"), name=name)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwflow.models._tf import tensorflow
+from hwflow.models._tf import keras, tensorflow
 
 Float32 = npt.NDArray[np.float32]
 
@@ -25,7 +25,7 @@ def one_thread() -> None:
 
 def rebuilt(architecture: str, weights: Sequence[npt.NDArray[Any]]) -> Any:
     """The model that has this JSON text, which its own ``to_json`` gave, and these weights, in Keras' order."""
-    model = tensorflow().keras.models.model_from_json(architecture)
+    model = keras().models.model_from_json(architecture)
     model.set_weights(weights)
     return model
 

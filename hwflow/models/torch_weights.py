@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.errors import HwflowError
+from hwflow.frontends.keras_versions import input_shape, output_shape, source_of
 from hwflow.models._state_dict import StateDict, read_state_dict
 from hwflow.models.digits import KerasModel
 from hwflow.models.resnet import SUBSAMPLE
@@ -112,12 +113,12 @@ def _targets(model: KerasModel) -> Iterator[_Target]:
 
 def _flattened_shape(layer: Any) -> tuple[int, int, int] | None:
     """Return the shape that a Flatten before `layer` flattens; other layers with weights end the search."""
-    while not isinstance(layer.input, list):
-        layer = layer.input.node.layer
+    while (source := source_of(layer)) is not None:
+        layer = source
         if type(layer).__name__ == "Flatten":
-            rows, columns, channels = layer.input_shape[1:]
+            rows, columns, channels = input_shape(layer)[1:]
             return rows, columns, channels
-        if layer.weights or not isinstance(layer.output_shape, tuple) or len(layer.output_shape) != 2:
+        if layer.weights or len(output_shape(layer)) != 2:
             return None
     return None
 

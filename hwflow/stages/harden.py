@@ -235,11 +235,13 @@ def _save_keras(model: KerasModel, path: Path) -> None:
 
     import h5py
 
+    from hwflow.frontends.keras_versions import save_h5
+
     # In memory first: where a disk is full, HDF5 ends the process.
     with h5py.File(path.name, "w", driver="core", backing_store=False) as file, warnings.catch_warnings():
         # Keras calls HDF5 legacy; QKeras reads nothing else back reliably.
         warnings.simplefilter("ignore", UserWarning)
-        model.save(file, include_optimizer=False)
+        save_h5(model, file)
         file.flush()
         content = file.id.get_file_image()
     path.write_bytes(content)
