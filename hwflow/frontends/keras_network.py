@@ -171,10 +171,11 @@ class _Walk:
         while len(sources) > 2:
             pair = self._name(f"{name}_pair", own=False)
             self.layers.append(_entry(layer, kind, pair, sources[:2], shapes[:2]))
-            merged = [None, *np.broadcast_shapes(*(shape[1:] for shape in shapes[:2]))]
             if kind == "Concatenate":
                 merged = list(shapes[0])
                 merged[layer.axis] += shapes[1][layer.axis]
+            else:
+                merged = [None, *np.broadcast_shapes(*(shape[1:] for shape in shapes[:2]))]
             sources, shapes = [pair, *sources[2:]], [merged, *shapes[2:]]
         return sources, shapes
 
