@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hwflow.campaign.allocation import allocate
-from hwflow.campaign.distortion import LayerErrors, convolutions_and_dense, sensitivities
+from hwflow.campaign.distortion import LayerErrors, sensitivities
 from hwflow.campaign.spec import CampaignSpec, ModelSpec
 from hwflow.campaign.statistics import beats, compare
 from hwflow.campaign.trials import NetworkData, ReferenceNetwork, prepare
@@ -329,7 +329,7 @@ def _candidates(
     assert network.graph is not None and network.calibration is not None
     scaling = _hardening(options, "plain", granularity).scaling
     graph, _ = scale_graph(network.graph, scaling)
-    layers = convolutions_and_dense(graph)
+    layers = graph.weight_layers
     moments = calibrate(graph, network.calibration, [layer.name for layer in layers]).moments
     errors = LayerErrors(layers, moments, scaling.memory_type, ber, options.calibrated_rounding)
     weights = sensitivities(graph, layers, moments, network.calibration)

@@ -10,8 +10,9 @@ import numpy as np
 from hwflow.codes import Protection, layout, storage_code
 from hwflow.codes.noise import read_noisy
 from hwflow.fixed import FixedType
-from hwflow.graph import Constant, Conv2D, Dense, FloatArray, Graph
-from hwflow.hardening.compensation import Moments, output_error, rounded
+from hwflow.graph import Constant, FloatArray, Graph, WeightLayer
+from hwflow.hardening.compensation import output_error, rounded
+from hwflow.hardening.moments import LayerMoments
 from hwflow.reference.real import RealExecutor
 
 _SEED = 20261126  # of the flips and of the noise
@@ -34,11 +35,6 @@ class LayerError:
     bits: int
 
 
-def convolutions_and_dense(graph: Graph) -> list[Conv2D | Dense]:
-    """The layers whose errors can be told from moments of their inputs."""
-    return [layer for layer in graph.weight_layers if isinstance(layer, Conv2D | Dense)]
-
-
 class LayerErrors:
     """The errors that rounding and faults add to the outputs of layers.
 
@@ -52,8 +48,8 @@ class LayerErrors:
 
     def __init__(
         self,
-        layers: Sequence[Conv2D | Dense],
-        moments: Mapping[str, Moments],
+        layers: Sequence[WeightLayer],
+        moments: Mapping[str, LayerMoments],
         type_: FixedType,
         ber: float,
         calibrated_rounding: bool,
@@ -72,7 +68,7 @@ class LayerErrors:
 
     def _measured(self, number: int, protection: Protection) -> LayerError:
         layer = self.layers[number]
-        weights = layout.ordered(layer.weight.values).reshape(layer.rows, -1)
+        weights = _rows(layer, layer.weight.values)
         stored, moments = protection.fit(weights, self.type), self._moments[layer.name]
         clean = rounded(stored, weights, moments if self._calibrated else None)
         code = storage_code(stored.spec, self.type)
@@ -87,7 +83,7 @@ class LayerErrors:
 
 
 def sensitivities(
-    graph: Graph, layers: Sequence[Conv2D | Dense], moments: Mapping[str, Moments], images: FloatArray
+    graph: Graph, layers: Sequence[WeightLayer], moments: Mapping[str, LayerMoments], images: FloatArray
 ) -> FloatArray:
     """How much of an error of each layer's outputs reaches the logits, both relative to their variance.
 
@@ -113,7 +109,7 @@ def sensitivities(
     for number, layer in enumerate(layers):
         weights, of_inputs = layer.weight.values, moments[layer.name]
         noise = np.random.default_rng([_SEED, number]).standard_normal(weights.shape) * weights.std()
-        clean_rows, noise_rows = (layout.ordered(each).reshape(layer.rows, -1) for each in (weights, noise))
+        clean_rows, noise_rows = _rows(layer, weights), _rows(layer, noise)
         error = output_error(clean_rows, clean_rows, clean_rows + noise_rows, of_inputs)
         if error * variance > 0:
             noisy = replace(layer, weight=Constant(weights + noise * np.sqrt(_NOISE / error)))
@@ -121,3 +117,8 @@ def sensitivities(
             changed = RealExecutor(Graph(nodes, graph.name), np.float32).run(images)
             found[number] = float(np.square(changed - clean).mean(axis=0).sum()) / variance / _NOISE
     return found
+
+
+def _rows(layer: WeightLayer, weights: FloatArray) -> FloatArray:
+    """Values of the shape of a layer's weights as rows of its memory."""
+    return layout.ordered(weights, layer.channelwise).reshape(layer.rows, -1)

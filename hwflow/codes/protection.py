@@ -44,6 +44,14 @@ class Stored:
         assert self.fitted is not None
         return self.fitted.grid(column).round(steps)
 
+    def round_row(self, steps: Floats) -> Codes:
+        """Codes of one weight ``(columns,)`` of every column, in steps of the type, of a code that is fitted."""
+        assert self.fitted is not None
+        codes, together = np.empty(len(steps), dtype=np.int64), len(self.fitted.grid_of)
+        for place in range(min(together, len(steps))):
+            codes[place::together] = self.fitted.grid(place).round(steps[place::together])
+        return codes
+
 
 @dataclass(frozen=True)
 class Protection:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
 from hwflow.graph import FloatArray, Graph, Node
-from hwflow.hardening.compensation import Moments, Observed
+from hwflow.hardening.moments import LayerMoments, observed
 from hwflow.reference.real import RealExecutor, check_calibration
 
 BATCH_ELEMENTS = 1 << 23
@@ -33,7 +33,7 @@ class Calibration:
 
     images: int
     ranges: Mapping[str, tuple[float, float]]
-    moments: Mapping[str, Moments] = field(default_factory=dict)
+    moments: Mapping[str, LayerMoments] = field(default_factory=dict)
 
     def integer_bits(self, name: str, signed: bool, guard: int) -> int:
         """Integer bits (with the sign where signed) that hold the tensor's range, and ``guard`` more."""
@@ -53,7 +53,7 @@ def calibrate(graph: Graph, images: npt.NDArray[Any], moments_of: Collection[str
     Args:
         graph: the network.
         images: real images.
-        moments_of: convolutions and dense layers whose inputs' moments are noted, by name.
+        moments_of: weight layers whose inputs' moments are noted, by name.
 
     Raises:
         HwflowError: no images, images of another shape, or values that are not finite.
@@ -62,13 +62,13 @@ def calibrate(graph: Graph, images: npt.NDArray[Any], moments_of: Collection[str
     low: dict[str, float] = {node.name: math.inf for node in graph}
     high: dict[str, float] = {node.name: -math.inf for node in graph}
 
-    observed = {layer.name: Observed(layer.n_in) for layer in graph.weight_layers if layer.name in moments_of}
+    sums = {layer.name: observed(layer) for layer in graph.weight_layers if layer.name in moments_of}
 
     def observe(node: Node, sources: list[FloatArray], values: FloatArray) -> None:
         low[node.name] = min(low[node.name], float(values.min()))
         high[node.name] = max(high[node.name], float(values.max()))
-        if node.name in observed:
-            observed[node.name].add(node, sources[0], len(sources[0]) / len(images))
+        if node.name in sums:
+            sums[node.name].add(node, sources[0], len(sources[0]) / len(images))
 
     executor = RealExecutor(graph)
     size = _batch_size(graph)
@@ -83,7 +83,7 @@ def calibrate(graph: Graph, images: npt.NDArray[Any], moments_of: Collection[str
     # No image moved these from zero: they get the room of a true value of one, and not that of nothing.
     silent = (node for node in graph if ranges[node.name] == (0.0, 0.0))
     ranges |= {node.name: (0.0, float(np.max(node.scale))) for node in silent}
-    return Calibration(len(images), ranges, {name: each.moments() for name, each in observed.items()})
+    return Calibration(len(images), ranges, {name: each.moments() for name, each in sums.items()})
 
 
 def sum_bits(type_: FixedType, count: int) -> int:

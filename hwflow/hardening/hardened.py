@@ -58,7 +58,7 @@ def harden(
     fitted = [
         layer.name
         for layer in scaled.weight_layers
-        if options.calibrated_rounding and not layer.channelwise and options.protections.of(layer.name).ber is not None
+        if options.calibrated_rounding and options.protections.of(layer.name).ber is not None
     ]
     calibration = calibrate(scaled, images, fitted)
     typer = Typer(scaled, calibration, options, like)

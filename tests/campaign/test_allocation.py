@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from hwflow.campaign.advice import _mixed
 from hwflow.campaign.allocation import allocate
-from hwflow.campaign.distortion import LayerErrors, convolutions_and_dense, sensitivities
+from hwflow.campaign.distortion import LayerErrors, sensitivities
 from hwflow.codes import Protection
 from hwflow.fixed import FixedType
-from hwflow.graph import Constant, Dense, Graph, Input
+from hwflow.graph import Constant, Dense, DepthwiseConv2D, GlobalAveragePool2D, Graph, Input, Window
 from hwflow.hardening.calibration import calibrate
-from hwflow.hardening.compensation import Moments
+from hwflow.hardening.moments import Moments
 
 BYTE = FixedType(8, 3)
 LAYERS, INPUTS = 3, 16
@@ -51,7 +51,7 @@ def test_what_a_layer_cannot_have_is_not_chosen() -> None:
 
 def test_codes_by_layer_need_some_for_every_layer(chain) -> None:
     graph, moments, _ = chain
-    errors = LayerErrors(convolutions_and_dense(graph), moments, BYTE, 1e-2, calibrated_rounding=False)
+    errors = LayerErrors(graph.weight_layers, moments, BYTE, 1e-2, calibrated_rounding=False)
 
     def mixed(budget: float, *codes: str) -> str | None:
         found = _mixed(errors, np.ones(LAYERS), "layer", [Protection.parse(each) for each in codes], budget)
@@ -88,7 +88,7 @@ def test_the_errors_of_the_last_layer_are_those_of_the_logits(chain) -> None:
     graph, _, images = chain
     few = images[:32] + 3  # all of them are run; noise moves the means of outputs too
     moments = calibrate(graph, few, [node.name for node in graph.nodes[1:]]).moments
-    found = sensitivities(graph, convolutions_and_dense(graph), moments, few)
+    found = sensitivities(graph, graph.weight_layers, moments, few)
     assert found[-1] == pytest.approx(1.0, rel=1e-3)  # float32
     assert (found > 0).all()
 
@@ -96,13 +96,13 @@ def test_the_errors_of_the_last_layer_are_those_of_the_logits(chain) -> None:
 def test_images_are_spread_evenly(chain) -> None:
     graph, moments, images = chain
     alike = np.concatenate([np.zeros_like(images), images])  # as those of a class are in a folder
-    assert (sensitivities(graph, convolutions_and_dense(graph), moments, alike) > 0).all()
+    assert (sensitivities(graph, graph.weight_layers, moments, alike) > 0).all()
 
 
 def test_what_does_not_reach_the_logits_does_not_count(chain) -> None:
     graph, moments, images = chain
     dead = Graph((*graph.nodes[:-1], _with_zeros(graph.nodes[-1])))
-    layers = convolutions_and_dense(dead)
+    layers = dead.weight_layers
     assert sensitivities(dead, layers, moments, images).tolist() == [0.0] * LAYERS
 
 
@@ -116,10 +116,25 @@ def _with_zeros(layer: Dense) -> Dense:
     )
 
 
+def test_layers_that_work_channel_by_channel_count() -> None:
+    rng = np.random.default_rng(3)
+    layer = DepthwiseConv2D(
+        name="first", inputs=("input",), shape=(4, 4, 3), window=Window(kernel=(3, 3)),
+        weight=Constant(rng.normal(size=(3, 3, 1, 3))), bias=Constant(np.zeros(3)),
+    )  # fmt: skip
+    end = GlobalAveragePool2D(name="end", inputs=("first",), shape=(3,))
+    graph, images = Graph((Input(name="input", shape=(6, 6, 3)), layer, end)), rng.normal(size=(32, 6, 6, 3))
+    moments = calibrate(graph, images, ["first"]).moments
+    assert sensitivities(graph, graph.weight_layers, moments, images)[0] > 0
+    errors = LayerErrors(graph.weight_layers, moments, BYTE, 1e-2, calibrated_rounding=True)
+    plain, better = (errors.of(0, Protection.parse(each)).error for each in ("plain", "bch64-39"))
+    assert 0 < better < plain
+
+
 def test_errors_are_those_of_outputs_that_were_computed(chain) -> None:
     """Moments tell what running the layer tells."""
     graph, moments, images = chain
-    layers = convolutions_and_dense(graph)
+    layers = graph.weight_layers
     errors = LayerErrors(layers, moments, BYTE, 1e-9, calibrated_rounding=False)
     weights = layers[0].weight.values
     read = BYTE.decode(BYTE.encode(weights))

@@ -7,11 +7,12 @@ import pytest
 
 from hwflow.codes import Protection
 from hwflow.fixed import FixedType
-from hwflow.graph import Conv2D, Dense
-from hwflow.graph.windows import patches
+from hwflow.graph import Affine, Constant, Conv2D, Dense, DepthwiseConv2D, Graph, Input, WeightLayer, Window
+from hwflow.graph.windows import depthwise, patches, windows
 from hwflow.hardening import HardenOptions, harden
 from hwflow.hardening.calibration import calibrate
-from hwflow.hardening.compensation import BLOCK, MOST_VECTORS, Observed, compensated, mean_error
+from hwflow.hardening.compensation import compensated, compensated_channels, mean_error, output_error
+from hwflow.hardening.moments import BLOCK, MOST_VECTORS, ChannelMoments, Moments, Observed
 from tests.networks import random_graph, random_images, random_options
 
 BYTE = FixedType(8, 3)
@@ -103,3 +104,81 @@ def test_only_fitted_codes_are_compensated() -> None:
     weights = [[layer.weight.codes for layer in each.weight_layers if layer.n_in > 8] for each in dense.values()]
     assert weights[0]
     assert all((one != other).any() for one, other in zip(*weights, strict=True))
+
+
+WINDOW = Window(kernel=(3, 2), strides=(1, 2), padding=(1, 1, 0, 0))
+
+
+def channelwise(multiplier: int) -> tuple[WeightLayer, np.ndarray, ChannelMoments]:
+    """A depthwise layer, or without a multiplier an affine one, images with correlated pixels, and their moments."""
+    rng = np.random.default_rng(multiplier)
+    images = rng.normal(size=(40, 6, 8, 5)).cumsum(axis=1).cumsum(axis=2) * 0.3 + np.arange(5)
+    outputs = 5 * max(multiplier, 1)
+    bias = Constant(np.zeros(outputs))
+    if multiplier:
+        weight = Constant(rng.laplace(size=(3, 2, 1, outputs)))
+        node: WeightLayer = DepthwiseConv2D(
+            name="layer", inputs=("x",), shape=(6, 4, outputs), window=WINDOW, multiplier=multiplier, weight=weight,
+            bias=bias,
+        )  # fmt: skip
+    else:
+        weight = Constant(rng.laplace(size=(1, 5)))
+        node = Affine(name="layer", inputs=("x",), shape=(6, 8, 5), weight=weight, bias=bias)
+    graph = Graph((Input(name="x", shape=(6, 8, 5)), node))
+    moments = calibrate(graph, images, ["layer"]).moments["layer"]
+    assert isinstance(moments, ChannelMoments)
+    return node, images, moments
+
+
+@pytest.mark.parametrize("multiplier", [0, 1, 2])
+def test_moments_channel_by_channel(multiplier: int) -> None:
+    layer, images, moments = channelwise(multiplier)
+    read = windows(images, WINDOW if multiplier else Window(kernel=(1, 1))).reshape(-1, layer.n_in, 5)
+    for output in range(layer.n_out):
+        vectors = read[:, :, output // max(multiplier, 1)]
+        np.testing.assert_allclose(moments.mean[:, output], vectors.mean(axis=0), rtol=1e-4)
+        np.testing.assert_allclose(moments.covariances[output], np.cov(vectors.T, bias=True), rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("code", ["bch64-39", "cosq:1e-2"])
+@pytest.mark.parametrize("multiplier", [0, 1, 2])
+def test_outputs_channel_by_channel_are_rounded_as_each_alone_would_be(code: str, multiplier: int) -> None:
+    layer, _, moments = channelwise(multiplier)
+    weights = layer.weight.values.reshape(layer.rows, -1)
+    weights = weights * 126 / np.abs(weights).max()
+    stored = Protection.parse(code).fit(weights * BYTE.lsb, BYTE)
+    found = compensated_channels(weights, moments, stored.round_row)
+    for output in range(layer.n_out):
+        grid = stored.fitted.grid(output)
+        alone = Moments(moments.mean[:, output], (moments.covariances[output],))
+        expected = compensated(weights[None, :, output], alone, lambda steps, _, grid=grid: grid.round(steps))
+        np.testing.assert_array_equal(found[:, output], expected[0])
+
+
+def test_the_error_of_depthwise_outputs_is_that_of_outputs_that_were_computed() -> None:
+    layer, images, moments = channelwise(2)
+    weights = layer.weight.values
+    stored = Protection.parse("bch64-39").fit(weights.reshape(layer.rows, -1), BYTE)
+    steps = weights.reshape(layer.rows, -1) / BYTE.lsb
+    together = compensated_channels(steps, moments, stored.round_row)
+    alone = stored.round(weights.reshape(layer.rows, -1))
+    outputs = depthwise(images, weights, WINDOW).reshape(-1, layer.n_out)
+    errors = []
+    for codes in (together, alone):
+        read = depthwise(images, (codes * BYTE.lsb).reshape(weights.shape), WINDOW).reshape(-1, layer.n_out)
+        lost = mean_error(steps, codes, moments) * BYTE.lsb
+        np.testing.assert_allclose((outputs - read).mean(axis=0), lost, rtol=1e-3, atol=1e-3)
+        expected = np.square(outputs - read - lost).sum() / np.square(outputs - outputs.mean(axis=0)).sum()
+        errors.append(output_error(steps, codes, codes, moments))
+        assert errors[-1] == pytest.approx(expected, rel=1e-2)
+    assert errors[0] < 0.7 * errors[1]
+
+
+@pytest.mark.parametrize("multiplier", [0, 1])
+def test_layers_that_work_channel_by_channel_are_calibrated(multiplier: int) -> None:
+    layer, images, _ = channelwise(multiplier)
+    graph = Graph((Input(name="x", shape=(6, 8, 5)), layer))
+    options = HardenOptions(storage="bch64-39")
+    both = [harden(graph, images, replace(options, calibrated_rounding=each)).graph for each in (True, False)]
+    assert both[0].digest != both[1].digest
+    assert (both[0]["layer"].bias.codes != both[1]["layer"].bias.codes).any()
