@@ -89,24 +89,7 @@ class FixedType:
         Raises:
             HwflowError: `text` is not such a type, or a mode is not supported.
         """
-        match = _TYPE.fullmatch(text)
-        if match is None:
-            raise HwflowError(f"{text!r} is not a fixed-point type: write ap_fixed<W,I,Q,O> or ap_int<W>")
-        arguments = [argument.strip() for argument in match["arguments"].split(",")]
-        most = 1 if match["kind"] == "int" else 5
-        numbers = arguments[: min(most, 2)]
-        if len(numbers) < min(most, 2) or len(arguments) > most or not all(map(_NUMBER.fullmatch, numbers)):
-            raise HwflowError(f"{text!r} is not a fixed-point type: write ap_fixed<W,I,Q,O> or ap_int<W>")
-        if arguments[4:] not in ([], ["0"]):
-            raise HwflowError(f"{text!r}: saturated wrap bits are not supported, leave out the last number")
-        modes = [argument.upper().removeprefix("AP_") for argument in arguments[2:4]]
-        return cls(
-            width=int(numbers[0]),
-            integer=int(numbers[-1]),
-            signed=not match["unsigned"],
-            rounding=_mode(Rounding, modes[0], text) if modes else Rounding.TRN,
-            overflow=_mode(Overflow, modes[1], text) if len(modes) > 1 else Overflow.WRAP,
-        )
+        return cls(**parsed(text))
 
     def __str__(self) -> str:
         """The C++ spelling, e.g. ``ap_fixed<8,3,AP_RND_CONV,AP_SAT>``; default modes are left out."""
@@ -289,6 +272,28 @@ class FixedType:
 _TYPE = re.compile(r"\s*(?:ap_)?(?P<unsigned>u?)(?P<kind>fixed|int)\s*<(?P<arguments>[^<>]*)>\s*")
 _NUMBER = re.compile(r"[+-]?\d{1,9}")
 _Mode = TypeVar("_Mode", bound=Enum)
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """The fields of the type that ``text`` names, whatever its width; see :meth:`FixedType.parse`."""
+    match = _TYPE.fullmatch(text)
+    if match is None:
+        raise HwflowError(f"{text!r} is not a fixed-point type: write ap_fixed<W,I,Q,O> or ap_int<W>")
+    arguments = [argument.strip() for argument in match["arguments"].split(",")]
+    most = 1 if match["kind"] == "int" else 5
+    numbers = arguments[: min(most, 2)]
+    if len(numbers) < min(most, 2) or len(arguments) > most or not all(map(_NUMBER.fullmatch, numbers)):
+        raise HwflowError(f"{text!r} is not a fixed-point type: write ap_fixed<W,I,Q,O> or ap_int<W>")
+    if arguments[4:] not in ([], ["0"]):
+        raise HwflowError(f"{text!r}: saturated wrap bits are not supported, leave out the last number")
+    modes = [argument.upper().removeprefix("AP_") for argument in arguments[2:4]]
+    return {
+        "width": int(numbers[0]),
+        "integer": int(numbers[-1]),
+        "signed": not match["unsigned"],
+        "rounding": _mode(Rounding, modes[0], text) if modes else Rounding.TRN,
+        "overflow": _mode(Overflow, modes[1], text) if len(modes) > 1 else Overflow.WRAP,
+    }
 
 
 def sum_type(a: FixedType, b: FixedType) -> FixedType:

@@ -85,11 +85,16 @@ def thresholded_relu(node: Node) -> Function:
 def lookup(function: str, reach: int, node: Node) -> Function:
     """Sigmoid, tanh, softplus, softsign: a table over ``[-reach, reach)``."""
     source, target = _ends(node)
+    return looked_up(function, reach, node, source.type, target.type)
+
+
+def looked_up(function: str, reach: int, node: Node, source: FixedType, target: FixedType) -> Function:
+    """The same from codes of one type to codes of another."""
     size, type = node.int("table_size"), node.type("table_t")
-    table = Exact.of(centred(function, size, float(reach), type), type).to(target.type)
+    table = Exact.of(centred(function, size, float(reach), type), type).to(target)
 
     def apply(codes: Codes) -> Codes:
-        index = scaled_index(Exact.of(codes, source.type), size, 2 * reach) + reach * size // (2 * reach)
+        index = scaled_index(Exact.of(codes, source), size, 2 * reach) + reach * size // (2 * reach)
         return table[clamped(index, size)]
 
     return apply
@@ -98,7 +103,7 @@ def lookup(function: str, reach: int, node: Node) -> Function:
 def elu(node: Node) -> Function:
     """``x >= 0 ? x : alpha table(x)``."""
     source, target = _ends(node)
-    size, type = node.int("table_size"), node.type("table_t")
+    size, type = _negative_size(node, source.type), node.type("table_t")
     table = (_parameter(node) * Exact.of(negative("elu", size, type), type)).to(target.type)
 
     def apply(codes: Codes) -> Codes:
@@ -111,7 +116,7 @@ def elu(node: Node) -> Function:
 def selu(node: Node) -> Function:
     """SELU: a constant times x, or a table."""
     source, target = _ends(node)
-    size, type = node.int("table_size"), node.type("table_t")
+    size, type = _negative_size(node, source.type), node.type("table_t")
     table = Exact.of(negative("selu", size, type), type).to(target.type)
     constant = source.type if node.stream else FixedType(16, 1, signed=False)
     scale = Exact.of(constant.encode(_SELU_SCALE), constant)
@@ -211,6 +216,14 @@ def _parameter(node: Node) -> Exact:
     return Exact.of(type.encode(1.0 if value is None else float(value)), type)
 
 
+def _negative_size(node: Node, source: FixedType) -> int:
+    """Entries of a table of negative inputs, whose index hls4ml keeps in an int and only limits from above."""
+    size = node.int("table_size")
+    if source.signed and (size << max(source.integer - 1, 0)) // 8 >= 1 << 31:
+        raise node.refusal(f"hls4ml reads before its table of {size} entries, as inputs of {source} overflow its index")
+    return size
+
+
 def _below(x: Exact, size: int) -> Codes:
     return clamped(scaled_index(x, size, -8), size)
 
@@ -224,8 +237,9 @@ def _line(node: Node) -> Callable[[Codes], Exact]:
 
     def apply(codes: Codes) -> Exact:
         line = slope * Exact.of(codes, source.type) + shift
-        one = _ONE.codes << max(line.fraction, 0)
-        return Exact(np.clip(line.codes, 0, one), line.fraction, line.width)
+        one = 1 << line.fraction if line.fraction >= 0 else 0
+        most = min(one, (1 << (line.width - 1)) - 1)
+        return Exact(np.clip(line.codes, 0, most), line.fraction, line.width)
 
     return apply
 

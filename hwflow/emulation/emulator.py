@@ -14,6 +14,7 @@ from hwflow.emulation.activations import ACTIVATIONS
 from hwflow.emulation.matrix import convolution, dense, depthwise
 from hwflow.emulation.node import Node, Signal
 from hwflow.emulation.pooling import global_pooling, pooling
+from hwflow.emulation.recurrent import bidirectional, recurrent
 from hwflow.emulation.shapes import SHAPES
 from hwflow.emulation.softmax import softmax
 from hwflow.errors import HwflowError
@@ -34,6 +35,9 @@ FUNCTIONS: Mapping[str, Callable[[Node], Function]] = {
     "pooling2d_cl": pooling,
     "global_pooling1d_cl": global_pooling,
     "global_pooling2d_cl": global_pooling,
+    "lstm_stack": recurrent,
+    "gru_stack": recurrent,
+    "bidirectional_stack": bidirectional,
     "softmax": softmax,
     "softmax_multidim": softmax,
     **ACTIVATIONS,
@@ -45,8 +49,6 @@ _AT_ONCE = 1 << 18
 """Elements of the largest tensor of the images that are computed together."""
 
 BACKENDS = ("Vitis", "Vivado")
-_EXACT_BITS = 53
-"""Codes of up to so many bits are float64 numbers."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,6 @@ class Emulator:
         signals = {name: step.signal for step in self.steps for name in step.outputs}
         self.inputs = tuple((name, signals[name]) for name in model.inputs)
         self.outputs = tuple((name, signals[name]) for name in model.outputs)
-        for name, signal in self.inputs + self.outputs:
-            if signal.type.width > _EXACT_BITS:
-                raise HwflowError(f"{name}: {signal.type} does not fit float64, in which hls4ml passes it")
         self._check()
 
     def predict(self, x: Floats | Sequence[Floats]) -> Any:
@@ -140,8 +139,7 @@ class Emulator:
         outputs, layers = self.run_traced(codes)
         signals = {step.name: step.signal for step in self.steps}
         values = {
-            name: signals[name].type.decode(each).astype(dtype).reshape(-1, *signals[name].shape)
-            for name, each in layers.items()
+            name: signals[name].reals(each, dtype).reshape(-1, *signals[name].shape) for name, each in layers.items()
         }
         return self._returned(outputs, dtype), values
 
@@ -204,9 +202,7 @@ class Emulator:
         return dtype, codes
 
     def _returned(self, outputs: Sequence[Codes], dtype: np.dtype[Any]) -> Any:
-        values = [
-            signal.type.decode(codes).astype(dtype) for codes, (_, signal) in zip(outputs, self.outputs, strict=True)
-        ]
+        values = [signal.reals(codes, dtype) for codes, (_, signal) in zip(outputs, self.outputs, strict=True)]
         if len(values[0]) == 1:
             values = [each[0] for each in values]
         return values[0] if len(values) == 1 else values

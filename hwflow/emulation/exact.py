@@ -1,14 +1,20 @@
-"""Numbers between two casts: integers with a binary point, as wide as they need to be."""
+"""Numbers between two casts: integers with a binary point, as wide as they need to be.
+
+Numbers of up to 63 bits are int64; wider ones are Python integers in object arrays (:mod:`hwflow.wide`).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from hwflow.errors import HwflowError
 from hwflow.fixed import MAX_WIDTH, Codes, FixedType, Overflow, Rounding
+from hwflow.wide import MOST_BITS, NARROW, as_objects, assign
 
+_PYTHON = np.frompyfunc(int, 1, 1)
 INT = FixedType(32, 32, rounding=Rounding.TRN_ZERO)
 """C++'s int: what a fixed-point number becomes when it is an index."""
 
@@ -20,7 +26,7 @@ class Exact:
     The operators are C++'s on ``ap_fixed``: no bit is lost until the result is put into a type.
 
     Raises:
-        HwflowError: a result would need more than 63 bits.
+        HwflowError: a result would need more than 512 bits.
     """
 
     codes: Codes
@@ -28,13 +34,16 @@ class Exact:
     width: int
 
     def __post_init__(self) -> None:
-        """Refuse what int64 cannot hold."""
-        if self.width > MAX_WIDTH:
-            raise HwflowError(f"an intermediate result takes {self.width} bits; up to {MAX_WIDTH} are supported")
+        """Give the codes the type that holds them."""
+        if self.width > MOST_BITS:
+            raise HwflowError(f"an intermediate result takes {self.width} bits; up to {MOST_BITS} are supported")
+        object.__setattr__(self, "codes", np.asarray(self.codes, dtype=object if self.width > MAX_WIDTH else np.int64))
 
     @classmethod
     def of(cls, codes: Codes, type: FixedType) -> Exact:
-        """Codes of a type."""
+        """Codes of a type; NumPy's integers among Python's, which would overflow, are made Python's."""
+        if np.asarray(codes).dtype == object:
+            codes = np.asarray(_PYTHON(codes), dtype=object)
         return cls(codes, type.fraction, type.width + (not type.signed))
 
     @classmethod
@@ -44,18 +53,23 @@ class Exact:
 
     def to(self, target: FixedType) -> Codes:
         """Codes after an assignment to ``target``."""
+        if self.width > MAX_WIDTH or target.width > NARROW:
+            return assign(self.codes, self.fraction, target)
         return target.cast(self.codes, FixedType(self.width, self.width - self.fraction))
 
     def __add__(self, other: Exact) -> Exact:
         one, two, fraction = _aligned(self, other)
-        return Exact(one.codes + two.codes, fraction, max(one.width, two.width) + 1)
+        width = max(one.width, two.width) + 1
+        return Exact(_roomy(one, width) + _roomy(two, width), fraction, width)
 
     def __sub__(self, other: Exact) -> Exact:
         one, two, fraction = _aligned(self, other)
-        return Exact(one.codes - two.codes, fraction, max(one.width, two.width) + 1)
+        width = max(one.width, two.width) + 1
+        return Exact(_roomy(one, width) - _roomy(two, width), fraction, width)
 
     def __mul__(self, other: Exact) -> Exact:
-        return Exact(self.codes * other.codes, self.fraction + other.fraction, self.width + other.width)
+        width = self.width + other.width
+        return Exact(_roomy(self, width) * _roomy(other, width), self.fraction + other.fraction, width)
 
     def __gt__(self, other: Exact) -> np.ndarray:
         one, two, _ = _aligned(self, other)
@@ -78,11 +92,13 @@ def where(condition: np.ndarray, one: Codes | int, two: Codes | int) -> Codes:
 
 
 def limited(codes: Codes, target: FixedType) -> Codes:
-    """Integers of up to 64 bits with the binary point of ``target``, brought into its range.
+    """Integers with the binary point of ``target``, brought into its range.
 
-    Sums modulo 2**64 may be given to a type that wraps. Types have up to 63 bits, so that the topmost of 64
-    does not matter to one.
+    In int64, sums modulo 2**64 may be given to a type that wraps: the topmost bit does not matter to it. To one that
+    saturates, sums of up to 63 bits.
     """
+    if codes.dtype == object or target.width > NARROW:
+        return assign(codes, target.fraction, target)
     if target.overflow is Overflow.WRAP:
         spare = np.uint64(64 - MAX_WIDTH)
         codes = (codes.view(np.uint64) << spare).view(np.int64) >> np.int64(spare)
@@ -105,4 +121,10 @@ def _aligned(one: Exact, two: Exact) -> tuple[Exact, Exact, int]:
 
 def _moved(number: Exact, fraction: int) -> Exact:
     left = fraction - number.fraction
-    return Exact(number.codes << min(left, MAX_WIDTH), fraction, number.width + left)
+    width = number.width + left
+    return Exact(_roomy(number, width) << left, fraction, width)
+
+
+def _roomy(number: Exact, width: int) -> Any:
+    """Codes in which a result of so many bits can be computed."""
+    return as_objects(number.codes) if width > MAX_WIDTH else number.codes

@@ -8,7 +8,7 @@ import numpy as np
 
 from hwflow.emulation.exact import Exact, limited
 from hwflow.emulation.node import Node, Weights
-from hwflow.emulation.products import Order, Products
+from hwflow.emulation.products import Order, Products, Sums
 from hwflow.fixed import Codes, FixedType, Overflow
 from hwflow.graph import Window
 from hwflow.graph.windows import windows
@@ -16,6 +16,9 @@ from hwflow.graph.windows import windows
 Function = Callable[..., Codes]
 
 _SIGN = FixedType(2, 2)
+_DENSE = ("dense", "lstm_stack", "gru_stack", "bidirectional_stack")
+"""Functions that multiply by ``nnet::dense`` in io_parallel, too."""
+
 _PATCHES = 1 << 20
 """Elements of the patches that are expanded at a time."""
 
@@ -63,42 +66,65 @@ def depthwise(node: Node) -> Function:
 
 def _matrix(node: Node, inputs: int, outputs: int) -> Function:
     """Rows ``(n, inputs)`` to rows ``(n, outputs)`` of the result's type."""
+    data, accum, result = node.inputs[0].type, node.type("accum_t"), node.output.type
+    sums = sums_of_products(node, inputs, outputs, data)
+    takes_bits = node.takes_bits
+
+    def rows(codes: Codes) -> Codes:
+        return Exact.of(sums(2 * codes - 1 if takes_bits else codes), accum).to(result)
+
+    return rows
+
+
+def sums_of_products(
+    node: Node,
+    inputs: int,
+    outputs: int,
+    data: FixedType,
+    names: tuple[str, str] = ("weight", "bias"),
+    reuse: str = "reuse_factor",
+) -> Sums:
+    """``nnet::dense`` without its last cast: rows ``(n, inputs)`` to codes of ``accum_t`` ``(n, outputs)``.
+
+    Args:
+        node: the layer.
+        inputs: of the matrix.
+        outputs: of the matrix.
+        data: type of the rows.
+        names: of its weights and of its bias.
+        reuse: the attribute with its reuse factor.
+    """
     strategy = node.text("strategy")
-    if strategy not in ("latency", "resource"):
+    if strategy not in ("latency", "resource", "resource_unrolled"):
         raise node.refusal(f"the strategy {strategy!r} is not emulated, only Latency and Resource are")
-    weights, data, accum = node.weights("weight"), node.inputs[0].type, node.type("accum_t")
+    weights, accum = node.weights(names[0]), node.type("accum_t")
     if weights.codes.size != inputs * outputs:
         raise node.refusal(f"has {weights.codes.size} weights where {inputs} x {outputs} were expected (groups?)")
     shape = (inputs, outputs) if strategy == "latency" else (outputs, inputs)
     grid = weights.codes.reshape(shape)
     grid, kind = (grid if strategy == "latency" else np.ascontiguousarray(grid.T)), weights.type
-    binary = node.is_binary("weight")
+    binary = node.is_binary(names[0])
+    if binary and strategy == "resource_unrolled":
+        raise node.refusal("one-bit weights with the strategy resource_unrolled are not emulated")
     if binary and node.takes_bits:
         raise node.refusal("one-bit data with one-bit weights are not emulated")
     if binary:
         grid, kind = 2 * grid - 1, _SIGN
-    elif node.is_ternary("weight") and not node.takes_bits:
+    elif node.is_ternary(names[0]) and not node.takes_bits:
         grid, kind = np.where(grid == -2, 1, grid), _SIGN
     if node.takes_bits:
         data = _SIGN
-    order = np.arange(inputs) if strategy == "latency" else _resource_order(node, inputs, outputs)
-    bias = node.weights("bias").values.to(accum)
-    sums = Products(data, grid, kind, bias, accum, order).sums()
-    result = node.output.type
-
-    def rows(codes: Codes) -> Codes:
-        return Exact.of(sums(2 * codes - 1 if data is _SIGN else codes), accum).to(result)
-
-    return rows
+    order = np.arange(inputs) if strategy == "latency" else _resource_order(node, inputs, outputs, node.int(reuse))
+    bias = node.weights(names[1]).values.to(accum)
+    return Products(data, grid, kind, bias, accum, order).sums()
 
 
-def _resource_order(node: Node, inputs: int, outputs: int) -> Order:
+def _resource_order(node: Node, inputs: int, outputs: int, reuse: int) -> Order:
     """The order in which the Resource strategy's loops visit the inputs of an output."""
-    reuse = node.int("reuse_factor")
     if reuse <= inputs and inputs % reuse == 0:
         return np.arange(inputs).reshape(-1, reuse).T.reshape(-1)
     whole = reuse % inputs == 0 and (inputs * outputs) % reuse == 0
-    if whole and (node.stream or node.function == "dense"):
+    if whole and (node.stream or node.function in _DENSE):
         return np.arange(inputs)
     raise node.refusal(
         f"with a reuse factor of {reuse} the C simulation reads past the end of an array; choose one that divides "

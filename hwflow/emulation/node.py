@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from hls4ml.model.layers import Input, Layer
 from hls4ml.model.types import (
     CompressedWeightVariable,
@@ -20,9 +21,13 @@ from hls4ml.model.types import (
 from hwflow.emulation.exact import Exact
 from hwflow.errors import HwflowError
 from hwflow.fixed import Codes, FixedType, Rounding
+from hwflow.wide import parse_type, reals
 
 BIT = FixedType(1, 1, signed=False, rounding=Rounding.TRN_ZERO)
 """``ap_uint<1>``, which hls4ml's headers treat as -1 and 1."""
+
+EXACT_BITS = 53
+"""Codes of up to so many bits are float64 numbers."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,12 @@ class Signal:
     def size(self) -> int:
         """Its elements."""
         return math.prod(self.shape)
+
+    def reals(self, codes: Codes, dtype: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:
+        """Values of codes in float32 or float64, rounded once if they do not fit, as hls4ml hands them out."""
+        if self.type.width > EXACT_BITS:
+            return reals(codes, self.type, dtype)
+        return self.type.decode(codes).astype(dtype)
 
 
 @dataclass(frozen=True)
@@ -165,7 +176,7 @@ class Node:
         ):
             raise self.refusal(f"{what} is {precision}, which is not emulated: only fixed-point types are")
         try:
-            type = FixedType.parse(str(precision))
+            type = parse_type(str(precision))
         except HwflowError as error:
             raise self.refusal(str(error)) from error
         return type if isinstance(precision, FixedPrecisionType) else type.with_(rounding=Rounding.TRN_ZERO)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hwflow.emulation.exact import Exact, limited
 from hwflow.fixed import Codes, FixedType, Overflow, Rounding
+from hwflow.wide import NARROW, as_objects
 
 Order = npt.NDArray[np.int64]
 Sums = Callable[[Codes], Codes]
@@ -22,6 +25,9 @@ BLOCK = 1 << 14
 
 _ROWS = 64
 """Rows of a matrix product that are worth a call."""
+
+_LIMB = 16
+"""Bits of the parts of wide integers."""
 
 _MANY = 1 << 20
 """Elements of a block of single products."""
@@ -55,10 +61,13 @@ class Products:
         ``sum(floor(p / 2**d)) = (sum(p) - sum(p mod 2**d)) / 2**d``, and remainders need few bits. And a sum
         that wraps, or cannot saturate, does not depend on the order.
         """
+        wide = max(self.data.width, self.weight_type.width, self.accum.width) > NARROW
         if self.accum.overflow is not Overflow.WRAP and not self._fits():
             return self._in_order
         if self.dropped <= 0:
-            return self._without_loss
+            return self._in_limbs if wide else self._without_loss
+        if wide:
+            return self._one_by_one
         cut = self.accum.rounding is Rounding.TRN and self.dropped < 32 and self._bound() < 1 << 62
         return self._cut if cut else self._one_by_one
 
@@ -86,13 +95,18 @@ class Products:
         sums = self._plain(data) << min(-self.dropped, 63)
         return limited(sums + self.bias, self.accum)
 
+    def _in_limbs(self, data: Codes) -> Codes:
+        """Operands or sums that int64 does not hold, no product cut."""
+        sums = product_in_limbs(data, self.data.width, self.weights, self.weight_type.width)
+        return limited((sums << -self.dropped) + self.bias, self.accum)
+
     def _cut(self, data: Codes) -> Codes:
         remainders = sum_of_remainders(data, self.weights, self.dropped)
         return limited(((self._plain(data) - remainders) >> self.dropped) + self.bias, self.accum)
 
     def _one_by_one(self, data: Codes) -> Codes:
         """Any rounding: every product by itself."""
-        out = np.empty((len(data), self.weights.shape[1]), dtype=np.int64)
+        out = np.empty((len(data), self.weights.shape[1]), dtype=self.bias.dtype)
         step = max(1, _MANY // max(self.weights.size, 1))
         for start in range(0, len(data), step):
             products = self._put(data[start : start + step, :, None], self.weights)
@@ -118,6 +132,27 @@ class Products:
         if column * max(1 << 16, self._largest() >> 15) < EXACT_FLOAT:
             return (_in_floats(high, self.weights) << 16) + _in_floats(low, self.weights)
         return data @ self.weights
+
+
+def product_in_limbs(data: Codes, data_bits: int, weights: Codes, weight_bits: int) -> Any:
+    """A matrix product of integers of any width, as Python integers.
+
+    Args:
+        data: ``(rows, inputs)``, below 2**data_bits in magnitude.
+        weights: ``(inputs, outputs)``, below 2**weight_bits.
+    """
+    total = as_objects(np.zeros((len(data), weights.shape[1]), dtype=np.int64))
+    ones, twos = _limbs(data, data_bits), _limbs(weights, weight_bits)
+    for (low, one), (other_low, two) in product(ones, twos):
+        total = total + (as_objects(_in_floats(one, two)) << (low + other_low))
+    return total
+
+
+def _limbs(codes: Codes, bits: int) -> list[tuple[int, Codes]]:
+    """Integers as sums of small ones, each with its power of two; 2**21 products of two add up exactly in float64."""
+    lows = range(0, bits, _LIMB)
+    parts = [codes >> low if low + _LIMB >= bits else (codes >> low) & ((1 << _LIMB) - 1) for low in lows]
+    return [(low, np.asarray(part, dtype=np.int64)) for low, part in zip(lows, parts, strict=True)]
 
 
 def _in_floats(data: Codes, weights: Codes) -> Codes:

@@ -10,6 +10,7 @@ import numpy as np
 from hwflow.emulation.exact import Exact, where
 from hwflow.emulation.node import Node
 from hwflow.fixed import Codes, FixedType
+from hwflow.graph.windows import padded
 
 Function = Callable[..., Codes]
 
@@ -22,8 +23,7 @@ def zero_padding(node: Node) -> Function:
 
     def apply(codes: Codes) -> Codes:
         cast = Exact.of(codes, node.inputs[0].type).to(node.output.type)
-        padded = np.pad(cast.reshape(-1, *image), ((0, 0), (top, bottom), (left, right), (0, 0)))
-        return padded.reshape(len(codes), -1)
+        return padded(cast.reshape(-1, *image), (top, bottom, left, right)).reshape(len(codes), -1)
 
     return apply
 

@@ -10,6 +10,7 @@ from hwflow.emulation.exact import Exact, limited, tree_sum
 from hwflow.emulation.node import Node
 from hwflow.emulation.tables import centred, clamped, encode, exp, scaled_index
 from hwflow.fixed import Codes, FixedType
+from hwflow.wide import as_objects, parse_type, reals
 
 Function = Callable[..., Codes]
 
@@ -49,7 +50,7 @@ def softmax(node: Node) -> Function:
 def _stable(node: Node) -> Function:
     source = node.inputs[0].type
     text = node.constant("inp_norm_t")
-    norm = FixedType.parse(text) if "<" in text else node.type("inp_norm_t")
+    norm = parse_type(text) if "<" in text else node.type("inp_norm_t")
     exponentials = _exponentials(node, norm, sign=-1)
     finish = _finish(node)
 
@@ -119,7 +120,7 @@ def _argmax(node: Node) -> Function:
     one = Exact.integer(1).to(node.output.type)
 
     def apply(codes: Codes) -> Codes:
-        result = np.zeros_like(codes)
+        result = np.zeros(codes.shape, dtype=one.dtype)
         np.put_along_axis(result, codes.argmax(axis=1)[:, None], one, axis=1)
         return result
 
@@ -135,12 +136,13 @@ def _address_bits(node: Node, type: FixedType, size: int) -> int:
 
 def _centres(node: Node, type: FixedType, size: int) -> np.ndarray:
     """The float that each address stands for."""
-    address = np.arange(size) << (type.width - _address_bits(node, type, size))
+    address = as_objects(np.arange(size)) << (type.width - _address_bits(node, type, size))
     if type.signed:
         address = np.where(address > type.max_code, address - (1 << type.width), address)
-    return type.decode(address).astype(np.float32)
+    return reals(address, type, np.float32)
 
 
 def _top_bits(codes: Codes, type: FixedType, size: int) -> Codes:
     bits = (size - 1).bit_length()
-    return (codes >> (type.width - bits)) & (size - 1)
+    top: Codes = ((codes >> (type.width - bits)) & (size - 1)).astype(np.int64)
+    return top

@@ -101,7 +101,7 @@ def encode(values: npt.NDArray[np.floating], type: FixedType) -> Codes:
 
 def scaled_index(x: Exact, size: int, divisor: int) -> Codes:
     """``int(x * size / divisor)``, the C++ way to an index: cut toward zero twice, kept in an int."""
-    return Exact(x.codes * size, x.fraction, x.width + size.bit_length()).over(divisor).to(INT)
+    return (x * Exact.integer(size)).over(divisor).to(INT)
 
 
 def clamped(index: Codes, size: int) -> Codes:

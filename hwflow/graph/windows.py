@@ -16,14 +16,23 @@ def windows(images: npt.NDArray[Any], window: Window, pad_value: float = 0) -> n
     Returns:
         ``(n, rows, columns, kernel_h, kernel_w, channels)``, a view of the padded images.
     """
-    top, bottom, left, right = window.padding
-    if any(window.padding):
-        pads = ((0, 0), (top, bottom), (left, right), (0, 0))
-        images = np.pad(images, pads, constant_values=pad_value)
+    images = padded(images, window.padding, pad_value)
     sliding: Any = np.lib.stride_tricks.sliding_window_view
     view = sliding(images, window.kernel, axis=(1, 2))
     view = view[:, :: window.strides[0], :: window.strides[1]]
     return np.moveaxis(view, 3, 5)
+
+
+def padded(images: npt.NDArray[Any], padding: tuple[int, int, int, int], pad_value: float = 0) -> npt.NDArray[Any]:
+    """``images (n, height, width, channels)`` with a border: top, bottom, left, right."""
+    if not any(padding):
+        return images
+    top, bottom, left, right = padding
+    count, height, width, channels = images.shape
+    # np.pad would put NumPy's integers among Python's
+    whole = np.full((count, top + height + bottom, left + width + right, channels), pad_value, dtype=images.dtype)
+    whole[:, top : top + height, left : left + width] = images
+    return whole
 
 
 def depthwise(images: npt.NDArray[Any], weights: npt.NDArray[Any], window: Window) -> npt.NDArray[Any]:

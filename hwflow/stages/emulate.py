@@ -16,6 +16,7 @@ from hwflow.emulation.compare import CsimAgreement, compare
 from hwflow.emulation.csim import simulation
 from hwflow.emulation.emulator import Emulator, emulate
 from hwflow.emulation.names import in_users_words, users_names
+from hwflow.emulation.node import EXACT_BITS
 from hwflow.emulation.source import Options, open_graph
 from hwflow.errors import HwflowError
 from hwflow.files.npz import npz_bytes
@@ -24,6 +25,7 @@ from hwflow.fixed import Codes, FixedType, Overflow
 from hwflow.progress import Advance
 from hwflow.show import Shown
 from hwflow.stages.limits import check_memory
+from hwflow.wide import parse_type
 
 _RANDOM_BYTES = 48  # of an input element while it is drawn: codes, extremes, what chooses them
 _OUTPUT_BYTES = 16  # of an output element: its code and its value
@@ -197,14 +199,16 @@ def _renamed(arrays: dict[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
 
 
 def _random(type: FixedType, shape: tuple[int, int], rng: np.random.Generator) -> Codes:
-    low, high = type.with_(overflow=Overflow.WRAP).min_code, type.max_code
+    spare = max(type.width - EXACT_BITS, 0)  # the C simulation takes float64
+    low, high = type.with_(overflow=Overflow.WRAP).min_code >> spare, type.max_code >> spare
     codes: Codes = rng.integers(low, high, shape, dtype=np.int64, endpoint=True)
     extreme = rng.random(shape) < 0.1
     ends = rng.choice(np.array([low, high]), shape)
-    codes[0::4] = codes[0::4] >> (type.width // 3)
+    codes[0::4] = codes[0::4] >> ((type.width - spare) // 3)
     for start in (2, 3):
         codes[start::4] = np.where(extreme[start::4], ends[start::4], codes[start::4])
-    return codes
+    top = FixedType(EXACT_BITS, EXACT_BITS - type.fraction + spare, type.signed)
+    return type.cast(codes, top) if spare else codes
 
 
 def _some(data: str | Path, images: int | None) -> Data:
@@ -241,6 +245,6 @@ def _layers(emulator: Emulator, graph: Any) -> tuple[LayerReport, ...]:
     names = users_names(graph, [each.name for each in emulator.steps])
     for step in emulator.steps:
         accum = graph.graph[step.name].get_attr("accum_t")
-        text = None if accum is None else str(FixedType.parse(str(accum.precision)))
+        text = None if accum is None else str(parse_type(str(accum.precision)))
         layers.append(LayerReport(names[step.name], step.kind, step.signal.shape, str(step.signal.type), text))
     return tuple(layers)

@@ -124,7 +124,7 @@ def test_options_of_a_model(model: Path, tmp_path: Path) -> None:
         (["--data", "digits"], ["(500, 8, 8, 1)", "(N, 4)"]),
         (["--random", "3", "-o", "values.txt"], ["values.txt", ".npz"]),
         (["--random", "3", "--hls-config", "missing.yml"], ["missing.yml"]),
-        (["--random", "3", "--precision", "fixed<70,6>"], ["70"]),
+        (["--random", "3", "--precision", "fixed<16,6,TRN,WRAP,1>"], ["wrap bits"]),
         (["--random", "3", "--hls-config", "missing.yml", "--precision", "fixed<9,3>"], ["--precision"]),
     ],
 )

@@ -210,3 +210,22 @@ def unusual(io_type: str) -> Any:
     ends = [entry["name"] for entry in entries if not entry["name"].startswith("norm")]
     with contextlib.redirect_stdout(io.StringIO()):
         return ModelGraph.from_layer_list(config, layers, ["x"], [layers[-1]["name"]] if stream else ends)
+
+
+def recurrences(io_type: str) -> Any:
+    """Recurrent layers, all outputs and the last one, one after the other; in io_parallel also in both directions."""
+    keras = tensorflow().keras
+    layers = keras.layers
+    x = layers.Input((5, 3), name="x")
+    y = layers.LSTM(4, return_sequences=True, name="lstm")(x)
+    y = layers.GRU(3, return_sequences=True, recurrent_activation="tanh", name="gru")(y)
+    if io_type == "io_parallel":
+        y = layers.Bidirectional(layers.LSTM(2, return_sequences=True, name="long"), name="both")(y)
+        y = layers.Bidirectional(layers.GRU(3, return_sequences=True, name="short"), name="both_gru")(y)
+        outputs = [
+            layers.GRU(4, name="last_gru", activation="relu")(y),
+            layers.Bidirectional(layers.LSTM(2, name="long"), name="both_last")(y),
+        ]
+    else:
+        outputs = [layers.GRU(4, name="last_gru", activation="relu")(y)]
+    return filled(keras.Model(x, [layers.LSTM(3, name="last")(y), *outputs][: -1 if io_type == "io_stream" else None]))

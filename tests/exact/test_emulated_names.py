@@ -101,9 +101,12 @@ def test_a_configuration_has_the_users_names(files: tuple[Path, Path], tmp_path:
     assert {name for name, type_ in types.items() if type_ == "ap_fixed<9,4>"} == {"1st", "kernel_tanh", "x" * 250}
 
 
-def test_refusals_have_the_users_names(files: tuple[Path, Path]) -> None:
-    with pytest.raises(HwflowError, match=r"^module: ap_fixed<\d+,\d+>: the width must be"):
-        run(files[0], random=1, options=Options(granularity="name"))
+def test_refusals_have_the_users_names(files: tuple[Path, Path], tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    layers = {"module": {"Precision": {"result": "float"}}}
+    config.write_text(json.dumps({"Model": {"Precision": "fixed<16,6>", "ReuseFactor": 1}, "LayerName": layers}))
+    with pytest.raises(HwflowError, match="^module: its data is float"):
+        run(files[0], random=1, options=Options(hls_config=config))
 
 
 def test_several_inputs_and_outputs_keep_their_names(tmp_path: Path) -> None:

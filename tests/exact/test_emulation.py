@@ -23,6 +23,7 @@ from tests.exact.emulated import (
     images2d,
     moves,
     quantised,
+    recurrences,
     series1d,
     unusual,
 )
@@ -93,15 +94,11 @@ def test_one_dimension(tmp_path: Path, io_type: str, padding: str, strategy: str
     agree(convert(series1d(padding), io_type, layers), tmp_path, layers=11)
 
 
-NARROW = {name: {"Precision": {"result": "fixed<16,6>"}} for name in ("depth", "point", "separable")}
-"""The types that hls4ml infers grow from one linear layer to the next, beyond 63 bits."""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("granularity", ["model", "name"])
 def test_convolutions_of_other_kinds(tmp_path: Path, granularity: str) -> None:
+    """With ``name``, the types that hls4ml infers grow from one linear layer to the next, up to 118 bits."""
     layers: dict[str, Any] = {name: {"Strategy": "Resource", "ReuseFactor": 3} for name in ("conv", "point", "fully")}
-    layers |= NARROW
     agree(convert(images2d("valid"), "io_stream", layers, granularity=granularity), tmp_path, layers=14)
 
 
@@ -113,7 +110,67 @@ def test_vivado_in_parallel(tmp_path: Path, strategy: str) -> None:
 
 
 def test_vivado_in_a_stream(tmp_path: Path) -> None:
-    agree(convert(images2d("valid"), "io_stream", backend="Vivado", layers=NARROW), tmp_path, layers=14)
+    graph = convert(images2d("valid"), "io_stream", backend="Vivado", granularity="name")
+    assert max(step.signal.type.width for step in emulate(graph).steps) == 118
+    agree(graph, tmp_path, layers=14)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("types", ["fixed<70,20,RND_CONV,SAT>", "ufixed<66,9,TRN_ZERO>", "fixed<90,22,RND,SAT_SYM>"])
+def test_types_beyond_int64(tmp_path: Path, types: str) -> None:
+    """Every activation, merge and softmax between wide types, and sums that saturate in them."""
+    wide = {"Precision": {"result": types, "accum": types, "weight": types}}
+    names = [layer.name for layer in elementwise().layers]
+    layers = {name: {**SOFTMAXES[name], **wide} if name in SOFTMAXES else wide for name in names}
+    agree(convert(elementwise(), layers=layers), tmp_path / "elementwise", layers=25)
+    convolutions = {layer.name: wide for layer in images2d("same").layers}
+    agree(convert(images2d("same"), layers=convolutions), tmp_path / "convolutions", layers=14)
+
+
+FEEDBACK = "fixed<14,6,RND,SAT>"
+ODD_RECURRENCES: dict[str, Any] = {
+    "x": {"Precision": {"result": FEEDBACK}},
+    "lstm": {
+        "Precision": {"accum": FEEDBACK, "result": FEEDBACK, "recurrent_weight": "fixed<9,3>", "table": "fixed<12,3>"},
+        "TableSize": 512,
+        "Strategy": "Resource",
+        "ReuseFactor": 3,
+    },
+    "gru": {
+        "Precision": {"accum": "fixed<17,7>", "result": "fixed<10,3,TRN,SAT>"},
+        "Strategy": "Resource",
+        "ReuseFactor": 12,
+    },
+    "both": {"Precision": {"accum": "fixed<20,8>"}},
+    "both_gru": {"Precision": {"accum": "fixed<20,8>", "result": "fixed<11,4>"}},
+    "last": {"Precision": {"accum": "fixed<11,4>", "result": "fixed<11,4>"}, "static": False},
+    "last_gru": {"Precision": {"accum": "fixed<20,8>"}, "static": False},
+    "both_last": {"Strategy": "Resource", "ReuseFactor": 2},
+}
+
+
+@pytest.mark.parametrize(("backend", "odd"), [("Vivado", True), pytest.param("Vitis", False, marks=pytest.mark.slow)])
+def test_recurrent_layers(tmp_path: Path, backend: str, odd: bool) -> None:
+    agree(
+        convert(recurrences("io_parallel"), layers=ODD_RECURRENCES if odd else {}, backend=backend), tmp_path, layers=7
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["Vitis", "Vivado"])
+def test_recurrent_layers_in_a_stream(tmp_path: Path, backend: str) -> None:
+    unrolled = {
+        name: {"Strategy": "resource_unrolled", "ReuseFactor": reuse} for name, reuse in (("gru", 2), ("last", 3))
+    }
+    agree(convert(recurrences("io_stream"), "io_stream", unrolled, backend), tmp_path, layers=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("io_type", "padding"), [("io_parallel", "same"), ("io_stream", "valid")])
+def test_unrolled(tmp_path: Path, io_type: str, padding: str) -> None:
+    way = {"Strategy": "resource_unrolled", "Precision": {"accum": "fixed<14,6,RND,SAT>"}}
+    layers = {name: {**way, "ReuseFactor": reuse} for name, reuse in (("conv", 3), ("point", 3), ("fully", 8))}
+    agree(convert(images2d(padding), io_type, layers), tmp_path, layers=14)
 
 
 @pytest.mark.slow
@@ -196,7 +253,36 @@ def one_layer(shape: tuple[int, ...], make: Any) -> Any:
 
 
 REFUSED: dict[str, tuple[tuple[int, ...], Any, str, dict[str, Any], list[str]]] = {
-    "recurrent": ((3, 2), lambda k: k.LSTM(2, name="odd"), "io_parallel", {}, ["LSTM"]),
+    "recurrent": (
+        (3, 2),
+        lambda k: k.LSTM(2, name="odd"),
+        "io_parallel",
+        {"Precision": {"accum": "fixed<20,8>"}},
+        ["LSTM", "fixed<20,8>", "same type"],
+    ),
+    "bent": ((3, 2), lambda k: k.GRU(2, activation="elu", name="odd"), "io_parallel", {}, ["'elu'", "compile"]),
+    "table": (
+        (3,),
+        lambda k: k.Activation("elu", name="odd"),
+        "io_parallel",
+        {"Precision": {"table": "fixed<9,3>"}, "TableSize": 1 << 30},
+        ["before its table", "fixed<16,6>"],
+    ),
+    "embedding": ((3,), lambda k: k.Embedding(4, 2, name="odd"), "io_parallel", {}, ["Embedding"]),
+    "merged": (
+        (3, 2),
+        lambda k: k.Bidirectional(k.GRU(2), merge_mode="sum", name="odd"),
+        "io_parallel",
+        {},
+        ["merge_mode", "concat"],
+    ),
+    "states": (
+        (3, 4),
+        lambda k: k.GRU(3, name="odd"),
+        "io_parallel",
+        {"Strategy": "Resource", "ReuseFactor": 4},
+        ["reuse factor", "divides 3"],
+    ),
     "grouped": ((6, 6, 2), lambda k: k.Conv2D(2, 2, groups=2, name="odd"), "io_parallel", {}, ["8 weights", "groups"]),
     "overlapping": (
         (6, 6, 2),
@@ -206,13 +292,6 @@ REFUSED: dict[str, tuple[tuple[int, ...], Any, str, dict[str, Any], list[str]]] 
         ["stops", "stride"],
     ),
     "padded pool": ((5, 5, 2), lambda k: k.MaxPooling2D(2, padding="same", name="odd"), "io_stream", {}, ["valid"]),
-    "unrolled": (
-        (4,),
-        lambda k: k.Dense(2, name="odd"),
-        "io_stream",
-        {"Strategy": "resource_unrolled", "ReuseFactor": 2},
-        ["resource_unrolled"],
-    ),
     "overrun": (
         (4, 4, 3),
         lambda k: k.Conv2D(2, 2, name="odd"),
@@ -224,8 +303,8 @@ REFUSED: dict[str, tuple[tuple[int, ...], Any, str, dict[str, Any], list[str]]] 
         (4,),
         lambda k: k.Dense(2, name="odd"),
         "io_parallel",
-        {"Precision": {"weight": "fixed<50,6>"}},
-        ["66 bits"],
+        {"Precision": {"weight": "fixed<513,6>"}},
+        ["at most 512 bits"],
     ),
     "float": (
         (4,),
