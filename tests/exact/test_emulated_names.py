@@ -105,7 +105,7 @@ def test_refusals_have_the_users_names(files: tuple[Path, Path], tmp_path: Path)
     config = tmp_path / "config.json"
     layers = {"module": {"Precision": {"result": "float"}}}
     config.write_text(json.dumps({"Model": {"Precision": "fixed<16,6>", "ReuseFactor": 1}, "LayerName": layers}))
-    with pytest.raises(HwflowError, match="^module: its data is float"):
+    with pytest.raises(HwflowError, match=r"^module: its data is float"):
         run(files[0], random=1, options=Options(hls_config=config))
 
 
