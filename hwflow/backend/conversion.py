@@ -12,7 +12,7 @@ from hwflow.backend.types import typed_graph
 from hwflow.cost.reuse import choose_reuse
 from hwflow.errors import HwflowError
 from hwflow.files.folders import FILES, FolderKind, files_in, new_folder, write_json
-from hwflow.firmware.harden_pass import KEY, harden_model
+from hwflow.firmware.harden_pass import KEY, configured_reuse, harden_model
 from hwflow.firmware.writer import configuration
 from hwflow.fixed import FixedType
 from hwflow.frontends.keras_check import check
@@ -45,7 +45,7 @@ def convert(model: Any) -> tuple[Graph, dict[str, int], list[str]]:
         _check_types(model, graph)
         ends_early = graph is not result.graph
     notes = [] if not ends_early else ["the RTL has no softmax: it ends at the logits, and predict() gives them"]
-    wanted = {layer.name: int(model.config.get_reuse_factor(model.graph[layer.name])) for layer in graph.weight_layers}
+    wanted = {layer.name: configured_reuse(model, layer.name) for layer in graph.weight_layers}
     reuse = {name: choose_reuse(graph, factor)[name] for name, factor in wanted.items()}
     if changed := [
         f"{name} {factor} instead of {wanted[name]}" for name, factor in reuse.items() if factor != wanted[name]

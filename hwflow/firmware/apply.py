@@ -16,7 +16,7 @@ from hwflow.firmware import depthwise
 from hwflow.firmware.activations import activation_attributes
 from hwflow.firmware.layers import BACKEND, register_layers
 from hwflow.firmware.outliers import add_tables, has_tables
-from hwflow.firmware.shapes import describe_shape, is_free
+from hwflow.firmware.shapes import is_free
 from hwflow.firmware.storage import is_stored, mark_stored
 from hwflow.fixed import FixedType
 from hwflow.graph import (
@@ -169,23 +169,8 @@ def _match(graph: Graph, model: Any) -> None:
         elif name not in graph:
             raise HwflowError(f"{name}: the hardened graph has no such layer; it was made from another network")
     for node in graph:
-        if _is_not_hls4mls(node, graph, model.graph.get(node.name)):
-            raise HwflowError(
-                f"{node.name}: one-dimensional layers, global maxima and layers that move pixels cannot be hardened in "
-                "an hls4ml script; use 'hwflow harden' and 'hwflow generate'"
-            )
         if node.name not in model.graph and not isinstance(node, Rescale) and not is_free(node, graph):
             raise HwflowError(f"{node.name}: the network has no such layer; the graph was made from another network")
-
-
-def _is_not_hls4mls(node: Node, graph: Graph, layer: Layer | None) -> bool:
-    """Whether hwflow reads a layer its own way, and the ModelGraph has hls4ml's."""
-    if layer is not None and "1D" in layer.class_name:
-        return True
-    if layer is not None and isinstance(node, MaxPool2D) and "Global" in layer.class_name:
-        return True
-    moved = describe_shape(node, graph.inputs_of(node)[0].shape) if node.inputs else None
-    return moved is not None and not is_free(node, graph) and (layer is None or layer.class_name != moved["class_name"])
 
 
 def _rewire(graph: Graph, model: Any) -> None:

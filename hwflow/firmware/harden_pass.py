@@ -21,6 +21,7 @@ from hwflow.errors import HwflowError
 from hwflow.files.arrays import read_npy
 from hwflow.firmware.apply import apply_graph, firmware_reuse
 from hwflow.firmware.layers import register_layers
+from hwflow.firmware.remade import fits, remake
 from hwflow.fixed import FixedType, Rounding
 from hwflow.frontends.keras_agreement import measure
 from hwflow.frontends.keras_check import check, check_images
@@ -63,7 +64,10 @@ class HardenPass(ModelOptimizerPass):
         factors, notes = firmware_reuse(result.graph, wanted, model.config.get_config_value("IOType"))
         for note in notes:
             warnings.warn(note, stacklevel=2)
-        apply_graph(result.graph, model, factors)
+        graph, names = result.graph, {layer.name: layer.name for layer in result.graph}
+        if not fits(graph, model):
+            graph, names = remake(graph, model, (PASS,))
+        apply_graph(graph, model, {names[name]: factor for name, factor in factors.items()})
         model.hwflow = result
         return True
 
@@ -206,8 +210,15 @@ def _images(source: Any) -> npt.NDArray[Any]:
 
 def _requested_reuse(graph: Graph, model: Any) -> dict[str, int]:
     """hls4ml's own reuse factors, each taken to the nearest that is valid."""
-    config = model.config
     return {
-        layer.name: choose_reuse(graph, int(config.get_reuse_factor(model.graph[layer.name])))[layer.name]
+        layer.name: choose_reuse(graph, configured_reuse(model, layer.name))[layer.name]
         for layer in graph.weight_layers
     }
+
+
+def configured_reuse(model: Any, name: str) -> int:
+    """The reuse factor that the configuration gives a layer of the graph, also one that hls4ml calls otherwise."""
+    config = model.config
+    if name in model.graph:
+        return int(config.get_reuse_factor(model.graph[name]))
+    return int(config.layer_name_rf.get(name.lower(), config.model_rf or 1))

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwflow.errors import HwflowError
 from hwflow.firmware import read_keras
 from hwflow.frontends.keras_check import TOLERANCE, check
 from hwflow.frontends.keras_graph import network_graph
@@ -69,19 +68,3 @@ def test_rtl_deep(seed: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(2, 100))
 def test_csim_deep(seed: int, tmp_path: Path) -> None:
     check_csim(random_sequences(seed), seed, tmp_path, ("io_stream", "io_parallel")[seed % 2])
-
-
-def test_an_hls4ml_script_is_told_to_use_the_commands(tmp_path: Path) -> None:
-    hls4ml = pytest.importorskip("hls4ml")
-    import hwflow.firmware
-
-    layers = tensorflow().keras.layers
-    image = layers.Input((6, 2))
-    model = tensorflow().keras.Model(image, layers.Conv1D(2, 3, name="conv")(image))
-    hwflow.firmware.register()
-    config = hls4ml.utils.config_from_keras_model(model, granularity="name", backend="Vitis")
-    config["Model"]["Hardening"] = {"Calibration": np.ones((2, 6, 2))}
-    with pytest.raises(HwflowError, match=r"conv: one-dimensional layers, .* use 'hwflow harden'"):
-        hls4ml.converters.convert_from_keras_model(
-            model, hls_config=config, backend="Vitis", output_dir=str(tmp_path / "rows")
-        )
