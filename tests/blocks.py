@@ -127,6 +127,12 @@ def separable(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
     return net.relu(net.conv(x, int(rng.integers(1, 5)), Window(kernel=(1, 1))))
 
 
+def mean(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
+    """Means over windows, of which those at the edges have fewer pixels."""
+    kernel, strides = tuple(rng.integers(1, 4, 2).tolist()), tuple(rng.integers(1, 3, 2).tolist())
+    return net.mean(x, same(x.shape, kernel, strides))
+
+
 def lookup(net: NetworkBuilder, x: Node, rng: np.random.Generator) -> Node:
     """A convolution, or nothing, and an activation from a table."""
     if rng.random() < 0.8:
@@ -156,7 +162,7 @@ FUNCTIONS = (
 MERGES = (Add, Subtract, Average, Maximum, Minimum, Multiply)
 BLOCKS: tuple[Block, ...] = (
     *(conv, merge, edges, upsample, permute, reshape, there_and_back, depthwise, separable),
-    *(lookup, leaky, softmax),
+    *(lookup, leaky, softmax, mean),
 )
 """Every operator has its place in one of them."""
 

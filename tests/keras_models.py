@@ -171,14 +171,7 @@ def _pool(draw: Draw, made: RandomModel, x: Any) -> Any:
     strides = draw(st.sampled_from([None, 1, (1, 2)]))
     if draw(st.booleans()):
         return L.MaxPooling2D(size, strides, padding, name=made.name("max"))(x)
-    layer = L.AveragePooling2D(size, strides, padding)
-    steps = layer.strides
-    padded = padding == "same" and any(
-        (-(-length // step) - 1) * step + extent > length
-        for length, step, extent in zip(x.shape[1:3], steps, size, strict=True)
-    )
-    layer._name = made.name("average", padded)
-    return layer(x)
+    return L.AveragePooling2D(size, strides, padding, name=made.name("average"))(x)
 
 
 def _residual(draw: Draw, made: RandomModel, x: Any) -> Any:
@@ -222,7 +215,7 @@ def _rows(draw: Draw, made: RandomModel, x: Any) -> Any:
     if kind == 0:
         return L.MaxPooling1D(kernel, strides, draw(st.sampled_from(["valid", "same"])), name=name)(x)
     if kind == 1:
-        return L.AveragePooling1D(kernel, strides, name=name)(x)
+        return L.AveragePooling1D(kernel, strides, draw(st.sampled_from(["valid", "same"])), name=name)(x)
     if kind == 2:
         return L.Permute((2, 1), name=name)(x)
     if kind == 3:

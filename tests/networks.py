@@ -167,6 +167,12 @@ class NetworkBuilder:
         name = self._name(kind.__name__.lower())
         return self._put(kind(name=name, inputs=(first.name, second.name), shape=first.shape))
 
+    def mean(self, source: Node, window: Window) -> Node:
+        """Of the pixels in the image, as Keras' average pooling has it."""
+        mean = replace(self.pool(source, window, average=True), counts_padding=False)
+        self.nodes[-1] = mean
+        return mean
+
     def pool(self, source: Node, window: Window, average: bool) -> Node:
         shape = (*window.output_size(*source.shape[:2]), source.shape[-1])
         kind = AveragePool2D if average else MaxPool2D
@@ -291,7 +297,7 @@ def random_sequences(seed: int) -> Graph:
         if kind < 0.25:
             x = net.pool(x, padded if kind < 0.15 else valid, average=False)
         elif kind < 0.4:
-            x = net.pool(x, valid, average=True)
+            x = net.mean(x, padded if kind < 0.35 else valid)
         elif kind < 0.6:
             x = _moved_rows(net, x, rng)
         elif kind < 0.7:
@@ -484,7 +490,10 @@ def to_keras(graph: Graph) -> Any:
                     node.window.kernel, node.window.strides, _padding(graph, node), name=node.name
                 )
             case AveragePool2D():
-                layer = keras.layers.AveragePooling2D(node.window.kernel, node.window.strides, name=node.name)
+                assert not (any(node.window.padding) and node.counts_padding)
+                layer = keras.layers.AveragePooling2D(
+                    node.window.kernel, node.window.strides, _padding(graph, node), name=node.name
+                )
             case GlobalAveragePool2D() if len(graph.input.shape) == 2:
                 layer = keras.layers.GlobalAveragePooling1D(name=node.name)
             case GlobalAveragePool2D():

@@ -10,6 +10,9 @@
 //   ACC_W        average: bits of the accumulator that is modelled; it must hold the sum of POSITIONS
 //                codes, so that the sum is exact (the hardware is as wide as that, not wider)
 //   ACC_SHIFT    average: fraction bits by which that accumulator exceeds the input
+//   EDGES        average: 1 where windows reach into padding that does not count; POSITIONS is then that of the others,
+//                and the divisor of each is the number of its pixels in the image, of
+//   IN_H, IN_W_PX, K_H, K_W, STRIDE_H, STRIDE_W, PAD_T, PAD_L, OUT_H, OUT_W_PX   as hwflow_window has them
 //   IN_*, OUT_*, ROUNDING, OVERFLOW   as in hwflow_cast
 //
 // Nothing waits between the input and the results, which a hwflow_catch takes in: the beat that completes a result is
@@ -17,7 +20,7 @@
 //
 // Timing: one beat in a cycle. A result leaves LATENCY + 2 cycles after the beat that completes it, which is 5 (maximum
 // and sum) or 8 (average), 1 more where the state of the channels is in block RAM, and 1 more for every 17 bits beyond the first
-// of the constant that divides. s_tready comes from registers.
+// of the constant that divides, which EDGES make longer. s_tready comes from registers.
 
 `default_nettype none
 
@@ -31,6 +34,17 @@ module hwflow_pool #(
     parameter int IN_FRAC    = 10,
     parameter int ACC_W      = 32,
     parameter int ACC_SHIFT  = 0,
+    parameter int EDGES      = 0,
+    parameter int IN_H       = 1,
+    parameter int IN_W_PX    = 1,
+    parameter int K_H        = 1,
+    parameter int K_W        = 1,
+    parameter int STRIDE_H   = 1,
+    parameter int STRIDE_W   = 1,
+    parameter int PAD_T      = 0,
+    parameter int PAD_L      = 0,
+    parameter int OUT_H      = 1,
+    parameter int OUT_W_PX   = 1,
     parameter int OUT_W      = 16,
     parameter int OUT_FRAC   = 10,
     parameter int OUT_SIGNED = 1,
@@ -68,14 +82,17 @@ module hwflow_pool #(
     // exceeds v / ODD by v * e / (ODD * 2**(V+L)) < 1 / ODD, which takes it past no integer.
     // Here v = n * 2**GROW and V = N_W + GROW; the factor 2**GROW is taken out of the shift instead.
     // M < 2**(V+1), as ODD > 2**(L-1) and V >= L. The multiplication by M goes CHUNK bits of M at a time.
-    localparam int TWOS   = $clog2(POSITIONS & -POSITIONS);
+    //
+    // With EDGES the divisor is any D <= ODD = POSITIONS. The same holds for M = ceil(2**(V+L) / D), as D <= 2**L, but that
+    // M <= 2**(V+L).
+    localparam int TWOS   = (EDGES != 0) ? 0 : $clog2(POSITIONS & -POSITIONS);
     localparam int ODD    = POSITIONS >> TWOS;
     localparam int DROP   = (TWOS > ACC_SHIFT) ? TWOS - ACC_SHIFT : 0;
     localparam int GROW   = (ACC_SHIFT > TWOS) ? ACC_SHIFT - TWOS : 0;
     localparam int N_W    = STATE_W - DROP;
     localparam int L      = $clog2(ODD);
     localparam int V      = N_W + GROW;
-    localparam int M_W    = V + 1;
+    localparam int M_W    = (EDGES != 0) ? V + L + 1 : V + 1;
     localparam int CHUNK  = 17;
     localparam int CHUNKS = (ODD == 1) ? 1 : (M_W + CHUNK - 1) / CHUNK;
 
@@ -96,6 +113,11 @@ module hwflow_pool #(
     if (MODE == AVERAGE && ACC_W < STATE_W) begin : gen_error_acc
         initial $fatal(1, "hwflow_pool: ACC_W (%0d) holds not every sum of %0d codes: it takes %0d bits",
                        ACC_W, POSITIONS, STATE_W);
+    end
+
+    if (EDGES != 0 && (MODE != AVERAGE || POSITIONS != K_H * K_W || POSITIONS < 2)) begin : gen_error_edges
+        initial $fatal(1, "hwflow_pool: EDGES are of averages over K_H (%0d) x K_W (%0d) = POSITIONS (%0d), 2 or more",
+                       K_H, K_W, POSITIONS);
     end
 
     // --- The beat, and the state of its channels so far, READ cycles later. The state is written back a cycle after that;
@@ -228,6 +250,77 @@ module hwflow_pool #(
         assign state_next[lane*STATE_W+:STATE_W] = reduced;
     end
 
+    // --- The reciprocal that a finished state is multiplied by.
+
+    localparam logic [V+L:0] POWER = {1'b1, {(V + L) {1'b0}}};
+
+    if (MODE == AVERAGE && EDGES != 0) begin : gen_divisor
+        // The place of the window in the image, and how many of its pixels lie in it. Windows end POSITIONS beats apart or
+        // more, so that the number is there when the next one does.
+        localparam int COUNT_W = $clog2(POSITIONS + 1);
+        localparam int PLACE_W = $clog2(IN_H + IN_W_PX + K_H + K_W + STRIDE_H + STRIDE_W + PAD_T + PAD_L) + 2;
+        localparam int ROW_W   = (OUT_H > 1) ? $clog2(OUT_H) : 1;
+        localparam int COL_W   = (OUT_W_PX > 1) ? $clog2(OUT_W_PX) : 1;
+
+        localparam logic [PLACE_W-1:0] FIRST_ROW = PLACE_W'(0 - PAD_T);
+        localparam logic [PLACE_W-1:0] FIRST_COL = PLACE_W'(0 - PAD_L);
+
+        logic [ROW_W-1:0] out_row_reg;
+        logic [COL_W-1:0] out_col_reg;
+        logic [PLACE_W-1:0] row_reg, col_reg;  // of the window's first pixel, in two's complement
+        logic [COUNT_W-1:0] count_reg;
+        logic [M_W-1:0] m_reg;
+        wire [COUNT_W-1:0] count;
+        wire [CHUNKS*CHUNK-1:0] reciprocal = (CHUNKS*CHUNK)'(m_reg);
+        wire last_row = out_row_reg == ROW_W'(OUT_H - 1);
+        wire last_col = out_col_reg == COL_W'(OUT_W_PX - 1);
+
+        wire [PLACE_W-1:0] row_end = row_reg + PLACE_W'(K_H);
+        wire [PLACE_W-1:0] col_end = col_reg + PLACE_W'(K_W);
+        wire [COUNT_W-1:0] rows = COUNT_W'((row_end > PLACE_W'(IN_H)) ? PLACE_W'(IN_H) : row_end)
+                                  - COUNT_W'(row_reg[PLACE_W-1] ? '0 : row_reg);
+        wire [COUNT_W-1:0] cols = COUNT_W'((col_end > PLACE_W'(IN_W_PX)) ? PLACE_W'(IN_W_PX) : col_end)
+                                  - COUNT_W'(col_reg[PLACE_W-1] ? '0 : col_reg);
+
+        always_ff @(posedge clk_i) begin
+            count_reg <= rows * cols;
+            if (!rst_ni) begin
+                out_row_reg <= '0;
+                out_col_reg <= '0;
+                row_reg     <= FIRST_ROW;
+                col_reg     <= FIRST_COL;
+            end else if (complete && last_beat_reg) begin
+                out_col_reg <= last_col ? '0 : out_col_reg + 1'b1;
+                col_reg     <= last_col ? FIRST_COL : col_reg + PLACE_W'(STRIDE_W);
+                if (last_col) begin
+                    out_row_reg <= last_row ? '0 : out_row_reg + 1'b1;
+                    row_reg     <= last_row ? FIRST_ROW : row_reg + PLACE_W'(STRIDE_H);
+                end
+            end
+        end
+
+        hwflow_delay #(
+            .WIDTH  (COUNT_W),
+            .STAGES (READ + 1)
+        ) count_line (
+            .clk_i  (clk_i),
+            .en_i   (1'b1),
+            .data_i (count_reg),
+            .data_o (count)
+        );
+
+        wire [(POSITIONS+1)*M_W-1:0] reciprocals;
+        assign reciprocals[0+:M_W] = '0;
+        for (genvar i = 1; i <= POSITIONS; i++) begin : gen_reciprocal
+            assign reciprocals[i*M_W+:M_W] = M_W'((POWER + (V+L+1)'(i - 1)) / (V+L+1)'(i));
+        end
+
+        always_ff @(posedge clk_i) m_reg <= reciprocals[count*M_W+:M_W];
+    end else if (MODE == AVERAGE && ODD > 1) begin : gen_divisor
+        localparam logic [M_W-1:0] M = M_W'((POWER + (V+L+1)'(ODD - 1)) / (V+L+1)'(ODD));
+        wire [CHUNKS*CHUNK-1:0] reciprocal = (CHUNKS*CHUNK)'(M);
+    end
+
     // --- A finished state, and what the cast takes of it.
 
     logic [LANES*STATE_W-1:0] done_reg;
@@ -265,17 +358,13 @@ module hwflow_pool #(
                 always_ff @(posedge clk_i) quotient_reg <= RESULT_W'(n_reg) << GROW;
                 assign quotient = quotient_reg;
             end else begin : gen_multiply
-                localparam logic [V+L:0] POWER = {1'b1, {(V + L) {1'b0}}};
-                localparam logic [M_W-1:0] M = M_W'((POWER + (V+L+1)'(ODD - 1)) / (V+L+1)'(ODD));
-                localparam logic [CHUNKS*CHUNK-1:0] PARTS = (CHUNKS*CHUNK)'(M);
-
                 // Product with a chunk of M, and the sum of these up to it, all as late as the sum needs them
                 for (genvar i = 0; i < CHUNKS; i++) begin : gen_chunk
                     logic [N_W+CHUNK-1:0] product_reg;
                     wire [N_W+CHUNK-1:0] product;
                     logic [N_W+CHUNKS*CHUNK-1:0] sum_reg;
 
-                    always_ff @(posedge clk_i) product_reg <= (N_W+CHUNK)'(n_reg) * (N_W+CHUNK)'(PARTS[i*CHUNK+:CHUNK]);
+                    always_ff @(posedge clk_i) product_reg <= (N_W+CHUNK)'(n_reg) * (N_W+CHUNK)'(gen_divisor.reciprocal[i*CHUNK+:CHUNK]);
 
                     hwflow_delay #(
                         .WIDTH  (N_W + CHUNK),

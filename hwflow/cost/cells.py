@@ -285,10 +285,12 @@ def pool(values: Values) -> CellModel:
     state = values("IN_W") + (index_bits(positions) if sums and positions > 1 else 0)
     result = values("IN_W") + values("ACC_SHIFT") if average else state
     memory = memory_area(Memory(lanes * state, beats)) if beats > 1 else Area()
-    twos = (positions & -positions).bit_length() - 1
+    edges = values("EDGES") > 0
+    twos = 0 if edges else (positions & -positions).bit_length() - 1
     divides = average and positions >> twos > 1
     numerator = state - max(twos - values("ACC_SHIFT"), 0)
-    chunks = math.ceil((numerator + max(values("ACC_SHIFT") - twos, 0) + 1) / DIVIDER_CHUNK)
+    longer = index_bits(positions) if edges else 0
+    chunks = math.ceil((numerator + max(values("ACC_SHIFT") - twos, 0) + longer + 1) / DIVIDER_CHUNK)
     dsps = chunks * _dsps(numerator + 1, DIVIDER_CHUNK + 1) if divides else 0
     divider = lanes * chunks * (numerator + DIVIDER_CHUNK) if divides else 0
     reduced = (result, values("IN_FRAC") + values("ACC_SHIFT") * average, values("IN_SIGNED"))

@@ -250,6 +250,7 @@ def _set_parameters(graph: Graph, node: Node, layer: Layer) -> None:
             _set_type(layer, "accum_t", node.accum)
             if isinstance(node, AveragePool2D):
                 _set_window(layer, node.window, graph.inputs_of(node)[0].shape)
+                layer.set_attr("count_pad", node.counts_padding)
         case Softmax():
             for name, attribute in SOFTMAX_TYPES.items():
                 _set_type(layer, name, getattr(node, attribute))

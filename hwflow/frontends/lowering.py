@@ -171,6 +171,8 @@ def _with_padding(node: Node, by_name: Mapping[str, Node]) -> Node:
         return node
     if isinstance(node, ZeroPad2D):
         return replace(node, inputs=pad.inputs, padding=_both(pad.padding, node.padding))
+    if isinstance(node, AveragePool2D) and not node.counts_padding:
+        return node  # zeros of a layer count, those of its own do not
     may_win = isinstance(node, MaxPool2D) and not _never_negative(by_name[pad.inputs[0]], by_name)
     if not isinstance(node, Conv2D | DepthwiseConv2D | MaxPool2D | AveragePool2D) or may_win:
         return node

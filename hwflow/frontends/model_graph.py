@@ -225,9 +225,7 @@ def _pool1d(layer: Layer) -> Node:
 def _pool(layer: Layer, window: Window) -> Node:
     if layer.get_attr("pool_op") == "Max":
         return MaxPool2D(**_common(layer), window=window)
-    if any(window.padding):
-        raise HwflowError(f"{layer.name}: average pooling with padding is not supported; pad the input or use 'valid'")
-    return AveragePool2D(**_common(layer), window=window)
+    return AveragePool2D(**_common(layer), window=window, counts_padding=not any(window.padding))
 
 
 def _global_pool(layer: Layer) -> Node:

@@ -137,9 +137,12 @@ def _pool(kind: str) -> Translate:
             raise given.refuse("ceil_mode=True")
         if any(pads) and kind == "Max" and not x.nonnegative:
             raise given.refuse("padding before a ReLU")
-        if any(pads) and kind == "Average":
-            given.only("count_include_pad", True)
         given.only("divisor_override", None)
+        if any(pads) and kind == "Average" and not given.value("count_include_pad", True):
+            if any(stride != 1 or 2 * pad != each - 1 for stride, pad, each in zip(strides, pads, size, strict=True)):
+                raise given.refuse("count_include_pad=False with other padding than 'same', or a stride,")
+            layer = getattr(net.layers, f"AveragePooling{rank}D")(size, strides, "same", name=name)
+            return net.put(layer, x, given.shape, nonnegative=x.nonnegative)
         x = _padded(net, given, x, (0,) * rank, strides, name)[0] if any(pads) else x
         layer = getattr(net.layers, f"{kind}Pooling{rank}D")(size, strides, name=name)
         return net.put(layer, x, given.shape, nonnegative=x.nonnegative)

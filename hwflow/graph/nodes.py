@@ -378,10 +378,20 @@ class MaxPool2D(Node):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AveragePool2D(Node):
-    """Mean over a window, whose padding counts as zeros: sum in ``accum``, divided toward zero, then cast."""
+    """Mean over a window: sum in ``accum``, divided toward zero, then cast.
+
+    Attributes:
+        counts_padding: whether padding counts as zeros; else the mean is that of the image's pixels in the window.
+    """
 
     window: Window
     accum: FixedType | None = None
+    counts_padding: bool = True
+
+    @property
+    def divisor(self) -> int | None:
+        """The pixels of every window, or ``None`` where their number depends on the place of the window."""
+        return math.prod(self.window.kernel) if self.counts_padding or not any(self.window.padding) else None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -87,9 +87,11 @@ def output_shape(node: Node, sources: list[Node]) -> tuple[int, ...]:
         if rows < 1 or columns < 1:
             raise HwflowError(f"{node.name}: its {node.window.kernel} window does not fit into {shape}")
         channels = shape[2]
-        if isinstance(node, MaxPool2D) and not node.window.touches(shape[0], shape[1]):
+        needs_pixels = isinstance(node, MaxPool2D) or (isinstance(node, AveragePool2D) and node.divisor is None)
+        if needs_pixels and not node.window.touches(shape[0], shape[1]):
+            what = "maximum" if isinstance(node, MaxPool2D) else "mean"
             raise HwflowError(
-                f"{node.name}: a window lies wholly in the padding {node.window.padding}, it has no maximum"
+                f"{node.name}: a window lies wholly in the padding {node.window.padding}, it has no {what}"
             )
         if isinstance(node, Conv2D | DepthwiseConv2D):
             inputs = 1 if isinstance(node, DepthwiseConv2D) else channels

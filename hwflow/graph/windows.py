@@ -35,6 +35,12 @@ def padded(images: npt.NDArray[Any], padding: tuple[int, int, int, int], pad_val
     return whole
 
 
+def pixels_inside(window: Window, height: int, width: int) -> npt.NDArray[np.int64]:
+    """How many pixels of a ``height`` x ``width`` image every window covers: ``(rows, columns, 1)``."""
+    counts = windows(np.ones((1, height, width, 1), dtype=np.int64), window).sum(axis=(3, 4))
+    return np.asarray(counts[0])
+
+
 def depthwise(images: npt.NDArray[Any], weights: npt.NDArray[Any], window: Window) -> npt.NDArray[Any]:
     """Sums of products of every channel by itself.
 

@@ -223,10 +223,12 @@ def average_pool(
     if bound > node.accum.max_code + 1:
         raise NotCompiled(f"{node.name}: a mean may overflow {node.accum}")
     end = Epilogue([*cast(node.accum, node.resolved), *after], bound, node.shape[-1], out)
+    inside = isinstance(node, AveragePool2D) and node.divisor is None
 
     def run(x: list[Array]) -> Array:
         result = empty((len(x[0]), *shape), out)
-        kernels.average_pool(geometry.struct(len(result), kind=source.kind), x[0], source.offset, left, end, result)
+        struct = geometry.struct(len(result), kind=source.kind)
+        kernels.average_pool(struct, x[0], source.offset, left, inside, end, result)
         return result
 
     return run

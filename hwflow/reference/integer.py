@@ -42,7 +42,7 @@ from hwflow.graph import (
     Window,
 )
 from hwflow.graph.moves import move
-from hwflow.graph.windows import depthwise, patches, windows
+from hwflow.graph.windows import depthwise, patches, pixels_inside, windows
 from hwflow.memory import Touched, layer_bias_type, touched
 from hwflow.reference.engine import Engine, EngineName, check_input
 from hwflow.reference.engine_prefix import CleanPrefix
@@ -197,7 +197,8 @@ class IntegerExecutor:
                 return node.resolved.cast(_max_pool(x, node.window, x_type), x_type)
             case AveragePool2D():
                 sums = windows(x, node.window).sum(axis=(3, 4))
-                return _average(node, node.accum, sums, node.window.kernel[0] * node.window.kernel[1], x_type)
+                counts = node.divisor or pixels_inside(node.window, *x.shape[1:3])
+                return _average(node, node.accum, sums, counts, x_type)
             case GlobalAveragePool2D():
                 return _average(node, node.accum, x.sum(axis=(1, 2)), x.shape[1] * x.shape[2], x_type)
             case Move():
@@ -248,7 +249,7 @@ def _max_pool(x: IntArray, window: Window, type_: FixedType) -> IntArray:
     return windows(x, window, type_.min_code).max(axis=(3, 4))
 
 
-def _average(node: Node, accum: FixedType | None, sums: IntArray, count: int, source: FixedType) -> IntArray:
+def _average(node: Node, accum: FixedType | None, sums: IntArray, count: int | IntArray, source: FixedType) -> IntArray:
     """Sum in the accumulator's LSB, divided toward zero, then cast."""
     if accum is None:
         raise HwflowError(f"{node.name}: its accumulator type is not resolved; harden the graph first")

@@ -39,7 +39,7 @@ from hwflow.graph import (
 )
 from hwflow.graph.functions import function
 from hwflow.graph.moves import move
-from hwflow.graph.windows import depthwise, patches, windows
+from hwflow.graph.windows import depthwise, patches, pixels_inside, windows
 
 Observer = Callable[[Node, list[FloatArray], FloatArray], None]
 
@@ -126,7 +126,8 @@ def evaluate(node: Node, sources: list[FloatArray]) -> FloatArray:
         case MaxPool2D():
             return windows(x, node.window, -np.inf).max(axis=(3, 4))
         case AveragePool2D():
-            return windows(x, node.window).mean(axis=(3, 4))
+            sums = windows(x, node.window).sum(axis=(3, 4))
+            return sums / (node.divisor or pixels_inside(node.window, *x.shape[1:3]).astype(x.dtype))
         case GlobalAveragePool2D():
             return x.mean(axis=(1, 2))
         case Move():

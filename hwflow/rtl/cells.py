@@ -47,6 +47,7 @@ class Cells:
         positions: int,
         mode: int,
         accum: FixedType | None = None,
+        edges: Mapping[str, Parameter] | None = None,
         suffix: str = "",
     ) -> Stream:
         """A pool over ``positions`` beats of every channel: the maximum, the average in ``accum``, or the sum."""
@@ -60,7 +61,7 @@ class Cells:
         }
         if accum is not None:
             parameters |= {"ACC_W": accum.width, "ACC_SHIFT": accum.fraction - source.type.fraction}
-        self._instance("pool", node, parameters, {"s": source}, out, suffix=suffix)
+        self._instance("pool", node, parameters | dict(edges or {}), {"s": source}, out, suffix=suffix)
         return out
 
     def _table(

@@ -399,14 +399,28 @@ class _Builder(SoftmaxCells):
         if node.window.kernel == self.graph.inputs_of(node)[0].shape[:2] and not any(node.window.padding):
             return self._pooled(node, source, positions, node.accum if isinstance(node, AveragePool2D) else None)
         if isinstance(node, AveragePool2D):
-            return self._pooled(node, self._window(node, node.window, source, 0), positions, node.accum)
+            windows = self._window(node, node.window, source, 0)
+            if node.divisor is not None:
+                return self._pooled(node, windows, positions, node.accum)
+            # It has the window's sizes, from which it knows how much of each lies in the image.
+            names = ("IN_H", "IN_W_PX", "K_H", "K_W", "STRIDE_H", "STRIDE_W", "PAD_T", "PAD_L")
+            sizes = {name: self.instances[-1].parameters[name] for name in names}
+            edges: dict[str, Parameter] = {"EDGES": 1, **sizes, "OUT_H": node.shape[0], "OUT_W_PX": node.shape[1]}
+            return self._pooled(node, windows, positions, node.accum, edges)
         lowest = source.type.min_code & ((1 << source.type.width) - 1)
         return self._pooled(node, self._window(node, node.window, source, lowest), positions, None)
 
-    def _pooled(self, node: Node, source: Stream, positions: int, accum: FixedType | None) -> Stream:
+    def _pooled(
+        self,
+        node: Node,
+        source: Stream,
+        positions: int,
+        accum: FixedType | None,
+        edges: Mapping[str, Parameter] | None = None,
+    ) -> Stream:
         """The average of ``positions`` beats of every channel in ``accum``, else their maximum."""
         out = self._tensor(node, node.resolved, source.lanes)
-        return self._reduce(node, source, out, positions, MAXIMUM if accum is None else AVERAGE, accum)
+        return self._reduce(node, source, out, positions, MAXIMUM if accum is None else AVERAGE, accum, edges)
 
     def _window(self, node: Node, window: Window, source: Stream, pad_code: int, positions: int = 1) -> Stream:
         """Windows, a beat for so many positions of the kernel, of all channels if they are several."""

@@ -63,9 +63,11 @@ def _pool(parameters: Mapping[str, Parameter]) -> Timing:
     if mode != MAXIMUM:
         bits += (positions - 1).bit_length()
     if mode == AVERAGE:
-        twos = (positions & -positions).bit_length() - 1
+        edges = _integer(parameters, "EDGES") > 0
+        twos = 0 if edges else (positions & -positions).bit_length() - 1
         shift = _integer(parameters, "ACC_SHIFT") - twos
         constant = bits + shift + 1  # bits, where an odd number is left to divide by
+        constant += (positions - 1).bit_length() * edges
         divide = 2 + (-(-constant // CHUNK) if positions >> twos > 1 else 1)
     to_results = 3 + in_block_ram(lanes * bits, beats) + divide
     return Timing(to_results + 2, to_results + 4, CREDIT)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from hwflow.cost.reuse import choose_reuse
-from hwflow.errors import HwflowError
 from hwflow.faults import sample_ber
 from hwflow.firmware import CsimExecutor, generate, read_keras
 from hwflow.frontends.keras_check import TOLERANCE, check
@@ -165,9 +164,18 @@ def test_one_padding_is_taken_in_by_one_reader_and_stays_for_another() -> None:
     np.testing.assert_allclose(RealExecutor(graph).run(values), model.predict(values, verbose=0), rtol=1e-4, atol=1e-5)
 
 
-def test_average_pooling_with_padding_is_refused() -> None:
-    with pytest.raises(HwflowError, match="mean: average pooling with padding"):
-        read_keras(_with(lambda k: [k.AveragePooling2D(2, padding="same", strides=1, name="mean")]))
+def test_zeros_of_a_layer_count_in_a_mean_and_those_of_the_mean_do_not() -> None:
+    layers = tensorflow().keras.layers
+    image = layers.Input((5, 4, 2))
+    padded = layers.ZeroPadding2D(1, name="pad")(image)
+    means = [layers.AveragePooling2D(3, 1, padding, name=padding)(padded) for padding in ("same", "valid")]
+    means[0] = layers.Cropping2D(1)(means[0])
+    model = tensorflow().keras.Model(image, layers.Concatenate()(means))
+    graph = read_keras(model)
+    assert graph["valid"].inputs == graph["pad"].inputs
+    assert graph["same"].inputs == ("pad",)
+    values = np.random.default_rng(3).uniform(-1, 1, (2, 5, 4, 2))
+    np.testing.assert_allclose(RealExecutor(graph).run(values), model.predict(values, verbose=0), atol=1e-6)
 
 
 def joined(shape: tuple[int, ...], axis: int) -> Any:

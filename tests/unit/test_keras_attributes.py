@@ -121,9 +121,9 @@ EFFECTS = {
     "PReLU": {"shared_axes": [[1, 2, 3]]},
     "ELU": {"alpha": [0.3]},
     "MaxPooling2D": _POOL_READ,
-    "AveragePooling2D": _POOL_READ,
+    "AveragePooling2D": _POOL_READ | {"padding": ["same"]},
     "MaxPooling1D": _POOL1D_READ | {"padding": ["same"]},
-    "AveragePooling1D": _POOL1D_READ,
+    "AveragePooling1D": _POOL1D_READ | {"padding": ["same"]},
     **{f"Global{kind}Pooling{of}D": {"keepdims": [True]} for kind in ("Max", "Average") for of in (1, 2)},
     "BatchNormalization": _NORM_READ,
     "QBatchNormalization": _NORM_READ | {f"{of}_quantizer": [None] for of in ("beta", "gamma", "mean", "variance")},
@@ -268,7 +268,7 @@ def test_an_attribute_that_is_read_has_its_effect(kind, name, value):
     np.testing.assert_allclose(ours, keras_values, rtol=1e-4, atol=1e-5)
 
 
-UNSEEN = {("MaxPooling2D", "padding"), ("AveragePooling1D", "padding"), ("AveragePooling2D", "padding")}
+UNSEEN = {("MaxPooling2D", "padding")}
 UNSEEN |= {("QBatchNormalization", "beta_quantizer")}
 """The value is the default's own, or the drawn weights do not show it."""
 

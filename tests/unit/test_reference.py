@@ -100,6 +100,8 @@ class SlowExecutor:
                 assert node.accum is not None
                 positions = self._positions(node, place)
                 inside = [x.get((*position, place[-1]), Fraction(0)) for _, _, position in positions]
+                if not node.counts_padding:
+                    inside = [x[(*at, place[-1])] for _, _, at in positions if (*at, place[-1]) in x]
                 total = self._mean(inside, node.accum)
             case GlobalAveragePool2D():
                 assert node.accum is not None

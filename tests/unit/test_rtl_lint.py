@@ -92,6 +92,8 @@ VARIANTS = [
     ("hwflow_lookup", {"LANES": 2, "LOADABLE": 1}),
     ("hwflow_mvu", {"EFFECT_W": 11, "W_LATENCY": 3}),
     ("hwflow_mvu", {"PE": 4, "SIMD": 8}),
+    ("hwflow_pool", {"MODE": 2, "POSITIONS": 5}),
+    ("hwflow_pool", {"MODE": 1, "EDGES": 1, "POSITIONS": 6, "K_H": 3, "K_W": 2, "PAD_T": 1, "IN_H": 4, "OUT_H": 4}),
     ("hwflow_mvu", {"PAIRS": 1, "X_W": 8, "X_SIGNED": 0, "PE": 4}),
     ("hwflow_outliers", {"LANES": 1, "DEPTH": 1, "ROWS": 1}),
     ("hwflow_outliers", {"REST_W": 3, "ROWS": 8, "SLOTS": 4, "REST_FILE": '"rests.hex"'}),

@@ -93,11 +93,12 @@ def seq(*modules: nn.Module) -> nn.Module:
          (4, 5, 6)),
         (Net(lambda net, x: x * net.a(net.pool(x).view(-1, 4)).view(-1, 4, 1, 1).expand_as(x),
              pool=nn.AdaptiveAvgPool2d(1), a=nn.Linear(4, 4)), (4, 5, 6)),
+        (seq(nn.AvgPool2d(3, 1, padding=1, count_include_pad=False), nn.Conv2d(2, 2, 2)), (2, 5, 4)),
         (torch_networks.ResNet(torch_networks.Basic, (2, 2, 2, 2), 10), (3, 64, 64)),
         (torch_networks.SqueezeNet(10), (3, 64, 64)),
     ],
     ids=["small", "depthwise", "pools", "conv1d", "dense", "elu", "cat", "flat_cat", "mean", "upsample", "excited",
-         "viewed", "resnet18", "squeezenet"],
+         "viewed", "inside", "resnet18", "squeezenet"],
 )  # fmt: skip
 def test_equals_pytorch(module: nn.Module, shape: tuple[int, ...]) -> None:
     assert_same(module, shape)
@@ -137,6 +138,11 @@ def test_a_module_and_its_file_are_hardened_alike(tmp_path: Path) -> None:
         (seq(nn.Conv2d(4, 4, 3, groups=2)), (4, 6, 6), "conv2d: groups=2 of conv2d is not supported"),
         (seq(nn.Conv2d(4, 4, 3, dilation=2)), (4, 6, 6), "conv2d: dilation of conv2d is not supported"),
         (seq(nn.MaxPool2d(3, padding=1)), (4, 6, 6), "max_pool2d: padding before a ReLU of max_pool2d"),
+        (
+            seq(nn.AvgPool2d(2, padding=1, count_include_pad=False)),
+            (4, 6, 6),
+            "count_include_pad=False with other",
+        ),
         (seq(nn.MaxPool2d(2, ceil_mode=True)), (4, 5, 5), "ceil_mode=True of max_pool2d"),
         (Net(lambda net, x: x * 2), (4, 5, 5), "mul: a constant as other of mul is not supported"),
         (Net(lambda net, x: torch.sin(x)), (4,), "sin: the operator sin is not supported"),

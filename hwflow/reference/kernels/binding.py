@@ -88,7 +88,7 @@ class Kernels:
             "hwflow_add": (pointer, i32, i64, i32, pointer, i32, i64, i32, i64, epilogue, pointer, i32),
             "hwflow_map": (pointer, i32, i64, i64, i64, epilogue, pointer, i32),
             "hwflow_max_pool": (geometry, pointer, pointer, i32),
-            "hwflow_average_pool": (geometry, pointer, i64, i32, epilogue, pointer, i32),
+            "hwflow_average_pool": (geometry, pointer, i64, i32, i32, epilogue, pointer, i32),
         }.items():
             function = getattr(library, name)
             function.argtypes, function.restype = arguments, None
@@ -184,10 +184,11 @@ class Kernels:
         self._library.hwflow_max_pool(geometry, _pointer(x), _pointer(out), self.threads)
 
     def average_pool(
-        self, geometry: GeometryStruct, x: Array, offset: int, left: int, end: Epilogue, out: Array
+        self, geometry: GeometryStruct, x: Array, offset: int, left: int, inside: bool, end: Epilogue, out: Array
     ) -> None:
-        """``(sum << left) / positions`` toward zero, through the epilogue."""
-        self._library.hwflow_average_pool(geometry, _pointer(x), offset, left, end.struct, _pointer(out), self.threads)
+        """``(sum << left) / count`` toward zero, through the epilogue; pixels ``inside`` the image count, or all."""
+        pointers = (end.struct, _pointer(out))
+        self._library.hwflow_average_pool(geometry, _pointer(x), offset, left, int(inside), *pointers, self.threads)
 
 
 def empty(shape: tuple[int, ...], storage: Storage) -> Array:

@@ -170,9 +170,9 @@ void hwflow_max_pool(const Geometry* g, const void* x, void* out, int32_t thread
     });
 }
 
-// Means over windows, whose padding counts as code 0: sum << left, divided toward zero, then the epilogue.
-void hwflow_average_pool(const Geometry* g, const void* x, int64_t x_offset, int32_t left, const Epilogue* end,
-                         void* out, int32_t threads) {
+// Means over windows: sum << left, divided toward zero, then the epilogue. Padding counts as code 0, or with `inside` not.
+void hwflow_average_pool(const Geometry* g, const void* x, int64_t x_offset, int32_t left, int32_t inside,
+                         const Epilogue* end, void* out, int32_t threads) {
     const int64_t channels = g->channels, positions = g->kernel_h * g->kernel_w;
     const int64_t work = g->images * g->rows * g->columns * positions * channels;
     with_narrow(int32_t(g->kind), x, [&](auto codes) {
@@ -182,13 +182,16 @@ void hwflow_average_pool(const Geometry* g, const void* x, int64_t x_offset, int
             for (int64_t column = 0; column < g->columns; ++column) {
                 const int64_t begin = column * g->stride_w - g->pad_left;
                 std::fill(sums.begin(), sums.end(), 0);
-                for (int64_t h = std::max<int64_t>(top, 0); h < std::min(g->height, top + g->kernel_h); ++h) {
-                    for (int64_t w = std::max<int64_t>(begin, 0); w < std::min(g->width, begin + g->kernel_w); ++w) {
+                const int64_t first_h = std::max<int64_t>(top, 0), end_h = std::min(g->height, top + g->kernel_h);
+                const int64_t first_w = std::max<int64_t>(begin, 0), end_w = std::min(g->width, begin + g->kernel_w);
+                const int64_t count = inside ? (end_h - first_h) * (end_w - first_w) : positions;
+                for (int64_t h = first_h; h < end_h; ++h) {
+                    for (int64_t w = first_w; w < end_w; ++w) {
                         const auto* from = codes + ((image * g->height + h) * g->width + w) * channels;
                         for (int64_t c = 0; c < channels; ++c) sums[c] += from[c] + x_offset;
                     }
                 }
-                for (auto& sum : sums) sum = sum * (int64_t(1) << left) / positions;
+                for (auto& sum : sums) sum = sum * (int64_t(1) << left) / count;
                 finish(*end, sums.data(), channels, 0, out, (task * g->columns + column) * channels);
             }
         });

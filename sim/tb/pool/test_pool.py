@@ -54,6 +54,32 @@ CONFIGS = {
 }  # fmt: skip
 
 
+EDGES = {**AVERAGE, "EDGES": 1, "IN_W_PX": 5, "IN_H": 4, "ACC_SHIFT": 4}
+CONFIGS |= {
+    "edges_3x3": {**EDGES, "K_H": 3, "K_W": 3, "PAD_T": 1, "PAD_L": 1, "OUT_H": 4, "OUT_W_PX": 5, "CHANNELS": 4,
+                  "LANES": 2},
+    "edges_strides": {**EDGES, "K_H": 2, "K_W": 3, "STRIDE_H": 2, "STRIDE_W": 2, "PAD_L": 1, "OUT_H": 2, "OUT_W_PX": 3,
+                      "IN_H": 3},
+    "edges_two": {**EDGES, "K_H": 1, "K_W": 2, "OUT_H": 4, "OUT_W_PX": 5, "CHANNELS": 1, "IN_SIGNED": 0},
+    "edges_block_ram": {**EDGES, "K_H": 2, "K_W": 1, "PAD_T": 1, "OUT_H": 5, "OUT_W_PX": 5, "CHANNELS": 132},
+}  # fmt: skip
+for _config in CONFIGS.values():
+    if "EDGES" in _config:
+        _config["POSITIONS"] = _config["K_H"] * _config["K_W"]
+
+
+def counts(p):
+    """How many pixels of the image lie in each window of it."""
+    size = {name: p.get(name, 1) for name in ("STRIDE_H", "STRIDE_W")} | {s: p.get(s, 0) for s in ("PAD_T", "PAD_L")}
+    found = []
+    for row in range(p["OUT_H"]):
+        for column in range(p["OUT_W_PX"]):
+            top, left = row * size["STRIDE_H"] - size["PAD_T"], column * size["STRIDE_W"] - size["PAD_L"]
+            rows = [y for y in range(top, top + p["K_H"]) if 0 <= y < p["IN_H"]]
+            found.append(len(rows) * len([x for x in range(left, left + p["K_W"]) if 0 <= x < p["IN_W_PX"]]))
+    return found
+
+
 def golden(p, windows):
     """Output codes of windows, each a list of POSITIONS pixels of CHANNELS codes."""
     shift = p["ACC_SHIFT"] if p["MODE"] == 1 else 0
@@ -61,11 +87,13 @@ def golden(p, windows):
     wider = shift if p["MODE"] < 2 else (p["POSITIONS"] - 1).bit_length()
     code = FixedType(code.width + wider, code.integer + wider - shift, code.signed)
     out = []
-    for pixels in windows:
+    divisors = counts(p) if p.get("EDGES") else [p["POSITIONS"]]
+    for number, pixels in enumerate(windows):
+        divisor = divisors[number % len(divisors)]
         for codes in zip(*pixels, strict=True):
             if p["MODE"] == 1:
                 total = sum(codes) << shift
-                result = abs(total) // p["POSITIONS"] * (1 if total >= 0 else -1)
+                result = abs(total) // divisor * (1 if total >= 0 else -1)
             else:
                 result = sum(codes) if p["MODE"] == 2 else max(codes)
             out.append(cast(result, code, fixed(p, "OUT")))
@@ -79,6 +107,9 @@ def make_windows(p, rng, count):
     for _ in range(count - 3):
         codes = random_codes(rng, p["POSITIONS"] * p["CHANNELS"], p["IN_W"], bool(p["IN_SIGNED"]))
         windows.append([codes[i : i + p["CHANNELS"]] for i in range(0, len(codes), p["CHANNELS"])])
+    if p.get("EDGES"):  # what lies in the padding is zero
+        for window, inside in zip(windows, counts(p) * len(windows), strict=False):
+            window[inside:] = [[0] * p["CHANNELS"]] * (p["POSITIONS"] - inside)
     return windows
 
 
@@ -111,7 +142,7 @@ class Bench:
 @cocotb.parametrize(source_stall=[0.0, 0.5], sink_stall=[0.0, 0.8])
 async def pools(dut, source_stall, sink_stall):
     bench = Bench(dut, source_stall, sink_stall)
-    await bench.check(make_windows(P, bench.tb.rng, 12))
+    await bench.check(make_windows(P, bench.tb.rng, 24))
 
 
 @cocotb.test()
@@ -164,6 +195,7 @@ def test_pool_verilator(tmp_path, name):
         ({"CHANNELS": 3, "LANES": 2}, "must divide CHANNELS"),
         ({"ACC_SHIFT": -1}, "not negative"),
         ({"MODE": 1, "POSITIONS": 5, "ACC_W": 10}, "it takes 11 bits"),
+        ({"EDGES": 1, "K_H": 2, "K_W": 2}, "are of averages"),
     ],
 )
 def test_bad_parameters_are_refused(tmp_path, capfd, wrong, message):
