@@ -34,8 +34,7 @@ def _on_last_axis(_: Any, layer: KerasLayer) -> bool:
         check_layer(layer.layer)
     except HwflowError as error:
         raise HwflowError(f"{layer.name}: {error}") from error
-    kinds = ("Dense", "QDense", "Activation", "QActivation", "ReLU", "LeakyReLU", "ThresholdedReLU", "ELU")
-    return type(layer.layer).__name__ in kinds
+    return type(layer.layer).__name__ in ON_LAST_AXIS
 
 
 _FLOAT = only(lambda value: value in ("float32", "float64"), "float32")
@@ -46,6 +45,9 @@ _ANY_AXIS = only(lambda value: value != 0, "another axis than that of the batch"
 _NOT_GROUPED = only(_ones, "1, or a convolution for each group")
 _NOT_DILATED = only(_ones, "1; hls4ml drops another dilation")
 _ACTIVATION = Rule("limited", lambda _, layer: activation_of(layer) is not None, "one of docs/networks.md")
+
+ON_LAST_AXIS = ("Dense", "QDense", "Activation", "QActivation", "ReLU", "LeakyReLU", "ThresholdedReLU", "ELU")
+"""Layers that do to a sequence what they do to each of its steps."""
 
 _COMMON = {"name": IDLE, "trainable": IDLE, "dtype": _FLOAT, "batch_input_shape": READ}
 _KERNEL = {

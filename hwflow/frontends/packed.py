@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from hwflow.errors import HwflowError
 from hwflow.frontends._tf import keras
+from hwflow.frontends.distributed import gathered
 from hwflow.frontends.unrolled import unrolled
 from hwflow.graph.naming import Unique
 
@@ -23,12 +24,15 @@ INPUTS, OUTPUTS = "inputs", "outputs"
 
 
 def rewritten(model: KerasModel) -> KerasModel:
-    """``model`` with its recurrent layers unrolled, and with one input and one output: what every executor runs.
+    """``model`` with one input and one output, and of layers that every executor runs.
+
+    Layers that are distributed over time steps take all of them at once, and recurrent layers are unrolled.
 
     Raises:
-        HwflowError: as :func:`hwflow.frontends.unrolled.unrolled` and :func:`packed`.
+        HwflowError: as :func:`hwflow.frontends.distributed.gathered`, :func:`hwflow.frontends.unrolled.unrolled` and
+            :func:`packed`.
     """
-    return packed(unrolled(model))
+    return packed(unrolled(gathered(model)))
 
 
 def packed(model: KerasModel) -> KerasModel:

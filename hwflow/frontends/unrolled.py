@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hwflow.errors import HwflowError
-from hwflow.frontends._tf import keras, listed
-from hwflow.frontends.keras_versions import input_shape, is_network, nodes
+from hwflow.frontends._tf import keras
+from hwflow.frontends.keras_versions import input_shape
+from hwflow.frontends.replaced import compare, replaced
 
 KerasModel = Any
 KerasLayer = Any
@@ -27,8 +27,6 @@ Array = npt.NDArray[np.float32]
 RECURRENT = ("SimpleRNN", "LSTM", "GRU")
 MAX_STEPS = 256
 """More would be thousands of layers."""
-TOLERANCE = 1e-4
-"""Largest difference of an unrolled layer from the layer, in parts of its range; both compute in float32."""
 _MERGES = {"concat": "Concatenate", "sum": "Add", "mul": "Multiply", "ave": "Average"}
 
 
@@ -38,43 +36,7 @@ def unrolled(model: KerasModel) -> KerasModel:
     Raises:
         HwflowError: a recurrent layer, or an option of one, that is not supported, by its name.
     """
-    if not any(_is_recurrent(layer) for layer in _layers(model)):
-        return model
-    tensors: dict[int, KerasTensor] = {}
-    made: dict[int, KerasLayer] = {}
-    for node in chain.from_iterable(nodes(model)):
-        if node.is_input:
-            tensors |= {id(tensor): tensor for tensor in node.outputs}
-            continue
-        given = _nested(node.args, tensors)
-        if id(node.layer) not in made:
-            made[id(node.layer)] = _replaced(node.layer)
-        outputs = made[id(node.layer)](*given, **node.kwargs)
-        for old, new in zip(node.outputs, listed(outputs), strict=True):
-            tensors[id(old)] = new
-    found = [tensors[id(tensor)] for tensor in model.outputs]
-    return keras().Model(model.inputs, found, name=model.name)
-
-
-def _replaced(layer: KerasLayer) -> KerasLayer:
-    if is_network(layer):
-        return unrolled(layer)
-    return _unrolled_layer(layer) if _is_recurrent(layer) else layer
-
-
-def _nested(values: Any, tensors: dict[int, KerasTensor]) -> Any:
-    """Arguments with the tensors that stand for them."""
-    if isinstance(values, list | tuple):
-        return type(values)(_nested(value, tensors) for value in values)
-    return tensors.get(id(values), values)
-
-
-def _layers(model: KerasModel) -> list[KerasLayer]:
-    """The layers of a model and of the models in it."""
-    found = []
-    for layer in getattr(model, "layers", ()):
-        found += _layers(layer) if is_network(layer) else [layer]
-    return found
+    return replaced(model, _is_recurrent, _unrolled_layer)
 
 
 def _is_recurrent(layer: KerasLayer) -> bool:
@@ -97,17 +59,8 @@ def _unrolled_layer(layer: KerasLayer) -> KerasModel:
     model = library.Model(x, y, name=layer.name)
     for part, weights in steps.weights:
         part.set_weights(weights)
-    _compare(layer, model, shape[1:])
+    compare(layer, model, shape[1:], "unrolled")
     return model
-
-
-def _compare(layer: KerasLayer, model: KerasModel, shape: tuple[int, ...]) -> None:
-    """Refuse an unrolled layer that computes something else."""
-    images = np.random.default_rng(0).uniform(-1, 1, (4, *shape)).astype(np.float32)
-    right, ours = (np.asarray(each(images, training=False)) for each in (layer, model))
-    largest = float(np.abs(ours - right).max(initial=0.0))
-    if not largest <= TOLERANCE * max(1.0, float(np.abs(right).max(initial=0.0))):
-        raise HwflowError(f"{layer.name}: is off by {largest:.3g} once unrolled, so that it would be another layer")
 
 
 class _Steps:

@@ -9,6 +9,7 @@ import pytest
 
 from hwflow.errors import HwflowError
 from hwflow.frontends import unrolled as module
+from hwflow.frontends.replaced import layers_of
 from hwflow.frontends.unrolled import unrolled
 from hwflow.models._tf import tensorflow
 
@@ -50,7 +51,7 @@ def test_unrolled_layers_equal_keras(layers: list[Any]) -> None:
     model = network(*layers)
     images = np.random.default_rng(0).uniform(-1, 1, (5, 4, 3)).astype(np.float32)
     result = unrolled(model)
-    recurrent = [layer for layer in module._layers(result) if module._is_recurrent(layer)]
+    recurrent = [layer for layer in layers_of(result) if module._is_recurrent(layer)]
     assert recurrent == []
     np.testing.assert_allclose(result(images), model(images), rtol=1e-5, atol=1e-6)
 
