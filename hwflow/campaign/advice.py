@@ -200,13 +200,16 @@ def advise(
         by_layer: also codes chosen by layer, for the LUTs of ``BUDGETS`` and ``max_luts``.
         tried: how many candidates are tried, unprotected weights and what is cheapest included.
         torch_weights: a port's state dict.
-        classes, image_size: of a port.
+        classes: of a port.
+        image_size: of a port.
         calibration: images that activation types, fits and ranking come from, see :func:`hwflow.harden`.
-        labels, preprocessing: of a folder of images.
+        labels: of a folder of images.
+        preprocessing: of a folder of images.
         images: so many of the data.
         rounds: fault lists for each candidate.
         seed: of the fault lists.
-        step, advance: progress.
+        step: called with the name of each step.
+        advance: progress of the trials.
 
     Raises:
         HwflowError: a network, images or options that do not fit.
