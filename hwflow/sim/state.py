@@ -32,7 +32,8 @@ OUTCOMES = ("masked", "wrong logits", "wrong class", "hang")
 """From harmless to fatal."""
 
 _RAM = "hwflow_ram"
-_TABLE = "hwflow_lookup"
+_LOADED = re.compile(r"\.gen_ram\.ram|\.gen_register\.(limit|word)_reg")
+"""What the bus loads with ``--loadable``: tables, outliers' rests, rescaling constants, limits."""
 _LATER = 2
 """Images of a run that begin after its upset."""
 
@@ -140,7 +141,7 @@ class Upsets:
 def registers(net: Network) -> tuple[Register, ...]:
     """Every register and memory of a design that the simulator shows, in order of paths.
 
-    Weights, biases and tables of activations are left out: what an upset does to them stays there after a reset.
+    Weights, biases and what else the bus loads are left out: what an upset does to them stays there after a reset.
 
     Icarus shows all of them; Verilator those of a build for it (``hwflow simulate --test FILE --registers``).
 
@@ -151,7 +152,7 @@ def registers(net: Network) -> tuple[Register, ...]:
     weights = {stored.path for stored in net.design.memories.values()}
     top = net.design.top
     walk = _walk(net.top, "", top, top, names)
-    found = [each for each in walk if each.path not in weights and not (each.cell == _TABLE and each.words > 1)]
+    found = [each for each in walk if each.path not in weights and _LOADED.search(each.path) is None]
     if not found:
         raise HwflowError("no register can be seen; in Verilator, hwflow simulate --test needs --registers")
     return tuple(sorted(found, key=lambda each: each.path))

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import pytest
 
 from hwflow.cost.reuse import choose_reuse
 from hwflow.errors import HwflowError
-from hwflow.graph import Graph
-from hwflow.hardening import harden
+from hwflow.graph import Constant, Graph
+from hwflow.hardening import HardenOptions, ScalingOptions, harden
 from hwflow.reference import IntegerExecutor
 from hwflow.rtl import generate
 from hwflow.rtl.simulator import Build, failure, run_upsets
@@ -174,6 +175,67 @@ def test_registers_by_their_paths_and_upsets_by_their_seed() -> None:
     words = Counter(each.word for each in draw(found, 1000, range(1, 50), 5) if each.register == found[1])
     assert sum(words.values()) > 900  # 32 of 34 bits
     assert len(words) == 4
+
+
+LASTING = """
+import cocotb, numpy as np
+from hwflow.sim import Network
+from hwflow.sim.state import Register, StateUpset, flip, registers
+
+LASTING = [
+    Register("u_relu2.gen_register.limit_reg", 8),
+    Register("u_dense3_compensation.gen_register.word_reg", 51),
+    Register("u_dense1_compensation.gen_ram.ram", 36, 2),
+    Register("u_dense3_weights.gen_decoders.gen_word[0].gen_table.decode.gen_ram.ram", 8, 256),
+]
+
+@cocotb.test()
+async def lasting(dut):
+    net = Network(dut)
+    await net.reset()
+    type_ = net.design.input.type
+    images = np.random.default_rng(1).integers(type_.min_code, type_.max_code + 1, (2, *net.design.input.shape))
+    clean = await net.run(images)
+    found = registers(net)
+
+    async def changes(register):
+        upsets = [
+            StateUpset(register, word, bit, 1) for word in range(register.words) for bit in range(register.bits)
+        ]
+        done = [upset for upset in upsets if flip(net, upset)]
+        await net.reset()
+        changed = bool((await net.run(images, timeout_cycles=4000) != clean).any())
+        return done, changed
+
+    for register in LASTING:
+        assert register.path not in {each.path for each in found}
+        done, changed = await changes(register)
+        assert done and changed, register
+        for upset in done:
+            flip(net, upset)
+    assert len(found) > 100
+    for register in found:
+        _, changed = await changes(register)
+        assert not changed, register
+"""
+
+
+def test_what_the_bus_loads_lasts_and_all_else_is_gone_after_a_reset(tmp_path: Path) -> None:
+    net = NetworkBuilder(np.random.default_rng(5), (4,))
+    x = net.relu(net.dense(net.nodes[0], 4))
+    net.nodes[-1] = x = replace(x, limit=Constant(np.array([0.3])))
+    net.dense(x, 3)
+    graph = net.graph("loaded")
+    scaling = ScalingOptions(granularity="channel", compensation="layer")
+    graph = harden(graph, random_images(1, graph, 8), HardenOptions(scaling=scaling, storage="cosq:1e-2")).graph
+    generate(graph, tmp_path / "rtl", choose_reuse(graph, reuse=2), loadable=True)
+    build = Build("icarus", RtlDesign.load(tmp_path / "rtl"), registers=True)
+    build.build()
+    (tmp_path / "lasting_test.py").write_text(LASTING)
+    (tmp_path / "work").mkdir()
+    cases = build.run("lasting_test", tmp_path / "work", log=tmp_path / "log", path=(tmp_path,))
+    assert cases is not None
+    assert failure(cases["lasting"]) is None, (tmp_path / "log").read_text()[-3000:]
 
 
 def test_what_an_image_comes_to() -> None:
