@@ -22,7 +22,7 @@ module hwflow_affine #(
     parameter int X_W        = 16,
     parameter int X_SIGNED   = 1,
     parameter int W_W        = 8,
-    parameter int W_LATENCY  = 2,
+    parameter int W_LATENCY  = 3,
     parameter int ACC_W      = 32,
     parameter int ACC_FRAC   = 15,
     parameter int B_W        = 16,

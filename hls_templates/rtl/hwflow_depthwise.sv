@@ -38,7 +38,7 @@ module hwflow_depthwise #(
     parameter int X_SIGNED   = 1,
     parameter int W_W        = 8,
     parameter int EFFECT_W   = W_W,
-    parameter int W_LATENCY  = 2,
+    parameter int W_LATENCY  = 3,
     parameter int ACC_W      = 32,
     parameter int ACC_FRAC   = 15,
     parameter int B_W        = 16,

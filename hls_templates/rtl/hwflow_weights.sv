@@ -31,9 +31,9 @@
 //   SIMD a divisor of K             WORDS = 1, address nf*ceil(N_IN/K)+j; it is read for K/SIMD beats, or for
 //                                   those that are left of the row
 //
-// next_i says that the beat which is read in this cycle is used, and turns to the next one. Data and bias of a beat come
-// out together; nothing ever waits, so that they are there for a cycle only. The memory is read at the edge that takes
-// next_i, biases later, and nothing is kept of what was read before.
+// next_i says that the beat whose turn it is in this cycle is used, and turns to the next one. Data and bias of a beat come
+// out together; nothing ever waits, so that they are there for a cycle only. The memory's address comes from a register: the
+// memory is read at the edge after the one that takes next_i, biases later, and nothing is kept of what was read before.
 //
 //   LOADABLE        1: the rests and the tables have second ports, rb_* and tb_*; else these are a bit wide and not used
 //
@@ -50,7 +50,7 @@
 // A word of a block code that is read for several beats is decoded once, with the first of them, by a decoder that takes
 // as many cycles as the fewest beats that a word is read for: K/SIMD, or what is left for a row's last word.
 //
-// Timing: from next_i to the beat's data 2 cycles; with a table 1 more, for SECDED 2 more or with SIMD < K 3 more, for a
+// Timing: from next_i to the beat's data 3 cycles; with a table 1 more, for SECDED 2 more or with SIMD < K 3 more, for a
 // block code the LATENCY of hwflow_decode_word more; with outliers 1 more. A beat a cycle.
 
 `default_nettype none
@@ -157,7 +157,8 @@ module hwflow_weights #(
     localparam int CHUNKS     = (SLOW < BCH_T + 1) ? SLOW : BCH_T + 1;
     localparam int BLOCK_WAIT = (BLOCK != 0) ? FLIPS_PASSES + 3 :
                                 (CYCLES == 1) ? 2 * BCH_T + 5 : 2 * CYCLES + 2 + STEPS * CHUNKS;
-    localparam int READ       = 2;                                       // cycles from an address to stored words
+    localparam int ASK        = 1;                                       // cycles from next_i to the memory's address
+    localparam int READ       = ASK + 2;                                 // cycles from next_i to the stored words
     localparam int DECODE     = (CODE == 1) ? ((TURNS == 1) ? 2 : 3) : (CODE == 2) ? 1 : (CODE != 3) ? 0 :
                                 (TURNS == 1) ? BLOCK_WAIT + 1 : BLOCK_WAIT + 2;
     localparam int LATENCY    = READ + DECODE + ((REST_ROWS == 0) ? 0 : 1);
@@ -188,7 +189,7 @@ module hwflow_weights #(
                        SIMD, K);
     end
 
-    // --- The beat that is read in this cycle.
+    // --- The beat whose turn it is.
 
     logic [BEAT_W-1:0] beat_reg;
     logic [  SF_W-1:0] sf_reg;
@@ -237,8 +238,17 @@ module hwflow_weights #(
         end
     end
 
-    // One word is no block RAM, and may be written at any time.
-    assign wb_wait_o = DEPTH > 1 && wb_en_i && wb_we_i && next_i && addr[0] == wb_addr_i[0];
+    // What the memory reads: registers of their own, which nothing but its blocks hangs on, however far apart they are. One
+    // word is no block RAM, and may be written at any time.
+    logic [ADDR_W-1:0] read_addr_reg;
+    logic [1:0] reads_reg;  // a beat of an even, of an odd address
+
+    assign wb_wait_o = DEPTH > 1 && wb_en_i && wb_we_i && reads_reg[wb_addr_i[0]];
+
+    always_ff @(posedge clk_i) begin
+        read_addr_reg <= addr;
+        reads_reg     <= {next_i && addr[0], next_i && !addr[0]};
+    end
 
     hwflow_weight_mem #(
         .WIDTH    (MEM_W),
@@ -248,7 +258,7 @@ module hwflow_weights #(
         .PRELOADED (PRELOADED)
     ) memory (
         .clk_i     (clk_i),
-        .a_addr_i  (addr),
+        .a_addr_i  (read_addr_reg),
         .a_data_o  (stored),
         .b_en_i    (wb_en_i && !wb_wait_o),
         .b_we_i    (wb_we_i),
@@ -424,7 +434,7 @@ module hwflow_weights #(
 
         hwflow_delay #(
             .WIDTH  (BEAT_W),
-            .STAGES (DECODE)
+            .STAGES (ASK + DECODE)
         ) beat_line (
             .clk_i  (clk_i),
             .en_i   (1'b1),
@@ -432,17 +442,13 @@ module hwflow_weights #(
             .data_o (beat_decoded)
         );
 
-        if (DECODE == 0) begin : gen_now
-            assign next_decoded = next_i;
-        end else begin : gen_later
-            logic [DECODE-1:0] next_reg;
+        logic [ASK+DECODE-1:0] next_reg;
 
-            assign next_decoded = next_reg[DECODE-1];
+        assign next_decoded = next_reg[ASK+DECODE-1];
 
-            always_ff @(posedge clk_i) begin
-                if (!rst_ni) next_reg <= '0;
-                else next_reg <= DECODE'({next_reg, next_i});
-            end
+        always_ff @(posedge clk_i) begin
+            if (!rst_ni) next_reg <= '0;
+            else next_reg <= (ASK + DECODE)'({next_reg, next_i});
         end
 
         hwflow_outliers #(

@@ -18,8 +18,8 @@ FLIPS = 1
 """``BLOCK`` of ``hwflow_decode_word``; 0 is BCH."""
 ON_DOUBLE_CODES = {"null": 0, "pass": 1}
 
-READ = 2
-"""Cycles from an address of ``hwflow_weights`` to the stored words there."""
+READ = 3
+"""Cycles from ``next_i`` of ``hwflow_weights`` to the stored words."""
 
 Parameter = int | str
 """An integer, or SystemVerilog text."""

@@ -1,4 +1,4 @@
-// Test bench only: hwflow_affine beside its hwflow_weights, whose beats come as late as W_LATENCY says: 2 cycles after
+// Test bench only: hwflow_affine beside its hwflow_weights, whose beats come as late as W_LATENCY says: 3 cycles after
 // they are asked for, or later.
 
 `default_nettype none
@@ -9,7 +9,7 @@ module affine_with_weights #(
     parameter int X_W        = 16,
     parameter int X_SIGNED   = 1,
     parameter int W_W        = 8,
-    parameter int W_LATENCY  = 2,
+    parameter int W_LATENCY  = 3,
     parameter int ACC_W      = 32,
     parameter int ACC_FRAC   = 15,
     parameter int B_W        = 16,
@@ -49,7 +49,7 @@ module affine_with_weights #(
         .tb_en_i(1'b0), .tb_we_i(1'b0), .tb_addr_i('0), .tb_wdata_i('0), .tb_rdata_o()
     );
 
-    hwflow_delay #(.WIDTH(PE * (W_W + B_W)), .STAGES(W_LATENCY - 2)) late (
+    hwflow_delay #(.WIDTH(PE * (W_W + B_W)), .STAGES(W_LATENCY - 3)) late (
         .clk_i(clk_i), .en_i(1'b1), .data_i({data, bias}), .data_o({late_data, late_bias})
     );
 

@@ -27,16 +27,16 @@ SOURCES = [
 ]
 
 DEFAULTS = {
-    "PE": 2, "CHANNELS": 6, "X_W": 8, "X_SIGNED": 1, "W_W": 8, "W_LATENCY": 2, "ACC_W": 24, "ACC_FRAC": 10,
+    "PE": 2, "CHANNELS": 6, "X_W": 8, "X_SIGNED": 1, "W_W": 8, "W_LATENCY": 3, "ACC_W": 24, "ACC_FRAC": 10,
     "B_W": 10, "B_SHIFT": 3, "OUT_W": 12, "OUT_FRAC": 7, "OUT_SIGNED": 1, "ROUNDING": 6, "OVERFLOW": 1,
 }  # fmt: skip
 
 CONFIGS = {
     "folds": {},
     "serial": {"PE": 1, "CHANNELS": 5, "ROUNDING": 2},
-    "one_fold": {"W_LATENCY": 3, "PE": 4, "CHANNELS": 4, "ROUNDING": 0, "OVERFLOW": 0},
+    "one_fold": {"W_LATENCY": 4, "PE": 4, "CHANNELS": 4, "ROUNDING": 0, "OVERFLOW": 0},
     "one_channel": {"PE": 1, "CHANNELS": 1, "B_SHIFT": 0},
-    "unsigned_input": {"W_LATENCY": 5, "X_SIGNED": 0, "X_W": 9, "ACC_FRAC": 12, "ROUNDING": 3},
+    "unsigned_input": {"W_LATENCY": 6, "X_SIGNED": 0, "X_W": 9, "ACC_FRAC": 12, "ROUNDING": 3},
     "unsigned_output": {"OUT_SIGNED": 0, "OUT_W": 9, "ROUNDING": 4, "PE": 6},
     "wide": {"X_W": 16, "W_W": 11, "ACC_W": 40, "ACC_FRAC": 20, "B_W": 16, "B_SHIFT": 6, "OUT_W": 16, "OVERFLOW": 2},
 }  # fmt: skip

@@ -29,7 +29,7 @@ SOURCES = [
 ]
 
 DEFAULTS = {
-    "PE": 2, "CHANNELS": 6, "POSITIONS": 6, "MULTIPLIER": 1, "X_W": 8, "X_SIGNED": 1, "W_W": 8, "W_LATENCY": 2,
+    "PE": 2, "CHANNELS": 6, "POSITIONS": 6, "MULTIPLIER": 1, "X_W": 8, "X_SIGNED": 1, "W_W": 8, "W_LATENCY": 3,
     "ACC_W": 24, "ACC_FRAC": 10, "B_W": 10, "B_SHIFT": 3, "OUT_W": 12, "OUT_FRAC": 7, "OUT_SIGNED": 1, "ROUNDING": 6,
     "OVERFLOW": 1,
 }  # fmt: skip
@@ -37,14 +37,14 @@ DEFAULTS = {
 CONFIGS = {
     "folds": {},
     "two_beats": {"CHANNELS": 4, "POSITIONS": 2, "ROUNDING": 2},
-    "one_fold": {"W_LATENCY": 3, "PE": 4, "CHANNELS": 4, "POSITIONS": 9, "ROUNDING": 0, "OVERFLOW": 0},
+    "one_fold": {"W_LATENCY": 4, "PE": 4, "CHANNELS": 4, "POSITIONS": 9, "ROUNDING": 0, "OVERFLOW": 0},
     "one_channel": {"PE": 1, "CHANNELS": 1, "B_SHIFT": 0},
     "one_position": {"PE": 1, "CHANNELS": 5, "POSITIONS": 1, "ROUNDING": 3},
-    "one_of_each": {"PE": 1, "CHANNELS": 1, "POSITIONS": 1, "W_LATENCY": 3},
-    "sums_in_block_ram": {"PE": 1, "CHANNELS": 45, "POSITIONS": 2, "W_LATENCY": 3},
+    "one_of_each": {"PE": 1, "CHANNELS": 1, "POSITIONS": 1, "W_LATENCY": 4},
+    "sums_in_block_ram": {"PE": 1, "CHANNELS": 45, "POSITIONS": 2, "W_LATENCY": 4},
     "multiplied": {"PE": 6, "CHANNELS": 12, "MULTIPLIER": 3, "POSITIONS": 4},
     "multiplied_one_lane": {"PE": 2, "CHANNELS": 6, "MULTIPLIER": 2},
-    "unsigned_input": {"W_LATENCY": 5, "X_SIGNED": 0, "X_W": 9, "ACC_FRAC": 12, "ROUNDING": 3},
+    "unsigned_input": {"W_LATENCY": 6, "X_SIGNED": 0, "X_W": 9, "ACC_FRAC": 12, "ROUNDING": 3},
     "unsigned_output": {"OUT_SIGNED": 0, "OUT_W": 9, "ROUNDING": 4, "PE": 6},
     "wide": {"X_W": 16, "W_W": 11, "ACC_W": 40, "ACC_FRAC": 20, "B_W": 16, "B_SHIFT": 6, "OUT_W": 16, "OVERFLOW": 2},
 }  # fmt: skip

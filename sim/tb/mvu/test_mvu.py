@@ -28,7 +28,7 @@ SOURCES = [
 ]
 
 DEFAULTS = {
-    "PE": 2, "SIMD": 3, "N_IN": 12, "N_OUT": 6, "X_W": 8, "X_SIGNED": 1, "W_W": 8, "W_LATENCY": 2,
+    "PE": 2, "SIMD": 3, "N_IN": 12, "N_OUT": 6, "X_W": 8, "X_SIGNED": 1, "W_W": 8, "W_LATENCY": 3,
     "ACC_W": 24, "ACC_FRAC": 10, "B_W": 10, "B_SHIFT": 3, "OUT_W": 12, "OUT_FRAC": 7, "OUT_SIGNED": 1,
     "ROUNDING": 6, "OVERFLOW": 1,
 }  # fmt: skip
@@ -50,12 +50,12 @@ CONFIGS = {
         "X_SIGNED": 0, "X_W": 9, "N_IN": 16, "SIMD": 4, "ACC_W": 21, "B_W": 1, "B_SHIFT": 0, "OUT_W": 22,
     },
     "pairs": {"PAIRS": 1, "PE": 6, "SIMD": 2},
-    "pairs_unsigned": {"PAIRS": 1, "X_SIGNED": 0, "PE": 2, "SIMD": 3, "W_LATENCY": 3},
-    "late_weights": {"W_LATENCY": 3, "PE": 3, "SIMD": 2},
-    "later_weights": {"W_LATENCY": 5, "PE": 2, "SIMD": 4, "N_IN": 4},
-    "outliers": {"W_LATENCY": 3, "REST_W": 10, "outliers": 9},
+    "pairs_unsigned": {"PAIRS": 1, "X_SIGNED": 0, "PE": 2, "SIMD": 3, "W_LATENCY": 4},
+    "late_weights": {"W_LATENCY": 4, "PE": 3, "SIMD": 2},
+    "later_weights": {"W_LATENCY": 6, "PE": 2, "SIMD": 4, "N_IN": 4},
+    "outliers": {"W_LATENCY": 4, "REST_W": 10, "outliers": 9},
     "outliers_serial": {
-        "W_LATENCY": 4, "REST_W": 4, "outliers": 6, "PE": 1, "SIMD": 1, "N_IN": 5, "N_OUT": 3, "X_SIGNED": 0,
+        "W_LATENCY": 5, "REST_W": 4, "outliers": 6, "PE": 1, "SIMD": 1, "N_IN": 5, "N_OUT": 3, "X_SIGNED": 0,
     },
 }  # fmt: skip
 
