@@ -220,5 +220,8 @@ def _is_genuine(layer: KerasLayer) -> bool:
 def _short(value: Any) -> str:
     if isinstance(value, list | tuple):
         value = list(value)  # Keras' own lists print their class
-    text = str(value.get("class_name", value) if isinstance(value, dict) else value)
+    if isinstance(value, dict):
+        kind = value.get("class_name", value)
+        value = value.get("config", kind) if kind == "function" else kind
+    text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from hwflow.errors import HwflowError
 from hwflow.frontends._tf import keras
 from hwflow.frontends.distributed import gathered
+from hwflow.frontends.spread import spread
 from hwflow.frontends.unrolled import unrolled
 from hwflow.graph.naming import Unique
 
@@ -26,13 +27,14 @@ INPUTS, OUTPUTS = "inputs", "outputs"
 def rewritten(model: KerasModel) -> KerasModel:
     """``model`` with one input and one output, and of layers that every executor runs.
 
-    Layers that are distributed over time steps take all of them at once, and recurrent layers are unrolled.
+    Layers that are distributed over time steps take all of them at once, recurrent layers are unrolled, and
+    convolutions of groups or with dilation are made of plain ones.
 
     Raises:
-        HwflowError: as :func:`hwflow.frontends.distributed.gathered`, :func:`hwflow.frontends.unrolled.unrolled` and
-            :func:`packed`.
+        HwflowError: as :func:`hwflow.frontends.distributed.gathered`, :func:`hwflow.frontends.unrolled.unrolled`,
+            :func:`hwflow.frontends.spread.spread` and :func:`packed`.
     """
-    return packed(unrolled(gathered(model)))
+    return packed(spread(unrolled(gathered(model))))
 
 
 def packed(model: KerasModel) -> KerasModel:

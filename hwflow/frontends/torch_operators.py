@@ -19,14 +19,19 @@ def _conv(net: Translation, given: Arguments) -> Tensor:
     name, groups = given.name(), int(given.value("groups", 1))
     given_channels = x.shape[0]
     strides = given.ints("stride", 1, rank)
-    if any(size != 1 for size in given.ints("dilation", 1, rank)):
+    dilation = given.ints("dilation", 1, rank)
+    if rank > 1 and any(size != 1 for size in dilation):
         raise given.refuse("dilation")
-    if groups not in (1, given_channels):
-        raise given.refuse(f"groups={groups}")
-    x, padding = _padded(net, given, x, weight.shape[2:], strides, name)
+    reach = [(size - 1) * rate + 1 for size, rate in zip(weight.shape[2:], dilation, strict=True)]
+    x, padding = _padded(net, given, x, tuple(reach), strides, name)
     options = {"strides": strides, "padding": padding, "use_bias": bias is not None, "name": name}
+    if dilation[0] != 1:
+        if strides[0] != 1:
+            raise given.refuse("dilation with a stride")
+        options["dilation_rate"] = dilation[0]
     arrays = [] if bias is None else [bias]
-    if groups == 1:
+    if groups != given_channels or groups == 1:
+        options["groups"] = groups
         kind = (net.layers.Conv1D, net.layers.Conv2D)[rank - 1]
         layer = kind(weight.shape[0], weight.shape[2:], **options)
         kernel = np.moveaxis(weight, (0, 1), (-1, -2))

@@ -142,11 +142,21 @@ def test_a_corrupt_model(tmp_path, suffix):
     assert left_in(tmp_path) == {path.name}
 
 
-@pytest.mark.parametrize(("option", "word"), [({"groups": 2}, "groups"), ({"dilation_rate": 2}, "dilation_rate")])
+@pytest.mark.parametrize(
+    ("option", "word"), [({"activation": "log_softmax"}, "log_softmax"), ({"dilation_rate": 2}, "dilation_rate")]
+)
 def test_an_unsupported_layer_is_named(saved_cnn, images, tmp_path, option, word):
     path = saved_cnn(**option)
     hwflow("harden", path, "-o", tmp_path / "d", "--calibration", images).fails_with("odd", word)
     assert left_in(tmp_path) == {path.name}
+
+
+def test_groups_become_convolutions_of_their_own(saved_cnn, images, tmp_path):
+    out = tmp_path / "d"
+    hwflow("harden", saved_cnn(groups=2), "-o", out, "--calibration", images).succeeds()
+    layers = [layer.name for layer in load_design(out).graph.weight_layers]
+    assert [name for name in layers if name.startswith("odd")] == ["odd_group0", "odd_group1"]
+    hwflow("evaluate", out, "--data", images, "--ber", "1e-2").succeeds()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -93,12 +93,15 @@ def seq(*modules: nn.Module) -> nn.Module:
          (4, 5, 6)),
         (Net(lambda net, x: x * net.a(net.pool(x).view(-1, 4)).view(-1, 4, 1, 1).expand_as(x),
              pool=nn.AdaptiveAvgPool2d(1), a=nn.Linear(4, 4)), (4, 5, 6)),
+        (seq(nn.Conv2d(4, 6, 3, groups=2), nn.ReLU()), (4, 5, 6)),
+        (seq(nn.Conv1d(4, 4, 3, dilation=2, padding=2), nn.ReLU(), nn.Conv1d(4, 2, 2, dilation=3, groups=2)), (4, 9)),
         (seq(nn.AvgPool2d(3, 1, padding=1, count_include_pad=False), nn.Conv2d(2, 2, 2)), (2, 5, 4)),
         (torch_networks.ResNet(torch_networks.Basic, (2, 2, 2, 2), 10), (3, 64, 64)),
         (torch_networks.SqueezeNet(10), (3, 64, 64)),
     ],
     ids=["small", "depthwise", "pools", "conv1d", "dense", "elu", "cat", "flat_cat", "mean", "upsample", "excited",
-         "viewed", "inside", "resnet18", "squeezenet"],
+         "viewed", "groups", "dilated", "inside",
+         "resnet18", "squeezenet"],
 )  # fmt: skip
 def test_equals_pytorch(module: nn.Module, shape: tuple[int, ...]) -> None:
     assert_same(module, shape)
@@ -135,7 +138,6 @@ def test_a_module_and_its_file_are_hardened_alike(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "shape", "message"),
     [
-        (seq(nn.Conv2d(4, 4, 3, groups=2)), (4, 6, 6), "conv2d: groups=2 of conv2d is not supported"),
         (seq(nn.Conv2d(4, 4, 3, dilation=2)), (4, 6, 6), "conv2d: dilation of conv2d is not supported"),
         (seq(nn.MaxPool2d(3, padding=1)), (4, 6, 6), "max_pool2d: padding before a ReLU of max_pool2d"),
         (
