@@ -1,11 +1,20 @@
 # make demo: the whole path on the embedded network.  make test: all checks.  Both set up what they need.
+# make test-keras3: all checks with Keras 3, in an environment of its own.
+PYTHON ?= python3
 VENV ?= .venv
+# The versions to install: constraints.txt with Keras 2, which needs Python 3.11, or constraints-keras3.txt.
+ifndef CONSTRAINTS
+CONSTRAINTS := $(shell $(PYTHON) -c \
+	"import sys; print('constraints.txt' if sys.version_info < (3, 12) else 'constraints-keras3.txt')")
+endif
+KERAS := $(if $(findstring keras3,$(CONSTRAINTS)),keras3,keras2)
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
-INSTALLED_DEV := $(VENV)/.installed-dev
+INSTALLED := $(VENV)/.installed-$(KERAS)
+INSTALLED_DEV := $(VENV)/.installed-$(KERAS)-dev
+INSTALL := $(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable
 WORKERS ?= 2
 
-.PHONY: demo test test-all lint docs clean
+.PHONY: demo test test-all test-keras3 lint docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/hwflow demo --output demo --force
@@ -16,22 +25,25 @@ test: lint
 test-all: lint
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
+test-keras3:
+	$(MAKE) test VENV=.venv-keras3 CONSTRAINTS=constraints-keras3.txt
+
 lint: $(INSTALLED_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-$(INSTALLED): pyproject.toml
-	test -x $(BIN)/python || python3 -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable .
+$(INSTALLED): pyproject.toml $(CONSTRAINTS)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) ".[$(KERAS)]"
 	touch $@
 
 $(INSTALLED_DEV): $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(INSTALL) ".[$(KERAS),dev]"
 	touch $@
 
 docs: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	$(INSTALL) ".[docs]"
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 clean:

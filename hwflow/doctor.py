@@ -79,7 +79,7 @@ def _debian(package: str) -> str:
     return f"apt-get install {package}"
 
 
-_PIP = "pip install hwflow (installs the version that works)"
+_PIP = "pip install 'hwflow[keras2]' on Python 3.11, or 'hwflow[keras3]'"
 
 TOOLS: tuple[Tool, ...] = (
     Tool("g++", "C simulation, Verilator", _debian("g++")),
@@ -92,7 +92,6 @@ TOOLS: tuple[Tool, ...] = (
     ),
     Tool("tensorflow-cpu", "Keras models", _PIP, package=True),
     Tool("keras", "Keras models", _PIP, package=True),
-    Tool("qkeras", "QKeras models", _PIP, package=True),
     Tool("hls4ml", "reading models, firmware", _PIP, package=True),
     Tool("cocotb", "RTL simulation", _PIP, package=True),
     Tool("numpy", "everything", _PIP, package=True),
@@ -100,12 +99,33 @@ TOOLS: tuple[Tool, ...] = (
 )
 
 
+QKERAS = {
+    "keras2": Tool("qkeras", "QKeras models, Keras 2", "pip install 'hwflow[keras2]'", required=False, package=True),
+    "keras3": Tool("qkeras-v3", "QKeras models, Keras 3", "pip install 'hwflow[keras3]'", required=False, package=True),
+}
+"""QKeras for each of the two sets of versions that hwflow works with, by the name of the extra that installs it."""
+
+
 def examine(tools: Sequence[Tool] = TOOLS) -> list[Finding]:
-    """Look for every tool; the running Python comes first. Imports none of the packages."""
+    """Look for every tool; the running Python comes first, and QKeras for the installed Keras last.
+
+    Imports none of the packages.
+    """
     wanted = ".".join(map(str, PYTHON))
     python = Tool("python", "everything", _debian(f"python{wanted} python{wanted}-venv"))
-    version = platform.python_version() if sys.version_info[:2] == PYTHON else None
-    return [Finding(python, version, sys.executable), *(_examine(tool) for tool in tools)]
+    version = platform.python_version() if sys.version_info[:2] >= PYTHON else None
+    found = [Finding(python, version, sys.executable), *(_examine(tool) for tool in tools)]
+    chosen = packages()
+    return found if chosen is None else [*found, _examine(QKERAS[chosen])]
+
+
+def packages() -> str | None:
+    """Which set of versions is installed: ``keras2`` or ``keras3``; ``None`` without Keras."""
+    try:
+        major = int(metadata.version("keras").split(".")[0])
+    except metadata.PackageNotFoundError:
+        return None
+    return "keras2" if major < 3 else "keras3"
 
 
 def check(findings: Sequence[Finding]) -> None:
@@ -124,6 +144,7 @@ def to_json(findings: Sequence[Finding]) -> dict[str, Any]:
     """What was found as JSON data."""
     return {
         "ok": all(finding.found or not finding.tool.required for finding in findings),
+        "packages": packages(),
         "tools": [
             {
                 "name": finding.tool.name,

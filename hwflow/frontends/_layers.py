@@ -16,7 +16,8 @@ from hwflow.frontends._quantizers import canonical_text
 from hwflow.frontends._table import LAYERS, MODELS, PYTHON_LAYERS, arguments_of
 from hwflow.frontends._tf import tensorflow
 from hwflow.frontends._values import Dialect, Refused, class_and_config, class_name, named, short
-from hwflow.frontends.keras_versions import constructor_arguments, layer_class, zero_variables
+from hwflow.frontends.keras_attributes import constructor_arguments, layer_class
+from hwflow.frontends.keras_versions import is_keras3, zero_variables
 from hwflow.graph.naming import identifier
 
 MOST_LAYERS = 10_000
@@ -186,7 +187,7 @@ def _construct(build: Build, kind: str, config: dict[str, Any], depth: int, make
         raise Refused("wraps no layer")
     cls = layer_class(entry.package, kind)
     layer = cls(**constructor_arguments(kind, cls, arguments), **inner)
-    if kind == "QActivation" and isinstance(config.get("activation"), str):
+    if kind == "QActivation" and isinstance(config.get("activation"), str) and not is_keras3():
         # The text says more than the configuration that QKeras makes of the object, and is what is saved again.
         layer.activation = canonical_text(config["activation"])
     return layer

@@ -251,7 +251,7 @@ LAYERS: Mapping[str, LayerClass] = {
     "Cropping2D": _layer(_CROPPED),
     **dict.fromkeys(
         ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "AlphaDropout"),
-        _layer({"rate": number, "noise_shape": optional(shape), "seed": ignored}),
+        _layer({"rate": number, "noise_shape": optional(shape), "seed": ignored, "data_format": ignored}),
     ),
     "GaussianDropout": _layer({"rate": number, "seed": ignored}),
     "GaussianNoise": _layer({"stddev": number, "seed": ignored}),

@@ -78,8 +78,10 @@ def qkeras() -> ModuleType:
     try:
         import qkeras
     except ImportError as error:
-        package = "qkeras==0.9.0" if version.startswith("2.") else "qkeras-v3"
-        raise HwflowError(f"QKeras is missing (pip install {package}, for Keras {version})") from error
+        extra = "keras2" if version.startswith("2.") else "keras3"
+        raise HwflowError(
+            f"QKeras for Keras {version} is not installed; pip install 'hwflow[{extra}]' brings it"
+        ) from error
     module: ModuleType = qkeras
     return module
 

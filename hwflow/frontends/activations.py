@@ -12,7 +12,7 @@ import numpy as np
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType, Overflow, Rounding
 from hwflow.frontends._tf import keras, loaded_qkeras, qkeras, tensorflow
-from hwflow.frontends.keras_versions import is_keras3, leaky_slope
+from hwflow.frontends.keras_versions import is_keras3, leaky_slope, quantizer_of
 from hwflow.frontends.rules import QUANTIZERS, KerasLayer
 from hwflow.graph.functions import text_of
 
@@ -74,7 +74,7 @@ def activation_of(layer: KerasLayer) -> Activation | None:
     kind = type(layer).__name__
     if kind in _OF_LAYERS:
         return _OF_LAYERS[kind](layer)
-    function = layer.quantizer if kind == "QActivation" else layer.activation
+    function = quantizer_of(layer) if kind == "QActivation" else layer.activation
     if type(function).__module__.startswith("qkeras") and type(function).__name__ in QUANTIZERS:
         name = type(function).__name__
         for attribute, rule in QUANTIZERS[name].items():

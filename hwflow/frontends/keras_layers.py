@@ -11,7 +11,8 @@ from typing import Any
 
 from hwflow.errors import HwflowError
 from hwflow.frontends.activations import activation_of
-from hwflow.frontends.keras_versions import config_of, input_shape
+from hwflow.frontends.keras_attributes import config_of
+from hwflow.frontends.keras_versions import input_shape
 from hwflow.frontends.rules import IDLE, READ, KerasLayer, Rule, only
 
 
@@ -26,7 +27,7 @@ def _last_axis(value: Any, layer: KerasLayer) -> bool:
 
 
 def _of_vectors(_: Any, layer: KerasLayer) -> bool:
-    return all(len(shape) == 2 for shape in layer.input_shape)
+    return all(len(shape) == 2 for shape in input_shape(layer) or [()])
 
 
 def _on_last_axis(_: Any, layer: KerasLayer) -> bool:

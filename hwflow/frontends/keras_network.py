@@ -18,8 +18,9 @@ from hls4ml.model.types import FixedPrecisionType
 from hwflow.errors import HwflowError
 from hwflow.frontends.activations import LAYERS as ACTIVATIONS
 from hwflow.frontends.activations import Activation, activation_of
+from hwflow.frontends.keras_attributes import config_of
 from hwflow.frontends.keras_layers import TRAINING_ONLY, check_layer
-from hwflow.frontends.keras_versions import Node, config_of, is_built, is_network, nodes
+from hwflow.frontends.keras_versions import Node, is_built, is_network, nodes, weight_of
 from hwflow.frontends.rules import KerasLayer
 
 KerasModel = Any
@@ -239,7 +240,7 @@ class _Effective:
         if hasattr(self.layer, "get_folded_weights"):
             weight = self.layer.get_folded_weights()[("kernel", "bias").index(name)]
         else:
-            weight = getattr(self.layer, name, None)
+            weight = weight_of(self.layer, name)
         if weight is None:
             return None
         of = name.removeprefix("moving_").removesuffix("_kernel")  # depthwise_kernel, pointwise_kernel

@@ -6,7 +6,6 @@ installation, not a file: files of either are read with either.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +15,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from hwflow.frontends._tf import keras, listed, qkeras, tensorflow
-from hwflow.frontends._values import Refused
+from hwflow.frontends._tf import keras, listed, tensorflow
 
 KerasModel = Any
 KerasLayer = Any
@@ -209,76 +207,17 @@ def save_h5(model: KerasModel, file: h5py.File) -> None:
         model.save(file, include_optimizer=False)
 
 
-def config_of(layer: KerasLayer) -> dict[str, Any]:
-    """A layer's configuration under Keras 2's names, with the name of its type.
+def weight_of(layer: KerasLayer, name: str) -> Any:
+    """A weight of a layer by Keras 2's name for it; ``None`` if it has none."""
+    found = getattr(layer, name, None)
+    return getattr(layer, "kernel", None) if found is None and name == "depthwise_kernel" else found
 
-    What only Keras 3 and its QKeras have is left out where it says nothing.
-    """
-    config: dict[str, Any] = dict(layer.get_config())
-    if (policy := getattr(layer, "dtype_policy", None)) is not None:
-        config["dtype"] = policy.name  # a layer with another one in it may write that one's
-    if not is_keras3():
-        return config
-    if config.get("renorm") is False:
-        config = {key: value for key, value in config.items() if not key.startswith("renorm")}
-    names = {new: old for old, new in _KERAS3_NAMES.get(type(layer).__name__, {}).items()}
-    return {
-        names.get(key, key): value
-        for key, value in config.items()
-        if key not in _NEW or not (value is None or value is False)
-    }
+
+def quantizer_of(layer: KerasLayer) -> Any:
+    """The function of a QActivation, of which QKeras 0.9 keeps the text as well."""
+    return layer.activation if is_keras3() else layer.quantizer
 
 
 def leaky_slope(layer: KerasLayer) -> float:
     """The slope of a LeakyReLU where its input is negative."""
     return float(layer.negative_slope if is_keras3() else layer.alpha)
-
-
-_KERAS3_NAMES = {"InputLayer": {"batch_input_shape": "batch_shape"}, "LeakyReLU": {"alpha": "negative_slope"}}
-_NEW = ("quantization_config", "lora_rank", "lora_alpha", "optional", "mask")
-# Attributes of Keras 2 without an effect on what a layer computes; one that has an effect is none of them.
-_GONE = ("batch_input_shape", "implementation", "input_length", "noise_shape", "time_major", "groups", "trainable")
-
-
-def layer_class(package: str, kind: str) -> Any:
-    """A class of layers, of ``keras`` or ``qkeras``.
-
-    Raises:
-        Refused: Keras 3 has dropped it.
-    """
-    found = getattr(qkeras() if package == "qkeras" else keras().layers, kind, None)
-    if found is None:
-        raise Refused(f"is not in Keras {keras().__version__}; replace it, or install hwflow with Keras 2")
-    return found
-
-
-def constructor_arguments(kind: str, cls: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments under Keras 2's names as the installed Keras takes them.
-
-    Raises:
-        Refused: Keras 3 cannot do what an argument says.
-    """
-    if not is_keras3():
-        return dict(arguments)
-    names = _KERAS3_NAMES.get(kind, {})
-    taken = _parameters(cls)
-    given = {}
-    for key, value in arguments.items():
-        name = names.get(key, key)
-        if name in taken or key not in _GONE:
-            given[name] = value
-        elif (key == "time_major" and value) or (key == "groups" and value != 1):
-            raise Refused(f"with {key}={value}: Keras {keras().__version__} cannot do that; use Keras 2")
-    return given
-
-
-def _parameters(cls: Any) -> set[str]:
-    """The names that the constructors of a class and of those that it extends take."""
-    found: set[str] = set()
-    for each in cls.__mro__:
-        if "__init__" in vars(each) and each is not object:
-            parameters = inspect.signature(each.__init__).parameters
-            found |= set(parameters)
-            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-                break
-    return found

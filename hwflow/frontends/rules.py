@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 KerasLayer = Any
-"""A layer of Keras 2, which carries no types."""
+"""A layer of Keras, which carries no types."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,9 @@ def _power_of_two(value: Any) -> bool:
 _ROUNDS = only(lambda value: not value, "False")
 _NOISE = only(lambda value: float(np.asarray(value)) == 1.0, "1")
 _TRAINING = {"qnoise_factor": _NOISE, "var_name": IDLE, "use_ste": IDLE, "use_variables": IDLE}
+# Of QKeras for Keras 3, and about how a scale is found; one that is given stays as it is.
+_EXPONENTS = dict.fromkeys(("elements_per_scale", "min_po2_exponent", "max_po2_exponent"), IDLE)
+_SCALES = {**_EXPONENTS, "post_training_scale": only(lambda value: value is None, "None")}
 _NUMBER = only(lambda value: value is None or (isinstance(value, int | float) and value > 0), "a positive number")
 
 QUANTIZERS: Mapping[str, Mapping[str, Rule]] = {
@@ -69,6 +72,7 @@ QUANTIZERS: Mapping[str, Mapping[str, Rule]] = {
         "alpha": only(lambda value: value is None or (isinstance(value, int | float) and value == 1), "1 or None"),
         "use_stochastic_rounding": _ROUNDS,
         "scale_axis": IDLE,
+        **_SCALES,
         **_TRAINING,
     },
     "quantized_tanh": {
@@ -89,7 +93,14 @@ QUANTIZERS: Mapping[str, Mapping[str, Rule]] = {
         "symmetric": READ,
         "u": READ,
     },
-    "binary": {"use_01": READ, "alpha": _NUMBER, "use_stochastic_rounding": _ROUNDS},
+    "binary": {
+        "use_01": READ,
+        "alpha": _NUMBER,
+        "use_stochastic_rounding": _ROUNDS,
+        "scale_axis": IDLE,
+        "training": IDLE,
+        **_EXPONENTS,
+    },
     "ternary": {
         "alpha": _NUMBER,
         "threshold": _NUMBER,

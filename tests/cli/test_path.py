@@ -240,6 +240,8 @@ def test_doctor(tmp_path):
     assert result["ok"]
     versions = {tool["name"]: tool["version"] for tool in result["tools"]}
     assert versions["hls4ml"] == "1.3.0"
+    assert result["packages"] == f"keras{versions['keras'][0]}"
+    assert versions[{"keras2": "qkeras", "keras3": "qkeras-v3"}[result["packages"]]] is not None
 
 
 def test_doctor_says_how_to_get_what_is_missing(monkeypatch, tmp_path):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hwflow.errors import HwflowError
 from hwflow.firmware import read_keras
 from hwflow.fixed import FixedType, Overflow, Rounding
+from hwflow.frontends.keras_versions import is_keras3
 from hwflow.graph import Constant, Dense, Graph, Input, LeakyReLU, Lookup, Node, Rescale
 from hwflow.graph.functions import NAMES, function, text_of
 from hwflow.hardening import HardenOptions, Like, harden
@@ -32,7 +33,7 @@ PRECISE = HardenOptions(scaling=ScalingOptions(weight_type=FixedType(16, 3)))
 
 
 def text(name: str) -> str:
-    return {"elu": "elu(1.0)", "hard_sigmoid": "hard_sigmoid(0.2, 0.5)"}.get(name, name)
+    return {"elu": "elu(1.0)", "hard_sigmoid": f"hard_sigmoid({1 / 6 if is_keras3() else 0.2}, 0.5)"}.get(name, name)
 
 
 @pytest.mark.parametrize("name", KERAS)
