@@ -179,12 +179,7 @@ def _activation(layer: Layer) -> Node:
             limit=None if limit is None else Constant(np.array([float(limit)])),
         )
     if kind == "softmax":
-        common = _common(layer)
-        if len(common["shape"]) == 2:
-            raise HwflowError(
-                f"{layer.name}: softmax of rows {common['shape']} is not supported, only of a vector and of an image"
-            )
-        return Softmax(**common)
+        return Softmax(**_common(layer))
     raise HwflowError(f"{layer.name}: the activation {kind!r} is not supported")
 
 

@@ -134,13 +134,29 @@ def test_an_hls4ml_script(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.reshape(expected.shape), expected)
 
 
-@pytest.mark.parametrize(("io_type", "from_keras"), [("io_stream", True), ("io_parallel", False)])
-def test_softmax_of_every_pixel(io_type: Any, from_keras: bool, tmp_path: Path) -> None:
+def segments() -> Any:
+    """A class of every pixel."""
     layers = tensorflow().keras.layers
     image = layers.Input((3, 4, 2), name="image")
     x = layers.Conv2D(5, 2, padding="same", activation="softmax", name="classes")(image)
-    model = filled(tensorflow().keras.Model(image, x, name="segments"))
-    pixels = np.random.default_rng(3).normal(0, 2, (40, 3, 4, 2))
+    return filled(tensorflow().keras.Model(image, x, name="segments"))
+
+
+def tags() -> Any:
+    """A class of every row, made of the probabilities of others."""
+    layers = tensorflow().keras.layers
+    rows = layers.Input((6, 2), name="rows")
+    x = layers.Conv1D(4, 2, padding="same", activation="softmax", name="mixed")(rows)
+    return filled(tensorflow().keras.Model(rows, layers.Dense(3, activation="softmax", name="tag")(x), name="tags"))
+
+
+@pytest.mark.parametrize(
+    ("network", "io_type", "from_keras"),
+    [(segments, "io_stream", True), (tags, "io_parallel", True), (tags, "io_stream", False)],
+)
+def test_softmax_of_every_pixel_and_row(network: Any, io_type: Any, from_keras: bool, tmp_path: Path) -> None:
+    model = network()
+    pixels = np.random.default_rng(3).normal(0, 2, (40, *model.input_shape[1:]))
     typed = harden(read_keras(model), pixels, HardenOptions()).graph
     reference = IntegerExecutor(typed)
     codes = reference.encode(pixels)

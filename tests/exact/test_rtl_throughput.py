@@ -7,7 +7,7 @@ import pytest
 
 from hwflow.cost.layers import layer_costs
 from hwflow.cost.reuse import choose_reuse
-from hwflow.graph import Crop2D, Graph, Permute, UpSample2D, Window, ZeroPad2D
+from hwflow.graph import Crop2D, Graph, Multiply, Permute, Reshape, UpSample2D, Window, ZeroPad2D
 from hwflow.hardening import harden
 from hwflow.reference import IntegerExecutor
 from hwflow.rtl import RtlExecutor, generate
@@ -119,6 +119,19 @@ def probable(net: NetworkBuilder) -> None:
     net.softmax(net.dense(net.flat(net.softmax(x), average=True), 5))
 
 
+def excited(net: NetworkBuilder) -> None:
+    """Channels weighted by what the image says, pixels by what is around them; means of fewer pixels at the edges."""
+    x = net.relu(net.conv(net.nodes[0], 8, POINT))
+    y = net.relu(net.dense(net.flat(x, average=True), 4))
+    y = net.move(Reshape, net.lookup(net.dense(y, 8), "sigmoid"), (1, 1, 8))
+    x = net.merge(Multiply, x, net.move(UpSample2D, y, (*SIZE, 8), factors=SIZE))
+    y = net.lookup(net.conv(x, 1, same(SIZE, (3, 3), (1, 1))), "sigmoid")
+    pixels = SIZE[0] * SIZE[1]
+    y = net.move(UpSample2D, net.move(Reshape, y, (1, pixels, 1)), (1, 8 * pixels, 1), factors=(1, 8))
+    x = net.mean(net.merge(Multiply, x, net.move(Reshape, y, (*SIZE, 8))), same(SIZE, (2, 3), (2, 2)))
+    net.dense(net.flat(net.mean(x, same(x.shape, (2, 2), (1, 1))), average=True), 6)
+
+
 def decoder(net: NetworkBuilder) -> None:
     """Of U-Net: an image that shrinks and grows again, beside what it was before."""
     x = net.relu(net.conv(net.nodes[0], 4, same(SIZE, (3, 3), (1, 1))))
@@ -133,6 +146,7 @@ def decoder(net: NetworkBuilder) -> None:
     ("layers", "target"),
     [
         (probable, 288),
+        (excited, 1200),
         (decoder, 1800),
         (bent, 1200),
         (separable, 2400),
