@@ -170,6 +170,81 @@ def test_an_error_in_a_cell_is_found(tmp_path, cell, right, wrong):
         prove_for_ever(tmp_path, f"proof_{cell}", sources, {})
 
 
+def border(rows: int, columns: int, crops: tuple[int, ...], pads: tuple[int, ...]) -> tuple[dict, list[int]]:
+    """Parameters, and where every beat that goes out comes from."""
+    sides = {
+        f"{kind}_{side}": n
+        for kind, edges in (("CROP", crops), ("PAD", pads))
+        for side, n in zip("TBLR", edges, strict=True)
+    }
+    image = np.arange(rows * columns).reshape(rows, columns)[crops[0] : rows - crops[1], crops[2] : columns - crops[3]]
+    places = np.pad(image, (pads[:2], pads[2:]), constant_values=ZERO)
+    return {"IN_H": rows, "IN_W_PX": columns, **sides}, places.ravel().tolist()
+
+
+def repeat(columns: int, rows_times: int, columns_times: int, beats: int = 1) -> tuple[dict, list[int]]:
+    """The same of a row of pixels."""
+    row = np.arange(columns * beats).reshape(columns, beats).repeat(columns_times, axis=0)
+    sizes = {"IN_W_PX": columns, "ROWS": rows_times, "COLUMNS": columns_times, "BEATS": beats}
+    return sizes, np.tile(row.ravel(), rows_times).tolist()
+
+
+def permute(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[dict, list[int]]:
+    """The same of an image with its axes in another order."""
+    turned = np.arange(np.prod(shape)).reshape(shape).transpose(axes)
+    strides = (shape[1] * shape[2], shape[2], 1)
+    sizes = {f"SIZE_{i}": n for i, n in enumerate(turned.shape)} | {
+        f"STRIDE_{i}": strides[axis] for i, axis in enumerate(axes)
+    }
+    return sizes, turned.ravel().tolist()
+
+
+ZERO = 255
+MOVES = {
+    "border": [border(2, 2, (0, 0, 0, 0), (1, 0, 0, 1)), border(2, 3, (0, 1, 1, 0), (0, 1, 1, 0))],
+    "repeat": [repeat(2, 2, 2), repeat(2, 3, 1), repeat(1, 1, 2, beats=2)],
+    "permute": [permute((2, 1, 2), (2, 1, 0)), permute((1, 3, 2), (0, 2, 1))],
+}
+
+
+def prove_moves(folder: Path, cell: str, case: tuple[dict, list[int]], sources: list[Path]) -> None:
+    sizes, places = case
+    beats = max(place for place in places if place != ZERO) + 1
+    if cell == "border":
+        beats = sizes["IN_H"] * sizes["IN_W_PX"]
+    packed = sum(place << 8 * i for i, place in enumerate(places))
+    parameters = {**sizes, "IN_BEATS": beats, "OUT_BEATS": len(places), "MAP": f"{8 * len(places)}'h{packed:x}"}
+    prove_for_ever(folder, f"proof_{cell}", [HERE / "map_check.sv", *sources], parameters)
+
+
+@pytest.mark.parametrize(
+    ("cell", "case"),
+    [
+        pytest.param(cell, case, marks=[pytest.mark.slow] * (number > 0), id=f"{cell}{number}")
+        for cell, cases in MOVES.items()
+        for number, case in enumerate(cases)
+    ],
+)
+def test_moves_put_every_beat_in_its_place(tmp_path, cell, case):
+    prove_moves(tmp_path, cell, case, cells(cell, "ram", "between"))
+
+
+@pytest.mark.parametrize(
+    ("cell", "right", "wrong"),
+    [
+        ("border", "takes ? s_tdata :", "s_tvalid ? s_tdata :"),
+        ("border", "assign s_tready = takes && room;", "assign s_tready = takes;"),
+        ("repeat", "assign s_tready = space && is_new;", "assign s_tready = space;"),
+        ("repeat", "if (last_pixel) row_reg <= last_row ? '0 : row_reg + 1'b1;", ""),
+        ("permute", "assign s_tready = !full_reg[write_bank_reg];", "assign s_tready = 1'b1;"),
+        ("permute", "wire read      = space && full_reg[read_bank_reg];", "wire read      = full_reg[read_bank_reg];"),
+    ],
+)
+def test_an_error_in_a_move_is_found(tmp_path, cell, right, wrong):
+    with pytest.raises(NoProofError):
+        prove_moves(tmp_path, cell, MOVES[cell][0], [spoil(tmp_path, cell, right, wrong), *cells("ram", "between")])
+
+
 CASTS = [
     {},
     {"IN_W": 24, "IN_FRAC": 15, "OUT_W": 16, "OUT_FRAC": 10},
