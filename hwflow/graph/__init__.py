@@ -1,24 +1,19 @@
 """The graph that every executor runs: small, typed, immutable."""
 
+from hwflow.graph.constants import Constant, FloatArray, IntArray, Outliers, Scale
 from hwflow.graph.graph import Graph
+from hwflow.graph.layers import Affine, Conv2D, Dense, DepthwiseConv2D, WeightLayer, Window
+from hwflow.graph.node import Input, Node
 from hwflow.graph.nodes import (
     OPERATIONS,
     Add,
-    Affine,
     Aligned,
     Average,
     AveragePool2D,
     Concatenate,
-    Constant,
-    Conv2D,
     Crop2D,
-    Dense,
-    DepthwiseConv2D,
     Flatten,
-    FloatArray,
     GlobalAveragePool2D,
-    Input,
-    IntArray,
     LeakyReLU,
     Lookup,
     Maximum,
@@ -27,18 +22,13 @@ from hwflow.graph.nodes import (
     Minimum,
     Move,
     Multiply,
-    Node,
-    Outliers,
     Permute,
     ReLU,
     Rescale,
     Reshape,
-    Scale,
     Softmax,
     Subtract,
     UpSample2D,
-    WeightLayer,
-    Window,
     ZeroPad2D,
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hwflow.errors import HwflowError
 from hwflow.graph.graph import Graph
-from hwflow.graph.nodes import Input, Node
+from hwflow.graph.node import Input, Node
 
 
 def block(graph: Graph, last: str, first: str | None = None) -> Graph:

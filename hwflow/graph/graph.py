@@ -19,7 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.errors import HwflowError
-from hwflow.graph.nodes import FloatArray, Input, IntArray, LeakyReLU, Lookup, Node, Softmax, WeightLayer
+from hwflow.graph.constants import FloatArray, IntArray
+from hwflow.graph.layers import WeightLayer
+from hwflow.graph.node import Input, Node
+from hwflow.graph.nodes import LeakyReLU, Lookup, Softmax
 from hwflow.graph.saved import node_from_dict, node_to_dict
 from hwflow.graph.shapes import check_outliers, check_storage, check_table, output_shape
 

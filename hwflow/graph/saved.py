@@ -12,7 +12,10 @@ import numpy.typing as npt
 from hwflow.codes import CodeSpec
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
-from hwflow.graph.nodes import OPERATIONS, Constant, FloatArray, IntArray, Node, Outliers, Window
+from hwflow.graph.constants import Constant, FloatArray, IntArray, Outliers
+from hwflow.graph.layers import Window
+from hwflow.graph.node import Node
+from hwflow.graph.nodes import OPERATIONS
 
 
 def node_to_dict(node: Node, arrays: dict[str, FloatArray | IntArray]) -> dict[str, Any]:

@@ -10,27 +10,22 @@ from hwflow.codes import layout, storage_code
 from hwflow.codes.registry import family_of, read_back
 from hwflow.errors import HwflowError
 from hwflow.graph.functions import function
+from hwflow.graph.layers import Affine, Conv2D, Dense, DepthwiseConv2D, WeightLayer
+from hwflow.graph.node import Input, Node
 from hwflow.graph.nodes import (
-    Affine,
     AveragePool2D,
     Concatenate,
-    Conv2D,
     Crop2D,
-    Dense,
-    DepthwiseConv2D,
     Flatten,
     GlobalAveragePool2D,
-    Input,
     LeakyReLU,
     Lookup,
     MaxPool2D,
     Merge,
-    Node,
     Permute,
     Rescale,
     Reshape,
     UpSample2D,
-    WeightLayer,
     ZeroPad2D,
 )
 
