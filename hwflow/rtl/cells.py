@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from hwflow.fixed import FixedType, Overflow, Rounding
-from hwflow.graph import Graph, Node
+from hwflow.graph import Graph, Node, Window
 from hwflow.graph.naming import Unique, identifiers
 from hwflow.rtl.decoders import Parameter
 from hwflow.rtl.structure import Instance, Rom, Stream
@@ -122,6 +122,37 @@ class Cells:
         self._instance(
             "fifo", node, {"WIDTH": source.width, "DEPTH": depth}, {"s": source}, out, suffix=f"{prefix}fifo"
         )
+        return out
+
+    def _window(self, node: Node, window: Window, source: Stream, pad_code: int, positions: int = 1) -> Stream:
+        """Windows, a beat for so many positions of the kernel, of all channels if they are several."""
+        if window.kernel == (1, 1) and window.strides == (1, 1) and not any(window.padding):
+            return source
+        height, width, channels = self.graph.inputs_of(node)[0].shape
+        top, bottom, left, right = window.padding
+        lanes = source.lanes * positions
+        beats = math.prod(node.shape[:2]) * math.prod(window.kernel) * channels // lanes
+        out = self._stream(node, replace(source, lanes=lanes, beats=beats), "window")
+        parameters: dict[str, Parameter] = {
+            "W": source.type.width,
+            "LANES": source.lanes,
+            "CHANNELS": channels,
+            **({"POSITIONS": positions} if positions > 1 else {}),
+            "IN_H": height,
+            "IN_W_PX": width,
+            "K_H": window.kernel[0],
+            "K_W": window.kernel[1],
+            "STRIDE_H": window.strides[0],
+            "STRIDE_W": window.strides[1],
+            "PAD_T": top,
+            "PAD_B": bottom,
+            "PAD_L": left,
+            "PAD_R": right,
+            "PAD_VALUE": f"{source.type.width}'h{pad_code:x}",
+            # A row more than the module needs takes in the next image's first row while this one's last rows leave.
+            "BUF_ROWS": min(window.kernel[0], height) + min(window.kernel[0], window.strides[0]),
+        }
+        self._instance("window", node, parameters, {"s": source}, out, suffix="window")
         return out
 
     def _tensor(self, node: Node, type_: FixedType, lanes: int) -> Stream:

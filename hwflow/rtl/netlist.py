@@ -6,9 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from hwflow.cost.memories import Memory
-from hwflow.cost.packing import packing
-from hwflow.cost.reuse import layer_fold
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
 from hwflow.graph import (
@@ -16,7 +13,6 @@ from hwflow.graph import (
     Average,
     AveragePool2D,
     Concatenate,
-    Conv2D,
     DepthwiseConv2D,
     Flatten,
     GlobalAveragePool2D,
@@ -37,19 +33,17 @@ from hwflow.graph import (
     Softmax,
     Subtract,
     WeightLayer,
-    Window,
 )
 from hwflow.graph.naming import identifier
-from hwflow.memory import layer_bias_type
-from hwflow.rtl.cells import image, output_parameters, type_parameters
-from hwflow.rtl.decoders import READ, TABLE, WORD, Parameter, code_parameters
+from hwflow.rtl.cells import output_parameters, type_parameters
+from hwflow.rtl.decoders import Parameter
 from hwflow.rtl.depth import FifoDepths
-from hwflow.rtl.memory_image import SideMemory, side_memory
 from hwflow.rtl.moves import move_cell, scatters_channels, waiting_beats
 from hwflow.rtl.slices import with_slices
 from hwflow.rtl.softmax import SoftmaxCells
-from hwflow.rtl.structure import ConstantUnit, Loadable, MatrixUnit, Netlist, RestRoom, Rom, Stream
+from hwflow.rtl.structure import ConstantUnit, Loadable, Netlist, Rom, Stream
 from hwflow.rtl.timing import AVERAGE, MAXIMUM
+from hwflow.rtl.weight_cells import WeightCells
 
 MERGE_OPS: Mapping[type[Merge], Mapping[str, Parameter]] = {Subtract: {"OP": 1}, Maximum: {"OP": 2}, Minimum: {"OP": 3}}
 """What ``hwflow_add`` does instead of adding."""
@@ -73,13 +67,10 @@ def build_netlist(graph: Graph, reuse: Mapping[str, int], loadable: Loadable | N
     return _Builder(graph.in_rtl, reuse, loadable).build()
 
 
-class _Builder(SoftmaxCells):
+class _Builder(WeightCells, SoftmaxCells):
     def __init__(self, graph: Graph, reuse: Mapping[str, int], loadable: Loadable | None) -> None:
-        super().__init__(graph)
-        self.reuse = reuse
-        self.loadable = loadable
+        super().__init__(graph, reuse, loadable)
         self.depths = FifoDepths(graph)
-        self.units: list[MatrixUnit] = []
         self.constants: list[ConstantUnit] = []
         self.available: dict[str, list[Stream]] = {}
 
@@ -151,129 +142,6 @@ class _Builder(SoftmaxCells):
         out = self._tensor(node, node.resolved, source.lanes)
         self._instance(module, node, parameters, {"s": source}, out)
         return out
-
-    def _weight_layer(self, node: WeightLayer, source: Stream) -> Stream:
-        pe, simd = layer_fold(self.graph, node, self.reuse[node.name])
-        # More than a convolution's channels are several positions of its kernel, with all channels.
-        channels = node.weight.values.shape[-2] if isinstance(node, Conv2D) else simd
-        lanes = self._to_lanes(node, source, min(simd, channels))
-        positions = simd // lanes.lanes
-        stream = self._window(node, node.window, lanes, 0, positions) if isinstance(node, Conv2D) else lanes
-        if stream is lanes and node.n_out > pe:
-            # The unit takes no vector while it replays one: the next one waits here, and not its producer for it.
-            stream = self._fifo(node, stream, node.n_in // simd, "vector")
-        sizes: dict[str, Parameter] = {"PE": pe, "SIMD": simd, "N_IN": node.n_in, "N_OUT": node.n_out}
-        return self._matrix_unit("mvu", node, stream, pe, simd, sizes)
-
-    def _affine(self, node: Affine, source: Stream) -> Stream:
-        pe, simd = layer_fold(self.graph, node, self.reuse[node.name])
-        return self._matrix_unit("affine", node, self._to_lanes(node, source, pe), pe, simd, {"PE": pe})
-
-    def _depthwise(self, node: DepthwiseConv2D, source: Stream) -> Stream:
-        pe, simd = layer_fold(self.graph, node, self.reuse[node.name])
-        lanes = self._to_lanes(node, source, pe // node.multiplier)
-        stream = self._window(node, node.window, lanes, 0)
-        sizes: dict[str, Parameter] = {"PE": pe, "CHANNELS": node.n_out, "POSITIONS": node.n_in}
-        if node.multiplier > 1:
-            sizes["MULTIPLIER"] = node.multiplier
-        return self._matrix_unit("depthwise", node, stream, pe, simd, sizes)
-
-    def _matrix_unit(
-        self, module: str, node: WeightLayer, stream: Stream, pe: int, simd: int, sizes: Mapping[str, Parameter]
-    ) -> Stream:
-        """An instance that multiplies, beside the one that holds its weights and biases."""
-        assert node.weight.type is not None and node.accum is not None
-        weight, bias, x = node.weight.type, layer_bias_type(node), stream.type
-        code, latency = code_parameters(node, packing(node, "weight", pe, simd))
-        effect_bits, signals = self._weights(node, pe, simd, code)
-        latency += effect_bits > weight.width  # the sum with the outliers
-        parameters: dict[str, Parameter] = {
-            **sizes,
-            "X_W": x.width,
-            "X_SIGNED": int(x.signed),
-            "W_W": weight.width,
-            **({} if effect_bits == weight.width else {"EFFECT_W": effect_bits}),
-            **({} if latency == READ else {"W_LATENCY": latency}),
-            "ACC_W": node.accum.width,
-            "ACC_FRAC": node.accum.fraction,
-            "B_W": bias.width,
-            "B_SHIFT": node.accum.fraction - bias.fraction,
-            **output_parameters(node.resolved),
-        }
-        out = self._tensor(node, node.resolved, pe)
-        self._instance(module, node, parameters, {"s": stream}, out, signals=signals)
-        return out
-
-    def _weights(
-        self, node: WeightLayer, pe: int, simd: int, code: Mapping[str, Parameter]
-    ) -> tuple[int, dict[str, str]]:
-        """An instance with a layer's memories.
-
-        Returns:
-            Bits of a weight that it gives, and the signals to it by the ports of the unit that multiplies.
-        """
-        assert node.weight.type is not None
-        layout, bias = packing(node, "weight", pe, simd), layer_bias_type(node)
-        name, room = self.names[node.name], self._rest_room(node, side_memory(node, pe, simd))
-        files = {kind: f"{name}_{kind}.mem" for kind in ("weight", "bias", "rest", "table")}
-        table = files["table"] if code.get("CODE") in (TABLE, WORD) else None
-        parameters: dict[str, Parameter] = {
-            "PE": layout.pe,
-            "SIMD": layout.simd,
-            "N_IN": layout.n_in,
-            "N_OUT": layout.n_out,
-            **({"CHANNELWISE": 1} if node.channelwise else {}),
-            "W_W": node.weight.type.width,
-            **code,
-            "B_W": bias.width,
-            **({} if table is None else {"TABLE_FILE": image(table)}),
-            "WEIGHT_FILE": image(files["weight"]),
-            **({"MEM_STYLE": '"distributed"'} if Memory(layout.width, layout.depth).is_small else {}),
-            "BIAS_FILE": image(files["bias"]),
-        }
-        effect_bits = node.weight.type.width
-        if room is not None:
-            effect_bits = max(effect_bits, room.bits) + 1
-            parameters |= {
-                "REST_ROWS": room.rows,
-                "REST_SLOTS": room.slots,
-                "REST_W": room.bits,
-                "REST_FILE": image(files["rest"]),
-            }
-        loads = {"rb": room is not None, "tb": table is not None} if self.loadable else {"rb": False, "tb": False}
-        if any(loads.values()):
-            parameters["LOADABLE"] = 1
-        wire = self._name("w", node, "")
-        bits = {"next": 1, "data": pe * simd * effect_bits, "bias": pe * bias.width}
-        self.signals |= {f"{wire}_{part}": width for part, width in bits.items()}
-        signals = {f"{part}_{'i' if part == 'next' else 'o'}": f"{wire}_{part}" for part in bits}
-        for port, served in {"wb": True, "bb": True, **loads}.items():
-            signals |= self._second_port(wire, port, served)
-        signals["wb_wait_o"] = f"{wire}_wb_wait_o"
-        self.signals[signals["wb_wait_o"]] = 1
-        self.signals |= {f"{wire}_{part}": layout.pe * layout.words for part in ("corrected", "uncorrectable")}
-        signals |= {f"{part}_o": f"{wire}_{part}" for part in ("corrected", "uncorrectable")}
-        instance = self._instance("weights", node, parameters, {}, suffix="weights", signals=signals)
-        rests = None if room is None else files["rest"]
-        unit = MatrixUnit(node.name, instance, wire, pe, simd, files["weight"], files["bias"], rests, table, room)
-        self.units.append(unit)
-        ports = {"w_next_o": "next", "w_data_i": "data", "w_bias_i": "bias"}
-        return effect_bits, {pin: f"{wire}_{part}" for pin, part in ports.items()}
-
-    def _rest_room(self, node: WeightLayer, side: SideMemory | None) -> RestRoom | None:
-        """Room for the outliers of a layer, if it has any or the hardware has room for some."""
-        if self.loadable is None:
-            return None if side is None else side.room
-        if self.loadable.rests is None:
-            return None if side is None else side.room_to_load
-        room = self.loadable.rests.get(node.name)
-        if side is not None and (room is None or not room.holds(side.room)):
-            has = "none" if room is None else f"room for {room.rows} words of {room.slots} with {room.bits} bits each"
-            raise HwflowError(
-                f"{node.name}: its outliers are in {side.rows} words, up to {side.slots} in one, with {side.rest_bits} "
-                f"bits each; the hardware has {has}; generate and build it anew, or harden with fewer outliers"
-            )
-        return room
 
     def _constants(self, node: Node, lanes: int, words: int, bits: int) -> tuple[dict[str, str], dict[str, Parameter]]:
         """The second port of so many words of constants, and the parameter that says whether it is served."""
@@ -421,34 +289,3 @@ class _Builder(SoftmaxCells):
         """The average of ``positions`` beats of every channel in ``accum``, else their maximum."""
         out = self._tensor(node, node.resolved, source.lanes)
         return self._reduce(node, source, out, positions, MAXIMUM if accum is None else AVERAGE, accum, edges)
-
-    def _window(self, node: Node, window: Window, source: Stream, pad_code: int, positions: int = 1) -> Stream:
-        """Windows, a beat for so many positions of the kernel, of all channels if they are several."""
-        if window.kernel == (1, 1) and window.strides == (1, 1) and not any(window.padding):
-            return source
-        height, width, channels = self.graph.inputs_of(node)[0].shape
-        top, bottom, left, right = window.padding
-        lanes = source.lanes * positions
-        beats = math.prod(node.shape[:2]) * math.prod(window.kernel) * channels // lanes
-        out = self._stream(node, replace(source, lanes=lanes, beats=beats), "window")
-        parameters: dict[str, Parameter] = {
-            "W": source.type.width,
-            "LANES": source.lanes,
-            "CHANNELS": channels,
-            **({"POSITIONS": positions} if positions > 1 else {}),
-            "IN_H": height,
-            "IN_W_PX": width,
-            "K_H": window.kernel[0],
-            "K_W": window.kernel[1],
-            "STRIDE_H": window.strides[0],
-            "STRIDE_W": window.strides[1],
-            "PAD_T": top,
-            "PAD_B": bottom,
-            "PAD_L": left,
-            "PAD_R": right,
-            "PAD_VALUE": f"{source.type.width}'h{pad_code:x}",
-            # A row more than the module needs takes in the next image's first row while this one's last rows leave.
-            "BUF_ROWS": min(window.kernel[0], height) + min(window.kernel[0], window.strides[0]),
-        }
-        self._instance("window", node, parameters, {"s": source}, out, suffix="window")
-        return out
