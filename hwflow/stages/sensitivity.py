@@ -1,0 +1,315 @@
+"""What each stored bit does: an estimate for all of them, exact runs of single flips for the worst and for a sample.
+
+The estimate is the second-order term of the loss in a weight (Gauss-Newton, its diagonal), from runs instead of
+derivatives, so that every operator and every storage code has one: a flip that changes the code of weight (o, i) by d adds
+noise of the power d^2 E[x_i^2] to output o of its layer; what noise there adds to the logits is measured by a run in which
+all weights of that output are moved a little.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwflow.data import DataLike, Preprocessing
+from hwflow.errors import HwflowError
+from hwflow.executors import encode
+from hwflow.faults import FaultList
+from hwflow.folders.design import Design, open_design
+from hwflow.graph import FloatArray, Graph, IntArray, Node, WeightLayer
+from hwflow.graph.decision import class_scores
+from hwflow.memory import Touched, memories
+from hwflow.memory.flips import flip_power
+from hwflow.progress import Advance, no_progress
+from hwflow.reference import IntegerExecutor
+from hwflow.reference.engine_prefix import CleanPrefix
+from hwflow.show import Shown
+from hwflow.stages.inputs import fitting, open_for
+
+IMAGES, CONFIRMED, SAMPLED = 64, 1000, 1000
+_ESTIMATE_IMAGES = 16
+_RUNS = 4000
+"""Runs of the estimate at most: outputs of large layers share one."""
+_MOVE = 4  # of weight codes in the runs of the estimate: 13 % of a usual weight
+_KEPT_BYTES = 1 << 28
+
+
+@dataclass(frozen=True)
+class BitEffect:
+    """A single flipped bit, run exactly.
+
+    Attributes:
+        memory, word, bit: where it is.
+        estimate: of ``error``.
+        error: mean square change of the logits, summed over them, relative to their variance.
+        changed: images of which another class is told.
+    """
+
+    memory: str
+    word: int
+    bit: int
+    estimate: float
+    error: float
+    changed: int
+
+
+@dataclass(frozen=True, repr=False)
+class Sensitivity(Shown):
+    """Result of :func:`sensitivity`.
+
+    Attributes:
+        data: name of the data set.
+        images: of every exact run.
+        estimates: of every stored bit, ``(words, bits)`` by memory.
+        top: the bits with the largest estimates, run exactly.
+        sample: bits drawn at random, run exactly.
+        correlation: Spearman's rank correlation of estimate and exact error over the sample; ``None`` if all are alike.
+        seconds: of the estimate.
+        faults_per_second: exact runs a second.
+    """
+
+    data: str
+    images: int
+    estimates: dict[str, FloatArray]
+    top: tuple[BitEffect, ...]
+    sample: tuple[BitEffect, ...]
+    correlation: float | None
+    seconds: float
+    faults_per_second: float
+
+    @property
+    def bits(self) -> int:
+        """Stored bits."""
+        return sum(each.size for each in self.estimates.values())
+
+    def facts(self) -> dict[str, object]:
+        """How well the estimate ranks, and how fast it is."""
+        correlation = None if self.correlation is None else round(self.correlation, 3)
+        return {
+            "data": self.data,
+            "images": self.images,
+            "bits": self.bits,
+            "rank_correlation": correlation,
+            "faults_per_second": round(self.faults_per_second),
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The bits that were run exactly, the largest estimates first."""
+        return [vars(each) for each in self.top]
+
+    def by_bit(self) -> list[dict[str, Any]]:
+        """For every memory and bit position the mean estimate of its bits, and its share of the sum of all."""
+        total = sum(float(each.sum()) for each in self.estimates.values()) or 1.0
+        return [
+            {"memory": name, "bit": bit, "mean": float(column.mean()), "share": float(column.sum()) / total}
+            for name, found in self.estimates.items()
+            for bit, column in enumerate(found.T)
+        ]
+
+    def critical(self, design: Design | str | Path, fraction: float) -> FaultList:
+        """The bits with the largest estimates, as a fault list: the places that ``evaluate(spared=...)`` keeps from faults.
+
+        Args:
+            design: the design that was measured.
+            fraction: of all stored bits, above 0 and at most 1.
+
+        Raises:
+            HwflowError: another fraction.
+        """
+        if not 0 < fraction <= 1:
+            raise HwflowError(f"fraction={fraction:g} must be above 0 and at most 1")
+        graph = open_design(design).graph
+        prone = memories(graph)
+        number, word, bit = _largest([self.estimates[each.name] for each in prone], max(1, round(fraction * self.bits)))
+        return FaultList(prone, number, word, bit, None, graph.digest, {"kind": "critical", "fraction": fraction})
+
+    def to_json(self) -> dict[str, Any]:
+        """As the command writes it."""
+        return {
+            "data": self.data,
+            "images": self.images,
+            "bits": self.bits,
+            "rank_correlation": self.correlation,
+            "estimate_seconds": self.seconds,
+            "faults_per_second": self.faults_per_second,
+            "by_bit": self.by_bit(),
+            "top": [vars(each) for each in self.top],
+            "sample": [vars(each) for each in self.sample],
+        }
+
+
+def sensitivity(
+    design: Design | str | Path,
+    data: DataLike,
+    *,
+    preprocessing: str | Preprocessing | None = None,
+    images: int = IMAGES,
+    confirmed: int = CONFIRMED,
+    sampled: int = SAMPLED,
+    seed: int = 0,
+    threads: int | None = None,
+    advance: Advance = no_progress,
+) -> Sensitivity:
+    """Rank all stored bits by what their flip does to the logits, and run some of them exactly.
+
+    Args:
+        design: a design or its folder.
+        data: images; labels are not looked at.
+        preprocessing: of a folder's images.
+        images: of every exact run: the first of an array, evenly spread over a folder.
+        confirmed: bits with the largest estimates that are run.
+        sampled: bits drawn at random that are run, by which the estimate is judged.
+        seed: of that draw.
+        threads: of the reference, by default all cores.
+        advance: progress of the runs.
+
+    Raises:
+        HwflowError: images that do not fit, or numbers that are not positive.
+    """
+    for name, value in (("images", images), ("confirmed", confirmed), ("sampled", sampled)):
+        if value < 1:
+            raise HwflowError(f"{name}={value} must be at least 1")
+    design = open_design(design)
+    graph = design.graph.logits
+    source = open_for(design, data, None, preprocessing, images)
+    dataset = fitting(source, min(images, len(source)), design.graph)
+    codes = encode(design.graph, dataset.images)
+    runner = IntegerExecutor(graph, threads)
+    start = time.perf_counter()
+    estimates = _estimates(graph, runner, codes[:: max(1, len(codes) // _ESTIMATE_IMAGES)][:_ESTIMATE_IMAGES], advance)
+    seconds = time.perf_counter() - start
+    prone, arrays = memories(graph), list(estimates.values())
+    total = sum(each.size for each in arrays)
+    largest = _largest(arrays, min(confirmed, total))
+    drawn = _places(arrays, np.sort(np.random.default_rng(seed).choice(total, min(sampled, total), replace=False)))
+    start = time.perf_counter()
+    exact = _Exact(graph, runner, codes)
+    effects: list[list[BitEffect]] = []
+    for places in (largest, drawn):
+        found = []
+        for number, word, bit in zip(*(column.tolist() for column in places), strict=True):
+            faults = FaultList(prone, [number], [word], [bit], None, graph.digest)  # type: ignore[arg-type]
+            error, changed = exact.effect(faults)
+            found.append(BitEffect(prone[number].name, word, bit, float(arrays[number][word, bit]), error, changed))
+            advance(len(found) + sum(map(len, effects)), len(largest[0]) + len(drawn[0]), "single flips")
+        effects.append(found)
+    runs = sum(map(len, effects))
+    return Sensitivity(
+        dataset.name,
+        len(codes),
+        estimates,
+        tuple(effects[0]),
+        tuple(effects[1]),
+        rank_correlation([each.estimate for each in effects[1]], [each.error for each in effects[1]]),
+        seconds,
+        runs / max(time.perf_counter() - start, 1e-9),
+    )
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Spearman's; ``None`` where one of them is all the same."""
+    from scipy.stats import spearmanr
+
+    if len(set(first)) < 2 or len(set(second)) < 2:
+        return None
+    return float(spearmanr(first, second).statistic)
+
+
+class _Exact:
+    """Single flips on a batch, run exactly: what lies in front of the layer is kept."""
+
+    def __init__(self, graph: Graph, runner: IntegerExecutor, codes: IntArray) -> None:
+        self._graph, self._runner = graph, runner
+        self._batch = runner.clean_prefix(codes, _KEPT_BYTES)
+        clean = self._batch.run()
+        self._clean = runner.decode(clean)
+        self._classes = class_scores(graph, clean).argmax(axis=1)
+        self._variance = _variance(self._clean)
+
+    def effect(self, faults: FaultList) -> tuple[float, int]:
+        """The error of the logits, relative to their variance, and images of another class."""
+        codes = self._batch.run(faults)
+        error = np.square(self._runner.decode(codes) - self._clean).reshape(len(codes), -1).sum(axis=1).mean()
+        changed = class_scores(self._graph, codes).argmax(axis=1) != self._classes
+        return float(error) / self._variance, int(changed.sum())
+
+
+def _variance(logits: FloatArray) -> float:
+    return float(logits.reshape(len(logits), -1).var(axis=0).sum()) or 1.0
+
+
+def _estimates(graph: Graph, runner: IntegerExecutor, codes: IntArray, advance: Advance) -> dict[str, FloatArray]:
+    """The estimate of every stored bit, ``(words, bits)``, by memory."""
+    powers = _input_powers(graph, runner, codes)
+    batch = CleanPrefix(runner.engine, lambda moved: moved or (), runner.faulted, codes, _KEPT_BYTES)  # type: ignore[arg-type, return-value]
+    clean = runner.decode(batch.run())
+    variance = _variance(clean)
+    layers = graph.weight_layers
+    group = -(-sum(layer.n_out for layer in layers) // _RUNS)
+    total, done, found = sum(-(-layer.n_out // group) for layer in layers), 0, {}
+    for layer in layers:
+        index = np.arange(layer.weight.size)
+        outputs, _ = layer.position(index)
+        power, gains = powers[layer.name], np.zeros(layer.n_out)
+        for first in range(0, layer.n_out, group):
+            mine = (outputs >= first) & (outputs < first + group)
+            moved = _moved(layer, index[mine])
+            changed = runner.decode(batch.run((moved,)))  # type: ignore[arg-type]
+            error = float(np.square(changed - clean).reshape(len(codes), -1).sum(axis=1).mean()) / variance
+            noise = float((_MOVE**2 * power[mine]).sum())
+            gains[first : first + group] = error / noise if noise else 0.0
+            done += 1
+            advance(done, total, "estimate")
+        found[f"{layer.name}.weight"] = flip_power(layer, power * gains[outputs])
+    return found
+
+
+def _moved(layer: WeightLayer, index: IntArray) -> Touched:
+    """Some weights of a layer, each moved by ``_MOVE`` codes, to the side where there is room or by chance."""
+    from hwflow.codes import layout
+
+    codes = layout.at(layer.weight.array, index, layer.channelwise).astype(np.int64)
+    type_ = layer.weight.type
+    assert type_ is not None
+    sides = np.where(np.random.default_rng(index.size).integers(0, 2, index.size) == 1, _MOVE, -_MOVE)
+    sides = np.where((codes + sides < type_.min_code) | (codes + sides > type_.max_code), -sides, sides)
+    return Touched(layer, "weight", index, codes + sides)
+
+
+def _input_powers(graph: Graph, runner: IntegerExecutor, codes: IntArray) -> dict[str, FloatArray]:
+    """The mean square ``(weights,)`` of the input that each weight of a layer meets, in storage order, by layer."""
+    channels: dict[str, FloatArray] = {}
+
+    def observe(node: Node, values: IntArray) -> None:
+        axes = tuple(range(values.ndim - 1))
+        channels[node.name] = np.square(values.astype(np.float64)).mean(axis=axes)
+
+    runner.engine.run(codes, observe)
+    found = {}
+    for layer in graph.weight_layers:
+        (source,) = graph.inputs_of(layer)
+        power = channels[source.name]
+        outputs, inputs = layer.position(np.arange(layer.weight.size))
+        channel = outputs // max(1, layer.n_out // len(power)) if layer.channelwise else inputs % len(power)
+        found[layer.name] = power[channel]
+    return found
+
+
+def _largest(arrays: Sequence[FloatArray], count: int) -> tuple[IntArray, IntArray, IntArray]:
+    """Memory, word and bit of the largest values, the largest first; of equal ones the first."""
+    flat = np.concatenate([each.reshape(-1) for each in arrays])
+    return _places(arrays, np.argsort(-flat, kind="stable")[:count])
+
+
+def _places(arrays: Sequence[FloatArray], flat: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Memory, word and bit of positions in all arrays one after the other."""
+    ends = np.cumsum([each.size for each in arrays])
+    number = np.searchsorted(ends, flat, side="right")
+    within = flat - np.concatenate([[0], ends])[number]
+    bits = np.array([each.shape[1] for each in arrays])[number]
+    return number, within // bits, within % bits
