@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hwflow.stages.generate import generate
     from hwflow.stages.harden import harden
     from hwflow.stages.only import simulate_only
+    from hwflow.stages.sensitivity import sensitivity
     from hwflow.stages.simulate import simulate
     from hwflow.stages.upsets import simulate_upsets
 
@@ -61,6 +62,7 @@ _HOMES = {
     "memories": "hwflow.memory",
     "run_campaign": "hwflow.campaign.run",
     "sample_ber": "hwflow.faults",
+    "sensitivity": "hwflow.stages.sensitivity",
     "simulate": "hwflow.stages.simulate",
     "simulate_only": "hwflow.stages.only",
     "simulate_upsets": "hwflow.stages.upsets",
@@ -94,6 +96,7 @@ __all__ = [
     "memories",
     "run_campaign",
     "sample_ber",
+    "sensitivity",
     "simulate",
     "simulate_only",
     "simulate_upsets",

@@ -396,6 +396,14 @@ def evaluate(
     faults: options.Faults = None,
     faulty_biases: options.FaultyBiases = False,
     layers: options.Layers = None,
+    spared: Annotated[
+        Path | None,
+        typer.Option(
+            "--spared",
+            metavar="FILE",
+            help="Bits that faults do not reach, as 'hwflow sensitivity -o' writes them.",
+        ),
+    ] = None,
     executor: Annotated[
         Literal["reference", "csim", "rtl", "keras"],
         typer.Option(
@@ -417,7 +425,14 @@ def evaluate(
 ) -> None:
     """Accuracy of a design, clean and under faults: top-1, and top-5 of more than 10 classes."""
     check_outputs(
-        {"design": design, "data": data_path(data), "labels": labels, "fault list": faults, "project": project},
+        {
+            "design": design,
+            "data": data_path(data),
+            "labels": labels,
+            "fault list": faults,
+            "project": project,
+            "--spared": spared,
+        },
         files={"--json": json},
         folders={"--save-faults": save_faults},
     )
@@ -436,6 +451,7 @@ def evaluate(
             faults=faults,
             faulty_biases=faulty_biases,
             layers=layers or None,
+            spared=spared,
             executor=executor,
             images=images,
             seed=seed,

@@ -189,6 +189,23 @@ def restrict(faults: FaultList, layers: Sequence[str] | None = None, bits: Seque
     return _kept(faults, keep, faults.seed, source)
 
 
+def without(faults: FaultList, spared: FaultList) -> FaultList:
+    """The faults of `faults` that do not hit the places of `spared`, whose bits are in memory that faults do not reach.
+
+    Raises:
+        HwflowError: the lists are of different memories or designs.
+    """
+    spared.check(faults.memories, faults.model_hash)
+    wide = max((memory.bits for memory in faults.memories), default=1)
+    deep = max((memory.words for memory in faults.memories), default=1)
+
+    def places(each: FaultList) -> npt.NDArray[np.int64]:
+        return (each.memory.astype(np.int64) * deep + each.word) * wide + each.bit
+
+    keep = ~np.isin(places(faults), places(spared))
+    return _kept(faults, keep, faults.seed, {**faults.source, "spared": len(spared)})
+
+
 def in_layers(memories: Sequence[Memory], layers: Sequence[str]) -> list[bool]:
     """Whether each memory is that of a layer whose name matches one of the patterns.
 

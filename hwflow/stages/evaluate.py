@@ -27,7 +27,7 @@ from hwflow.data import (
 from hwflow.errors import HwflowError
 from hwflow.executors import Executor, Setup, kind_of, open_executor
 from hwflow.faults import FaultList, round_seed, sample_ber
-from hwflow.faults.models import in_layers, restrict
+from hwflow.faults.models import in_layers, restrict, without
 from hwflow.files.folders import FAULT_LISTS, check_output, new_folder
 from hwflow.files.outputs import check_outputs
 from hwflow.folders.design import Design, open_design
@@ -167,6 +167,7 @@ def evaluate(
     faults: FaultList | str | Path | None = None,
     faulty_biases: bool = False,
     layers: Sequence[str] | None = None,
+    spared: FaultList | str | Path | None = None,
     executor: str = "reference",
     images: int | None = None,
     seed: int = 0,
@@ -193,6 +194,8 @@ def evaluate(
         faults: a fault list, or its file, instead of ``ber``; one round.
         faulty_biases: biases are in fault-prone memory too.
         layers: patterns of layer names such as ``block1_*``: only faults in these count; by default all.
+        spared: a fault list, or its file, whose places faults do not reach: bits that a small protected memory keeps,
+            see :meth:`hwflow.stages.sensitivity.Sensitivity.critical`.
         executor: a name in :data:`hwflow.executors.EXECUTORS`: ``reference``, ``csim`` (the C++ firmware), ``rtl`` (in
             Verilator, slow) or ``keras`` (the float network, clean only).
         images: only so many images: the first of an array, evenly spread over a folder.
@@ -206,6 +209,8 @@ def evaluate(
         HwflowError: options that exclude each other, data that do not fit, or a tool that is missing.
     """
     _check_options(ber, faults, layers, rounds, executor)
+    if spared is not None and ber is None and faults is None:
+        raise HwflowError("spared places matter under faults: give a bit error rate or a fault list")
     _check_used(ber, rounds, faulty_biases, executor, project, threads)
     rounds = ROUNDS if rounds is None else rounds
     if save_faults is not None:
@@ -223,6 +228,9 @@ def evaluate(
         *([] if ber is None else draw_rounds(design, ber, rounds, seed, faulty_biases, layers)),
         *([] if faults is None else [open_faults(faults)]),
     ]
+    if spared is not None:
+        kept = open_faults(spared)
+        lists = [without(each, kept) for each in lists]
     if save_faults is not None:
         _save(lists, Path(save_faults))
     with project_for(design, project, () if kind.part is None else (kind.part,)) as made:

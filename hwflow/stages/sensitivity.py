@@ -1,9 +1,9 @@
 """What each stored bit does: an estimate for all of them, exact runs of single flips for the worst and for a sample.
 
 The estimate is the second-order term of the loss in a weight (Gauss-Newton, its diagonal), from runs instead of
-derivatives, so that every operator and every storage code has one: a flip that changes the code of weight (o, i) by d adds
-noise of the power d^2 E[x_i^2] to output o of its layer; what noise there adds to the logits is measured by a run in which
-all weights of that output are moved a little.
+derivatives, so that every operator and every storage code has one: a flip that changes the code of weight (o, i) by d
+adds noise of the power d^2 E[x_i^2] to output o of its layer; what noise there adds to the logits is measured by a run
+in which all weights of that output are moved a little.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Sensitivity(Shown):
         ]
 
     def critical(self, design: Design | str | Path, fraction: float) -> FaultList:
-        """The bits with the largest estimates, as a fault list: the places that ``evaluate(spared=...)`` keeps from faults.
+        """The bits with the largest estimates, as a fault list: places that ``evaluate(spared=...)`` keeps from faults.
 
         Args:
             design: the design that was measured.
@@ -126,7 +126,8 @@ class Sensitivity(Shown):
         graph = open_design(design).graph
         prone = memories(graph)
         number, word, bit = _largest([self.estimates[each.name] for each in prone], max(1, round(fraction * self.bits)))
-        return FaultList(prone, number, word, bit, None, graph.digest, {"kind": "critical", "fraction": fraction})
+        source = {"kind": "critical", "fraction": fraction}
+        return FaultList(prone, number.astype(np.int32), word, bit.astype(np.int16), None, graph.digest, source)
 
     def to_json(self) -> dict[str, Any]:
         """As the command writes it."""
@@ -193,7 +194,8 @@ def sensitivity(
     for places in (largest, drawn):
         found = []
         for number, word, bit in zip(*(column.tolist() for column in places), strict=True):
-            faults = FaultList(prone, [number], [word], [bit], None, graph.digest)  # type: ignore[arg-type]
+            place = np.array([number], np.int32), np.array([word]), np.array([bit], np.int16)
+            faults = FaultList(prone, *place, None, graph.digest)
             error, changed = exact.effect(faults)
             found.append(BitEffect(prone[number].name, word, bit, float(arrays[number][word, bit]), error, changed))
             advance(len(found) + sum(map(len, effects)), len(largest[0]) + len(drawn[0]), "single flips")

@@ -1,0 +1,113 @@
+"""What single flips do: the estimate against exact runs, against the decoder, and what sparing the worst buys."""
+
+import numpy as np
+import pytest
+
+import hwflow
+from hwflow.codes import layout
+from hwflow.errors import HwflowError
+from hwflow.faults.models import without
+from hwflow.hardening import HardenOptions
+from hwflow.memory import layer_layout, layer_storage, memories
+from hwflow.memory.flips import flip_power, single_flips
+from hwflow.memory.stored import touched
+from hwflow.reference import IntegerExecutor
+from hwflow.stages.sensitivity import rank_correlation, sensitivity
+
+
+@pytest.fixture(scope="module")
+def design(tmp_path_factory):
+    return hwflow.harden("digits_cnn", tmp_path_factory.mktemp("sensitivity") / "design")
+
+
+@pytest.fixture(scope="module")
+def measured(design):
+    return sensitivity(design, "digits", images=32, confirmed=60, sampled=300, seed=1)
+
+
+def single(graph, number, word, bit):
+    return hwflow.FaultList(memories(graph), np.array([number]), np.array([word]), np.array([bit]), None, graph.digest)
+
+
+@pytest.mark.parametrize("storage", ["plain", "secded", "bch64-45", "cosq"])
+def test_single_flips_are_what_the_memory_gives(storage, tmp_path) -> None:
+    graph = hwflow.harden("digits_cnn", tmp_path / "design", HardenOptions(storage=storage)).graph
+    rng = np.random.default_rng(1)
+    for number, layer in enumerate(graph.weight_layers):
+        power = rng.random(layer.weight.size)
+        found = flip_power(layer, power)
+        assert found.shape == (layer_layout(layer).words, layer_storage(layer).bits)
+        for words, bit, index, change in single_flips(layer):
+            if rng.random() < 0.7:
+                continue
+            at = int(rng.integers(len(words)))
+            expected = {int(i): int(c) for i, c in zip(index[at], change[at], strict=True) if i >= 0 and c}
+            seen, squares = {}, 0.0
+            for read in touched(graph, single(graph, number, words[at], bit)):
+                clean = layout.at(layer.weight.codes, read.index, layer.channelwise)
+                seen = dict(zip(read.index.tolist(), (read.codes - clean).tolist(), strict=True))
+                squares = sum(difference**2 * power[place] for place, difference in seen.items())
+            assert seen == expected
+            np.testing.assert_allclose(found[words[at], bit], squares, rtol=1e-12)
+
+
+def test_a_code_that_corrects_single_flips_leaves_nothing(tmp_path) -> None:
+    coded = hwflow.harden("digits_cnn", tmp_path / "design", HardenOptions(storage="secded"))
+    found = sensitivity(coded, "digits", images=8, confirmed=10, sampled=20)
+    assert not any(each.any() for each in found.estimates.values())
+    assert {each.error for each in (*found.top, *found.sample)} == {0.0}
+    assert found.correlation is None
+
+
+def test_exact_runs_are_those_of_the_reference(design, measured) -> None:
+    graph, names = design.graph, [memory.name for memory in memories(design.graph)]
+    executor = IntegerExecutor(graph.logits)
+    codes = executor.encode(hwflow.load_digits().head(32).images)
+    clean = executor.decode(executor.run(codes))
+    for each in (*measured.top[:3], *measured.sample[:10]):
+        faults = single(graph.logits, names.index(each.memory), each.word, each.bit)
+        hit = executor.decode(executor.run(codes, faults))
+        error = np.square(hit - clean).sum(axis=1).mean() / clean.var(axis=0).sum()
+        np.testing.assert_allclose(each.error, error, rtol=1e-12)
+        assert each.changed == (hit.argmax(1) != clean.argmax(1)).sum()
+
+
+def test_the_estimate_ranks(measured) -> None:
+    assert measured.correlation is not None
+    assert measured.correlation > 0.75
+    estimates = [each.estimate for each in measured.top]
+    assert estimates == sorted(estimates, reverse=True)
+    assert np.mean([each.error for each in measured.top]) > 5 * np.mean([each.error for each in measured.sample])
+    assert sum(row["share"] for row in measured.by_bit()) == pytest.approx(1)
+
+
+def test_rank_correlation() -> None:
+    assert rank_correlation([1, 2, 3], [10, 20, 30]) == pytest.approx(1)
+    assert rank_correlation([1, 2, 3], [30, 20, 10]) == pytest.approx(-1)
+    assert rank_correlation([1, 1], [1, 2]) is None
+
+
+def test_sparing_the_critical_bits(design, measured) -> None:
+    critical = measured.critical(design, 0.02)
+    assert len(critical) == round(0.02 * measured.bits)
+    drawn = hwflow.sample_ber(memories(design.graph), 1e-2, 3, design.graph.digest)
+    left = without(drawn, critical)
+    places = {tuple(row.values()) for row in critical.rows()}
+    assert [row for row in drawn.rows() if tuple(row.values()) not in places] == left.rows()
+    assert len(left) < len(drawn)
+    plain = hwflow.evaluate(design, "digits", ber=1e-2, rounds=5)
+    spared = hwflow.evaluate(design, "digits", ber=1e-2, rounds=5, spared=critical)
+    assert spared.faulted.mean > plain.faulted.mean + 3
+    assert all(a.flips <= b.flips for a, b in zip(spared.draws, plain.draws, strict=True))
+
+
+def test_refused(design, measured, tmp_path) -> None:
+    with pytest.raises(HwflowError, match="above 0 and at most 1"):
+        measured.critical(design, 0)
+    with pytest.raises(HwflowError, match="sampled=0 must be at least 1"):
+        sensitivity(design, "digits", sampled=0)
+    with pytest.raises(HwflowError, match="spared places matter under faults"):
+        hwflow.evaluate(design, "digits", spared=measured.critical(design, 0.01))
+    other = hwflow.harden("digits_qcnn", tmp_path / "other")
+    with pytest.raises(HwflowError):
+        hwflow.evaluate(other, "digits", ber=1e-3, spared=measured.critical(design, 0.01))
