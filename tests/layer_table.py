@@ -53,7 +53,6 @@ def subjects() -> Mapping[str, Callable[[], Any]]:
         "Bidirectional": lambda: after(4, 3)(layers.Bidirectional(layers.LSTM(2))),
         "QLSTM": lambda: after(4, 3)(qkeras().QLSTM(3, **q)),
         "Embedding": lambda: after(4)(layers.Embedding(8, 3)),
-        "LayerNormalization": lambda: after(4, 3)(layers.LayerNormalization()),
     }
     names = set(get_supported_keras_layers()) - NO_LAYERS
     known = {name: lambda name=name: build(name) for name in CLASSES if name in names}

@@ -97,6 +97,10 @@ _BATCH_NORM = {
     **{f"{of}_{kind}": IDLE for of in ("beta", "gamma") for kind in ("regularizer", "constraint")},
     "synchronized": IDLE,
 }
+_LAYER_NORM = {
+    **{name: rule for name, rule in _BATCH_NORM.items() if not name.startswith(("moving", "momentum", "synchronized"))},
+    "rms_scaling": only(lambda value: not value, "False"),
+}
 _FOLDED_BATCH_NORM = {
     **_BATCH_NORM,
     **dict.fromkeys(("ema_freeze_delay", "folding_mode"), IDLE),
@@ -157,6 +161,7 @@ LAYERS: Mapping[str, Mapping[str, Rule]] = {
         },
         "BatchNormalization": _BATCH_NORM,
         "QBatchNormalization": _BATCH_NORM | _QUANTISED_BATCH_NORM,
+        "LayerNormalization": _LAYER_NORM,
         "ZeroPadding2D": {"padding": READ, "data_format": _CHANNELS_LAST},
         "ZeroPadding1D": {"padding": READ},
         "Cropping1D": {"cropping": READ},

@@ -153,6 +153,9 @@ class _Walk:
             assert activation is not None
             self.layers.append(_activation_entry(name, activation, sources))
             return self._put(Call(call, inputs, name, tuple(node.outputs[0].shape[1:])))
+        if kind == "LayerNormalization":
+            self.layers.append(_norm_entry(layer, name, sources, int(node.outputs[0].shape[-1])))
+            return self._put(Call(call, inputs, name, tuple(node.outputs[0].shape[1:])))
         if kind in CHAINED:
             sources, shapes = self._chained(layer, kind, name, sources, shapes)
         entry = _entry(layer, kind, name, sources, shapes)
@@ -344,6 +347,15 @@ def _activation_entry(name: str, activation: Activation, sources: list[str]) -> 
         told |= {"hwflow_slope": list(activation.slope), "hwflow_threshold": activation.threshold}
     told["hwflow_type"] = None if activation.type is None else str(activation.type)
     return entry | {name: value for name, value in told.items() if value is not None}
+
+
+def _norm_entry(layer: KerasLayer, name: str, sources: list[str], channels: int) -> dict[str, Any]:
+    """A layer normalisation, which hls4ml is told to be an activation."""
+    weights = dict(zip([of for of in ("scale", "center") if getattr(layer, of)], layer.get_weights(), strict=True))
+    gamma, beta = weights.get("scale", np.ones(channels)), weights.get("center", np.zeros(channels))
+    told = {"hwflow_kind": "layer_norm", "hwflow_gamma": gamma.tolist(), "hwflow_beta": beta.tolist()}
+    entry = {"name": name, "inputs": sources, "data_format": "channels_last", "hwflow_epsilon": float(layer.epsilon)}
+    return entry | told | {"class_name": "Activation", "activation": "sigmoid"}
 
 
 def _as_bool(name: str, value: Any) -> Any:

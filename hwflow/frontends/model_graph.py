@@ -19,6 +19,7 @@ from hwflow.frontends.lowering import (
     lift_rows,
     whole_images,
 )
+from hwflow.frontends.normalising import LayerNorm, layer_norms
 from hwflow.graph import (
     Add,
     Affine,
@@ -74,7 +75,8 @@ def read_graph(model: Any, linear: bool = False) -> Graph:
             f"the network has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one of each is supported"
         )
     nodes = [_cast(layer) if linear and _is_linear(layer) else _node(layer) for layer in model.get_layers()]
-    return Graph(tuple(lift_rows(fold_padding(along_channels(whole_images(dot_products(nodes)))))), _name(model))
+    nodes = whole_images(layer_norms(dot_products(nodes)))
+    return Graph(tuple(lift_rows(fold_padding(along_channels(nodes)))), _name(model))
 
 
 def _is_linear(layer: Layer) -> bool:
@@ -189,6 +191,9 @@ def _own_activation(layer: Layer) -> Node:
     match layer.get_attr("hwflow_kind"):
         case "lookup":
             return Lookup(**common, function=layer.get_attr("hwflow_function"), type=type_)
+        case "layer_norm":
+            gamma, beta = (np.asarray(layer.get_attr(f"hwflow_{of}"), dtype=np.float64) for of in ("gamma", "beta"))
+            return LayerNorm(**common, gamma=gamma, beta=beta, epsilon=float(layer.get_attr("hwflow_epsilon")))
         case "leaky":
             threshold = float(layer.get_attr("hwflow_threshold"))
             slope = np.asarray(layer.get_attr("hwflow_slope"), dtype=np.float64)

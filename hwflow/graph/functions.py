@@ -32,12 +32,14 @@ class Function:
         evaluate: of an array, element by element.
         low, high: what no value is below and above.
         of_sign: whether the sign of the argument alone counts.
+        steep: whether it is steepest where its argument is rare, so that a table has all of the argument's range.
     """
 
     evaluate: Callable[[Array], Array]
     low: float
     high: float
     of_sign: bool = False
+    steep: bool = False
 
     def __call__(self, values: Array) -> Array:
         """The function of values of any shape, in their float type; infinite where it exceeds it."""
@@ -130,6 +132,11 @@ def _relu(slope: float, threshold: float, limit: float) -> Function:
     return Function(evaluate, -math.inf if slope > 0 else 0.0, limit if slope >= 0 else math.inf)
 
 
+def _rsqrt(epsilon: float) -> Function:
+    """The reciprocal of the root of x + epsilon, of x that is not negative."""
+    return Function(lambda x: 1.0 / np.sqrt(np.maximum(x, 0.0) + epsilon), 0.0, epsilon**-0.5, steep=True)
+
+
 def _ulaw(slope: float, shift: float, bits: float, integer: float, symmetric: float, u: float) -> Function:
     """QKeras' ``quantized_ulaw``, whose sigmoid is clip(slope x + shift, 0, 1)."""
     top, steps = 2.0**integer, 2.0 ** (bits - 1)
@@ -152,6 +159,7 @@ _PARAMETRIC: Mapping[str, tuple[int, Callable[..., Function]]] = {
     "ternary": (2, _ternary),
     "leaky_relu": (2, _leaky_relu),
     "relu": (3, _relu),
+    "rsqrt": (1, _rsqrt),
     "ulaw": (6, _ulaw),
 }
 """Numbers of parameters, and what makes a function of them."""

@@ -43,11 +43,12 @@ def index_type(node: Lookup, source: FixedType, type_: FixedType, bits: int) -> 
         difference = np.abs(_entries(node, index, type_)[address] - exact)
         return float(difference.max()), float(difference.mean())
 
-    return min(_candidates(source, bits), key=error)
+    return min(_candidates(source, bits, function(node.function).steep), key=error)
 
 
-def _candidates(source: FixedType, bits: int) -> Iterator[FixedType]:
-    for dropped in range(source.width - bits + 1):
+def _candidates(source: FixedType, bits: int, whole: bool) -> Iterator[FixedType]:
+    """Types of the ``whole`` range of the source, or less of it."""
+    for dropped in range(1 if whole else source.width - bits + 1):
         for rounding in (Rounding.RND, Rounding.TRN):
             yield FixedType(bits, source.integer - dropped, source.signed, rounding, Overflow.SAT)
 

@@ -190,6 +190,8 @@ class Typer:
         width = sum(type_.width for type_ in inputs)
         if isinstance(node, Multiply) and width > PRODUCT_BITS:
             raise HwflowError(f"{node.name}: its product has {width} bits, more than {PRODUCT_BITS}")
+        if isinstance(node, Multiply) and node.inputs[0] == node.inputs[1]:
+            return replace(node, type=self._calibrated(node, signed=False))  # a square
         return replace(node, type=self._activation(node))
 
     def _average(self, node: Any, count: int, x: FixedType) -> Node:

@@ -130,6 +130,7 @@ EFFECTS = {
     "AveragePooling1D": _POOL1D_READ | {"padding": ["same"]},
     **{f"Global{kind}Pooling{of}D": {"keepdims": [True]} for kind in ("Max", "Average") for of in (1, 2)},
     "BatchNormalization": _NORM_READ,
+    "LayerNormalization": _NORM_READ,
     "QBatchNormalization": _NORM_READ | {f"{of}_quantizer": [None] for of in ("beta", "gamma", "mean", "variance")},
     "Cropping1D": {"cropping": [2, (0, 1)]},
     "Cropping2D": {"cropping": [1, ((0, 1), (2, 0))]},
@@ -167,6 +168,7 @@ REFUSED = {
     "Concatenate": {"axis": [0]},
     "Dot": {"normalize": [True]},
     "BatchNormalization": {"axis": [1, 2]},
+    "LayerNormalization": {"axis": [1, [2, 3]]},
     "QBatchNormalization": {"axis": [1, 2]},
     "ZeroPadding2D": _FIRST,
     "Cropping2D": _FIRST,
@@ -243,7 +245,8 @@ def test_the_table_knows_every_attribute(kind):
     known, found = set(LAYERS[kind]), set(config_of(layer))
     assert found <= known
     # What Keras 2.15 does not write for this class is written by others: for first layers, or by later versions.
-    assert known - found <= {"batch_input_shape", "synchronized", "noise_shape", "trainable"} | absent(kind)
+    later = {"batch_input_shape", "synchronized", "noise_shape", "trainable", "rms_scaling"}
+    assert known - found <= later | absent(kind)
 
 
 def absent(kind):
@@ -344,6 +347,7 @@ ELSEWHERE = {
     ("Reshape", "target_shape"),
     ("Softmax", "axis"),
     ("Dot", "axes"),
+    ("LayerNormalization", "rms_scaling"),  # of Keras 3
     ("QConv2DBatchnorm", "data_format"),  # which it takes and does not hand on
     ("QConv2DBatchnorm", "axis"),
     ("QConv2DBatchnorm", "center"),  # without it QKeras itself fails
