@@ -25,6 +25,7 @@ from hwflow.rtl.structure import Instance, Netlist
 from hwflow.rtl.timing import timing
 
 SOURCE = "cycles.cpp"
+HEADERS = ("cycles_process.h", "cycles_cells.h", "cycles_moves.h")
 FIFO = "hwflow_fifo"
 UNBOUNDED = 0
 """Depth of a FIFO that is never full."""
@@ -130,8 +131,9 @@ def library() -> Build:
     compiler = shutil.which(compiler_name())
     if compiler is None:
         return Build(None, f"no C++ compiler ({compiler_name()} is not on the PATH)")
-    source = (resources.files(__package__) / SOURCE).read_bytes()
-    return compile_and_load(compiler, "portable C++", (), SOURCE, {SOURCE: source})
+    folder = resources.files(__package__)
+    files = {name: (folder / name).read_bytes() for name in (SOURCE, *HEADERS)}
+    return compile_and_load(compiler, "portable C++", (), SOURCE, files)
 
 
 def _process(cell: Instance) -> tuple[str, list[int]]:
