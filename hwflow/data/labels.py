@@ -31,7 +31,7 @@ def _numbers(y: Labels) -> Int64 | str:
         return "'y' must hold class numbers, but not all of its values are whole numbers"
     if (y < 0).any():
         return "'y' holds a negative class number"
-    largest = y.max(initial=0)
+    largest = int(y.max(initial=0))
     if largest > np.iinfo(np.int32).max:
         return f"'y' holds {largest}, too large for a class number"
     return y.astype(np.int64)

@@ -77,7 +77,8 @@ def _sequential(build: Build, config: Any, depth: int) -> Any:
         layer = make_layer(build, data, depth + 1, _make_network)
         build.order[id(model)].append(layer)
         with build.doing(layer_name, kind), counted_variables(build, [layer_name]):
-            if data["config"].get("batch_input_shape") is not None and not build.order[id(model)][:-1]:
+            begins = kind != "InputLayer" and len(build.order[id(model)]) == 1
+            if begins and data["config"].get("batch_input_shape") is not None:
                 given = shape(data["config"]["batch_input_shape"], Dialect())
                 outputs = append_input(model, given, layer.dtype, layer.name)
             check_inputs(build, layer_name, kind, layer, outputs)

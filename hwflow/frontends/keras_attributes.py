@@ -15,6 +15,8 @@ _KERAS3_NAMES = {"InputLayer": {"batch_input_shape": "batch_shape"}, "LeakyReLU"
 _NEW = ("quantization_config", "lora_rank", "lora_alpha", "optional", "mask", "inverse_quantizer")
 # Layers whose order of axes Keras 3 asks for, and Keras 2 does not.
 _ROWS = ("ZeroPadding1D", "SpatialDropout1D", "SpatialDropout2D")
+# Layers whose axis Keras 2 writes as a list.
+_ONE_AXIS = ("BatchNormalization", "QBatchNormalization", "QConv2DBatchnorm")
 # Attributes that constructors of Keras 3 lack; of these, two may change what a layer computes, and are looked at.
 _GONE = ("batch_input_shape", "implementation", "input_length", "noise_shape", "time_major", "groups", "trainable")
 
@@ -71,6 +73,12 @@ def constructor_arguments(kind: str, cls: Any, arguments: Mapping[str, Any]) -> 
             given[name] = value
         elif (key == "time_major" and value) or (key == "groups" and value != 1):
             raise Refused(f"with {key}={value}: Keras {keras().__version__} cannot do that; use Keras 2")
+    if kind in _ONE_AXIS and isinstance(given.get("axis"), list):
+        if len(given["axis"]) != 1:
+            raise Refused(
+                f"with axis={given['axis']}: Keras {keras().__version__} normalises along one axis; use Keras 2"
+            )
+        given["axis"] = given["axis"][0]
     return given
 
 
