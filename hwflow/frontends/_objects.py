@@ -187,7 +187,7 @@ def activation(value: Any, dialect: Dialect) -> Any:
     if value in ACTIVATIONS:
         return getattr(keras().activations, value)
     if value in _TF_ACTIVATIONS:
-        return getattr(tensorflow().nn, value)
+        return getattr(keras().activations if is_keras3() else tensorflow().nn, value)
     raise Refused("is no activation that hwflow knows")
 
 

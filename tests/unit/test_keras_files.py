@@ -14,7 +14,9 @@ from hwflow.frontends._objects import ACTIVATIONS, CONSTRAINTS, INITIALIZERS, RE
 from hwflow.frontends._quantizers import FUNCTIONS, QUANTIZERS, canonical_text
 from hwflow.frontends._table import LAYERS
 from hwflow.frontends._values import Only, Refused, ignored
+from hwflow.frontends.keras_versions import is_keras3
 from hwflow.models import load_model
+from hwflow.models._tf import keras as installed_keras
 from hwflow.models._tf import qkeras, tensorflow
 from tests.unit.crafted import chain, dense, layer, write
 
@@ -56,10 +58,10 @@ CASES: dict[str, tuple[tuple[int, ...], list[dict[str, Any]]]] = {
         [{"axis": 1, "scale": False}, {"center": False, "epsilon": 0.01}, {"axis": [1, 2]}, {"trainable": False}],
     ),
     "LayerNormalization": (ROWS, [{"axis": [1, 2]}, {"scale": False, "epsilon": 0.01}, {"center": False}]),
-    "MaxPooling1D": (ROWS, [{"pool_size": 2, "strides": 1, "padding": "same"}, {}]),
-    "AveragePooling1D": (ROWS, [{"pool_size": 2, "strides": 1, "padding": "same"}, {}]),
+    "MaxPooling1D": (ROWS, [{"pool_size": 2, "strides": 1, "padding": "same"}, {"pool_size": 2}]),
+    "AveragePooling1D": (ROWS, [{"pool_size": 2, "strides": 1, "padding": "same"}, {"pool_size": 2}]),
     "MaxPooling2D": (IMAGE, [{"pool_size": (3, 2), "strides": 1, "padding": "same"}, {}]),
-    "AveragePooling2D": (IMAGE, [{"pool_size": (3, 2), "strides": (1, 2), "padding": "same"}, {}]),
+    "AveragePooling2D": (IMAGE, [{"pool_size": (3, 2), "strides": (1, 2), "padding": "same"}, {"pool_size": 2}]),
     "GlobalMaxPooling1D": (ROWS, [{"keepdims": True}, {}]),
     "GlobalAveragePooling1D": (ROWS, [{"keepdims": True}, {}]),
     "GlobalMaxPooling2D": (IMAGE, [{"keepdims": True}, {}]),
@@ -134,15 +136,14 @@ BROKEN = {"QSimpleRNN", "QGRU"}
 
 @pytest.fixture(scope="module")
 def keras() -> Any:
-    qkeras()
-    return tensorflow().keras
+    return installed_keras()
 
 
 def check_round_trip(model: Any, folder: Path, suffixes: tuple[str, ...] = (".h5", ".keras")) -> None:
     """Random weights, saved and read in each way: the same weights, configuration and predictions."""
     rng = np.random.default_rng(5)
     for variable in model.weights:
-        if "variance" not in variable.name and variable.dtype.is_floating:
+        if "variance" not in variable.name and "float" in str(variable.dtype):
             variable.assign(rng.normal(0, 0.5, variable.shape))
     inputs = [np.asarray(rng.normal(size=(3, *tensor.shape[1:])), np.float32) for tensor in model.inputs]
     if any("embedding" in each.name for each in model.layers):
@@ -154,7 +155,7 @@ def check_round_trip(model: Any, folder: Path, suffixes: tuple[str, ...] = (".h5
         if path.suffix == ".json":
             path.write_text(model.to_json())
             ending = "_weights.h5" if suffix == ".json" else suffix
-            model.save_weights(folder / f"model{number}{ending}")
+            save_weights(model, folder / f"model{number}{ending}")
         else:
             model.save(path)
         again = load_model(path)
@@ -164,6 +165,16 @@ def check_round_trip(model: Any, folder: Path, suffixes: tuple[str, ...] = (".h5
         for one, two in zip(np_list(expected), np_list(again(inputs)), strict=True):
             np.testing.assert_array_equal(one, two)
         assert settled(again) == settled(model)
+
+
+def save_weights(model: Any, path: Path) -> None:
+    """A file of weights with any ending, of which Keras 3 takes one only, and writes the newer layout in it."""
+    if is_keras3():
+        written = path.with_name("any.weights.h5")
+        model.save_weights(written)
+        written.rename(path)
+    else:
+        model.save_weights(path)
 
 
 def np_list(outputs: Any) -> list[Any]:
@@ -182,7 +193,8 @@ def settled(model: Any) -> Any:
             dropped = {"shared_object_id", "seed", "module", "registered_name", "build_config"}
             if "layers" in data:
                 dropped.add("trainable")
-            return {key: strip(value) for key, value in data.items() if key not in dropped}
+            kept = {key: value for key, value in data.items() if key not in dropped}
+            return {key: strip(value) for key, value in kept.items() if key != "mask" or value is not None}
         if isinstance(data, str) and data.startswith("quantized_"):
             return data.partition("(")[0]
         return [strip(item) for item in data] if isinstance(data, list) else data
@@ -194,10 +206,24 @@ def test_every_class_has_a_case() -> None:
     assert set(CASES) | COMPOSED | BROKEN == set(LAYERS)
 
 
+def possible(kind: str, attributes: dict[str, Any]) -> bool:
+    """Whether the installed Keras can build, compute and save a case."""
+    if not is_keras3():
+        return True
+    # QKeras for Keras 3 does not save whether a ReLU clips, nor the name of a QLSTM.
+    lost = "is_quantized_clip=False" in str(attributes.get("activation"))
+    return not lost and kind != "QLSTM" and not (kind == "BatchNormalization" and attributes.get("axis") == [1, 2])
+
+
 @pytest.mark.parametrize("kind", CASES)
 def test_layer(keras: Any, tmp_path: Path, kind: str) -> None:
     shape, instances = CASES[kind]
-    cls = getattr(qkeras() if LAYERS[kind].package == "qkeras" else keras.layers, kind)
+    cls = getattr(qkeras() if LAYERS[kind].package == "qkeras" else keras.layers, kind, None)
+    if cls is None:
+        pytest.skip(f"Keras {keras.__version__} has no {kind}")
+    instances = [attributes for attributes in instances if possible(kind, attributes)]
+    if not instances:
+        pytest.skip(f"QKeras for Keras {keras.__version__} does not save a {kind} as it is")
     image = keras.Input(shape)
     model = keras.Model(image, [cls(**attributes)(image) for attributes in instances])
     check_round_trip(model, tmp_path)
@@ -206,9 +232,11 @@ def test_layer(keras: Any, tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", sorted(set(LAYERS) - BROKEN))
 def test_table_has_every_attribute(keras: Any, kind: str) -> None:
     """What Keras 2 writes of a layer is in the table, and every entry is Keras 2's, Keras 3's or an older one's."""
-    cls = getattr(qkeras() if LAYERS[kind].package == "qkeras" else keras.layers, kind)
+    cls = getattr(qkeras() if LAYERS[kind].package == "qkeras" else keras.layers, kind, None)
+    if cls is None:
+        pytest.skip(f"Keras {keras.__version__} has no {kind}")
     special: dict[str, dict[str, Any]] = {
-        "InputLayer": {"input_shape": (3,)},
+        "InputLayer": {"shape" if is_keras3() else "input_shape": (3,)},
         "Embedding": {"input_dim": 3, "output_dim": 2},
         "Dot": {"axes": 1},
         "TimeDistributed": {"layer": keras.layers.Dense(2)},
@@ -216,7 +244,7 @@ def test_table_has_every_attribute(keras: Any, kind: str) -> None:
     }
     attributes = special.get(kind) or (CASES[kind][1][0] if kind in CASES else {})
     written = set(cls(**attributes).get_config())
-    known = set(LAYERS[kind].attributes) | set(LAYERS[kind].wrapped)
+    known = set(LAYERS[kind].attributes) | set(LAYERS[kind].wrapped) | set(LAYERS[kind].renamed)
     assert written <= known
 
 
@@ -225,11 +253,13 @@ def test_quantisers_are_qkeras_own(keras: Any) -> None:
     for name, kinds in QUANTIZERS.items():
         parameters = list(inspect.signature(getattr(qkeras().quantizers, name).__init__).parameters)[1:]
         taken = [key for key in kinds if key != "post_training_scale"]
-        assert taken == parameters
+        # QKeras for Keras 3 has added some behind them.
+        assert taken == [key for key in parameters if key not in ADDED or key in taken][: len(taken)]
         built = getattr(qkeras().quantizers, name)()
         assert set(built.get_config()) <= set(kinds)
 
 
+ADDED = ("elements_per_scale", "min_po2_exponent", "max_po2_exponent", "post_training_scale", "training")
 MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
 TEXTS = (
     "quantized_bits(4,0,1)", "quantized_bits(bits=4, integer=0, alpha=1.0)", "quantized_bits(8, 3, alpha='auto')",
@@ -345,7 +375,7 @@ def test_call_of_a_trained_layer(keras: Any, tmp_path: Path) -> None:
     check_round_trip(keras.Model(image, norm(image, training=False)), tmp_path)
     model = keras.Model(image, keras.layers.BatchNormalization(name="norm")(image, training=True))
     model.save(tmp_path / "model.h5")
-    with pytest.raises(HwflowError, match=r"layer 'norm' \(BatchNormalization\) is called with 'training'=True"):
+    with pytest.raises(HwflowError, match=r"layer 'norm' \(BatchNormalization\).* is called with 'training'=True"):
         load_model(tmp_path / "model.h5")
 
 
@@ -387,9 +417,9 @@ def test_weights_of_another_network(keras: Any, tmp_path: Path) -> None:
     for suffix in ("_weights.h5", ".weights.h5"):
         for old in tmp_path.glob("*.h5"):
             old.unlink()
-        two.save_weights(tmp_path / f"model{suffix}")
+        save_weights(two, tmp_path / f"model{suffix}")
         with pytest.raises(HwflowError, match=r"layer 'a': a weight has shape \(3, 5\) in the file, not \(3, 4\)"):
             load_model(path)
-        renamed.save_weights(tmp_path / f"model{suffix}")
+        save_weights(renamed, tmp_path / f"model{suffix}")
         for mine, theirs in zip(load_model(path).get_weights(), renamed.get_weights(), strict=True):
             np.testing.assert_array_equal(mine, theirs)
