@@ -254,7 +254,7 @@ module hwflow_pool #(
 
     localparam logic [V+L:0] POWER = {1'b1, {(V + L) {1'b0}}};
 
-    if (MODE == AVERAGE && EDGES != 0) begin : gen_divisor
+    if (MODE == AVERAGE && EDGES != 0) begin : gen_edges
         // The place of the window in the image, and how many of its pixels lie in it. Windows end POSITIONS beats apart or
         // more, so that the number is there when the next one does.
         localparam int COUNT_W = $clog2(POSITIONS + 1);
@@ -316,9 +316,6 @@ module hwflow_pool #(
         end
 
         always_ff @(posedge clk_i) m_reg <= reciprocals[count*M_W+:M_W];
-    end else if (MODE == AVERAGE && ODD > 1) begin : gen_divisor
-        localparam logic [M_W-1:0] M = M_W'((POWER + (V+L+1)'(ODD - 1)) / (V+L+1)'(ODD));
-        wire [CHUNKS*CHUNK-1:0] reciprocal = (CHUNKS*CHUNK)'(M);
     end
 
     // --- A finished state, and what the cast takes of it.
@@ -358,13 +355,24 @@ module hwflow_pool #(
                 always_ff @(posedge clk_i) quotient_reg <= RESULT_W'(n_reg) << GROW;
                 assign quotient = quotient_reg;
             end else begin : gen_multiply
+                localparam logic [M_W-1:0] M = M_W'((POWER + (V+L+1)'(ODD - 1)) / (V+L+1)'(ODD));
+                localparam logic [CHUNKS*CHUNK-1:0] PARTS = (CHUNKS*CHUNK)'(M);
+
                 // Product with a chunk of M, and the sum of these up to it, all as late as the sum needs them
                 for (genvar i = 0; i < CHUNKS; i++) begin : gen_chunk
                     logic [N_W+CHUNK-1:0] product_reg;
                     wire [N_W+CHUNK-1:0] product;
                     logic [N_W+CHUNKS*CHUNK-1:0] sum_reg;
 
-                    always_ff @(posedge clk_i) product_reg <= (N_W+CHUNK)'(n_reg) * (N_W+CHUNK)'(gen_divisor.reciprocal[i*CHUNK+:CHUNK]);
+                    wire [CHUNK-1:0] part;
+
+                    if (EDGES != 0) begin : gen_chosen
+                        assign part = gen_edges.reciprocal[i*CHUNK+:CHUNK];
+                    end else begin : gen_fixed
+                        assign part = PARTS[i*CHUNK+:CHUNK];
+                    end
+
+                    always_ff @(posedge clk_i) product_reg <= (N_W+CHUNK)'(n_reg) * (N_W+CHUNK)'(part);
 
                     hwflow_delay #(
                         .WIDTH  (N_W + CHUNK),
