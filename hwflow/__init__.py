@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hwflow.memory import memories
     from hwflow.report import load_results, write_report
     from hwflow.stages.demo import demo
+    from hwflow.stages.deviation import deviations
     from hwflow.stages.evaluate import evaluate
     from hwflow.stages.generate import generate
     from hwflow.stages.harden import harden
@@ -49,6 +50,7 @@ _HOMES = {
     "ScalingOptions": "hwflow.hardening",
     "advise": "hwflow.campaign.advice",
     "demo": "hwflow.stages.demo",
+    "deviations": "hwflow.stages.deviation",
     "emulate": "hwflow.emulation",
     "evaluate": "hwflow.stages.evaluate",
     "generate": "hwflow.stages.generate",
@@ -83,6 +85,7 @@ __all__ = [
     "__version__",
     "advise",
     "demo",
+    "deviations",
     "emulate",
     "evaluate",
     "generate",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hwflow.folders.design import Design
     from hwflow.stages.comparison import Compared
     from hwflow.stages.demo import DemoResult
+    from hwflow.stages.deviation import Deviations
     from hwflow.stages.evaluate import Evaluation
     from hwflow.stages.input_range import InputRange
     from hwflow.stages.upsets import StateUpsets
@@ -185,6 +186,21 @@ def print_evaluation(title: str, result: Evaluation, faults: str) -> None:
     unreadable = [(str(each.path), each.reason) for each in result.unreadable]
     _print_unreadable(unreadable, result.clean.images + len(unreadable))
     print_inputs(result.inputs)
+
+
+def print_deviations(title: str, result: Deviations, faults: str) -> None:
+    """Print how far outputs are from the Keras model's; ``faults`` says what the faulted ones are under."""
+    rows = [("none", 0.0, result.clean)]
+    if result.faulted is not None:
+        rows.append((faults, sum(draw.flips for draw in result.draws) / len(result.draws), result.faulted))
+    print_table(
+        title,
+        ("faults", "flips a round", "root mean square", "std", "% of the outputs' std", "rounds", "images"),
+        (
+            (name, flips, f"{each.rms:.4g}", f"{each.std:.2g}", f"{each.relative:.2f}", each.rounds, each.images)
+            for name, flips, each in rows
+        ),
+    )
 
 
 def print_inputs(inputs: InputRange | None) -> None:

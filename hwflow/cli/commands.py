@@ -13,7 +13,6 @@ from hwflow.cli._ignored import refuse_ignored
 from hwflow.cli._tables import (
     print_area,
     print_demo,
-    print_evaluation,
     print_layers,
     print_plan,
     print_tools,
@@ -381,90 +380,6 @@ def generate(
     for note in project.notes:
         print_line(f"note: {note}")
     save_json(json, "generate", seed, project.to_json())
-
-
-@app.command(epilog="Example: hwflow evaluate design --data digits --ber 1e-3 --rounds 10 --seed 1")
-def evaluate(
-    design: options.DesignFolder,
-    data: options.Data,
-    labels: options.Labels = None,
-    preprocessing: options.Preprocessing = None,
-    ber: options.Ber = None,
-    rounds: Annotated[
-        int | None, typer.Option("--rounds", metavar="N", min=1, help="Fault lists drawn for --ber; default 10.")
-    ] = None,
-    faults: options.Faults = None,
-    faulty_biases: options.FaultyBiases = False,
-    layers: options.Layers = None,
-    spared: Annotated[
-        Path | None,
-        typer.Option(
-            "--spared",
-            metavar="FILE",
-            help="Bits that faults do not reach, as 'hwflow sensitivity -o' writes them.",
-        ),
-    ] = None,
-    executor: Annotated[
-        Literal["reference", "csim", "rtl", "keras"],
-        typer.Option(
-            "--executor", help="Integer reference, C++ firmware, RTL in Verilator, or the float network (clean only)."
-        ),
-    ] = "reference",
-    images: options.Images = None,
-    project: options.ProjectFolder = None,
-    save_faults: Annotated[
-        Path | None,
-        typer.Option("--save-faults", metavar="DIR", help="Write the fault list of every round to this folder."),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option("--threads", metavar="N", min=1, help="Threads of the reference; by default all cores."),
-    ] = None,
-    seed: options.Seed = 0,
-    json: options.Json = None,
-) -> None:
-    """Accuracy of a design, clean and under faults: top-1, and top-5 of more than 10 classes."""
-    check_outputs(
-        {
-            "design": design,
-            "data": data_path(data),
-            "labels": labels,
-            "fault list": faults,
-            "project": project,
-            "--spared": spared,
-        },
-        files={"--json": json},
-        folders={"--save-faults": save_faults},
-    )
-    from hwflow.folders.design import load_design
-    from hwflow.stages import evaluate as stage
-
-    opened = load_design(design)
-    with display() as shown:
-        result = stage.evaluate(
-            opened,
-            data,
-            labels=labels,
-            preprocessing=preprocessing,
-            ber=ber,
-            rounds=rounds,
-            faults=faults,
-            faulty_biases=faulty_biases,
-            layers=layers or None,
-            spared=spared,
-            executor=executor,
-            images=images,
-            seed=seed,
-            project=project,
-            save_faults=save_faults,
-            threads=threads,
-            advance=shown.advance,
-        )
-    name = f"BER {ber:g}" if ber is not None else str(faults)
-    how = "" if result.preprocessing is None else f" (preprocessing {result.preprocessing})"
-    print_evaluation(f"{opened.graph.name} on {result.data}{how}, {executor} executor", result, name)
-    about = {"design": str(design), "design_sha256": opened.sha256, "ber": ber, "layers": layers or None}
-    save_json(json, "evaluate", seed, {**about, **result.to_json()})
 
 
 @app.command(epilog="Example: hwflow demo -o demo")

@@ -208,10 +208,10 @@ def evaluate(
     Raises:
         HwflowError: options that exclude each other, data that do not fit, or a tool that is missing.
     """
-    _check_options(ber, faults, layers, rounds, executor)
+    check_options(ber, faults, layers, rounds, executor)
     if spared is not None and ber is None and faults is None:
         raise HwflowError("spared places matter under faults: give a bit error rate or a fault list")
-    _check_used(ber, rounds, faulty_biases, executor, project, threads)
+    check_used(ber, rounds, faulty_biases, executor, project, threads)
     rounds = ROUNDS if rounds is None else rounds
     if save_faults is not None:
         if ber is None:
@@ -329,9 +329,14 @@ def stored_bits(graph: Graph, faulty_biases: bool = False, layers: Sequence[str]
     return sum(memory.total_bits for memory in compress(prone, in_layers(prone, ["*"] if layers is None else layers)))
 
 
-def _check_options(
+def check_options(
     ber: float | None, faults: object, layers: Sequence[str] | None, rounds: int | None, executor: str
 ) -> None:
+    """Refuse options that exclude each other.
+
+    Raises:
+        HwflowError: they do.
+    """
     kind = kind_of(executor)
     if ber is not None and faults is not None:
         raise HwflowError("give a bit error rate or a fault list, not both")
@@ -343,7 +348,7 @@ def _check_options(
         raise HwflowError("the Keras network stores no weight codes to flip; use --executor reference, csim or rtl")
 
 
-def _check_used(
+def check_used(
     ber: float | None,
     rounds: int | None,
     faulty_biases: bool,
@@ -351,7 +356,11 @@ def _check_used(
     project: str | Path | None,
     threads: int | None,
 ) -> None:
-    """Refuse what would have no effect."""
+    """Refuse options that would have no effect.
+
+    Raises:
+        HwflowError: there is one.
+    """
     if ber is None and (rounds is not None or faulty_biases):
         given = "rounds are" if rounds is not None else "faulty biases are"
         raise HwflowError(f"{given} for faults that are drawn: give a bit error rate")
