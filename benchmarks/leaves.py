@@ -178,13 +178,30 @@ def sweep() -> Iterator[tuple[str, dict[str, object]]]:
         (0, 2, 64, 9, TYPES[2], 0),
         (1, 1, 16, 4, TYPES[2], 2), (1, 1, 64, 64, TYPES[2], 6), (1, 4, 512, 49, TYPES[4], 6),
         (1, 2, 32, 9, TYPES[0], 4),
+        (2, 1, 1, 10, TYPES[2], 0), (2, 1, 1, 100, TYPES[0], 0), (2, 4, 16, 9, TYPES[4], 0),
     ):  # fmt: skip
-        accumulator = {"ACC_W": source[0] + shift + 8, "ACC_SHIFT": shift} if mode else {}
+        accumulator = {"ACC_W": source[0] + shift + 8, "ACC_SHIFT": shift} if mode == 1 else {}
         types = {**typed("IN", source), **outputs(TYPES[0] if source[0] == 16 else TYPES[4])}
         yield (
             "pool",
             {"MODE": mode, "LANES": lanes, "CHANNELS": channels, "POSITIONS": positions, **types, **accumulator},
         )
+    for lanes, channels, size, kernel, source, shift in (
+        (1, 16, 8, 3, TYPES[2], 4), (2, 32, 28, 2, TYPES[0], 2), (4, 64, 14, 3, TYPES[4], 4), (1, 8, 7, 5, TYPES[3], 5),
+    ):  # fmt: skip
+        window = {"K_H": kernel, "K_W": kernel, "PAD_T": kernel // 2, "PAD_L": kernel // 2}
+        sizes = {
+            "EDGES": 1,
+            "IN_H": size,
+            "IN_W_PX": size,
+            "OUT_H": size,
+            "OUT_W_PX": size,
+            "STRIDE_H": 1,
+            "STRIDE_W": 1,
+        }
+        types = {**typed("IN", source), **outputs(TYPES[0] if source[0] == 16 else TYPES[4])}
+        fold = {"MODE": 1, "LANES": lanes, "CHANNELS": channels, "POSITIONS": kernel * kernel}
+        yield "pool", {**fold, **types, "ACC_W": source[0] + shift + 8, "ACC_SHIFT": shift, **sizes, **window}
     for width, lanes, channels, size, kernel, stride, pad in (
         (16, 1, 1, 8, 3, 1, 1), (16, 1, 3, 32, 3, 1, 1), (16, 8, 16, 32, 3, 2, 1), (8, 4, 64, 56, 3, 1, 1),
         (8, 1, 3, 224, 7, 2, 3), (8, 16, 256, 14, 3, 1, 1), (16, 2, 32, 16, 2, 2, 0), (8, 8, 64, 28, 1, 2, 0),

@@ -290,7 +290,9 @@ def pool(values: Values) -> CellModel:
     divides = average and positions >> twos > 1
     numerator = state - max(twos - values("ACC_SHIFT"), 0)
     longer = index_bits(positions) if edges else 0
-    chunks = math.ceil((numerator + max(values("ACC_SHIFT") - twos, 0) + longer + 1) / DIVIDER_CHUNK)
+    constant = numerator + max(values("ACC_SHIFT") - twos, 0) + longer + 1
+    chunks = math.ceil(constant / DIVIDER_CHUNK)
+    places = index_bits(values("OUT_H", 1)) + index_bits(values("OUT_W_PX", 1))
     dsps = chunks * _dsps(numerator + 1, DIVIDER_CHUNK + 1) if divides else 0
     divider = lanes * chunks * (numerator + DIVIDER_CHUNK) if divides else 0
     reduced = (result, values("IN_FRAC") + values("ACC_SHIFT") * average, values("IN_SIGNED"))
@@ -304,6 +306,10 @@ def pool(values: Values) -> CellModel:
             "average": lanes * (state + result) if average else 0,
             "divider": divider,
             "negation": lanes * (state + result) if average and values("IN_SIGNED") else 0,
+            "sum": 0 if average or not sums else lanes * state,
+            "edges": int(edges),
+            "reciprocal": constant * edges,
+            "place": places * edges,
             "cast": lanes * (cast["round"] + cast["saturate"]),
         },
         {
@@ -312,6 +318,9 @@ def pool(values: Values) -> CellModel:
             "maximum": 0 if average else lanes * (state + values("IN_W")),
             "average": lanes * (state + result) if average else 0,
             "divider": divider,
+            "edges": int(edges),
+            "reciprocal": constant * edges,
+            "place": places * edges,
             "out": lanes * values.out_bits(reduced),
         },
     )
