@@ -2,8 +2,8 @@
 
 The estimate is the second-order term of the loss in a weight (Gauss-Newton, its diagonal), from runs instead of
 derivatives, so that every operator and every storage code has one: a flip that changes the code of weight (o, i) by d
-adds noise of the power d^2 E[x_i^2] to output o of its layer; what noise there adds to the logits is measured by a run
-in which all weights of that output are moved a little.
+adds noise of the power d^2 E[x_i^2] to output o of its layer. What noise there adds to the logits is measured by a run
+in which all weights of output o are moved a little; what that leaves unexplained, by one for all weights of input i.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ from hwflow.show import Shown
 from hwflow.stages.inputs import fitting, open_for
 
 IMAGES, CONFIRMED, SAMPLED = 64, 1000, 1000
-_ESTIMATE_IMAGES = 16
-_RUNS = 4000
-"""Runs of the estimate at most: outputs of large layers share one."""
+_FEWEST_IMAGES, _MOST_IMAGES = 8, 64  # of the estimate
+_FEWEST_RUNS, _MOST_RUNS = 200, 4000
+"""Runs of the estimate: neighbouring outputs, or inputs, of large networks share one."""
+_PRODUCTS = 1 << 44  # of these runs, a few minutes
 _MOVE = 4  # of weight codes in the runs of the estimate: 13 % of a usual weight
 _KEPT_BYTES = 1 << 28
 
@@ -182,7 +183,7 @@ def sensitivity(
     codes = encode(design.graph, dataset.images)
     runner = IntegerExecutor(graph, threads)
     start = time.perf_counter()
-    estimates = _estimates(graph, runner, codes[:: max(1, len(codes) // _ESTIMATE_IMAGES)][:_ESTIMATE_IMAGES], advance)
+    estimates = _estimates(graph, runner, codes, advance)
     seconds = time.perf_counter() - start
     prone, arrays = memories(graph), list(estimates.values())
     total = sum(each.size for each in arrays)
@@ -247,27 +248,36 @@ def _variance(logits: FloatArray) -> float:
 
 def _estimates(graph: Graph, runner: IntegerExecutor, codes: IntArray, advance: Advance) -> dict[str, FloatArray]:
     """The estimate of every stored bit, ``(words, bits)``, by memory."""
+    layers = graph.weight_layers
+    work = sum(layer.vectors * layer.n_in * layer.n_out for layer in layers)  # products of an image
+    count = min(len(codes), max(_FEWEST_IMAGES, min(_MOST_IMAGES, _PRODUCTS // (_MOST_RUNS * max(work, 1)))))
+    codes = codes[np.arange(count) * len(codes) // count]
+    runs = max(_FEWEST_RUNS, min(_MOST_RUNS, _PRODUCTS // (count * max(work, 1))))
+    group = -(-sum(layer.n_out + layer.n_in for layer in layers) // runs)
     powers = _input_powers(graph, runner, codes)
     batch = CleanPrefix(runner.engine, lambda moved: moved or (), runner.faulted, codes, _KEPT_BYTES)  # type: ignore[arg-type, return-value]
     clean = runner.decode(batch.run())
     variance = _variance(clean)
-    layers = graph.weight_layers
-    group = -(-sum(layer.n_out for layer in layers) // _RUNS)
-    total, done, found = sum(-(-layer.n_out // group) for layer in layers), 0, {}
+    total = sum(-(-size // group) for layer in layers for size in (layer.n_out, layer.n_in))
+    done, found = 0, {}
+
+    def error(layer: WeightLayer, index: IntArray) -> float:
+        """What moving some weights of a layer does to the logits."""
+        nonlocal done
+        changed = runner.decode(batch.run((_moved(layer, index),)))  # type: ignore[arg-type]
+        done += 1
+        advance(done, total, "estimate")
+        return float(np.square(changed - clean).reshape(len(codes), -1).sum(axis=1).mean()) / variance
+
     for layer in layers:
         index = np.arange(layer.weight.size)
-        outputs, _ = layer.position(index)
-        power, gains = powers[layer.name], np.zeros(layer.n_out)
-        for first in range(0, layer.n_out, group):
-            mine = (outputs >= first) & (outputs < first + group)
-            moved = _moved(layer, index[mine])
-            changed = runner.decode(batch.run((moved,)))  # type: ignore[arg-type]
-            error = float(np.square(changed - clean).reshape(len(codes), -1).sum(axis=1).mean()) / variance
-            noise = float((_MOVE**2 * power[mine]).sum())
-            gains[first : first + group] = error / noise if noise else 0.0
-            done += 1
-            advance(done, total, "estimate")
-        found[f"{layer.name}.weight"] = flip_power(layer, power * gains[outputs])
+        power = powers[layer.name]
+        for places in layer.position(index):  # by outputs, then what that leaves by inputs
+            for first in range(0, int(places.max()) + 1, group):
+                mine = (places >= first) & (places < first + group)
+                expected = float((_MOVE**2 * power[mine]).sum())
+                power[mine] *= error(layer, index[mine]) / expected if expected else 0.0
+        found[f"{layer.name}.weight"] = flip_power(layer, power)
     return found
 
 
