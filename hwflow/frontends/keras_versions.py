@@ -37,7 +37,7 @@ class Node:
         inputs: the tensors that it reads; none for an input of the network.
         outputs: the tensors that it makes.
         args: positional arguments, with the tensors in them.
-        kwargs: keyword arguments.
+        kwargs: keyword arguments; in Keras 3 without masks of several tensors that are none.
     """
 
     layer: KerasLayer
@@ -56,7 +56,10 @@ def _node(node: Any) -> Node:
     if hasattr(node, "operation"):  # Keras 3
         arguments = node.arguments
         read = tuple(arguments.keras_tensors)
-        return Node(node.operation, read, tuple(node.outputs), tuple(arguments.args), arguments.kwargs)
+        said = {
+            name: value for name, value in arguments.kwargs.items() if any(each is not None for each in listed(value))
+        }
+        return Node(node.operation, read, tuple(node.outputs), tuple(arguments.args), said)
     read = () if node.is_input else tuple(node.keras_inputs)
     return Node(node.layer, read, tuple(listed(node.outputs)), tuple(node.call_args), node.call_kwargs)
 

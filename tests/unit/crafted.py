@@ -10,6 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from hwflow.frontends.keras_versions import is_keras3
+
 SUFFIXES = (".h5", ".keras", ".json")
 Config = dict[str, Any]
 
@@ -272,3 +274,13 @@ ATTACKS: dict[str, Attack] = {
     },
 }
 """JSON of networks that would run, write or delete something, by what they abuse."""
+
+
+def save_weights_file(model: Any, path: Path) -> None:
+    """A file of weights with any ending, of which Keras 3 takes one only, and writes the newer layout in it."""
+    if is_keras3():
+        written = path.with_name("any.weights.h5")
+        model.save_weights(written)
+        written.rename(path)
+    else:
+        model.save_weights(path)

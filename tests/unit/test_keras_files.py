@@ -18,7 +18,7 @@ from hwflow.frontends.keras_versions import is_keras3
 from hwflow.models import load_model
 from hwflow.models._tf import keras as installed_keras
 from hwflow.models._tf import qkeras, tensorflow
-from tests.unit.crafted import chain, dense, layer, write
+from tests.unit.crafted import chain, dense, layer, save_weights_file, write
 
 SUFFIXES = (".h5", ".keras", ".json", ".weights.h5")
 Build = Callable[[Any, Any], Any]
@@ -155,7 +155,7 @@ def check_round_trip(model: Any, folder: Path, suffixes: tuple[str, ...] = (".h5
         if path.suffix == ".json":
             path.write_text(model.to_json())
             ending = "_weights.h5" if suffix == ".json" else suffix
-            save_weights(model, folder / f"model{number}{ending}")
+            save_weights_file(model, folder / f"model{number}{ending}")
         else:
             model.save(path)
         again = load_model(path)
@@ -165,16 +165,6 @@ def check_round_trip(model: Any, folder: Path, suffixes: tuple[str, ...] = (".h5
         for one, two in zip(np_list(expected), np_list(again(inputs)), strict=True):
             np.testing.assert_array_equal(one, two)
         assert settled(again) == settled(model)
-
-
-def save_weights(model: Any, path: Path) -> None:
-    """A file of weights with any ending, of which Keras 3 takes one only, and writes the newer layout in it."""
-    if is_keras3():
-        written = path.with_name("any.weights.h5")
-        model.save_weights(written)
-        written.rename(path)
-    else:
-        model.save_weights(path)
 
 
 def np_list(outputs: Any) -> list[Any]:
@@ -417,9 +407,9 @@ def test_weights_of_another_network(keras: Any, tmp_path: Path) -> None:
     for suffix in ("_weights.h5", ".weights.h5"):
         for old in tmp_path.glob("*.h5"):
             old.unlink()
-        save_weights(two, tmp_path / f"model{suffix}")
+        save_weights_file(two, tmp_path / f"model{suffix}")
         with pytest.raises(HwflowError, match=r"layer 'a': a weight has shape \(3, 5\) in the file, not \(3, 4\)"):
             load_model(path)
-        save_weights(renamed, tmp_path / f"model{suffix}")
+        save_weights_file(renamed, tmp_path / f"model{suffix}")
         for mine, theirs in zip(load_model(path).get_weights(), renamed.get_weights(), strict=True):
             np.testing.assert_array_equal(mine, theirs)

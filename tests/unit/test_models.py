@@ -10,9 +10,11 @@ import pytest
 
 from hwflow.data import load_digits
 from hwflow.errors import HwflowError
+from hwflow.frontends.keras_versions import is_keras3
 from hwflow.models import EMBEDDED, WEIGHTS, digits_qcnn, embedded, load_model
 from hwflow.models._tf import tensorflow
 from hwflow.models._weights import load_weights, save_weights
+from tests.unit.crafted import save_weights_file
 
 KERNELS = {
     "conv1": (3, 3, 1, 8),
@@ -55,7 +57,7 @@ def test_topology(network: Any) -> None:
     assert kernels == KERNELS
     assert network.input_shape == (None, 8, 8, 1)
     assert network.output_shape == (None, 10)
-    assert network.get_layer("block1_add").output_shape == (None, 2, 2, 16)
+    assert tuple(network.get_layer("block1_add").output.shape) == (None, 2, 2, 16)
     kinds = [layer.__class__.__name__ for layer in network.layers]
     assert kinds.count("BatchNormalization") == (6 if network.name == "digits_cnn" else 0)
 
@@ -85,6 +87,8 @@ def test_twin_is_computed_exactly(networks: dict[str, Any]) -> None:
 def test_hls4ml_takes_it(network: Any, tmp_path: Path) -> None:
     import hls4ml
 
+    if is_keras3() and network.name == "digits_qcnn":
+        pytest.skip("hls4ml's converter for Keras 3 knows no QKeras")
     config = hls4ml.utils.config_from_keras_model(network, granularity="name", backend="Vitis")
     graph = hls4ml.converters.convert_from_keras_model(
         network, backend="Vitis", io_type="io_stream", hls_config=config, output_dir=str(tmp_path)
@@ -100,7 +104,7 @@ def test_hls4ml_takes_it(network: Any, tmp_path: Path) -> None:
 def test_load_model_round_trip(network: Any, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"mine{suffix}"
     if "weights" in suffix:
-        network.save_weights(path)
+        save_weights_file(network, path)
         path = tmp_path / "mine.json"
         path.write_text(network.to_json())
     else:
@@ -145,7 +149,7 @@ def test_truncated_h5(networks: dict[str, Any], tmp_path: Path) -> None:
 
 def test_weights_without_architecture(networks: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "model.h5"
-    networks["digits_cnn"].save_weights(path)
+    save_weights_file(networks["digits_cnn"], path)
     _refuses(path, "holds weights only")
 
 
@@ -156,8 +160,8 @@ def test_json_and_its_weights(networks: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "model_weights.h5").write_bytes(b"hello")
     with pytest.raises(HwflowError, match=r"model_weights\.h5: not the weights of model\.json"):
         load_model(path)
-    networks["digits_qcnn"].save_weights(tmp_path / "model_weights.h5")
-    with pytest.raises(HwflowError, match="not the weights of"):
+    save_weights_file(networks["digits_qcnn"], tmp_path / "model_weights.h5")
+    with pytest.raises(HwflowError, match="not the weights of|weights are missing from"):
         load_model(path)
 
 
