@@ -58,6 +58,8 @@ def keras() -> ModuleType:
     tensorflow()
     import keras
 
+    # Keras 3 warns of a single tensor in the place of a list of one.
+    warnings.filterwarnings("ignore", message="The structure of `inputs` doesn't match the expected structure")
     if keras.backend.backend() != "tensorflow":
         raise HwflowError(f"Keras computes with {keras.backend.backend()} here; set KERAS_BACKEND=tensorflow")
     module: ModuleType = keras

@@ -186,7 +186,11 @@ REFUSED = {
         {},
         "odd: the RTL has no Softmax",
     ),
-    "limit": (lambda: one(layers.Conv2D(2, 1), layers.ReLU(6.0, name="odd")), {}, "odd: "),
+    "limit": (
+        lambda: one(layers.Conv2D(2, 1), layers.ReLU(6.0, name="odd")),
+        {},
+        "odd: |Only ReLU with max_value=None",  # hls4ml itself refuses it with Keras 3
+    ),
     "accum": (
         lambda: one(layers.Conv2D(2, 3, name="odd")),
         {"odd": {"accum": "ap_fixed<16,6>"}},

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import hwflow.firmware
+from hwflow.frontends.keras_versions import is_keras3
 from hwflow.models._tf import tensorflow
 from hwflow.reference import IntegerExecutor
 
@@ -57,6 +58,8 @@ def pixels() -> Any:
     ],
 )
 def test_the_c_simulation_is_the_reference(make: Any, io_type: str, tmp_path: Path) -> None:
+    if is_keras3() and make is pixels:
+        pytest.skip("hls4ml's converter for Keras 3 fails with separable convolutions")
     model = make()
     rng = np.random.default_rng(1)
     for layer in model.layers:

@@ -161,7 +161,7 @@ def test_json_and_its_weights(networks: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(HwflowError, match=r"model_weights\.h5: not the weights of model\.json"):
         load_model(path)
     save_weights_file(networks["digits_qcnn"], tmp_path / "model_weights.h5")
-    with pytest.raises(HwflowError, match="not the weights of|weights are missing from"):
+    with pytest.raises(HwflowError, match=r"not the weights of|weights are missing from"):
         load_model(path)
 
 
