@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from hwflow.emulation.exact import Exact, where
-from hwflow.emulation.node import BIT, Node, Signal
+from hwflow.emulation.node import BIT, Node, Signal, Weights
 from hwflow.emulation.tables import centred, clamped, negative, scaled_index
 from hwflow.fixed import Codes, FixedType
 
@@ -168,12 +168,15 @@ def batch_norm(node: Node) -> Function:
     """``scale x + bias``, exact, then one cast: BatchNormalization and ApplyAlpha."""
     source, target = _ends(node)
     index = _channel(node, source)
-    scale, bias = node.weights("scale"), node.weights("bias")
+    exponents, bias = node.exponents("scale"), node.weights("bias")
+    if exponents is not None:
+        powers = exponents[_checked(node, index, len(exponents.signs), bias)]
+        offset = Exact.of(bias.codes[index], bias.type)
+        return lambda codes: (powers.times(codes, source.type) + offset).to(target.type)
+    scale = node.weights("scale")
     if node.is_binary("scale") or node.is_ternary("scale") or node.takes_bits:
         raise node.refusal("normalisation with one- or two-bit operands is not emulated")
-    if index.max() >= min(scale.codes.size, bias.codes.size):
-        raise node.refusal(f"has {scale.codes.size} scales for {source.size} elements; hls4ml reads past their end")
-    factor = Exact.of(scale.codes[index], scale.type)
+    factor = Exact.of(scale.codes[_checked(node, index, scale.codes.size, bias)], scale.type)
     offset = Exact.of(bias.codes[index], bias.type)
     return lambda codes: (Exact.of(codes, source.type) * factor + offset).to(target.type)
 
@@ -209,6 +212,13 @@ def _channel(node: Node, source: Signal) -> Codes:
     index = np.arange(source.size)
     filters = node.int("n_filt", -1)
     return index if filters == -1 else (index % source.word) % filters
+
+
+def _checked(node: Node, index: Codes, scales: int, bias: Weights) -> Codes:
+    """Indices of scales and biases, if there are so many."""
+    if index.max() >= min(scales, bias.codes.size):
+        raise node.refusal(f"has {scales} scales for {len(index)} elements; hls4ml reads past their end")
+    return index
 
 
 def _parameter(node: Node) -> Exact:

@@ -219,5 +219,5 @@ def _step(node: Node, outputs: tuple[str, ...]) -> Operation:
             named = str(error).startswith(f"{node.name}: ")
             raise (error if named else node.refusal(str(error))) from error
     elif not node.is_input and node.kind != "Reshape":
-        raise node.refusal(f"{node.kind} is not emulated")
+        raise node.refusal("has no C++ yet, as the model was changed by hand; write it first")
     return Operation(node.name, node.kind, node.input_names, outputs, node.output, function)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from hwflow.emulation.exact import Exact, limited
-from hwflow.emulation.node import Node, Weights
+from hwflow.emulation.exponents import Exponents
+from hwflow.emulation.node import BIT, Node, Weights
 from hwflow.emulation.products import Order, Products, Sums
-from hwflow.fixed import Codes, FixedType, Overflow
+from hwflow.fixed import Codes, FixedType, Overflow, Rounding
 from hwflow.graph import Window
 from hwflow.graph.windows import windows
 
@@ -69,11 +70,20 @@ def _matrix(node: Node, inputs: int, outputs: int) -> Function:
     data, accum, result = node.inputs[0].type, node.type("accum_t"), node.output.type
     sums = sums_of_products(node, inputs, outputs, data)
     takes_bits = node.takes_bits
+    if takes_bits and node.is_binary("weight"):
+        return lambda codes: _counted(Exact.of(sums(np.hstack([codes, 1 - codes])), accum), inputs).to(result)
 
     def rows(codes: Codes) -> Codes:
         return Exact.of(sums(2 * codes - 1 if takes_bits else codes), accum).to(result)
 
     return rows
+
+
+def _counted(equal: Exact, inputs: int) -> Exact:
+    """The sum of so many products of bits that are -1 or 1, from the count of equal ones: an ``ap_int``."""
+    bits = max((inputs - 1).bit_length(), 1) + 2
+    type = FixedType(bits, bits, rounding=Rounding.TRN_ZERO)
+    return Exact.of((Exact.integer(2) * equal - Exact.integer(inputs)).to(type), type)
 
 
 def sums_of_products(
@@ -86,6 +96,8 @@ def sums_of_products(
 ) -> Sums:
     """``nnet::dense`` without its last cast: rows ``(n, inputs)`` to codes of ``accum_t`` ``(n, outputs)``.
 
+    Where data and weights are bits, a product is 1 if they are equal; rows are then the bits and their complements.
+
     Args:
         node: the layer.
         inputs: of the matrix.
@@ -97,7 +109,10 @@ def sums_of_products(
     strategy = node.text("strategy")
     if strategy not in ("latency", "resource", "resource_unrolled"):
         raise node.refusal(f"the strategy {strategy!r} is not emulated, only Latency and Resource are")
-    weights, accum = node.weights(names[0]), node.type("accum_t")
+    exponents, accum = node.exponents(names[0]), node.type("accum_t")
+    if exponents is not None:
+        return _of_exponents(node, exponents, (inputs, outputs), data, names[1], reuse)
+    weights = node.weights(names[0])
     if weights.codes.size != inputs * outputs:
         raise node.refusal(f"has {weights.codes.size} weights where {inputs} x {outputs} were expected (groups?)")
     shape = (inputs, outputs) if strategy == "latency" else (outputs, inputs)
@@ -106,17 +121,34 @@ def sums_of_products(
     binary = node.is_binary(names[0])
     if binary and strategy == "resource_unrolled":
         raise node.refusal("one-bit weights with the strategy resource_unrolled are not emulated")
+    order = np.arange(inputs) if strategy == "latency" else _resource_order(node, inputs, outputs, node.int(reuse))
     if binary and node.takes_bits:
-        raise node.refusal("one-bit data with one-bit weights are not emulated")
-    if binary:
+        grid, kind, data = np.vstack([grid, 1 - grid]), BIT, BIT
+        order = np.stack([order, order + inputs], axis=1).reshape(-1)
+    elif binary:
         grid, kind = 2 * grid - 1, _SIGN
     elif node.is_ternary(names[0]) and not node.takes_bits:
         grid, kind = np.where(grid == -2, 1, grid), _SIGN
-    if node.takes_bits:
+    if node.takes_bits and not binary:
         data = _SIGN
-    order = np.arange(inputs) if strategy == "latency" else _resource_order(node, inputs, outputs, node.int(reuse))
     bias = node.weights(names[1]).values.to(accum)
     return Products(data, grid, kind, bias, accum, order).sums()
+
+
+def _of_exponents(
+    node: Node, exponents: Exponents, size: tuple[int, int], data: FixedType, bias: str, reuse: str
+) -> Sums:
+    """The same of weights that are powers of two."""
+    inputs, outputs = size
+    if exponents.signs.size != inputs * outputs or node.takes_bits:
+        raise node.refusal("such a product with weights that are powers of two is not emulated")
+    if node.text("strategy") == "latency":
+        grid, order = exponents.reshape(inputs, outputs), np.arange(inputs)
+    else:
+        grid = exponents.reshape(outputs, inputs).T
+        order = _resource_order(node, inputs, outputs, node.int(reuse))
+    accum = node.type("accum_t")
+    return grid.sums(data, node.weights(bias).values.to(accum), accum, order)
 
 
 def _resource_order(node: Node, inputs: int, outputs: int, reuse: int) -> Order:

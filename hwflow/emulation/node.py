@@ -19,6 +19,7 @@ from hls4ml.model.types import (
 )
 
 from hwflow.emulation.exact import Exact
+from hwflow.emulation.exponents import Exponents
 from hwflow.errors import HwflowError
 from hwflow.fixed import Codes, FixedType, Rounding
 from hwflow.wide import parse_type, reals
@@ -144,6 +145,16 @@ class Node:
         if not np.isfinite(values).all():
             raise self.refusal(f"{key} holds NaN or an infinite value")
         return Weights(type.encode(values), type)
+
+    def exponents(self, key: str) -> Exponents | None:
+        """Weights that are powers of two; ``None`` if they are not."""
+        variable = self._layer.weights.get(key)
+        if variable is None or not isinstance(variable.type.precision, ExponentPrecisionType):
+            return None
+        values = np.asarray(variable.data, dtype=np.float64).reshape(-1)
+        if not np.isfinite(values).all() or not values.all():
+            raise self.refusal(f"{key} holds NaN, infinite values or 0, which is no power of two")
+        return Exponents.of(values, variable.type.precision.width, bool(variable.type.precision.signed))
 
     def is_binary(self, key: str) -> bool:
         """Whether weights are hls4ml's one-bit weights, -1 and 1."""

@@ -71,6 +71,36 @@ def copy(node: Node) -> Function:
     return lambda codes: Exact.of(codes, node.inputs[0].type).to(node.output.type)
 
 
+def broadcast(node: Node) -> Function:
+    """``nnet::broadcast_stream``: of one pixel over an image, or of one channel over several."""
+    given, wanted = node.inputs[0].shape, node.output.shape
+    pixel = given[:2] == (1, 1) and given[2] == wanted[2]
+    channel = given[2] == 1 and given[:2] == wanted[:2]
+    if not (pixel or channel) or node.inputs[0].word != given[2] or node.output.word != wanted[2]:
+        raise node.refusal(f"the C simulation stops: hls4ml does not broadcast {given} to {wanted}")
+
+    def apply(codes: Codes) -> Codes:
+        cast = Exact.of(codes, node.inputs[0].type).to(node.output.type)
+        return np.broadcast_to(cast.reshape(-1, *given), (len(codes), *wanted)).reshape(len(codes), -1)
+
+    return apply
+
+
+def embedding(node: Node) -> Function:
+    """``nnet::embedding``: rows of a table."""
+    data, entries = node.inputs[0].type, node.weights("embeddings")
+    if data.fraction:
+        raise node.refusal(f"its input is {data}, and must be an integer type such as uint<16>")
+    rows = Exact.of(entries.codes, entries.type).to(node.output.type).reshape(-1, node.int("n_out"))
+
+    def apply(codes: Codes) -> Codes:
+        if codes.min() < 0 or codes.max() >= len(rows):
+            raise node.refusal(f"takes numbers from 0 to {len(rows) - 1}; hls4ml reads past its table")
+        return rows[codes].reshape(len(codes), -1)
+
+    return apply
+
+
 def merge(operation: Callable[[Exact, Exact, FixedType], Codes], node: Node) -> Function:
     """Element by element; io_parallel repeats the shorter input."""
     first, second = node.inputs
@@ -140,6 +170,8 @@ SHAPES: Mapping[str, Callable[[Node], Function]] = {
     "transpose": transpose,
     "clone_stream": copy,
     "repack_stream": copy,
+    "broadcast_stream": broadcast,
+    "embedding": embedding,
     "add": partial(merge, lambda one, two, target: (one + two).to(target)),
     "subtract": partial(merge, lambda one, two, target: (one - two).to(target)),
     "multiply": partial(merge, lambda one, two, target: (one * two).to(target)),

@@ -161,6 +161,34 @@ def quantised(activation: str) -> Any:
     return filled(keras.Model(x, y, name="quantised"), 0.6)
 
 
+def bits() -> Any:
+    """One-bit weights, with one-bit data behind the first layer; powers of two as weights and as scales."""
+    from hwflow.models._tf import qkeras
+
+    q, keras = qkeras(), tensorflow().keras
+    layers = keras.layers
+    x = layers.Input((8, 8, 1), name="image")
+    bias = {"kernel_quantizer": "binary", "bias_quantizer": "quantized_bits(5,2)"}
+    y = q.QConv2D(4, 3, **bias, name="first")(x)
+    y = q.QActivation("binary", name="act1")(layers.BatchNormalization()(y))
+    y = q.QConv2D(3, 3, kernel_quantizer="binary", use_bias=False, name="second")(y)
+    y = q.QActivation("binary", name="act2")(layers.BatchNormalization()(y))
+    y = layers.Flatten()(layers.MaxPooling2D(2)(y))
+    y = q.QDense(6, **bias, name="third")(y)
+    y = layers.BatchNormalization(name="norm")(y)
+    y = q.QDense(7, kernel_quantizer="quantized_po2(4)", bias_quantizer="quantized_bits(5,2)", name="powers")(y)
+    y = q.QDense(5, kernel_quantizer="quantized_bits(4,0,alpha='auto_po2')", name="scaled")(y)
+    return filled(keras.Model(x, y, name="bits"), 0.5)
+
+
+def looked_up() -> Any:
+    """An embedding."""
+    keras = tensorflow().keras
+    x = keras.layers.Input((7,), name="x")
+    y = keras.layers.Embedding(13, 4, input_length=7, name="rows")(x)
+    return filled(keras.Model(x, keras.layers.Conv1D(3, 2, name="conv")(y)))
+
+
 def chain() -> Any:
     """Activations one after the other, with weights between them, for io_stream."""
     keras = tensorflow().keras

@@ -10,17 +10,20 @@ from hls4ml.model.types import NamedType
 
 from hwflow.emulation import emulate
 from hwflow.emulation.compare import compare
+from hwflow.emulation.csim import simulation
 from hwflow.errors import HwflowError
 from hwflow.models._tf import tensorflow
 from hwflow.stages.emulate import random_codes
 from tests.exact.emulated import (
     against_csim,
     agree,
+    bits,
     chain,
     convert,
     elementwise,
     filled,
     images2d,
+    looked_up,
     moves,
     quantised,
     recurrences,
@@ -192,11 +195,48 @@ def test_another_implementation_is_refused() -> None:
 
 
 def test_a_model_that_was_changed_by_hand_is_refused() -> None:
+    graph = convert(one_layer((4,), lambda k: k.Dense(2, name="odd")))
+    odd = next(layer for layer in graph.get_layers() if layer.name == "odd")
+    odd.attributes.pop("function_cpp")
+    with pytest.raises(HwflowError, match=r"odd: has no C\+\+ yet.*write it first"):
+        emulate(graph)
     graph = convert(one_layer((4,), lambda k: k.Dense(2, name="odd")), "io_stream")
     variable = next(layer for layer in graph.get_layers() if layer.name == "odd").get_output_variable()
     variable.type = NamedType("odd_t", variable.type.precision)
     with pytest.raises(HwflowError, match=r"odd.* has no type of a stream yet"):
         emulate(graph)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("io_type", "strategy"), [("io_parallel", "Latency"), ("io_stream", "Resource")])
+def test_bits_and_powers_of_two(tmp_path: Path, io_type: str, strategy: str) -> None:
+    names = ("first", "second", "third", "powers", "scaled")
+    graph = convert(bits(), io_type, {name: {"Strategy": strategy} for name in names}, granularity="name")
+    scale = next(layer for layer in graph.get_layers() if layer.name == "scaled_alpha").weights["scale"]
+    scale.data = np.array([[0.25, -0.5, 2.0, -1.0, 1.0]])  # all that two bits hold
+    agree(graph, tmp_path, layers=10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
+def test_embeddings(tmp_path: Path, io_type: str) -> None:
+    graph = convert(looked_up(), io_type, {"x": {"Precision": {"result": "uint<4>"}}})
+    emulator, csim = emulate(graph), simulation(graph, tmp_path / "project")
+    codes = np.random.default_rng(1).integers(0, 13, (20, 7))
+    compare(emulator, csim, [codes]).check()
+    for outside in (-1, 13):
+        codes[3, 2] = outside
+        with pytest.raises(HwflowError, match="rows: takes numbers from 0 to 12"):
+            emulator.run([codes])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(1, 1, 3), (4, 5, 1)])
+def test_broadcasts_in_a_stream(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    keras = tensorflow().keras
+    one, two = keras.layers.Input((4, 5, 3), name="one"), keras.layers.Input(shape, name="two")
+    graph = convert(keras.Model([one, two], keras.layers.Add(name="total")([one, two])), "io_stream", backend="Vivado")
+    agree(graph, tmp_path, layers=2)
 
 
 @pytest.mark.slow
@@ -268,7 +308,7 @@ REFUSED: dict[str, tuple[tuple[int, ...], Any, str, dict[str, Any], list[str]]] 
         {"Precision": {"table": "fixed<9,3>"}, "TableSize": 1 << 30},
         ["before its table", "fixed<16,6>"],
     ),
-    "embedding": ((3,), lambda k: k.Embedding(4, 2, name="odd"), "io_parallel", {}, ["Embedding"]),
+    "normalised": ((4, 3), lambda k: k.LayerNormalization(name="odd"), "io_parallel", {}, ["LayerNormalization"]),
     "merged": (
         (3, 2),
         lambda k: k.Bidirectional(k.GRU(2), merge_mode="sum", name="odd"),
