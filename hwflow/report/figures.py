@@ -29,7 +29,8 @@ _BAR = 0.09  # inches of a horizontal bar
 _LONGEST = 40  # characters of a label
 _BESIDE = 0.12  # decades over which the points of many curves at one rate are spread
 _STYLE: Any = {
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",  # text stays text
+    "font.family": "sans-serif",
     "svg.hashsalt": "hwflow",  # equal figures, equal bytes
     "text.parse_math": False,  # a layer's name is no formula
     "font.size": 9,
@@ -239,7 +240,7 @@ def _places(rates: Sequence[float]) -> dict[float, float]:
 def _rate(ber: float) -> str:
     """A bit error rate as briefly as possible: 2e-4 rather than 0.0002."""
     scientific = f"{ber:e}".partition("e")
-    return min(f"{ber:g}", f"{float(scientific[0]):g}e{int(scientific[2])}", key=len)
+    return min(f"{float(scientific[0]):g}e{int(scientific[2])}", f"{ber:g}", key=len)
 
 
 def _spread(axes: Axes, best: float) -> None:
