@@ -17,6 +17,7 @@ from hls4ml.writer.writers import Writer
 from hwflow.backend import NAME
 from hwflow.cost import DEFAULT_PART
 from hwflow.errors import HwflowError
+from hwflow.frontends import depthwise_weights
 
 if TYPE_CHECKING:
     from hwflow.graph import Graph
@@ -84,6 +85,7 @@ class HwflowBackend(FPGABackend):
 
     def __init__(self) -> None:
         super().__init__(name=NAME)
+        depthwise_weights.register()
         self.register_pass("typed_graph", TypedGraph)
         self._default_flow = register_flow("ip", [f"{NAME}:typed_graph"], requires=["optimize"], backend=self.name)
 

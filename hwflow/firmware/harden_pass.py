@@ -23,6 +23,7 @@ from hwflow.firmware.apply import apply_graph, firmware_reuse
 from hwflow.firmware.layers import register_layers
 from hwflow.firmware.remade import fits, remake
 from hwflow.fixed import FixedType, Rounding
+from hwflow.frontends import depthwise_weights
 from hwflow.frontends.keras_agreement import measure
 from hwflow.frontends.keras_check import check, check_images
 from hwflow.frontends.keras_graph import network_graph
@@ -123,6 +124,7 @@ def register() -> None:
     is taken to the nearest valid one, and the strategy is always Resource.
     """
     register_layers()
+    depthwise_weights.register()
     if PASS not in get_flow(FLOW).optimizers:
         register_pass(PASS, HardenPass)
         update_flow(FLOW, add_optimizers=[PASS])

@@ -118,6 +118,23 @@ def test_the_rtl_gives_the_reference_and_nearly_keras(make: Any, images: Any, re
     assert f"ReuseFactor: {reuse}" in (tmp_path / "out" / "hls4ml_config.yml").read_text()
 
 
+@pytest.mark.filterwarnings("ignore:the nearest valid ReuseFactor")
+@pytest.mark.parametrize("multiplier", [1, 2])
+@pytest.mark.parametrize("rows", [False, True])
+def test_batch_norms_are_fused_into_depthwise_layers(multiplier: int, rows: bool, tmp_path: Path) -> None:
+    """In hls4ml's own shape of the weights a scale would multiply those of other channels, or none."""
+    image = keras.Input((6, 2) if rows else (6, 5, 2), name="image")
+    kind = layers.DepthwiseConv1D if rows else layers.DepthwiseConv2D
+    x = kind(3, depth_multiplier=multiplier, name="own")(image)
+    x = layers.BatchNormalization(name="norm")(x)
+    model = seeded(keras.Model(image, x, name="depthwise"))
+    converted = convert(model, configured(model), tmp_path / "out")
+    assert "norm" not in converted.graph
+    x = np.random.default_rng(2).uniform(-1, 1, (20, *model.input_shape[1:])).astype(np.float32)
+    expected = np.asarray(model.predict(x, verbose=0)).reshape(20, -1)
+    assert np.abs(reference(converted, x) - expected).max() < 0.02 * np.ptp(expected)
+
+
 TYPES = {
     "plain": {"both": {"result": "ap_fixed<24,10>"}},
     "odd": {
@@ -175,11 +192,6 @@ def one(*between: Any, shape: tuple[int, ...] = (6, 6, 2)) -> Any:
 REFUSED = {
     "activation": (lambda: one(layers.Activation("tanh", name="odd")), {}, "odd: the activation 'tanh' is not supp"),
     "upsampling": (lambda: one(layers.UpSampling2D(interpolation="bilinear", name="odd")), {}, "odd: "),
-    "depthwise": (
-        lambda: one(layers.DepthwiseConv2D(3, name="odd"), layers.BatchNormalization()),
-        {},
-        "odd: hls4ml fuses the batch normalisation after it wrongly",
-    ),
     "recurrent": (lambda: one(layers.LSTM(3, name="odd"), shape=(4, 3)), {}, "odd: "),
     "softmax": (
         lambda: one(layers.Flatten(), layers.Dense(3), layers.Softmax(name="odd"), layers.Dense(2)),

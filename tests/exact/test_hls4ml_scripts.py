@@ -41,7 +41,7 @@ def pixels() -> Any:
     x = layers.BatchNormalization(name="norm")(x)
     x = layers.UpSampling2D((2, 1), name="twice")(x)
     x = layers.Cropping2D(1, name="cropped")(x)
-    x = layers.DepthwiseConv2D(3, padding="same", name="own")(x)
+    x = layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2, name="own")(x)
     x = layers.BatchNormalization(name="own_norm")(x)
     x = layers.Conv2D(4, 1, activation="relu", name="wide")(x)
     x = layers.GlobalMaxPooling2D(name="largest")(x)
