@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hwflow.hardening import HardenOptions
     from hwflow.hardening.options import ScalingOptions
     from hwflow.memory import memories
+    from hwflow.progress import progress_bar
     from hwflow.report import load_results, write_report
     from hwflow.stages.demo import demo
     from hwflow.stages.deviation import deviations
@@ -62,6 +63,7 @@ _HOMES = {
     "load_results": "hwflow.report",
     "load_spec": "hwflow.campaign.spec_file",
     "memories": "hwflow.memory",
+    "progress_bar": "hwflow.progress",
     "run_campaign": "hwflow.campaign.run",
     "sample_ber": "hwflow.faults",
     "sensitivity": "hwflow.stages.sensitivity",
@@ -97,6 +99,7 @@ __all__ = [
     "load_results",
     "load_spec",
     "memories",
+    "progress_bar",
     "run_campaign",
     "sample_ber",
     "sensitivity",

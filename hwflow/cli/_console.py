@@ -6,13 +6,13 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hwflow.errors import HwflowError
 from hwflow.files.folders import write_json
+from hwflow.progress import plain
 from hwflow.version import __version__
 
 if TYPE_CHECKING:
@@ -77,11 +77,6 @@ def working_folder() -> None:
         raise HwflowError("the current folder no longer exists; change to another one") from error
 
 
-def plain(text: str) -> str:
-    """Text that moves no cursor: control characters, which a name in a file may hold, are spelled out."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-
-
 def print_error(message: str) -> None:
     """Print ``hwflow: error: ...`` on standard error, in one line."""
     with contextlib.suppress(OSError):  # there is nowhere else to say it
@@ -143,34 +138,6 @@ def _is_number(cell: object) -> bool:
 
 def _text(cell: object) -> str:
     return f"{cell:.4g}" if isinstance(cell, float) else "-" if cell is None else str(cell)
-
-
-class Display:
-    """A progress bar that names the current step."""
-
-    def __init__(self, progress: Any, task: Any) -> None:
-        self._progress = progress
-        self._task = task
-
-    def step(self, name: str) -> None:
-        """Show what happens now, of unknown length."""
-        self._progress.update(self._task, description=plain(name), total=None)
-
-    def advance(self, done: int, total: int, name: str) -> None:
-        """Show that ``done`` of ``total`` are finished."""
-        self._progress.update(self._task, description=plain(name), completed=done, total=total)
-
-
-@contextmanager
-def display() -> Iterator[Display]:
-    """A progress bar on standard error while the block runs; nothing at all when that is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    stderr = Console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-        yield Display(progress, progress.add_task("starting", total=None))
 
 
 def save_json(path: Path | None, command: str, seed: int | None, data: Mapping[str, Any]) -> None:

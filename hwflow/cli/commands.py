@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from hwflow.cli import _options as options
-from hwflow.cli._console import display, print_line, save_json
+from hwflow.cli._console import print_line, save_json
 from hwflow.cli._ignored import refuse_ignored
 from hwflow.cli._tables import (
     print_area,
@@ -21,6 +21,7 @@ from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs
 from hwflow.models import model_paths
+from hwflow.progress import progress_bar
 from hwflow.version import __version__
 
 app = typer.Typer(
@@ -220,7 +221,7 @@ def harden(
         absorb=absorb,
         outliers=outliers,
     )
-    with display() as shown:
+    with progress_bar() as shown:
         design = run(
             model,
             output,
@@ -338,7 +339,7 @@ def generate(
             raise HwflowError("--output is missing, the project folder to write; only --estimate needs none")
         written = {"--synth": synth, "--data": data, "--force": force, **only_firmware}
         refuse_ignored(True, "without -o nothing is written", written)
-        with display() as shown:
+        with progress_bar() as shown:
             found = area_stage.estimate(
                 design,
                 reuse=reuse,
@@ -354,7 +355,7 @@ def generate(
             print_line(f"note: {note}")
         save_json(json, "generate", seed, found.to_json())
         return
-    with display() as shown:
+    with progress_bar() as shown:
         project = stage.generate(
             design,
             output,
@@ -395,7 +396,7 @@ def demo(
     check_outputs({}, files={"--json": json}, folders={"-o": output})
     from hwflow.stages import demo as stage
 
-    with display() as shown:
+    with progress_bar() as shown:
         result = stage.demo(output, quick=quick, simulator=simulator, force=force, seed=seed, step=shown.step)
     print_demo(result)
     save_json(json, "demo", seed, result.to_json())

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hwflow.cli import _options as options
-from hwflow.cli._console import display, print_line, print_table, save_json
+from hwflow.cli._console import print_line, print_table, save_json
 from hwflow.cli._ignored import refuse_ignored
 from hwflow.cli.commands import app
 from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs
 from hwflow.models import model_paths
+from hwflow.progress import progress_bar
 
 if TYPE_CHECKING:
     from hwflow.stages.emulate import Emulation
@@ -75,7 +76,7 @@ def emulate(
     from hwflow.emulation.source import Options
     from hwflow.stages import emulate as stage
 
-    with display() as shown:
+    with progress_bar() as shown:
         result = stage.run(
             source,
             data=data,

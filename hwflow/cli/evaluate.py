@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 import typer
 
 from hwflow.cli import _options as options
-from hwflow.cli._console import display, save_json
+from hwflow.cli._console import save_json
 from hwflow.cli._tables import print_deviations, print_evaluation
 from hwflow.cli.commands import app
 from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs
+from hwflow.progress import progress_bar
 
 
 @app.command(epilog="Example: hwflow evaluate design --data digits --ber 1e-3 --rounds 10 --seed 1")
@@ -86,7 +87,7 @@ def evaluate(
         for option, given in (("--labels", labels), ("--spared", spared), ("--save-faults", save_faults)):
             if given is not None:
                 raise HwflowError(f"{option}: is for accuracy; leave it out, or leave out --deviation")
-        with display() as shown:
+        with progress_bar() as shown:
             found = of_outputs.deviations(
                 opened,
                 data,
@@ -106,7 +107,7 @@ def evaluate(
         print_deviations(f"{opened.graph.name} on {found.data}, {executor} executor", found, name)
         save_json(json, "evaluate", seed, {**about, **found.to_json()})
         return
-    with display() as shown:
+    with progress_bar() as shown:
         result = stage.evaluate(
             opened,
             data,

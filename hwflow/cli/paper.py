@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwflow.cli import _options as options
-from hwflow.cli._console import display, print_line, print_table, save_json
+from hwflow.cli._console import print_line, print_table, save_json
 from hwflow.cli._ignored import refuse_ignored
 from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs
 from hwflow.models import model_paths
+from hwflow.progress import progress_bar
 
 if TYPE_CHECKING:
     from hwflow.float_study import Msb
@@ -50,7 +51,7 @@ def fig2(
     refuse_ignored(_without(formats or PAPER_FORMATS, floats=True), _NO_FLOAT, {"--msb": msb != "assume"})
     from hwflow.paper.plots import fig2_plot, save
 
-    with display() as shown:
+    with progress_bar() as shown:
         curves = study.fig2(
             formats or PAPER_FORMATS, constants or study.CONSTANTS, ber, rounds, msb, seed, advance=shown.advance
         )
@@ -183,7 +184,7 @@ def logits(
     network = (model, weights, classes, image_size)
     subject = _subject(network, data, labels, preprocessing, images, rounds or ROUNDS, seed, msb)
     check_outputs({**study_inputs(subject), "calibration data": data_path(calibration)}, files={"--json": json})
-    with display() as shown:
+    with progress_bar() as shown:
         found = study.run_logits(subject, formats or study.FORMATS, ber or (), calibration, shown.advance)
     rows = [each.row(subject) for each in found]
     columns = ["format", "compensation", "renormalised", "log2 scale", "BER", "accuracy %", "std %", "rounds"]
@@ -284,7 +285,7 @@ def _study(
     from hwflow.paper.plots import fig3_plot, save
     from hwflow.paper.studies import row, run_study
 
-    with display() as shown:
+    with progress_bar() as shown:
         found, damaged = run_study(
             name, subject, formats or PAPER_FORMATS, results=results, advance=shown.advance, step=shown.step
         )

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwflow.cli import _options as options
-from hwflow.cli._console import display, print_line, print_table, save_json
+from hwflow.cli._console import print_line, print_table, save_json
 from hwflow.cli.commands import app
 from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs
+from hwflow.progress import progress_bar
 
 if TYPE_CHECKING:
     from hwflow.stages.sensitivity import Sensitivity
@@ -61,7 +62,7 @@ def sensitivity(
     from hwflow.stages import sensitivity as stage
 
     opened = load_design(design)
-    with display() as shown:
+    with progress_bar() as shown:
         result = stage.sensitivity(
             opened, data, preprocessing=preprocessing, images=images, confirmed=confirmed, sampled=sampled, seed=seed,
             threads=threads, advance=shown.advance,

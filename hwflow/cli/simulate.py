@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from hwflow.cli import _options as options
-from hwflow.cli._console import display, print_line, save_json
+from hwflow.cli._console import print_line, save_json
 from hwflow.cli._ignored import refuse_ignored
 from hwflow.cli._tables import print_compared, print_inputs, print_state_upsets, print_upset
 from hwflow.cli.commands import app
 from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs, write_file
+from hwflow.progress import progress_bar
 
 if TYPE_CHECKING:
     from hwflow.folders.design import Design
@@ -181,7 +182,7 @@ def simulate(
         from hwflow.folders.design import load_design
 
         opened = load_design(design)
-        with display() as shown:
+        with progress_bar() as shown:
             result = stage(opened, **arguments, simulator=simulator, step=shown.step)
         show(opened, result)
         opening = {"design": str(design), "design_sha256": opened.sha256}

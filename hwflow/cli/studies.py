@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwflow.cli import _options as options
-from hwflow.cli._console import display, print_line, print_table, save_json
+from hwflow.cli._console import print_line, print_table, save_json
 from hwflow.cli._ignored import refuse_ignored
 from hwflow.cli.commands import app
 from hwflow.cli.paper import check_figure, paper, print_accuracies
@@ -17,6 +17,7 @@ from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs
 from hwflow.models import model_paths
+from hwflow.progress import progress_bar
 
 if TYPE_CHECKING:
     from hwflow.campaign import CampaignSpec, Status
@@ -79,7 +80,7 @@ def campaign(
     given: dict[str, Any] = {"rounds": rounds, "until_ci": until_ci, "max_rounds": max_rounds, "seed": seed}
     chosen = replace(chosen, **{name: value for name, value in given.items() if value is not None})
     check_outputs(stage.inputs_of(chosen), files={"-o": results, "--json": json})
-    with display() as shown:
+    with progress_bar() as shown:
         reached = stage.run_campaign(chosen, results, dask=dask, advance=shown.advance, step=shown.step)
     _print_status(results, reached)
     content = {"results": str(results), **_as_json(reached), "stopping": stopping_of(chosen)}
@@ -141,7 +142,7 @@ def advise(
     check_figure(figure)
     from hwflow.campaign.advice import advise as run
 
-    with display() as shown:
+    with progress_bar() as shown:
         found = run(
             model, data, ber, loss=loss, max_luts=max_luts, codes=code, by_layer=by_layer, tried=tried,
             torch_weights=torch_weights, classes=classes, image_size=image_size, calibration=calibration,

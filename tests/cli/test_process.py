@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hwflow.cli._console import plain
 from hwflow.data import load_digits
+from hwflow.progress import plain
 from tests.cli.conftest import hwflow, left_in
 
 HWFLOW = [sys.executable, "-m", "hwflow"]
