@@ -100,6 +100,8 @@ def _targets(model: KerasModel) -> Iterator[_Target]:
             continue
         for variable in layer.weights:
             keras_name = variable.name.split("/")[-1].split(":")[0]
+            if keras_name == "kernel" and "Depthwise" in type(layer).__name__:  # Keras 3's name for it
+                keras_name = "depthwise_kernel"
             if keras_name not in _PARAMETERS:
                 raise HwflowError(f"{model.name}: layer {layer.name!r} with a {keras_name!r} is none of torchvision's")
             key = f"{layer.name.replace('_', '.')}.{_PARAMETERS[keras_name]}"
