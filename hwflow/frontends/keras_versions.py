@@ -106,12 +106,13 @@ def output_shape(layer: KerasLayer) -> Any:
 def source_of(layer: KerasLayer) -> KerasLayer | None:
     """The layer whose output a layer reads in its first call; ``None`` if it reads none, or several."""
     read = _node(layer._inbound_nodes[0]).inputs
-    if len(read) != 1:
-        return None
-    if hasattr(read[0], "_keras_history"):
-        history = read[0]._keras_history
-        return history.operation if hasattr(history, "operation") else history.layer
-    return None
+    return maker_of(read[0]) if len(read) == 1 else None
+
+
+def maker_of(tensor: KerasTensor) -> KerasLayer:
+    """The layer that makes a tensor of a network."""
+    history = tensor._keras_history
+    return history.operation if hasattr(history, "operation") else history.layer
 
 
 def append(model: KerasModel, layer: KerasLayer, outputs: list[KerasTensor]) -> list[KerasTensor]:

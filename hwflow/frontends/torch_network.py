@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from hwflow.errors import HwflowError
 from hwflow.frontends._tf import listed
+from hwflow.frontends.keras_versions import maker_of
 from hwflow.frontends.onnx_file import read_onnx, reference_outputs
 from hwflow.frontends.torch_archive import read_archive, read_program
 from hwflow.frontends.torch_operators import OPERATORS
@@ -107,8 +108,8 @@ def _check(
         largest = float(wrong.max(initial=0.0))
         if not largest <= TOLERANCE * max(float(np.ptp(right)), float(np.abs(right).max(initial=0.0))):
             raise HwflowError(
-                f"{name}: its output {result.keras.name} is off by {largest:.3g} once translated, so that the "
-                "hardened network would be another one; report it"
+                f"{name}: its output {maker_of(result.keras).name} is off by {largest:.3g} once translated, so that "
+                "the hardened network would be another one; report it"
             )
 
 
