@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from importlib import metadata
 from types import ModuleType
 from typing import Any
 
@@ -22,6 +23,9 @@ def tensorflow() -> ModuleType:
     TensorFlow reads its log level once, while it is imported; what newer ones say whatever the level is dropped.
     A user's own ``TF_CPP_MIN_LOG_LEVEL`` wins.
     """
+    if not metadata.version("keras").startswith("2."):
+        # oneDNN in TensorFlow 2.21 ends the process where a convolution's output is added to what it reads.
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     silent = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3" and "tensorflow" not in sys.modules
     with _no_stderr() if silent else nullcontext():
         import tensorflow as tf
