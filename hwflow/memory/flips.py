@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -32,13 +32,20 @@ def single_flips(layer: WeightLayer) -> Iterator[tuple[IntArray, int, IntArray, 
             yield words, bit, index, np.where(index >= 0, code.decode(stored ^ mask) - clean, 0)
 
 
-def flip_power(layer: WeightLayer, power: FloatArray) -> FloatArray:
-    """Sum of the squares of what each stored bit's flip changes, each weight times its ``power`` ``(weights,)``.
+def flip_power(layer: WeightLayer, power: Callable[[IntArray, IntArray], FloatArray]) -> FloatArray:
+    """What each stored bit's flip adds, summed over the weights that it changes.
+
+    Args:
+        layer: a typed layer.
+        power: of weights ``(n,)``, by index, and the differences ``(n,)`` of their codes.
 
     Returns:
         ``(words, bits)``.
     """
     found = np.zeros((layer_layout(layer).words, layer_storage(layer).bits))
     for words, bit, index, change in single_flips(layer):
-        found[words, bit] = (np.square(change, dtype=np.float64) * np.where(index >= 0, power[index], 0)).sum(axis=1)
+        changed = change != 0
+        values = np.zeros(change.shape)
+        values[changed] = power(index[changed], change[changed])
+        found[words, bit] = values.sum(axis=1)
     return found

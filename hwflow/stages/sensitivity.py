@@ -2,7 +2,7 @@
 
 The estimate is the second-order term of the loss in a weight (Gauss-Newton, its diagonal), from runs instead of
 derivatives, so that every operator and every storage code has one: a flip that changes the code of weight (o, i) by d
-adds noise of the power d^2 E[x_i^2] to output o of its layer. What noise there adds to the logits is measured by a run
+adds noise of the power d^2 E[x_i^2] to output o of its layer, more where rounding does (`_Power`). What noise there adds to the logits is measured by a run
 in which all weights of output o are moved a little; what that leaves unexplained, by one for all weights of input i.
 """
 
@@ -33,10 +33,10 @@ from hwflow.stages.inputs import fitting, open_for
 
 IMAGES, CONFIRMED, SAMPLED = 64, 1000, 1000
 _FEWEST_IMAGES, _MOST_IMAGES = 8, 64  # of the estimate
-_FEWEST_RUNS, _MOST_RUNS = 200, 4000
+_FEWEST_RUNS, _MOST_RUNS = 200, 2000
 """Runs of the estimate: neighbouring outputs, or inputs, of large networks share one."""
-_PRODUCTS = 1 << 44  # of these runs, a few minutes
-_MOVE = 4  # of weight codes in the runs of the estimate: 13 % of a usual weight
+_PRODUCTS = 1 << 43  # of these runs, a minute or two
+_MOVE = 1  # of weight codes in the runs of the estimate
 _KEPT_BYTES = 1 << 28
 
 
@@ -254,7 +254,7 @@ def _estimates(graph: Graph, runner: IntegerExecutor, codes: IntArray, advance: 
     codes = codes[np.arange(count) * len(codes) // count]
     runs = max(_FEWEST_RUNS, min(_MOST_RUNS, _PRODUCTS // (count * max(work, 1))))
     group = -(-sum(layer.n_out + layer.n_in for layer in layers) // runs)
-    powers = _input_powers(graph, runner, codes)
+    inputs = _inputs(graph, runner, codes)
     batch = CleanPrefix(runner.engine, lambda moved: moved or (), runner.faulted, codes, _KEPT_BYTES)  # type: ignore[arg-type, return-value]
     clean = runner.decode(batch.run())
     variance = _variance(clean)
@@ -270,15 +270,49 @@ def _estimates(graph: Graph, runner: IntegerExecutor, codes: IntArray, advance: 
         return float(np.square(changed - clean).reshape(len(codes), -1).sum(axis=1).mean()) / variance
 
     for layer in layers:
-        index = np.arange(layer.weight.size)
-        power = powers[layer.name]
-        for places in layer.position(index):  # by outputs, then what that leaves by inputs
+        index, gains = np.arange(layer.weight.size), np.ones(layer.weight.size)
+        power = _Power(*inputs[layer.name])
+        for axis, places in enumerate(layer.position(index)):  # by outputs, then what that leaves by inputs
             for first in range(0, int(places.max()) + 1, group):
-                mine = (places >= first) & (places < first + group)
-                expected = float((_MOVE**2 * power[mine]).sum())
-                power[mine] *= error(layer, index[mine]) / expected if expected else 0.0
-        found[f"{layer.name}.weight"] = flip_power(layer, power)
+                mine = index[(places >= first) & (places < first + group)]
+                moves = np.full(len(mine), _MOVE)
+                # All inputs of an output add up before it is rounded, the outputs of an input do not meet.
+                noise = power.together(mine, moves) if axis == 0 else power(mine, moves)
+                expected = float((gains[mine] * noise).sum())
+                gains[mine] *= error(layer, mine) / expected if expected else 0.0
+
+        def of_flips(index: IntArray, change: IntArray, power: _Power = power, gains: FloatArray = gains) -> FloatArray:
+            return gains[index] * power(index, change)
+
+        found[f"{layer.name}.weight"] = flip_power(layer, of_flips)
     return found
+
+
+@dataclass(frozen=True)
+class _Power:
+    """The power of what changes of weights add to a layer's outputs, after these are rounded, in steps of the output.
+
+    A change u of a value before it is rounded to whole numbers changes it afterwards by u in the mean, and by the power
+    of u^2 where u is large; where it is small, by 1 with the chance |u|, which has the power |u|.
+
+    Attributes:
+        size: mean magnitude ``(weights,)`` of the input that each weight meets, times the steps of the output that a
+            step of the weight and one of the input make.
+        square: the mean square ``(weights,)`` of the same.
+    """
+
+    size: FloatArray
+    square: FloatArray
+
+    def __call__(self, index: IntArray, change: IntArray) -> FloatArray:
+        """``(n,)`` of changes ``(n,)`` of the codes of some weights, each alone."""
+        return np.maximum(np.square(change) * self.square[index], np.abs(change) * self.size[index])
+
+    def together(self, index: IntArray, change: IntArray) -> FloatArray:
+        """``(n,)`` of the same where all are made, at random signs, at one output: their shares of its power."""
+        alone = np.square(change) * self.square[index]
+        total = float(alone.sum())
+        return alone * max(1.0, 0.8 / np.sqrt(total)) if total else alone
 
 
 def _moved(layer: WeightLayer, index: IntArray) -> Touched:
@@ -293,22 +327,25 @@ def _moved(layer: WeightLayer, index: IntArray) -> Touched:
     return Touched(layer, "weight", index, codes + sides)
 
 
-def _input_powers(graph: Graph, runner: IntegerExecutor, codes: IntArray) -> dict[str, FloatArray]:
-    """The mean square ``(weights,)`` of the input that each weight of a layer meets, in storage order, by layer."""
-    channels: dict[str, FloatArray] = {}
+def _inputs(graph: Graph, runner: IntegerExecutor, codes: IntArray) -> dict[str, tuple[FloatArray, FloatArray]]:
+    """Mean magnitude and mean square of the input that each weight of a layer meets, see :class:`_Power`, by layer."""
+    channels: dict[str, tuple[FloatArray, FloatArray]] = {}
 
     def observe(node: Node, values: IntArray) -> None:
         axes = tuple(range(values.ndim - 1))
-        channels[node.name] = np.square(values.astype(np.float64)).mean(axis=axes)
+        real = np.abs(values.astype(np.float64))
+        channels[node.name] = real.mean(axis=axes), np.square(real).mean(axis=axes)
 
     runner.engine.run(codes, observe)
     found = {}
     for layer in graph.weight_layers:
         (source,) = graph.inputs_of(layer)
-        power = channels[source.name]
+        size, square = channels[source.name]
         outputs, inputs = layer.position(np.arange(layer.weight.size))
-        channel = outputs // max(1, layer.n_out // len(power)) if layer.channelwise else inputs % len(power)
-        found[layer.name] = power[channel]
+        channel = outputs // max(1, layer.n_out // len(size)) if layer.channelwise else inputs % len(size)
+        assert layer.weight.type is not None
+        step = 2.0 ** (layer.resolved.fraction - layer.weight.type.fraction - source.resolved.fraction)
+        found[layer.name] = step * size[channel], step**2 * square[channel]
     return found
 
 

@@ -35,7 +35,7 @@ def test_single_flips_are_what_the_memory_gives(storage, tmp_path) -> None:
     rng = np.random.default_rng(1)
     for number, layer in enumerate(graph.weight_layers):
         power = rng.random(layer.weight.size)
-        found = flip_power(layer, power)
+        found = flip_power(layer, lambda index, change, power=power: change**2 * power[index])
         assert found.shape == (layer_layout(layer).words, layer_storage(layer).bits)
         for words, bit, index, change in single_flips(layer):
             if rng.random() < 0.7:
