@@ -2,8 +2,9 @@
 
 The estimate is the second-order term of the loss in a weight (Gauss-Newton, its diagonal), from runs instead of
 derivatives, so that every operator and every storage code has one: a flip that changes the code of weight (o, i) by d
-adds noise of the power d^2 E[x_i^2] to output o of its layer, more where rounding does (`_Power`). What noise there adds to the logits is measured by a run
-in which all weights of output o are moved a little; what that leaves unexplained, by one for all weights of input i.
+adds noise of the power d^2 E[x_i^2] to output o of its layer, more where rounding does (see `_Power`). What noise there
+adds to the logits is measured by a run in which all weights of output o are moved a little; what that leaves
+unexplained, by one for all weights of input i.
 """
 
 from __future__ import annotations

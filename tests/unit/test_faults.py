@@ -156,7 +156,7 @@ class TestFaultList:
         assert pickle.loads(pickle.dumps(faults)) == faults
 
     def test_repr_is_short(self):
-        assert "3000 flips in 13592 bits of 3 memories" in repr(sample_count(MEMORIES, 3000, 1))
+        assert "flips=3000, bits=13592, memories=3" in repr(sample_count(MEMORIES, 3000, 1))
 
     def test_two_memories_of_one_name(self):
         with pytest.raises(HwflowError, match="two memories are named 'a'"):
