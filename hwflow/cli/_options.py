@@ -58,6 +58,10 @@ Layers = Annotated[
         "--layers", metavar="PATTERN", help="Only faults in layers of this name, such as 'block1_*'; may be repeated."
     ),
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", metavar="N", min=1, help="Threads of the reference; by default all cores."),
+]
 ProjectFolder = Annotated[
     Path | None,
     typer.Option("--project", metavar="PROJECT", help="Use this generated project; by default a temporary one."),

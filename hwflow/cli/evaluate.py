@@ -56,10 +56,7 @@ def evaluate(
         Path | None,
         typer.Option("--save-faults", metavar="DIR", help="Write the fault list of every round to this folder."),
     ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option("--threads", metavar="N", min=1, help="Threads of the reference; by default all cores."),
-    ] = None,
+    threads: options.Threads = None,
     seed: options.Seed = 0,
     json: options.Json = None,
 ) -> None:

@@ -45,10 +45,7 @@ def sensitivity(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="The fault list that --protect-top writes.")
     ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option("--threads", metavar="N", min=1, help="Threads of the reference; by default all cores."),
-    ] = None,
+    threads: options.Threads = None,
     seed: options.Seed = 0,
     json: options.Json = None,
 ) -> None:  # fmt: skip

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from hwflow.codes import PLAIN
 from hwflow.codes.layout import ordered, unordered
-from hwflow.cost.reuse import valid_reuse_factors
+from hwflow.cost.reuse import choose_reuse, valid_reuse_factors
 from hwflow.faults import FaultList, chosen, sample_ber
 from hwflow.firmware import CsimExecutor, read_keras
 from hwflow.firmware import generate as generate_firmware
@@ -137,6 +139,22 @@ def assert_agree(
     # Several lists, for in a network that ends in a ReLU all outputs may stay zero under one.
     heavy = (sample_ber(places, 0.3, seed + i, graph.digest) for i in range(8))
     assert any((reference.run(codes, faults) != clean).any() for faults in heavy), "the weights change nothing"
+
+
+def check_executors(
+    graph: Graph, images: npt.NDArray[Any], folder: Path, model: Any, io_types: Sequence[IOType], few: int = 2
+) -> None:
+    """The reference, by each of its engines, the C simulation and the RTL with stalls, on images; the RTL on a few."""
+    reference = IntegerExecutor(graph)
+    codes = reference.encode(images)
+    expected = reference.run(codes)
+    np.testing.assert_array_equal(IntegerExecutor(graph, engine="numpy").run(codes), expected)
+    for io_type in io_types:
+        project = generate_firmware(graph, model, folder / io_type, reuse=choose_reuse(graph), io_type=io_type)
+        np.testing.assert_array_equal(CsimExecutor(project.path, graph).run(codes), expected)
+    executor = rtl(graph, folder / "rtl", 1)
+    np.testing.assert_array_equal(executor.run(codes[:few]), expected[:few])
+    np.testing.assert_array_equal(executor.run(codes[:few], stall_percent=40, seed=2), expected[:few])
 
 
 def hardened(graph: Graph, seed: int) -> Graph:

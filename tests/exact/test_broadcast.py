@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hwflow.cost.reuse import choose_reuse
 from hwflow.errors import HwflowError
-from hwflow.firmware import CsimExecutor, generate, read_keras
+from hwflow.firmware import read_keras
 from hwflow.graph import UpSample2D
 from hwflow.hardening import harden
 from hwflow.models._tf import tensorflow
-from hwflow.reference import IntegerExecutor, RealExecutor
-from tests.exact.agreement import rtl
+from hwflow.reference import RealExecutor
+from tests.exact.agreement import check_executors
 
 
 def attention() -> Any:
@@ -59,17 +58,7 @@ def test_every_executor_repeats_alike(network: Any, tmp_path: Path) -> None:
     images = np.random.default_rng(1).uniform(-1, 1, (8, *graph.input.shape))
     np.testing.assert_allclose(RealExecutor(graph).run(images), model.predict(images, verbose=0), atol=1e-5)
     graph = harden(graph, images).graph
-    reference = IntegerExecutor(graph)
-    codes = reference.encode(images)
-    expected = reference.run(codes)
-    for engine in ("numpy", "auto"):
-        np.testing.assert_array_equal(IntegerExecutor(graph, engine=engine).run(codes), expected)
-    for io_type in ("io_stream", "io_parallel"):
-        project = generate(graph, model, tmp_path / io_type, reuse=choose_reuse(graph), io_type=io_type)
-        np.testing.assert_array_equal(CsimExecutor(project.path, graph).run(codes), expected)
-    executor = rtl(graph, tmp_path / "rtl", 1)
-    np.testing.assert_array_equal(executor.run(codes[:3]), expected[:3])
-    np.testing.assert_array_equal(executor.run(codes[:3], stall_percent=40, seed=2), expected[:3])
+    check_executors(graph, images, tmp_path, model, ["io_stream", "io_parallel"])
 
 
 def test_shapes_without_a_common_one_are_refused() -> None:

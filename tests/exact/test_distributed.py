@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hwflow.cost.reuse import choose_reuse
 from hwflow.errors import HwflowError
-from hwflow.firmware import CsimExecutor, generate, read_keras
+from hwflow.firmware import read_keras
 from hwflow.firmware.project import IOType
 from hwflow.frontends._tf import keras
 from hwflow.frontends.packed import rewritten
 from hwflow.hardening import harden
-from hwflow.reference import IntegerExecutor, RealExecutor
-from tests.exact.agreement import rtl
+from hwflow.reference import RealExecutor
+from tests.exact.agreement import check_executors
 
 L = keras().layers
 
@@ -80,14 +79,7 @@ def test_every_executor(network: Any, io_type: IOType, tmp_path: Path) -> None:
     graph = read_keras(model)
     images = np.random.default_rng(1).uniform(-1, 1, (8, *graph.input.shape))
     graph = harden(graph, images).graph
-    reference = IntegerExecutor(graph)
-    codes = reference.encode(images)
-    expected = reference.run(codes)
-    project = generate(graph, model, tmp_path / "csim", reuse=choose_reuse(graph), io_type=io_type)
-    np.testing.assert_array_equal(CsimExecutor(project.path, graph).run(codes), expected)
-    executor = rtl(graph, tmp_path / "rtl", 1)
-    np.testing.assert_array_equal(executor.run(codes[:2]), expected[:2])
-    np.testing.assert_array_equal(executor.run(codes[:2], stall_percent=40, seed=2), expected[:2])
+    check_executors(graph, images, tmp_path, model, [io_type])
 
 
 @pytest.mark.parametrize(

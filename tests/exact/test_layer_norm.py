@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hwflow.cost.reuse import choose_reuse
-from hwflow.firmware import CsimExecutor, generate, read_keras
+from hwflow.firmware import read_keras
 from hwflow.frontends._tf import keras
 from hwflow.hardening import harden
 from hwflow.reference import IntegerExecutor, RealExecutor
-from tests.exact.agreement import rtl
+from tests.exact.agreement import check_executors
 
 
 def network(shape: tuple[int, ...]) -> Any:
@@ -46,11 +45,4 @@ def test_every_executor(shape: tuple[int, ...], io_type: Any, tmp_path: Path) ->
     model = network(shape)
     images = np.random.default_rng(2).uniform(-1, 1, (20, *shape))
     graph = harden(read_keras(model), images).graph
-    reference = IntegerExecutor(graph)
-    codes = reference.encode(images)
-    expected = reference.run(codes)
-    project = generate(graph, model, tmp_path / "csim", reuse=choose_reuse(graph), io_type=io_type)
-    np.testing.assert_array_equal(CsimExecutor(project.path, graph).run(codes), expected)
-    executor = rtl(graph, tmp_path / "rtl", 1)
-    np.testing.assert_array_equal(executor.run(codes[:3]), expected[:3])
-    np.testing.assert_array_equal(executor.run(codes[:3], stall_percent=40, seed=2), expected[:3])
+    check_executors(graph, images, tmp_path, model, [io_type])
