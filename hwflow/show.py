@@ -75,7 +75,7 @@ class Shown(ABC):
         try:
             import pandas
         except ImportError as error:
-            raise HwflowError("to_pandas() needs pandas: pip install pandas") from error
+            raise HwflowError("to_pandas() needs pandas: pip install 'pandas>=2.2,<3'") from error
         return pandas.DataFrame(list(self.rows()))
 
 

@@ -203,28 +203,28 @@ module hwflow_decode_bch_folded #(
 
         if (u == 0) begin : gen_first
             localparam logic [M*M-1:0] SQUARE = columns(0, 2);
-            wire [M*2*T-1:0] all;  // S(j) at bits [M*j +: M]
-
-            assign all[M-1:0] = '0;
-            for (genvar j = 1; j < 2 * T; j++) begin : gen_syndrome_of
-                if (j % 2 != 0) begin : gen_odd
-                    assign all[M*j+:M] = syndromes[M*(j/2)+:M];
+            for (genvar j = 0; j < 2 * T; j++) begin : gen_syndrome_of
+                wire [M-1:0] value;  // S(j)
+                wire unused_value = &{1'b0, value};  // of some of them
+                if (j == 0) begin : gen_none
+                    assign value = '0;
+                end else if (j % 2 != 0) begin : gen_odd
+                    assign value = syndromes[M*(j/2)+:M];
                 end else begin : gen_even
-                    assign all[M*j+:M] = linear(SQUARE, all[M*(j/2)+:M]);
+                    assign value = linear(SQUARE, gen_syndrome_of[j/2].value);
                 end
             end
             for (genvar p = 0; p < RING; p++) begin : gen_place
                 localparam int J = (p < SPAN) ? 5 + PAD - p : 5 + PAD + RING - p;
-                assign syndromes_in[M*p+:M] = all[M*((J>0&&J<2*T)?J:0)+:M];
+                assign syndromes_in[M*p+:M] = gen_syndrome_of[(J>0&&J<2*T)?J:0].value;
             end
             assign load           = summed;
             assign locator_in     = (M * SPAN)'({syndromes[M-1:0], M'(1)}) << (M * PAD);
             assign correction_in  = (M * SPAN)'({M'(!any), M'(any), {2 * M{1'b0}}}) << (M * PAD);  // x^3 or x^2
-            assign discrepancy_in = syndromes[M+:M] ^ product(syndromes[M-1:0], all[2*M+:M]);
+            assign discrepancy_in = syndromes[M+:M] ^ product(syndromes[M-1:0], gen_syndrome_of[2].value);
             assign scale_in       = any ? syndromes[M-1:0] : M'(1);
             assign excess_in      = EXCESS_W'(!any);
 
-            wire unused_all = &{1'b0, all};
         end else begin : gen_next
             for (genvar p = 0; p < RING; p++) begin : gen_place
                 localparam int FROM = (p < SPAN) ? p : p + GONE;

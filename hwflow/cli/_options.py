@@ -23,14 +23,14 @@ Labels = Annotated[
         "by default labels.txt in the folder.",
     ),
 ]
-PreprocessingName = Literal["imagenet", "cifar", "caffe", "unchanged", "unit"]
+PreprocessingName = Literal["imagenet", "cifar", "caffe", "unchanged", "unit", "pixels"]
 Preprocessing = Annotated[
     PreprocessingName | None,
     typer.Option(
         "--preprocessing",
-        help="Of a folder's images. imagenet: resize, crop to 224, normalise; cifar, unchanged: normalise only; "
-        "caffe: BGR minus the mean; unit: 0 to 1. By default as in calibration; there, cifar up to 64 pixels, else "
-        "imagenet.",
+        help="Of a folder's images. imagenet: resize, crop to 224, normalise as torchvision; cifar or unchanged: "
+        "normalise alone; caffe: BGR minus the mean; unit: RGB from 0 to 1; pixels: RGB from 0 to 255. By default as "
+        "in calibration; there, cifar up to 64 pixels, else imagenet.",
     ),
 ]
 Images = Annotated[

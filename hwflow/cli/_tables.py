@@ -24,7 +24,7 @@ MANY = 12
 """How many lines of one kind are printed before they are summed up."""
 
 
-def print_plan(design: Design) -> None:
+def print_plan(design: Design, chosen: bool = True) -> None:
     """Print the scale plan of a design and what it had to decide."""
     rows = design.layers()
     plan = design.manifest["plan"]
@@ -60,6 +60,10 @@ def print_plan(design: Design) -> None:
     calibration = design.manifest["calibration"]
     how = f", preprocessing {calibration['preprocessing']}" if calibration["preprocessing"] else ""
     print_line(f"calibration: {calibration['images']} images of {calibration['data']}{how}")
+    if how and not chosen:
+        print_line(
+            "note: that preprocessing is a guess by the images' size; --preprocessing says what was trained with"
+        )
     tried = calibration["images"] + len(calibration["unreadable"])
     _print_unreadable([(each["path"], each["reason"]) for each in calibration["unreadable"]], tried)
     _print_check(design.manifest["check"])

@@ -245,7 +245,7 @@ def harden(
             force=force,
             step=shown.step,
         )
-    print_plan(design)
+    print_plan(design, preprocessing is not None)
     print_line(f"design: {design.path}  (SHA-256 {design.sha256[:12]})")
     save_json(json, "harden", seed, {**design.manifest, "design": str(design.path), "layers": design.layers()})
 

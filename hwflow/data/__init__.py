@@ -9,7 +9,7 @@ from hwflow.data.folders import Batch, ImageSet, Unreadable, image_folder, unrea
 from hwflow.data.given import Data, DataLike, as_data
 from hwflow.data.imagenet import imagenet, labelled_folder
 from hwflow.data.labels import Int64, class_numbers
-from hwflow.data.preprocessing import CAFFE, CIFAR, IMAGENET, UNCHANGED, UNIT, Preprocessing
+from hwflow.data.preprocessing import CAFFE, CIFAR, IMAGENET, PIXELS, UNCHANGED, UNIT, Preprocessing
 from hwflow.data.sources import (
     PRESETS,
     batches,
@@ -31,6 +31,7 @@ __all__ = [
     "DIGITS",
     "DIGITS_TEST",
     "IMAGENET",
+    "PIXELS",
     "PRESETS",
     "SPLITS",
     "UNCHANGED",

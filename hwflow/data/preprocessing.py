@@ -103,5 +103,8 @@ CAFFE = Preprocessing(None, None, mean=(104.0, 117.0, 123.0), std=(1.0, 1.0, 1.0
 CIFAR = UNCHANGED
 """The public CIFAR-10 ResNets'."""
 
+PIXELS = Preprocessing(None, None, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), divisor=1.0)
+"""The image at its own size, RGB from 0 to 255, for networks that take what the file holds."""
+
 UNIT = Preprocessing(None, None, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 """The image at its own size, RGB from 0 to 1: most networks that Keras users train."""

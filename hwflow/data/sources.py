@@ -11,7 +11,7 @@ from hwflow.data.folders import Batch, ImageSet, any_folder, flat_folder, image_
 from hwflow.data.given import Data
 from hwflow.data.imagenet import imagenet, labelled_folder
 from hwflow.data.labels import Int64
-from hwflow.data.preprocessing import CAFFE, CIFAR, IMAGENET, UNCHANGED, UNIT, Preprocessing
+from hwflow.data.preprocessing import CAFFE, CIFAR, IMAGENET, PIXELS, UNCHANGED, UNIT, Preprocessing
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import as_path
 
@@ -21,6 +21,7 @@ PRESETS: Mapping[str, Preprocessing] = {
     "caffe": CAFFE,
     "unchanged": UNCHANGED,
     "unit": UNIT,
+    "pixels": PIXELS,
 }
 """Preprocessing by the name that the commands give it."""
 LABELS = "labels.txt"

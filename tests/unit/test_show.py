@@ -38,7 +38,7 @@ def test_pandas(monkeypatch) -> None:
     assert isinstance(frame, pandas.DataFrame)
     assert frame.shape == (ROWS + 5, 3)
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(hwflow.HwflowError, match="pip install pandas"):
+    with pytest.raises(hwflow.HwflowError, match="pip install 'pandas"):
         Fruit().to_pandas()
 
 
