@@ -14,7 +14,10 @@ INSTALLED_DEV := $(VENV)/.installed-$(KERAS)-dev
 INSTALL := $(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable
 WORKERS ?= 2
 
-.PHONY: demo test test-all test-keras3 lint docs clean
+# make install: the environment alone.
+.PHONY: install demo test test-all test-keras3 lint docs clean
+
+install: $(INSTALLED)
 
 demo: $(INSTALLED)
 	$(BIN)/hwflow demo --output demo --force

@@ -69,7 +69,7 @@ def _pair(given: tuple[Any, ...]) -> tuple[Any, Any]:
 
 def _dataset(name: str, images: Any, labels: Any) -> Dataset:
     x = checked_images(name, _array(images))
-    return Dataset(name, x, None if labels is None else _array(labels), "they were given without labels: give (x, y)")
+    return Dataset(name, x, None if labels is None else _array(labels), "there are none; give (x, y)")
 
 
 def _array(value: Any) -> npt.NDArray[Any]:

@@ -105,7 +105,7 @@ def load_project(path: str | Path, design: Design) -> Project:
     if (manifest.get("hwflow"), manifest.get("design_sha256")) != (__version__, design.sha256):
         raise HwflowError(
             f"{path}: generated from another design or by another version; "
-            f"run 'hwflow generate {design.path} -o {path} --force'"
+            f"run 'hwflow generate {design.path} -o FOLDER', and give that one"
         )
     _check_files(path, manifest)
     try:

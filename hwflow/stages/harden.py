@@ -80,6 +80,8 @@ def harden(
     source = str(model) if isinstance(model, str | Path) else str(getattr(model, "name", "model"))
     if calibration_images < 1:
         raise HwflowError(f"calibration needs at least one image, not {calibration_images}")
+    if isinstance(model, str | Path) and Path(model).suffix and not Path(model).exists():
+        raise HwflowError(f"{model}: no such model file")
     data = _calibration_data(source, calibration, preprocessing)
     other = None if like is None else open_design(like)
     types = None if other is None else _types_of(other, options)
