@@ -30,7 +30,7 @@ ELSEWHERE = {"docs/registers.md": "tests/exact/test_axi_lite.py"}
 """Examples that need a board, and the test of what they use."""
 
 
-SLOW = ("README.md", "docs/tutorials/board.md", "docs/tutorials/cocotb.md", "docs/tutorials/protection.md")
+SLOW = ("docs/hls4ml.md", "docs/tutorials/board.md", "docs/tutorials/cocotb.md", "docs/tutorials/protection.md")
 """Examples that synthesise or simulate."""
 
 
