@@ -16,7 +16,7 @@ from hwflow.fixed import FixedType
 from hwflow.graph import Dense, Graph, ReLU
 from hwflow.memory import stored_words
 from hwflow.resources import folder as resource
-from hwflow.rtl.netlist import OVERFLOW_CODES, ROUNDING_CODES
+from hwflow.rtl.cells import OVERFLOW_CODES, ROUNDING_CODES
 
 TOP = "myproject"
 

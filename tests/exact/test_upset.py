@@ -19,9 +19,9 @@ from tests.exact.agreement import rtl
 from tests.networks import NetworkBuilder, random_graph, random_images, random_options
 
 IMAGES = 90
-READ_CYCLES = 4
-"""From the edge that offers a beat to the one at which the first layer asks for its weights: 3 of `hwflow_guard`, and
-one of `hwflow_mvu`."""
+READ_CYCLES = 5
+"""From the edge that offers a beat to the one at which the first layer's weights are read: 3 of `hwflow_guard`, one of
+`hwflow_mvu`, and one of `hwflow_weights`."""
 
 
 class Mlp:
