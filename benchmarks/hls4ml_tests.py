@@ -21,6 +21,7 @@ import os
 import re
 import sys
 import tempfile
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ ELSEWHERE = {
 FINER = "ask for more than 16 bits"
 
 
-class InPlace:
+class InPlace(ABC):
     """A pytest plug-in that puts ``compile``, ``predict`` and ``trace`` in the place of hls4ml's."""
 
     name = ""
@@ -81,17 +82,17 @@ class InPlace:
         except HwflowError as error:
             return self.refuse(str(error).partition(": ")[2] or str(error))
 
+    @abstractmethod
     def compile(self, model: Any) -> None:
         """In the place of ``ModelGraph.compile``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def predict(self, model: Any, x: Any) -> Any:
         """In the place of ``ModelGraph.predict``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def trace(self, model: Any, x: Any) -> Any:
         """In the place of ``ModelGraph.trace``."""
-        raise NotImplementedError
 
     def kind(self, report: Any) -> str:
         """What a report counts as."""

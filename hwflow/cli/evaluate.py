@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -80,49 +80,31 @@ def evaluate(
     opened = load_design(design)
     name = f"BER {ber:g}" if ber is not None else str(faults)
     about = {"design": str(design), "design_sha256": opened.sha256, "ber": ber, "layers": layers or None}
+    same: dict[str, Any] = {
+        "preprocessing": preprocessing,
+        "ber": ber,
+        "rounds": rounds,
+        "faults": faults,
+        "faulty_biases": faulty_biases,
+        "layers": layers or None,
+        "executor": executor,
+        "images": images,
+        "seed": seed,
+        "project": project,
+        "threads": threads,
+    }
     if deviation:
         for option, given in (("--labels", labels), ("--spared", spared), ("--save-faults", save_faults)):
             if given is not None:
                 raise HwflowError(f"{option}: is for accuracy; leave it out, or leave out --deviation")
         with progress_bar() as shown:
-            found = of_outputs.deviations(
-                opened,
-                data,
-                preprocessing=preprocessing,
-                ber=ber,
-                rounds=rounds,
-                faults=faults,
-                faulty_biases=faulty_biases,
-                layers=layers or None,
-                executor=executor,
-                images=images,
-                seed=seed,
-                project=project,
-                threads=threads,
-                advance=shown.advance,
-            )
+            found = of_outputs.deviations(opened, data, **same, advance=shown.advance)
         print_deviations(f"{opened.graph.name} on {found.data}, {executor} executor", found, name)
         save_json(json, "evaluate", seed, {**about, **found.to_json()})
         return
     with progress_bar() as shown:
         result = stage.evaluate(
-            opened,
-            data,
-            labels=labels,
-            preprocessing=preprocessing,
-            ber=ber,
-            rounds=rounds,
-            faults=faults,
-            faulty_biases=faulty_biases,
-            layers=layers or None,
-            spared=spared,
-            executor=executor,
-            images=images,
-            seed=seed,
-            project=project,
-            save_faults=save_faults,
-            threads=threads,
-            advance=shown.advance,
+            opened, data, **same, labels=labels, spared=spared, save_faults=save_faults, advance=shown.advance
         )
     how = "" if result.preprocessing is None else f" (preprocessing {result.preprocessing})"
     print_evaluation(f"{opened.graph.name} on {result.data}{how}, {executor} executor", result, name)

@@ -192,17 +192,24 @@ def restrict(faults: FaultList, layers: Sequence[str] | None = None, bits: Seque
 def without(faults: FaultList, spared: FaultList) -> FaultList:
     """The faults of `faults` that do not hit the places of `spared`, whose bits are in memory that faults do not reach.
 
+    Args:
+        faults: any list.
+        spared: a list of some or all of the same memories.
+
     Raises:
-        HwflowError: the lists are of different memories or designs.
+        HwflowError: `spared` has a memory that `faults` does not have, or not so, or is of another design.
     """
-    spared.check(faults.memories, faults.model_hash)
-    wide = max((memory.bits for memory in faults.memories), default=1)
+    names = {memory.name for memory in spared.memories}
+    spared.check([each for each in faults.memories if each.name in names], faults.model_hash or spared.model_hash)
+    numbers = {memory.name: number for number, memory in enumerate(faults.memories)}
+    theirs = np.array([numbers[memory.name] for memory in spared.memories], dtype=np.int64)
     deep = max((memory.words for memory in faults.memories), default=1)
+    wide = max((memory.bits for memory in faults.memories), default=1)
 
-    def places(each: FaultList) -> npt.NDArray[np.int64]:
-        return (each.memory.astype(np.int64) * deep + each.word) * wide + each.bit
+    def places(memory: npt.NDArray[Any], each: FaultList) -> npt.NDArray[np.int64]:
+        return (memory.astype(np.int64) * deep + each.word) * wide + each.bit
 
-    keep = ~np.isin(places(faults), places(spared))
+    keep = ~np.isin(places(faults.memory, faults), places(theirs[spared.memory], spared))
     return _kept(faults, keep, faults.seed, {**faults.source, "spared": len(spared)})
 
 

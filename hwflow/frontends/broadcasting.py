@@ -45,10 +45,10 @@ def _repeated(source: Node, shape: Shape, prefix: str, names: Callable[[str], st
     """The nodes after ``source`` that give it ``shape``, with names that begin with ``prefix``."""
     made: list[Node] = []
 
-    def put(kind: type[Node], what: str, new: Shape, **sizes: object) -> None:
+    def put(kind: Callable[..., Node], what: str, new: Shape, **sizes: object) -> None:
         before = (made or [source])[-1]
         if before.shape != new:
-            made.append(kind(name=names(f"{prefix}_{what}"), inputs=(before.name,), shape=new, **sizes))  # type: ignore[arg-type]
+            made.append(kind(name=names(f"{prefix}_{what}"), inputs=(before.name,), shape=new, **sizes))
 
     *sides, channels = (1,) * (len(shape) - len(source.shape)) + source.shape
     if channels != shape[-1]:

@@ -55,9 +55,9 @@ def _parts(node: LayerNorm, names: Callable[[str], str]) -> list[Node]:
     window = Window(kernel=(1, channels), strides=(1, channels))
     made: list[Node] = []
 
-    def put(kind: type[Node], what: str, shape: tuple[int, ...], *inputs: Node | str, **sizes: object) -> Node:
+    def put(kind: Callable[..., Node], what: str, shape: tuple[int, ...], *inputs: Node | str, **sizes: object) -> Node:
         sources = tuple(each if isinstance(each, str) else each.name for each in inputs)
-        made.append(kind(name=names(f"{node.name}_{what}"), inputs=sources, shape=shape, **sizes))  # type: ignore[arg-type]
+        made.append(kind(name=names(f"{node.name}_{what}"), inputs=sources, shape=shape, **sizes))
         return made[-1]
 
     x = put(Reshape, "rows", rows, *node.inputs)

@@ -8,7 +8,7 @@ import numpy as np
 
 from hwflow.codes.words import word_bytes
 from hwflow.graph import FloatArray, IntArray, WeightLayer
-from hwflow.memory.stored import _held, layer_layout, layer_storage
+from hwflow.memory.stored import held, layer_layout, layer_storage
 
 _WORDS = 1 << 14
 """Words that are decoded at once, for every one of their bits."""
@@ -24,7 +24,7 @@ def single_flips(layer: WeightLayer) -> Iterator[tuple[IntArray, int, IntArray, 
     code = layer_storage(layer)
     for start in range(0, layer_layout(layer).words, _WORDS):
         words = np.arange(start, min(start + _WORDS, layer_layout(layer).words))
-        index, clean = _held(layer, "weight", words)
+        index, clean = held(layer, "weight", words)
         stored = code.encode(clean)
         for bit in range(code.bits):
             mask = np.zeros(word_bytes(code.bits), dtype=np.uint8)

@@ -81,7 +81,7 @@ def stored_words(layer: WeightLayer, kind: str = "weight") -> Words:
 
 def stored_at(layer: WeightLayer, kind: str, words: IntArray) -> Words:
     """Some words of a memory, fault-free."""
-    return layer_storage(layer, kind).encode(_held(layer, kind, words)[1])
+    return layer_storage(layer, kind).encode(held(layer, kind, words)[1])
 
 
 def check_faults(graph: Graph, faults: FaultList) -> None:
@@ -104,7 +104,7 @@ def touched(graph: Graph, faults: FaultList) -> Iterator[Touched]:
         layer, kind = owner(graph, memory.name)
         words, masks = faults.masks(memory.name)
         if len(words):
-            index, clean = _held(layer, kind, words)
+            index, clean = held(layer, kind, words)
             code = layer_storage(layer, kind)
             codes = code.decode(code.encode(clean) ^ masks)
             changed = (index >= 0) & (codes != clean)  # a row's last word may have room to spare
@@ -112,13 +112,13 @@ def touched(graph: Graph, faults: FaultList) -> Iterator[Touched]:
                 yield Touched(layer, kind, index[changed], codes[changed])
 
 
-def _held(layer: WeightLayer, kind: str, words: IntArray) -> tuple[IntArray, IntArray]:
+def held(layer: WeightLayer, kind: str, words: IntArray) -> tuple[IntArray, IntArray]:
     """The weights of some words by index, see :meth:`~hwflow.codes.layout.Layout.indices`, and their codes."""
     index = layer_layout(layer, kind).indices(words)
     constant = layer.weight if kind == "weight" else layer.bias
     # Copies what is touched, and no more.
-    held = layout.at(constant.array, index.reshape(-1), layer.channelwise).reshape(index.shape)
-    return index, np.where(index >= 0, held, 0).astype(np.int64)
+    codes = layout.at(constant.array, index.reshape(-1), layer.channelwise).reshape(index.shape)
+    return index, np.where(index >= 0, codes, 0).astype(np.int64)
 
 
 def owner(graph: Graph, name: str) -> tuple[WeightLayer, str]:

@@ -76,7 +76,10 @@ class CleanPrefix:
         Raises:
             HwflowError: faults of another design.
         """
-        changed = self._upset(faults)
+        return self.run_changed(self._upset(faults))
+
+    def run_changed(self, changed: Sequence[Touched]) -> IntArray:
+        """Output codes of the batch with other weights, whatever made them so."""
         if changed:
             start = min(self._first[read.layer.name] for read in changed)
             self._expect(start)

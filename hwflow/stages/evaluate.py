@@ -33,7 +33,7 @@ from hwflow.files.outputs import check_outputs
 from hwflow.folders.design import Design, open_design
 from hwflow.graph import Graph
 from hwflow.graph.decision import class_scores
-from hwflow.memory import WordCounts, count_words, memories
+from hwflow.memory import WordCounts, check_faults, count_words, memories
 from hwflow.progress import Advance, no_progress
 from hwflow.show import Shown
 from hwflow.stages.generate import project_for
@@ -216,7 +216,7 @@ def evaluate(
     if save_faults is not None:
         if ber is None:
             raise HwflowError("there are no fault lists to save without a bit error rate")
-        reads = {"design": design, "data": data_path(data), "labels": labels, "project": project}
+        reads = {"design": design, "data": data_path(data), "labels": labels, "spared": spared, "project": project}
         check_outputs(reads, folders={"save_faults": save_faults})
         check_output(Path(save_faults), FAULT_LISTS, force=False)
     kind = kind_of(executor)
@@ -230,6 +230,7 @@ def evaluate(
     ]
     if spared is not None:
         kept = open_faults(spared)
+        check_faults(design.graph, kept)
         lists = [without(each, kept) for each in lists]
     if save_faults is not None:
         _save(lists, Path(save_faults))

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from hwflow.codes import layout
 from hwflow.data import DataLike, Preprocessing
 from hwflow.errors import HwflowError
 from hwflow.executors import encode
@@ -28,7 +29,6 @@ from hwflow.memory import Touched, memories
 from hwflow.memory.flips import flip_power
 from hwflow.progress import Advance, no_progress
 from hwflow.reference import IntegerExecutor
-from hwflow.reference.engine_prefix import CleanPrefix
 from hwflow.show import Shown
 from hwflow.stages.inputs import fitting, open_for
 
@@ -256,7 +256,7 @@ def _estimates(graph: Graph, runner: IntegerExecutor, codes: IntArray, advance: 
     runs = max(_FEWEST_RUNS, min(_MOST_RUNS, _PRODUCTS // (count * max(work, 1))))
     group = -(-sum(layer.n_out + layer.n_in for layer in layers) // runs)
     inputs = _inputs(graph, runner, codes)
-    batch = CleanPrefix(runner.engine, lambda moved: moved or (), runner.faulted, codes, _KEPT_BYTES)  # type: ignore[arg-type, return-value]
+    batch = runner.clean_prefix(codes, _KEPT_BYTES)
     clean = runner.decode(batch.run())
     variance = _variance(clean)
     total = sum(-(-size // group) for layer in layers for size in (layer.n_out, layer.n_in))
@@ -265,7 +265,7 @@ def _estimates(graph: Graph, runner: IntegerExecutor, codes: IntArray, advance: 
     def error(layer: WeightLayer, index: IntArray) -> float:
         """What moving some weights of a layer does to the logits."""
         nonlocal done
-        changed = runner.decode(batch.run((_moved(layer, index),)))  # type: ignore[arg-type]
+        changed = runner.decode(batch.run_changed([_moved(layer, index)]))
         done += 1
         advance(done, total, "estimate")
         return float(np.square(changed - clean).reshape(len(codes), -1).sum(axis=1).mean()) / variance
@@ -318,8 +318,6 @@ class _Power:
 
 def _moved(layer: WeightLayer, index: IntArray) -> Touched:
     """Some weights of a layer, each moved by ``_MOVE`` codes, to the side where there is room or by chance."""
-    from hwflow.codes import layout
-
     codes = layout.at(layer.weight.array, index, layer.channelwise).astype(np.int64)
     type_ = layer.weight.type
     assert type_ is not None
