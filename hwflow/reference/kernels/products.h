@@ -45,9 +45,17 @@ void multiply_tile(const In* const* rows, int64_t stride, const Block& block, co
     }
     for (const Segment& segment : block) {
         const In* const* at = rows + segment.tap * stride;
-        const char* x[Rows];
+        // Pointers beyond the registers' number stay in memory. Each is loaded by itself: a vector of them would have to be
+        // taken apart again, by instructions that compete with the products.
+        constexpr int near = Rows < 9 ? Rows : 9;
+        const char *x[near], *far[Rows - near + 1];
 #pragma GCC unroll 16
-        for (int r = 0; r < Rows; ++r) x[r] = reinterpret_cast<const char*>(at[r]) + segment.offset;
+        for (int r = 0; r < near; ++r) {
+            x[r] = reinterpret_cast<const char*>(at[r]) + segment.offset;
+            asm("" : "+r"(x[r]));
+        }
+#pragma GCC unroll 16
+        for (int r = near; r < Rows; ++r) far[r - near] = reinterpret_cast<const char*>(at[r]) + segment.offset;
         const int64_t units = segment.units;
         for (int64_t j = 0; j < units; ++j) {
             Vector w[parts];
@@ -57,9 +65,8 @@ void multiply_tile(const In* const* rows, int64_t stride, const Block& block, co
             }
 #pragma GCC unroll 16
             for (int r = 0; r < Rows; ++r) {
-                // more pointers than registers: these stay in memory, not in the products' vector registers
-                if (r >= 9) asm("" : "+m"(x[r]));
-                const Unit input = unit(x[r] + 4 * j);
+                if (r >= near) asm("" : "+m"(far[r - near]));
+                const Unit input = unit((r < near ? x[r] : far[r - near]) + 4 * j);
 #pragma GCC unroll 16
                 for (int p = 0; p < parts; ++p) acc[r][p] = dot<In>(acc[r][p], input, w[p]);
             }
