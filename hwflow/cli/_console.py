@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from hwflow.cli._layout import drawn as drawn_table
+from hwflow.cli._layout import fit, wrapped
 from hwflow.errors import HwflowError
 from hwflow.files.folders import write_json
 from hwflow.progress import plain
@@ -18,9 +20,7 @@ from hwflow.version import __version__
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-# A pipe has no width; wide enough that no table is cut.
-_PIPE_WIDTH = 140
-_SPELLED = {"±": "+-"}
+_SPELLED = {"±": "+-", "…": "~"}
 
 _lost: list[str] = []
 """Why standard output could not be written; a result in a file is still worth having, so the command goes on."""
@@ -83,13 +83,20 @@ def print_error(message: str) -> None:
         print(f"hwflow: error: {plain(' '.join(message.split()))}", file=sys.stderr, flush=True)
 
 
-def _print(content: RenderableType, **options: Any) -> None:
+def width() -> int:
+    """Characters of a line: the terminal's, or what ``COLUMNS`` says; 80 where neither is."""
+    from rich.console import Console
+
+    return Console().width
+
+
+def _print(content: RenderableType, width: int | None = None, **options: Any) -> None:
     """Print on standard output; if that fails, the command goes on without."""
     from rich.console import Console
 
-    drawn, terminal = _Text(), sys.stdout.isatty()
-    width = None if terminal else _PIPE_WIDTH
-    Console(file=drawn, width=width, highlight=False, force_terminal=terminal).print(content, **options)
+    drawn = _Text()
+    console = Console(file=drawn, width=width, highlight=False, force_terminal=sys.stdout.isatty())
+    console.print(content, **options)
     text, encoding = drawn.getvalue(), drawn.encoding
     try:
         text.encode(encoding)
@@ -108,36 +115,45 @@ def _print(content: RenderableType, **options: Any) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; columns of numbers stand right-aligned."""
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    spare: Sequence[str] = (),
+    more: str = "--json FILE has all",
+) -> None:
+    """Print a table as wide as the terminal at most, see :mod:`hwflow.cli._layout`.
 
-    table = Table(
-        title=escape(plain(title)), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
-    )
-    cells = [list(row) for row in rows]
-    for index, column in enumerate(columns):
-        numeric = all(_is_number(row[index]) for row in cells)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in cells:
-        table.add_row(*(escape(plain(_text(cell))) for cell in row))
-    _print(table)
+    Args:
+        title: what stands above it.
+        columns: headers.
+        rows: cells; None is missing.
+        spare: columns that may be left out where there is no room, the least important one first.
+        more: where what is left out is to be found.
+    """
+    from rich.text import Text
+
+    room = width()
+    fitted = fit(columns, rows, room, spare)
+    _print(Text("\n".join(wrapped(plain(title), room)), style="bold"), soft_wrap=True)
+    _print(drawn_table(fitted), max(room, fitted.width))
+    if fitted.note is not None:
+        print_line(f"({room} columns: {fitted.note}; {more})")
+    print_line("")
 
 
 def print_line(text: str) -> None:
-    """Print one line of plain text; paths are not wrapped."""
-    _print(plain(text), markup=False, soft_wrap=True)
+    """Print plain text: on a terminal broken between words, elsewhere in one line."""
+    text = plain(text)
+    if sys.stdout.isatty():
+        text = "\n".join(wrapped(text, width()))
+    _print(text, markup=False, soft_wrap=True)
 
 
-def _is_number(cell: object) -> bool:
-    """Whether a cell is a number, missing, or a formatted number."""
-    return cell is None or isinstance(cell, int | float) or (isinstance(cell, str) and cell.lstrip("-")[:1].isdigit())
-
-
-def _text(cell: object) -> str:
-    return f"{cell:.4g}" if isinstance(cell, float) else "-" if cell is None else str(cell)
+def print_command(text: str) -> None:
+    """Print a command to be copied: in one line, however long."""
+    _print(f"  {plain(text)}", markup=False, soft_wrap=True)
 
 
 def save_json(path: Path | None, command: str, seed: int | None, data: Mapping[str, Any]) -> None:

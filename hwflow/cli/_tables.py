@@ -47,6 +47,7 @@ def print_plan(design: Design, chosen: bool = True) -> None:
             )
             for row in rows
         ),
+        spare=("log2 S", "bits used", "alignment", "outliers"),
     )
     if sparse:
         print_line(f"side memory: {plan['side_bits']} bits for {plan['outliers']} outliers, not reached by faults")
@@ -136,7 +137,12 @@ def print_layers(layers: Iterable[LayerCost]) -> None:
     header = ("layer", "reuse factor", "PE", "SIMD", "weight words", "bits a word", "BRAM kbit", "cycles an image")
     sparse = ("outliers", "side bits") if any(row["outliers"] for row in rows) else ()
     columns = len(header) + len(sparse)
-    print_table("Layers", (*header, *sparse), (tuple(row.values())[:columns] for row in rows))
+    print_table(
+        "Layers",
+        (*header, *sparse),
+        (tuple(row.values())[:columns] for row in rows),
+        spare=("BRAM kbit", "side bits", "outliers", "SIMD", "PE"),
+    )
 
 
 def print_area(area: Mapping[str, Any]) -> None:
@@ -156,6 +162,7 @@ def print_area(area: Mapping[str, Any]) -> None:
         "Estimate" if synthesis is None else f"Estimate / Yosys for {synthesis['family']}",
         ("layer", "LUTs", "flip-flops", "DSPs", "RAMB36", "URAM", "weights in"),
         [*((layer, *cells(layer), area["weights"].get(layer, "")) for layer in layers), ("total", *cells(None), "")],
+        spare=("weights in", "URAM", "flip-flops"),
     )
 
 
@@ -172,13 +179,14 @@ def print_evaluation(title: str, result: Evaluation, faults: str) -> None:
         (
             (
                 name,
-                flips,
+                _mean(flips),
                 *(f"{value:.2f}" for each in (top1, top5) if each for value in (each.mean, each.std)),
                 top1.rounds,
                 top1.images,
             )
             for name, flips, top1, top5 in rows
         ),
+        spare=("flips a round", "images"),
     )
     if result.draws:
         corrected, detected, silent = (count / len(result.draws) for count in astuple(result.words))
@@ -201,9 +209,10 @@ def print_deviations(title: str, result: Deviations, faults: str) -> None:
         title,
         ("faults", "flips a round", "root mean square", "std", "% of the outputs' std", "rounds", "images"),
         (
-            (name, flips, f"{each.rms:.4g}", f"{each.std:.2g}", f"{each.relative:.2f}", each.rounds, each.images)
+            (name, _mean(flips), f"{each.rms:.4g}", f"{each.std:.2g}", f"{each.relative:.2f}", each.rounds, each.images)
             for name, flips, each in rows
         ),
+        spare=("flips a round", "images"),
     )
 
 
@@ -233,6 +242,7 @@ def print_compared(title: str, compared: Compared) -> None:
                  each.differing_codes, _rounded(each.cycles_per_image))
                 for each in compared.comparisons
             ),
+            spare=("flips", "images"),
         )  # fmt: skip
         return
     rows = [
@@ -256,6 +266,7 @@ def print_compared(title: str, compared: Compared) -> None:
             )
             for _, name, score, each_cycles in sorted(rows, key=lambda row: row[0])
         ),
+        spare=("images", "flips"),
     )
     faulted = {shown.get(name, name): each.faulted for name, each in compared.accuracy.items()}
     means = [f"{name} {each}" for name, each in faulted.items() if each is not None and each.rounds > 1]
@@ -279,7 +290,7 @@ def print_upset(compared: Compared) -> None:
 def print_state_upsets(title: str, result: StateUpsets) -> None:
     """Print what upsets of registers did, by the cell that they were in, and how often."""
     rows = [row for row in result.cells() if row["upsets"]]
-    print_table(title, tuple(rows[0]), (tuple(row.values()) for row in rows))
+    print_table(title, tuple(rows[0]), (tuple(row.values()) for row in rows), spare=("kind", "bits"))
     shares, runs = {**result.outcomes, "recovered, of those not masked": result.recovered}, result.measured
     print_table(
         f"{len(result.trials)} upsets before edges {runs.first} to {runs.last}, in runs of {runs.per_run} images and "
@@ -298,6 +309,10 @@ def print_state_upsets(title: str, result: StateUpsets) -> None:
     )
 
 
+def _mean(flips: float) -> str:
+    return f"{flips:.1f}" if flips else "0"
+
+
 def _rounded(value: float | None) -> int | None:
     return None if value is None else round(value)
 
@@ -306,12 +321,13 @@ def print_tools(findings: Sequence[Finding]) -> None:
     """Print what the doctor found."""
     print_table(
         "Tools",
-        ("tool", "version", "needed for", "where or how to get it"),
-        (
-            (each.tool.name, each.version or each.status, each.tool.purpose, each.path or each.remedy)
-            for each in findings
-        ),
+        ("tool", "version", "needed for", "where"),
+        ((each.tool.name, each.version or each.status, each.tool.purpose, each.path or "") for each in findings),
+        spare=("where",),
     )
+    for each in findings:
+        if not each.found:
+            print_line(f"to get {each.tool.name}: {each.remedy}")
 
 
 def print_demo(result: DemoResult) -> None:

@@ -102,6 +102,7 @@ def _print(result: Emulation) -> None:
         f"{result.source} in hls4ml's types, {result.io_type}",
         ("layer", "kind", "shape", "type", "accumulator"),
         ((each.name, each.kind, "x".join(map(str, each.shape)), each.type, each.accum) for each in result.layers),
+        spare=("kind", "shape"),
     )
     print_line(f"{result.images} images ({result.data}), {result.images_per_second:.0f} images/s")
     if result.csim is not None:

@@ -206,6 +206,7 @@ def logits(
             ]
             for row in rows
         ),
+        spare=("rounds", "log2 scale"),
     )
     save_json(json, "paper logits", seed, {"rows": rows, "interval": described("wilson")})
 
@@ -331,6 +332,7 @@ def print_accuracies(
             ]
             for row in rows
         ),
+        spare=("images", "rounds", "std %"),
     )
 
 

@@ -178,6 +178,7 @@ def _print_advice(found: Advice) -> None:
             )
             for each in found.tried
         ),
+        spare=("cycles", "clean"),
     )
     print_line(
         f"{len(found.ranked)} ways ranked, {len(found.tried)} tried; -: its decoder was not synthesised. Intervals are "

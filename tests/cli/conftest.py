@@ -10,6 +10,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -44,10 +45,10 @@ class Result:
         return self.out
 
 
-def hwflow(*arguments: object) -> Result:
+def hwflow(*arguments: object, columns: int = 140) -> Result:
     """Run a command in this process, where TensorFlow is imported only once."""
     out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
+    with patch.dict(os.environ, COLUMNS=str(columns)), redirect_stdout(out), redirect_stderr(err):
         status = main([str(argument) for argument in arguments])
     return Result(status, out.getvalue(), err.getvalue())
 
