@@ -90,8 +90,8 @@ def width() -> int:
     return Console().width
 
 
-def _print(content: RenderableType, width: int | None = None, **options: Any) -> None:
-    """Print on standard output; if that fails, the command goes on without."""
+def rendered(content: RenderableType, width: int | None = None, **options: Any) -> str:
+    """What is to be written to standard output, in characters that it knows; styled if it is a terminal."""
     from rich.console import Console
 
     drawn = _Text()
@@ -104,6 +104,12 @@ def _print(content: RenderableType, width: int | None = None, **options: Any) ->
         for character, spelling in _SPELLED.items():
             text = text.replace(character, spelling)
         text = text.encode(encoding, "backslashreplace").decode(encoding)
+    return text
+
+
+def _print(content: RenderableType, width: int | None = None, **options: Any) -> None:
+    """Print on standard output; if that fails, the command goes on without."""
+    text = rendered(content, width, **options)
     if _lost:
         return
     try:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hwflow.cli import _options as options
+from hwflow.cli._app import OTHERS, app
 from hwflow.cli._console import print_line, print_table, save_json
 from hwflow.cli._ignored import refuse_ignored
-from hwflow.cli.commands import app
 from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs
@@ -20,8 +20,10 @@ from hwflow.progress import progress_bar
 if TYPE_CHECKING:
     from hwflow.stages.emulate import Emulation
 
+CONFIGURATION = "hls4ml's configuration of a model"
 
-@app.command(epilog="Example: hwflow emulate model.h5 --random 100 --against-csim")
+
+@app.command(rich_help_panel=OTHERS, epilog="Example: hwflow emulate model.h5 --random 100 --against-csim")
 def emulate(
     source: Annotated[
         str,
@@ -32,35 +34,75 @@ def emulate(
     ],
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="DATA", help="'digits', an .npz with an array x, or a folder of images."),
+        typer.Option(
+            "--data",
+            metavar="DATA",
+            rich_help_panel=options.IMAGES,
+            help="'digits', an .npz with an array x, or a folder of images. Without it: --random.",
+        ),
     ] = None,
     images: options.Images = None,
     random: Annotated[
         int | None,
-        typer.Option("--random", metavar="N", min=1, help="Instead of data: N random inputs, extremes included."),
+        typer.Option(
+            "--random",
+            metavar="N",
+            min=1,
+            rich_help_panel=options.IMAGES,
+            help="N random inputs, extremes included. Without it: --data.",
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="OUT.npz", help="Write inputs and outputs to this file.")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="OUT.npz",
+            rich_help_panel=options.OUTPUT,
+            help="Write inputs and outputs to this file. Without it they are not kept.",
+        ),
     ] = None,
     against_csim: Annotated[
         bool,
-        typer.Option("--against-csim", help="Compile hls4ml's C simulation and compare every code of every layer."),
+        typer.Option(
+            "--against-csim",
+            rich_help_panel=options.RUN,
+            help="Compile hls4ml's C simulation and compare every code of every layer.",
+        ),
     ] = False,
     precision: Annotated[
         str | None,
-        typer.Option("--precision", metavar="TYPE", help="hls4ml's default type of a model; fixed<16,6>."),
+        typer.Option(
+            "--precision",
+            metavar="TYPE",
+            rich_help_panel=CONFIGURATION,
+            help="hls4ml's precision of a model where no layer's own says more; by default fixed<16,6>.",
+        ),
     ] = None,
     io_type: Annotated[
         Literal["io_parallel", "io_stream"] | None,
-        typer.Option("--io-type", help="hls4ml's interface style of a model; io_parallel."),
+        typer.Option(
+            "--io-type",
+            rich_help_panel=CONFIGURATION,
+            help="hls4ml's interface style of a model; by default io_parallel.",
+        ),
     ] = None,
     granularity: Annotated[
         Literal["model", "type", "name"] | None,
-        typer.Option("--granularity", help="hls4ml's configuration of a model: model (its default), type or name."),
+        typer.Option(
+            "--granularity",
+            rich_help_panel=CONFIGURATION,
+            help="What hls4ml's configuration has an entry for: the model (by default), a type of layers, or a layer.",
+        ),
     ] = None,
     hls_config: Annotated[
         Path | None,
-        typer.Option("--hls-config", metavar="FILE", help="hls4ml's configuration of a model, YAML or JSON."),
+        typer.Option(
+            "--hls-config",
+            metavar="FILE",
+            rich_help_panel=CONFIGURATION,
+            help="hls4ml's configuration of a model, YAML or JSON; by default one that hls4ml makes.",
+        ),
     ] = None,
     seed: options.Seed = 0,
     json: options.Json = None,

@@ -8,24 +8,34 @@ from typing import Annotated, Any, Literal
 import typer
 
 from hwflow.cli import _options as options
+from hwflow.cli._app import DESIGN, app
 from hwflow.cli._console import save_json
 from hwflow.cli._tables import print_deviations, print_evaluation
-from hwflow.cli.commands import app
 from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs
 from hwflow.progress import progress_bar
 
 
-@app.command(epilog="Example: hwflow evaluate design --data digits --ber 1e-3 --rounds 10 --seed 1")
+@app.command(
+    rich_help_panel=DESIGN, epilog="Example: hwflow evaluate design --data digits --ber 1e-3 --rounds 10 --seed 1"
+)
 def evaluate(
     design: options.DesignFolder,
     data: options.Data,
     labels: options.Labels = None,
     preprocessing: options.Preprocessing = None,
+    images: options.Images = None,
     ber: options.Ber = None,
     rounds: Annotated[
-        int | None, typer.Option("--rounds", metavar="N", min=1, help="Fault lists drawn for --ber; default 10.")
+        int | None,
+        typer.Option(
+            "--rounds",
+            metavar="N",
+            min=1,
+            rich_help_panel=options.FAULTS,
+            help="Fault lists drawn for --ber; by default 10.",
+        ),
     ] = None,
     faults: options.Faults = None,
     faulty_biases: options.FaultyBiases = False,
@@ -35,26 +45,35 @@ def evaluate(
         typer.Option(
             "--spared",
             metavar="FILE",
-            help="Bits that faults do not reach, as 'hwflow sensitivity -o' writes them.",
+            rich_help_panel=options.FAULTS,
+            help="Bits that faults do not reach, as 'hwflow sensitivity -o' writes them. By default they reach all.",
         ),
     ] = None,
     executor: Annotated[
         Literal["reference", "csim", "rtl", "keras"],
         typer.Option(
-            "--executor", help="Integer reference, C++ firmware, RTL in Verilator, or the float network (clean only)."
+            "--executor",
+            rich_help_panel=options.RUN,
+            help="Integer reference, C++ firmware, RTL in Verilator, or the float network (clean only).",
         ),
     ] = "reference",
     deviation: Annotated[
         bool,
         typer.Option(
-            "--deviation", help="Root mean square from the Keras model's outputs, instead of accuracy; without labels."
+            "--deviation",
+            rich_help_panel=options.RUN,
+            help="Root mean square from the Keras model's outputs, which needs no labels. By default: accuracy.",
         ),
     ] = False,
-    images: options.Images = None,
     project: options.ProjectFolder = None,
     save_faults: Annotated[
         Path | None,
-        typer.Option("--save-faults", metavar="DIR", help="Write the fault list of every round to this folder."),
+        typer.Option(
+            "--save-faults",
+            metavar="DIR",
+            rich_help_panel=options.FAULTS,
+            help="Write the fault list of every round to this folder. By default none is kept.",
+        ),
     ] = None,
     threads: options.Threads = None,
     seed: options.Seed = 0,

@@ -10,6 +10,7 @@ import typer
 
 from hwflow.cli import _options as options
 from hwflow.cli._console import print_line, print_table, save_json
+from hwflow.cli._help import App, Group
 from hwflow.cli._ignored import refuse_ignored
 from hwflow.data import data_path
 from hwflow.errors import HwflowError
@@ -27,17 +28,42 @@ _NO_FIXED = "no format is fixed-point"
 STORED = tuple(f"{study}-{number}.sqlite" for study in ("fig3", "table1", "table2") for number in (1, 2))
 """Names of the results files of the studies."""
 
-paper = typer.Typer(no_args_is_help=True, help="The paper's studies: fig2, fig3, table1, table2, logits.")
+paper = App(cls=Group, no_args_is_help=True, help="The paper's studies: fig2, fig3, table1, table2, logits.")
 
 
 @paper.command(epilog="Example: hwflow paper fig2 --figure fig2.svg --json fig2.json")
 def fig2(
     formats: options.Formats = None,
     constants: Annotated[
-        list[float] | None, typer.Option("--c", metavar="C", help="Constant; repeat for several. By default 1 to 5.")
+        list[float] | None,
+        typer.Option(
+            "--c",
+            metavar="C",
+            rich_help_panel=options.FAULTS,
+            help="Constant that weights are multiplied by; repeat for several. By default 1 to 5.",
+        ),
     ] = None,
-    ber: Annotated[float, typer.Option("--ber", metavar="P", min=0.0, max=1.0, help="Bit error rate.")] = 0.1,
-    rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=2, help="Masks drawn for every weight.")] = 10**6,
+    ber: Annotated[
+        float,
+        typer.Option(
+            "--ber",
+            metavar="P",
+            min=0.0,
+            max=1.0,
+            rich_help_panel=options.FAULTS,
+            help="Bit error rate: every bit flips with probability P.",
+        ),
+    ] = 0.1,
+    rounds: Annotated[
+        int,
+        typer.Option(
+            "--rounds",
+            metavar="N",
+            min=2,
+            rich_help_panel=options.FAULTS,
+            help="Masks drawn for every weight.",
+        ),
+    ] = 10**6,
     msb: options.SafeMsb = "assume",
     figure: options.Figure = None,
     seed: options.Seed = 0,
@@ -77,7 +103,7 @@ def fig2(
     save_json(json, "paper fig2", seed, content)
 
 
-@paper.command(epilog="Example: hwflow paper fig3 --model resnet18 --weights resnet18.pth --data imagenet/val")
+@paper.command(epilog="Example: hwflow paper fig3 --model resnet18 --weights resnet18.pth --data val")
 def fig3(
     model: options.Model = "digits_cnn",
     weights: options.Weights = None,
@@ -101,7 +127,7 @@ def fig3(
     _study("fig3", subject, formats, results, figure, json)
 
 
-@paper.command(epilog="Example: hwflow paper table1 --model resnet18 --weights resnet18.pth --data imagenet/val")
+@paper.command(epilog="Example: hwflow paper table1 --model resnet18 --weights resnet18.pth --data val")
 def table1(
     model: options.Model = "digits_cnn",
     weights: options.Weights = None,
@@ -122,7 +148,7 @@ def table1(
     _study("table1", subject, formats, results, None, json)
 
 
-@paper.command(epilog="Example: hwflow paper table2 --model alexnet --weights alexnet.pth --data imagenet/val")
+@paper.command(epilog="Example: hwflow paper table2 --model alexnet --weights alexnet.pth --data val")
 def table2(
     model: options.Model = "digits_cnn",
     weights: options.Weights = None,
@@ -145,7 +171,7 @@ def table2(
     _study("table2", subject, formats, results, None, json)
 
 
-@paper.command(epilog="Example: hwflow paper logits --model alexnet --weights alexnet.pth --data imagenet/val")
+@paper.command(epilog="Example: hwflow paper logits --model alexnet --weights alexnet.pth --data val")
 def logits(
     model: options.Model = "digits_cnn",
     weights: options.Weights = None,
@@ -159,16 +185,26 @@ def logits(
     ber: Annotated[
         list[float] | None,
         typer.Option(
-            "--ber", metavar="P", min=0.0, max=1.0, help="Also under faults at this rate; repeat for several."
+            "--ber",
+            metavar="P",
+            min=0.0,
+            max=1.0,
+            rich_help_panel=options.FAULTS,
+            help="Also under faults at bit error rate P; repeat for several. By default fault-free alone.",
         ),
     ] = None,
     rounds: Annotated[
-        int | None, typer.Option("--rounds", metavar="N", min=1, help="Fault lists a rate; default 10.")
+        int | None,
+        typer.Option(
+            "--rounds",
+            metavar="N",
+            min=1,
+            rich_help_panel=options.FAULTS,
+            help="Fault lists for every rate; by default 10.",
+        ),
     ] = None,
     msb: options.SafeMsb = "assume",
-    calibration: Annotated[
-        str | None, typer.Option("--calibration", metavar="DATA", help="Images for the fixed-point activation types.")
-    ] = None,
+    calibration: options.Calibration = None,
     seed: options.Seed = 0,
     json: options.Json = None,
 ) -> None:

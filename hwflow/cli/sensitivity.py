@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwflow.cli import _options as options
+from hwflow.cli._app import STUDY, app
 from hwflow.cli._console import print_line, print_table, save_json
-from hwflow.cli.commands import app
 from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs
@@ -21,29 +21,44 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-@app.command(epilog="Example: hwflow sensitivity design --data digits --protect-top 0.001 -o critical.json")
+@app.command(
+    rich_help_panel=STUDY, epilog="Example: hwflow sensitivity design --data digits --protect-top 1e-3 -o bits.json"
+)
 def sensitivity(
     design: options.DesignFolder,
     data: options.Data,
     preprocessing: options.Preprocessing = None,
     images: Annotated[
-        int, typer.Option("--images", metavar="N", min=1, help="Images of every exact run; default 64.")
+        int,
+        typer.Option("--images", metavar="N", min=1, rich_help_panel=options.IMAGES, help="Images of every exact run."),
     ] = 64,
     confirmed: Annotated[
-        int, typer.Option("--confirm", metavar="N", min=1, help="Bits with the largest estimates to run; default 1000.")
+        int,
+        typer.Option(
+            "--confirm", metavar="N", min=1, rich_help_panel=options.FAULTS,
+            help="Bits with the largest estimates to run, one flip a run.",
+        ),
     ] = 1000,
     sampled: Annotated[
-        int, typer.Option("--sample", metavar="N", min=1, help="Bits drawn at random to run; default 1000.")
+        int,
+        typer.Option(
+            "--sample", metavar="N", min=1, rich_help_panel=options.FAULTS, help="Bits drawn at random to run."
+        ),
     ] = 1000,
     protect_top: Annotated[
         float | None,
         typer.Option(
-            "--protect-top", metavar="F", min=0.0, max=1.0,
-            help="Write the fraction F of all bits with the largest estimates to -o, for 'evaluate --spared'.",
+            "--protect-top", metavar="F", min=0.0, max=1.0, rich_help_panel=options.OUTPUT,
+            help="Write the fraction F of all bits with the largest estimates to -o, for 'evaluate --spared'. By "
+            "default nothing is written.",
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The fault list that --protect-top writes.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE", rich_help_panel=options.OUTPUT,
+            help="The fault list that --protect-top writes, which does not go without.",
+        ),
     ] = None,
     threads: options.Threads = None,
     seed: options.Seed = 0,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from hwflow.cli import _options as options
+from hwflow.cli._app import DESIGN, app
 from hwflow.cli._console import print_line, save_json
 from hwflow.cli._ignored import refuse_ignored
 from hwflow.cli._tables import print_compared, print_inputs, print_state_upsets, print_upset
-from hwflow.cli.commands import app
 from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs, write_file
@@ -25,14 +25,18 @@ if TYPE_CHECKING:
     from hwflow.stages.upsets import StateUpsets
     from hwflow.stages.user_test import TestRun
 
+WHAT = "What is simulated"
 
-@app.command(epilog="Example: hwflow simulate design --data digits --images 50 --ber 1e-3 --csim")
+
+@app.command(
+    rich_help_panel=DESIGN, epilog="Example: hwflow simulate design --data digits --images 50 --ber 1e-3 --csim"
+)
 def simulate(
     design: options.DesignFolder,
     data: options.OptionalData = None,
     labels: options.Labels = None,
     preprocessing: options.Preprocessing = None,
-    images: options.Images = 50,
+    images: options.SimulatedImages = 50,
     ber: options.Ber = None,
     rounds: Annotated[
         int | None,
@@ -40,22 +44,26 @@ def simulate(
             "--rounds",
             metavar="N",
             min=1,
-            help="Fault lists drawn for --ber, those of evaluate; default 1. Runs of --upset, each with one upset; "
-            "default 100.",
+            rich_help_panel=options.FAULTS,
+            help="Fault lists drawn for --ber, those of evaluate; by default 1. Runs of --upset, each with one upset; "
+            "by default 100.",
         ),
     ] = None,
     faults: options.Faults = None,
     faulty_biases: options.FaultyBiases = False,
     simulator: options.Simulator = "verilator",
-    csim: Annotated[bool, typer.Option("--csim", help="Compare the C++ firmware too.")] = False,
+    csim: Annotated[
+        bool, typer.Option("--csim", rich_help_panel=options.RUN, help="Compare the C++ firmware too.")
+    ] = False,
     upset_cycle: Annotated[
         int | None,
         typer.Option(
             "--upset-cycle",
             metavar="N",
             min=0,
-            help="Flip the bits just before this clock edge, not beforehand; the first image begins at edge 0. "
-            "Images inside the design at that moment are not compared.",
+            rich_help_panel=options.FAULTS,
+            help="Flip the bits just before clock edge N; the first image begins at edge 0. Images inside the design "
+            "at that moment are not compared. By default bits are flipped beforehand.",
         ),
     ] = None,
     upset: Annotated[
@@ -63,9 +71,10 @@ def simulate(
         typer.Option(
             "--upset",
             metavar="state|PATTERN",
-            help="Instead of comparing codes, flip bits of registers, one a run, and class the outcomes. state: of all "
-            "flip-flops, FIFOs, line buffers and counters; else of registers of this path, such as '*guard*'; may be "
-            "repeated.",
+            rich_help_panel=options.FAULTS,
+            help="Flip bits of registers, one a run, and class the outcomes; by default codes are compared. state: of "
+            "all flip-flops, FIFOs, line buffers and counters; else of registers of this path, such as '*guard*'; may "
+            "be repeated.",
         ),
     ] = None,
     max_loss: Annotated[
@@ -73,8 +82,10 @@ def simulate(
         typer.Option(
             "--max-loss",
             metavar="POINTS",
+            rich_help_panel=options.LIMITS,
             help="Exit status 1 if reference, RTL or firmware loses more percentage points of top-1 against Keras in "
-            "float, fault-free or under any fault list. Without labels: percent of images with another largest class.",
+            "float, fault-free or under any fault list; by default any loss passes. Without labels: percent of images "
+            "with another largest class.",
         ),
     ] = None,
     min_accuracy: Annotated[
@@ -82,13 +93,18 @@ def simulate(
         typer.Option(
             "--min-accuracy",
             metavar="PERCENT",
-            help="Exit status 1 if the top-1 of any of them is below this, fault-free or under any fault list.",
+            rich_help_panel=options.LIMITS,
+            help="Exit status 1 if the top-1 of any of them is below this, fault-free or under any fault list. By "
+            "default any passes.",
         ),
     ] = None,
     xunit: Annotated[
         Path | None,
         typer.Option(
-            "--xunit", metavar="FILE", help="Write what cocotb's tests said to FILE, a test suite for every fault list."
+            "--xunit",
+            metavar="FILE",
+            rich_help_panel=options.OUTPUT,
+            help="Write what cocotb's tests said to FILE, a test suite for a fault list. By default it is not kept.",
         ),
     ] = None,
     only: Annotated[
@@ -96,8 +112,9 @@ def simulate(
         typer.Option(
             "--only",
             metavar="LAYER|FIRST..LAST",
+            rich_help_panel=WHAT,
             help="Only the RTL of this layer or block, with what enters it in the reference; a merge reaches back to "
-            "where its branches part.",
+            "where its branches part. By default the whole design.",
         ),
     ] = None,
     test: Annotated[
@@ -105,24 +122,36 @@ def simulate(
         typer.Option(
             "--test",
             metavar="FILE",
-            help="Run the cocotb tests of your own Python file on the RTL, instead of --data; see docs/simulate.md.",
+            rich_help_panel=WHAT,
+            help="Run the cocotb tests of your own Python file on the RTL; see docs/simulate.md. Without it, --data is "
+            "compared.",
         ),
     ] = None,
     dut: Annotated[
         Literal["bench", "top", "firmware"],
         typer.Option(
             "--dut",
+            rich_help_panel=WHAT,
             help="bench: the design between a fast source and sink. top, for --test: the design's top module, whose "
             "ports the test drives. firmware: behavioural, hls4ml's C++ over DPI between the bench's block RAMs.",
         ),
     ] = "bench",
     waves: Annotated[
         Path | None,
-        typer.Option("--waves", metavar="FOLDER", help="With --test: write waves.vcd (Verilator) or waves.fst to it."),
+        typer.Option(
+            "--waves",
+            metavar="FOLDER",
+            rich_help_panel=options.OUTPUT,
+            help="With --test: write waves.vcd (Verilator) or waves.fst to it. By default there are no waves.",
+        ),
     ] = None,
     registers: Annotated[
         bool,
-        typer.Option("--registers", help="With --test: Verilator shows every register, for upsets of state; slower."),
+        typer.Option(
+            "--registers",
+            rich_help_panel=WHAT,
+            help="With --test: Verilator shows every register, for upsets of state; slower.",
+        ),
     ] = False,
     project: options.ProjectFolder = None,
     rtl: Annotated[
@@ -130,8 +159,9 @@ def simulate(
         typer.Option(
             "--rtl",
             metavar="FOLDER",
-            help="Instead of hwflow's RTL, the Verilog that Vitis HLS made of the firmware (solution1/syn/verilog), "
-            "its weights in ROMs; see docs/simulate.md.",
+            rich_help_panel=WHAT,
+            help="The Verilog that Vitis HLS made of the firmware (solution1/syn/verilog), its weights in ROMs; see "
+            "docs/simulate.md. By default hwflow's RTL.",
         ),
     ] = None,
     seed: options.Seed = 0,

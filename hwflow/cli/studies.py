@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwflow.cli import _options as options
+from hwflow.cli._app import OTHERS, STUDY, app
 from hwflow.cli._console import print_line, print_table, save_json
 from hwflow.cli._ignored import refuse_ignored
-from hwflow.cli.commands import app
 from hwflow.cli.paper import check_figure, paper, print_accuracies
 from hwflow.data import data_path
 from hwflow.errors import HwflowError
@@ -23,36 +23,71 @@ if TYPE_CHECKING:
     from hwflow.campaign import CampaignSpec, Status
     from hwflow.campaign.advice import Advice
 
-app.add_typer(paper, name="paper")
+CANDIDATES = "Candidates"
+
+app.add_typer(paper, name="paper", rich_help_panel=OTHERS)
 
 
-@app.command(epilog="Example: hwflow campaign examples/digits.toml -o results.sqlite")
+@app.command(rich_help_panel=STUDY, epilog="Example: hwflow campaign examples/digits.toml -o results.sqlite")
 def campaign(
     results: Annotated[
-        Path, typer.Option("-o", "--output", metavar="RESULTS", help="SQLite file; taken up again if it is there.")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="RESULTS",
+            rich_help_panel=options.OUTPUT,
+            help="SQLite file; taken up again if it is there.",
+        ),
     ],
     spec: Annotated[
-        Path | None, typer.Argument(metavar="[SPEC]", help="TOML file; by default the one that RESULTS was made with.")
+        Path | None, typer.Argument(metavar="SPEC", help="TOML file; by default the one that RESULTS was made with.")
     ] = None,
-    show_status: Annotated[bool, typer.Option("--status", help="Say how far RESULTS is, and run nothing.")] = False,
+    show_status: Annotated[
+        bool, typer.Option("--status", rich_help_panel=options.RUN, help="Say how far RESULTS is, and run nothing.")
+    ] = False,
     dask: Annotated[
         str | None,
-        typer.Option("--dask", metavar="WHERE", help="local, local:N, or the tcp://HOST:PORT of a Dask scheduler."),
+        typer.Option(
+            "--dask",
+            metavar="WHERE",
+            rich_help_panel=options.RUN,
+            help="local, local:N (processes), or the tcp://HOST:PORT of a Dask scheduler. By default in this process.",
+        ),
     ] = None,
     rounds: Annotated[
-        int | None, typer.Option("--rounds", metavar="N", min=1, help="Instead of the specification's.")
+        int | None,
+        typer.Option(
+            "--rounds",
+            metavar="N",
+            min=1,
+            rich_help_panel=options.FAULTS,
+            help="Fault lists for every condition; by default the specification's.",
+        ),
     ] = None,
     until_ci: Annotated[
         float | None,
         typer.Option(
-            "--until-ci", metavar="POINTS", help="Add rounds until the 95 % interval of every mean is within ± POINTS."
+            "--until-ci",
+            metavar="POINTS",
+            rich_help_panel=options.FAULTS,
+            help="Add rounds until the 95 % interval of every mean is within +- POINTS, percentage points of top-1; by "
+            "default as the specification says.",
         ),
     ] = None,
     max_rounds: Annotated[
-        int | None, typer.Option("--max-rounds", metavar="N", min=1, help="Cap of --until-ci; by default 100.")
+        int | None,
+        typer.Option(
+            "--max-rounds",
+            metavar="N",
+            min=1,
+            rich_help_panel=options.FAULTS,
+            help="Rounds that --until-ci stops at; by default the specification's, or 100.",
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", min=0, help="Instead of the specification's.")
+        int | None,
+        typer.Option("--seed", metavar="N", min=0, help="Seed of everything random; by default the specification's."),
     ] = None,
     json: options.Json = None,
 ) -> None:
@@ -87,7 +122,7 @@ def campaign(
     save_json(json, "campaign", chosen.seed, content)
 
 
-@app.command(epilog="Example: hwflow advise digits_cnn --data digits --ber 1e-2")
+@app.command(rich_help_panel=STUDY, epilog="Example: hwflow advise digits_cnn --data digits --ber 1e-2")
 def advise(
     model: Annotated[
         str,
@@ -96,39 +131,77 @@ def advise(
         ),
     ],
     data: options.Data,
-    ber: Annotated[float, typer.Option("--ber", metavar="P", help="Bit error rate of the memory, up to 0.5.")],
+    ber: Annotated[
+        float,
+        typer.Option(
+            "--ber", metavar="P", rich_help_panel=options.FAULTS, help="Bit error rate of the memory, up to 0.5."
+        ),
+    ],
     loss: Annotated[
         float,
-        typer.Option("--loss", metavar="POINTS", help="Top-1 accuracy that may be lost against the float network."),
+        typer.Option(
+            "--loss",
+            metavar="POINTS",
+            rich_help_panel=options.LIMITS,
+            help="Percentage points of top-1 that may be lost against the float network.",
+        ),
     ] = 1.0,
     max_luts: Annotated[
         float | None,
-        typer.Option("--max-luts", metavar="N", help="LUTs that a decoder may take for a weight a cycle."),
+        typer.Option(
+            "--max-luts",
+            metavar="N",
+            rich_help_panel=options.LIMITS,
+            help="LUTs that a decoder may take for a weight a cycle; by default any number.",
+        ),
     ] = None,
     code: Annotated[
         list[str] | None,
-        typer.Option("--code", metavar="NAME[:BER]", help="Only this storage code; may be repeated. By default many."),
+        typer.Option(
+            "--code",
+            metavar="NAME[:BER]",
+            rich_help_panel=CANDIDATES,
+            help="Only this storage code; may be repeated. By default many.",
+        ),
     ] = None,
     by_layer: Annotated[
         bool,
-        typer.Option("--by-layer/--one-code", help="Also choose a code for every layer, within a budget of LUTs."),
+        typer.Option(
+            "--by-layer/--one-code",
+            rich_help_panel=CANDIDATES,
+            help="Also choose a code for every layer, within a budget of LUTs.",
+        ),
     ] = True,
     tried: Annotated[
-        int, typer.Option("--tried", metavar="N", min=1, help="Candidates that are tried on the images.")
+        int,
+        typer.Option(
+            "--tried",
+            metavar="N",
+            min=1,
+            rich_help_panel=CANDIDATES,
+            help="Candidates that are tried on the images, the best of the ranking.",
+        ),
     ] = 8,
-    torch_weights: Annotated[
-        Path | None, typer.Option("--torch-weights", metavar="FILE", help="State dict for a network known by name.")
-    ] = None,
+    torch_weights: options.TorchWeights = None,
     classes: options.Classes = None,
     image_size: options.ImageSize = None,
-    calibration: Annotated[
-        str | None,
-        typer.Option("--calibration", metavar="DATA", help="Images for activation types and fits, as for 'harden'."),
-    ] = None,
+    calibration: options.Calibration = None,
     labels: options.Labels = None,
     preprocessing: options.Preprocessing = None,
-    images: Annotated[int, typer.Option("--images", metavar="N", min=1, help="Images of a trial.")] = 500,
-    rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=2, help="Fault lists of a candidate.")] = 4,
+    images: Annotated[
+        int,
+        typer.Option("--images", metavar="N", min=1, rich_help_panel=options.IMAGES, help="Images of a trial."),
+    ] = 500,
+    rounds: Annotated[
+        int,
+        typer.Option(
+            "--rounds",
+            metavar="N",
+            min=2,
+            rich_help_panel=options.FAULTS,
+            help="Fault lists for every candidate that is tried.",
+        ),
+    ] = 4,
     figure: options.Figure = None,
     seed: options.Seed = 0,
     json: options.Json = None,
@@ -194,18 +267,38 @@ def _print_advice(found: Advice) -> None:
     print_line(f"loses least: hwflow harden ... {found.best.candidate.options}")
 
 
-@app.command(epilog="Example: hwflow report results.sqlite -o report --csv results.csv")
+@app.command(rich_help_panel=STUDY, epilog="Example: hwflow report results.sqlite -o report --csv results.csv")
 def report(
     results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Results file of 'hwflow campaign'.")],
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", metavar="DIR", help="Folder for the page and figures; 'report' unless a table is wanted."
+            "-o",
+            "--output",
+            metavar="DIR",
+            rich_help_panel=options.OUTPUT,
+            help="Folder for the page and figures; by default 'report', unless --csv or --parquet is given.",
         ),
     ] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Every trial as CSV.")] = None,
-    parquet: Annotated[Path | None, typer.Option("--parquet", metavar="FILE", help="Every trial as Parquet.")] = None,
     force: options.Force = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            rich_help_panel=options.OUTPUT,
+            help="Write every trial to FILE as CSV. By default it is not written.",
+        ),
+    ] = None,
+    parquet: Annotated[
+        Path | None,
+        typer.Option(
+            "--parquet",
+            metavar="FILE",
+            rich_help_panel=options.OUTPUT,
+            help="Write every trial to FILE as Parquet. By default it is not written.",
+        ),
+    ] = None,
     seed: options.UnusedSeed = 0,
     json: options.Json = None,
 ) -> None:

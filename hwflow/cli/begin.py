@@ -1,0 +1,52 @@
+"""The commands to begin with: doctor and demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hwflow.cli import _options as options
+from hwflow.cli._app import BEGIN, app
+from hwflow.cli._console import save_json
+from hwflow.cli._tables import print_demo, print_tools
+from hwflow.files.outputs import check_outputs
+from hwflow.progress import progress_bar
+
+
+@app.command(rich_help_panel=BEGIN, epilog="Example: hwflow demo -o demo")
+def demo(
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", rich_help_panel=options.OUTPUT, help="Folder to write.")
+    ] = Path("demo"),
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", rich_help_panel=options.RUN, help="Fewer images and rounds, to see that all runs."),
+    ] = False,
+    simulator: options.Simulator = "verilator",
+    force: options.Force = False,
+    seed: options.Seed = 0,
+    json: options.Json = None,
+) -> None:
+    """Run the whole path on the embedded network and digits, in less than 10 minutes."""
+    check_outputs({}, files={"--json": json}, folders={"-o": output})
+    from hwflow.stages import demo as stage
+
+    with progress_bar() as shown:
+        result = stage.demo(output, quick=quick, simulator=simulator, force=force, seed=seed, step=shown.step)
+    print_demo(result)
+    save_json(json, "demo", seed, result.to_json())
+    result.check()
+
+
+@app.command(rich_help_panel=BEGIN, epilog="Example: hwflow doctor")
+def doctor(seed: options.UnusedSeed = 0, json: options.Json = None) -> None:
+    """Show which tools are here, their versions, and how to get what is missing."""
+    check_outputs({}, files={"--json": json})
+    from hwflow import doctor as stage
+
+    findings = stage.examine()
+    print_tools(findings)
+    save_json(json, "doctor", seed, stage.to_json(findings))
+    stage.check(findings)
