@@ -15,8 +15,8 @@ from hwflow.reference.kernels.binding import LANES, Array, Geometry, Kernels, em
 from hwflow.reference.kernels.epilogue import FLOAT64, INT32, Epilogue, EpilogueStep, NotCompiled, Storage, lowest
 from hwflow.reference.kernels.packing import Packed, PackedWinograd
 
-BLOCK_BYTES = 20 << 10
-"""Weights of the panels of a tile for the products summed at a time: they stay in the first-level cache."""
+SPLIT_BITS = 16
+"""Most bits of the low part of a sum that is kept in two."""
 
 WINOGRAD_CHANNELS = 16
 """Below it, transforming costs more than the products that it saves."""
@@ -87,7 +87,8 @@ class MatrixLayer(CompiledLayer):
 
     Exact because (a) if the result, bias and rounding constant included, fits int32, all sums may be
     taken modulo 2^32; (b) else products are summed in blocks, each of which spans fewer than 2^32
-    values and starts so that they all fit int32, and blocks in float64, which is exact below 2^53.
+    values and starts so that they all fit int32, and blocks in two int32 parts or in float64, which is
+    exact below 2^53.
     No instruction saturates on the way. Bytes are multiplied, uint8 by int8, where the kernels can and
     inputs have at most 8 bits, if no weight in effect can leave int8, whatever bits flip.
     """
@@ -157,23 +158,32 @@ class MatrixLayer(CompiledLayer):
         return result
 
     def _block(self, end: Epilogue) -> dict[str, int]:
-        """The kind of the input, how many products are summed in int32 at a time, and from what value."""
+        """The kind of the input, how many products are summed in int32 at a time, from what value, and what of the rest."""
         weights = (lowest(self.weight_type), self.weight_type.max_code)
         products = [w * x for w in weights for x in self.stored]
         low, high = min(products), max(products)
         group = self.packed.group
         n = group * self.packed.groups
-        fitting = BLOCK_BYTES // (self.kernels.panels * LANES * self.packed.array.itemsize)
         largest = n * max(-low, high) + self._rests(n)
         if end.path == INT32 or largest < 1 << 31:
-            return {"kind": self.source.kind, "k_block": fitting, "block_start": 0, "wide": 0}
-        limit = min(fitting, ((1 << 32) - 1) // (high - low) // group * group)
+            return {"kind": self.source.kind, "k_block": n, "block_start": 0, "wide": 0}
+        limit = ((1 << 32) - 1) // (high - low) // group * group
         while limit * (high - low) + 2 * self._rests(limit) >= 1 << 32:
             limit = limit * 3 // 4 // group * group
         if limit < group or largest + self.magnitude >= 1 << (52 if end.path == FLOAT64 else 53):
             raise NotCompiled(f"{self.node.name}: its sums need too many bits")
         start = (1 << 31) - 1 - limit * high - self._rests(limit)
-        return {"kind": self.source.kind, "k_block": limit, "block_start": start, "wide": 1}
+        split = 0 if self.source.bytes else self._split(end, -(-n // limit))
+        return {"kind": self.source.kind, "k_block": limit, "block_start": start, "wide": 1, "split": split}
+
+    def _split(self, end: Epilogue, blocks: int) -> int:
+        """Low bits of a sum that are kept by themselves, if both parts, the rounding constant included, fit int32; else 0.
+
+        Every block and the bias add less than 2^split to the low part; the high one is what is left of the sum.
+        """
+        split = min(end.shift, SPLIT_BITS)
+        fits = self.magnitude + (1 << end.shift) < 1 << (31 + split) and blocks + 2 < 1 << (31 - split)
+        return split if fits else 0
 
     def _rests(self, length: int) -> int:
         """What the rests of ``length`` products in a row add to their sum at most."""

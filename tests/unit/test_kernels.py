@@ -137,7 +137,9 @@ def test_dense_layers_at_their_extremes(x: FixedType, n_in: int) -> None:
     inputs.append(np.where(np.arange(n_in) % 2, x.min_code, x.max_code))
     codes = np.array(inputs)
     narrow = FixedType(16, x.integer + 8, True, Rounding.RND_CONV, Overflow.SAT)
-    for out in (None, narrow, narrow.with_(width=8), narrow.with_(overflow=Overflow.WRAP)):
+    # a rounding that is a constant added is done on sums in two parts of int32, others in float64
+    others = [narrow.with_(rounding=rounding) for rounding in (Rounding.RND, Rounding.RND_MIN_INF, Rounding.TRN)]
+    for out in (None, narrow, narrow.with_(width=8), narrow.with_(overflow=Overflow.WRAP), *others):
         graph = dense_graph(fills, x, out)
         got = IntegerExecutor(graph, engine="compiled").run(codes)
         layer = graph.weight_layers[0]
@@ -298,6 +300,56 @@ def test_convolutions(channels: int, x: FixedType) -> None:
         assert (size[0] + window.padding[0] + window.padding[1]) >= window.kernel[0]
         codes = rng.choice([x.min_code, x.max_code, 0, 1], (3, *size, channels))
         agree(graph, codes)
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_windows_anywhere(seed: int) -> None:
+    """Rows of windows that lie in the image, beside it, above it, or half of each, at any stride."""
+    rng = np.random.default_rng(seed)
+    kernel, strides = rng.integers(1, 6, 2), rng.integers(1, 4, 2)
+    padding = rng.integers(0, 4, 4)
+    size = [int(rng.integers(max(1, k - padding[2 * i : 2 * i + 2].sum()), k + 9)) for i, k in enumerate(kernel)]
+    window = Window(kernel=tuple(kernel.tolist()), strides=tuple(strides.tolist()), padding=tuple(padding.tolist()))
+    x, channels = INPUTS[seed % len(INPUTS)], int(rng.choice([1, 2, 3, 4, 6, 8, 12, 40]))
+    graph = conv_graph(rng, x, channels, int(rng.choice([3, 16, 37])), (size[0], size[1]), window)
+    agree(graph, rng.choice([x.min_code, x.max_code, 0, 1], (5, *size, channels)), threads=1 + seed % 2)
+
+
+@pytest.mark.parametrize("n_in", [5, 600])
+@pytest.mark.parametrize("x", [FixedType(8, 3, False), FixedType(16, 6, False)], ids=str)
+def test_many_outputs_of_few_pixels(x: FixedType, n_in: int) -> None:
+    """Each task takes all pixels of some outputs; beyond 96 pixels, some of the pixels."""
+    rng = np.random.default_rng(n_in)
+    out = FixedType(16, x.integer + 8, True, Rounding.RND, Overflow.SAT)
+    graph = dense_graph(rng.integers(-128, 128, (n_in, 300)), x, out)
+    for images in (16, 97):
+        codes = rng.integers(x.min_code, x.max_code, (images, n_in), endpoint=True)
+        agree(graph, codes)
+
+
+def test_sums_are_kept_in_two_parts_as_far_as_their_bound() -> None:
+    """Both parts and the rounding constant must fit int32; another rounding, or a factor, takes float64."""
+    x = FixedType(16, 6)
+    for n_in, rounding, right, split in (
+        (2000, Rounding.RND, 8, 8),
+        (2000, Rounding.TRN, 3, 3),
+        (2000, Rounding.RND_MIN_INF, 20, 16),
+        (2000, Rounding.RND_CONV, 8, 0),
+        (2047, Rounding.RND, 2, 2),
+        (2048, Rounding.RND, 2, 0),
+    ):
+        fills = np.array([[-128, 127, -128]]).repeat(n_in, axis=0)
+        fills[::2, 2] = 0
+        accum = dense_graph(fills, x).output.resolved
+        out = FixedType(16, 16 - accum.fraction + right, True, rounding, Overflow.SAT)
+        graph = dense_graph(fills, x, out)
+        executor = agree(graph, np.array([np.full(n_in, code) for code in (x.min_code, x.max_code, 3)]), ber=0.0001)
+        layer = executor.engine.layers["fc"]
+        assert isinstance(layer, MatrixLayer)
+        end = Epilogue(cast(accum, out), layer.magnitude, 3, Storage(False))
+        assert end.path == FLOAT64
+        arguments = layer._block(end)
+        assert (arguments["wide"], arguments["split"]) == (1, split), (n_in, rounding, right)
 
 
 @pytest.mark.parametrize(("x", "last"), [(FixedType(8, 3, False), 1824), (FixedType(12, 3), 226)], ids=str)

@@ -25,7 +25,7 @@ Array = npt.NDArray[Any]
 _GEOMETRY = (
     *("images", "height", "width", "channels", "rows", "columns", "outputs"),
     *("kernel_h", "kernel_w", "stride_h", "stride_w", "pad_top", "pad_left"),
-    *("kind", "pad_value", "k_block", "block_start", "wide"),
+    *("kind", "pad_value", "k_block", "block_start", "wide", "split"),
 )
 
 

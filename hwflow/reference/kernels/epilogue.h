@@ -180,6 +180,7 @@ struct Layer {
     bool constant;               // the int32 path with a rounding constant
     std::vector<int32_t> start;  // what an int32 sum of each output starts with: bias and rounding constant
     std::vector<int32_t> restart;  // what later blocks of products start with
+    std::vector<int32_t> start_high, start_low;  // with Geometry::split, bias and rounding constant in two parts
     std::vector<double> bias_real;
 
     Layer(const Geometry& g, const void* weights, const int64_t* bias, const Epilogue& end, void* out)
@@ -192,33 +193,122 @@ struct Layer {
         if (end.path == kInt32) {  // block_start is 0
             for (int64_t i = 0; i < padded; ++i) start[i] = int32_t(uint32_t(bias[i]) + uint32_t(constant ? added : 0));
         }
+        if (g.split != 0) {
+            for (int64_t i = 0; i < padded; ++i) {
+                const int64_t value = bias[i] + rounding_constant(end);
+                start_high.push_back(int32_t(value >> g.split));
+                start_low.push_back(int32_t(value & ((int64_t(1) << g.split) - 1)));
+            }
+        }
         bias_real.assign(bias, bias + padded);
     }
 };
 
-// clamp(sum >> right, low, high) - offset of `count` adjacent channels of some rows, to their pixels.
-template <typename Code, int Panels>
-void put_rows(const Layer& layer, const int32_t* sums, const int64_t* pixels, int rows, int64_t channel,
-              int64_t count, int right) {
-    const Epilogue& end = layer.end;
-    const Vector low = same(int32_t(end.low)), high = same(int32_t(end.high)), offset = same(int32_t(end.out_offset));
-    Code* out = static_cast<Code*>(layer.out) + channel;
-    const int64_t outputs = layer.g.outputs;
-    constexpr int width = Panels * kLanes;
-    for (int r = 0; r < rows; ++r, sums += width) {
-        if (pixels[r] < 0) continue;
-        Code part[width];
-        Code* to = count == width ? out + pixels[r] * outputs : part;
-        for (int panel = 0; panel < Panels; ++panel) {
-            Vector codes[kParts];
-            for (int p = 0; p < kParts; ++p) {
-                const Vector sum = load(sums + panel * kLanes + p * kVector);
-                codes[p] = subtract(clamp(shift_right(sum, right), low, high), offset);
-            }
-            store_codes(to + panel * kLanes, codes);
-        }
-        if (count != width) std::copy_n(part, count, out + pixels[r] * outputs);
+// What tiles do with the sums of a row, sums[panel][lane]: keep them. All of it becomes part of the tile's
+// function, unrolled: sums whose address is taken, or that are indexed, would be kept in memory all the time.
+#define HWFLOW_INLINE __attribute__((always_inline))
+struct PutSums {
+    int32_t* to;
+
+    template <int Panels>
+    HWFLOW_INLINE void row(int r, const Vector* sums) const {
+        constexpr int parts = Panels * kParts;
+#pragma GCC unroll 16
+        for (int p = 0; p < parts; ++p) store(to + (r * parts + p) * kVector, sums[p]);
     }
+};
+
+// Or clamp(sum >> right, low, high) - offset, to the row's pixel: the channels from `channel` on that there are.
+template <typename Code>
+struct PutCodes {
+    const Vector low, high, offset;
+    const int64_t* pixels;  // places of the rows; negative outside
+    Code* out;
+    int64_t outputs, count;
+    int right;
+
+    PutCodes(const Layer& layer, const int64_t* pixels, int64_t channel, int panels, int right)
+        : low(same(int32_t(layer.end.low))), high(same(int32_t(layer.end.high))), offset(same(int32_t(layer.end.out_offset))),
+          pixels(pixels), out(static_cast<Code*>(layer.out) + channel), outputs(layer.g.outputs),
+          count(std::min<int64_t>(panels * kLanes, outputs - channel)), right(right) {}
+
+    template <int Panels>
+    HWFLOW_INLINE void row(int r, const Vector* sums) const {
+        if (pixels[r] < 0) return;
+        constexpr int width = Panels * kLanes;
+        Code* to = out + pixels[r] * outputs;
+        if (count == width) return codes<Panels>(sums, to);
+        Code part[width];
+        codes<Panels>(sums, part);
+        std::copy_n(part, count, to);
+    }
+
+private:
+    template <int Panels>
+    HWFLOW_INLINE void codes(const Vector* sums, Code* to) const {
+#pragma GCC unroll 16
+        for (int panel = 0; panel < Panels; ++panel) {
+            Vector panel_codes[kParts];
+#pragma GCC unroll 16
+            for (int p = 0; p < kParts; ++p) {
+                panel_codes[p] = subtract(clamp(shift_right(sums[panel * kParts + p], right), low, high), offset);
+            }
+            store_codes(to + panel * kLanes, panel_codes);
+        }
+    }
+};
+
+// Calls function(put) with the codes of adjacent panels from `channel` on as what they are.
+template <typename Function>
+void with_codes(const Layer& layer, const int64_t* pixels, int64_t channel, int panels, int right,
+                const Function& function) {
+    if (layer.end.out_kind == kByte) function(PutCodes<uint8_t>(layer, pixels, channel, panels, right));
+    else function(PutCodes<int16_t>(layer, pixels, channel, panels, right));
+}
+
+template <int Panels, typename Put>
+void put_rows(const Put& put, const int32_t* sums, int rows) {
+    constexpr int parts = Panels * kParts;
+    for (int r = 0; r < rows; ++r) {
+        Vector row[parts];
+#pragma GCC unroll 16
+        for (int p = 0; p < parts; ++p) row[p] = load(sums + (r * parts + p) * kVector);
+        put.template row<Panels>(r, row);
+    }
+}
+
+// The sums of a tile, sums[row][panel][lane], to codes.
+void put_tile(const Layer& layer, const int32_t* sums, const int64_t* pixels, int rows, int panels, int64_t channel,
+              int right) {
+    with_codes(layer, pixels, channel, panels, right, [&](const auto& put) {
+        if (panels == kPanels) put_rows<kPanels>(put, sums, rows);
+        else put_rows<1>(put, sums, rows);
+    });
+}
+
+// Sums that int32 does not hold, of a tile as above, are kept in two parts, parts[row][panel][high or low][lane], and stand
+// for high * 2^split + low. Each addend adds its last `split` bits to the low part and what is before them to the high one; the
+// first addends are the bias with the rounding constant, and the sums of the first block. When all have been added,
+// (high * 2^split + low) >> right is (high + (low >> split)) >> (right - split).
+void finish_parts(const Layer& layer, int32_t* sums, int32_t* parts, const int64_t* pixels, int rows, int panels,
+                  int64_t channel, bool first, bool last) {
+    const int split = int(layer.g.split), width = panels * kLanes;
+    const Vector mask = same((1 << split) - 1);
+    for (int i = 0; i < rows * width; i += kVector) {
+        int32_t* part = parts + 2 * i;
+        const int64_t output = channel + i % width;
+        const Vector sum = load(sums + i);
+        const Vector high = load(first ? layer.start_high.data() + output : part);
+        const Vector low = load(first ? layer.start_low.data() + output : part + kVector);
+        const Vector more_high = add(high, shift_right(sum, split)), more_low = add(low, both(sum, mask));
+        if (last) {
+            store(sums + i, add(more_high, shift_right(more_low, split)));
+        } else {
+            store(part, more_high);
+            store(part + kVector, more_low);
+        }
+    }
+    if (last) put_tile(layer, sums, pixels, rows, panels, channel, layer.end.right - split);
 }
 
 // Sums of adjacent panels for some rows (output pixels): sums[row][panel][lane], on the int32 path with the
@@ -226,10 +316,9 @@ void put_rows(const Layer& layer, const int32_t* sums, const int64_t* pixels, in
 void finish_tile(const Layer& layer, int32_t* sums, const double* wide, const int64_t* pixels, int rows, int panels,
                  int64_t channel) {
     const Epilogue& end = layer.end;
-    const int64_t outputs = layer.g.outputs;
     const int width = panels * kLanes;
-    const int64_t count = std::min<int64_t>(width, outputs - channel);
     if (end.path == kStages) {
+        const int64_t outputs = layer.g.outputs, count = std::min<int64_t>(width, outputs - channel);
         for (int r = 0; r < rows; ++r) {
             if (pixels[r] < 0) continue;
             int64_t values[kPanels * kLanes];
@@ -260,9 +349,7 @@ void finish_tile(const Layer& layer, int32_t* sums, const double* wide, const in
             }
         });
     }
-    const auto put = [&](auto rows_of) { rows_of(layer, sums, pixels, rows, channel, count, right); };
-    if (end.out_kind == kByte) put(panels == kPanels ? put_rows<uint8_t, kPanels> : put_rows<uint8_t, 1>);
-    else put(panels == kPanels ? put_rows<int16_t, kPanels> : put_rows<int16_t, 1>);
+    put_tile(layer, sums, pixels, rows, panels, channel, right);
 }
 
 }  // namespace

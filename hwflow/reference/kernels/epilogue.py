@@ -260,6 +260,14 @@ class Epilogue:
         """``STAGES``, ``INT32`` or ``FLOAT64``."""
         return int(self.struct.path)
 
+    @property
+    def shift(self) -> int:
+        """Bits that are dropped, if nothing but a constant, a shift and a clamp are left to do; else 0."""
+        struct = self.struct
+        constant = _ROUNDINGS[struct.rounding] in (Rounding.TRN, Rounding.RND, Rounding.RND_MIN_INF)
+        plain = self.path != STAGES and not struct.factors and constant
+        return int(struct.right) if plain and 0 < struct.right <= 30 else 0
+
     def _fast(self, path: int, fast: _Fast) -> None:
         self.struct.path, self.struct.right = path, fast.right
         self.struct.rounding = _ROUNDINGS.index(fast.rounding)

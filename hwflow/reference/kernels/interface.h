@@ -57,7 +57,8 @@ struct Geometry {
     int64_t pad_value;   // the stored form of code 0
     int64_t k_block;     // products whose sum fits int32 after block_start is added
     int64_t block_start; // initial value of an int32 sum, taken off again through the bias
-    int64_t wide;        // several blocks are summed in float64
+    int64_t wide;        // the sums of blocks together may exceed int32
+    int64_t split;       // then they are kept in two int32, the last so many bits and the rest; 0: in float64
 };
 
 }  // extern "C"

@@ -39,7 +39,9 @@ inline Unit unit(const void* from) {
 }
 inline Vector shift_right(Vector v, int count) { return _mm512_sra_epi32(v, _mm_cvtsi32_si128(count)); }
 inline Vector clamp(Vector v, Vector low, Vector high) { return _mm512_min_epi32(_mm512_max_epi32(v, low), high); }
+inline Vector add(Vector a, Vector b) { return _mm512_add_epi32(a, b); }
 inline Vector subtract(Vector a, Vector b) { return _mm512_sub_epi32(a, b); }
+inline Vector both(Vector a, Vector b) { return _mm512_and_si512(a, b); }
 inline void store_codes(int16_t* to, const Vector* v) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(v[0]));
 }
@@ -75,7 +77,9 @@ inline Unit unit(const void* from) {
 }
 inline Vector shift_right(Vector v, int count) { return _mm256_sra_epi32(v, _mm_cvtsi32_si128(count)); }
 inline Vector clamp(Vector v, Vector low, Vector high) { return _mm256_min_epi32(_mm256_max_epi32(v, low), high); }
+inline Vector add(Vector a, Vector b) { return _mm256_add_epi32(a, b); }
 inline Vector subtract(Vector a, Vector b) { return _mm256_sub_epi32(a, b); }
+inline Vector both(Vector a, Vector b) { return _mm256_and_si256(a, b); }
 inline __m256i words(const Vector* v) {  // codes fit int16, so the pack does not saturate
     return _mm256_permute4x64_epi64(_mm256_packs_epi32(v[0], v[1]), 0xD8);
 }
@@ -136,8 +140,16 @@ inline Vector clamp(Vector v, const Vector& low, const Vector& high) {
     for (int i = 0; i < kVector; ++i) v.lane[i] = std::min(std::max(v.lane[i], low.lane[i]), high.lane[i]);
     return v;
 }
+inline Vector add(Vector a, const Vector& b) {
+    for (int i = 0; i < kVector; ++i) a.lane[i] = int32_t(uint32_t(a.lane[i]) + uint32_t(b.lane[i]));
+    return a;
+}
 inline Vector subtract(Vector a, const Vector& b) {
     for (int i = 0; i < kVector; ++i) a.lane[i] -= b.lane[i];
+    return a;
+}
+inline Vector both(Vector a, const Vector& b) {
+    for (int i = 0; i < kVector; ++i) a.lane[i] &= b.lane[i];
     return a;
 }
 template <typename Code>

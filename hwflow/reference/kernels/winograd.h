@@ -106,7 +106,7 @@ void winograd_block(const Layer& layer, const int16_t* x, int64_t first, int64_t
                     rows[r] = scratch.patches.data() + position * stride + std::min(i + r, count - 1) * g.channels;
                 }
                 multiply(int(step), panels, rows, kRows, all, w, panel_bytes, zero.data(),
-                         sums + (position * padded + i) * width);
+                         PutSums{sums + (position * padded + i) * width});
             }
         }
         for (int64_t i = 0; i < count; ++i) {
