@@ -158,7 +158,7 @@ class MatrixLayer(CompiledLayer):
         return result
 
     def _block(self, end: Epilogue) -> dict[str, int]:
-        """The kind of the input, how many products are summed in int32 at a time, from what value, and what of the rest."""
+        """The kind of the input, how many products are summed in int32 at a time, and how these sums are."""
         weights = (lowest(self.weight_type), self.weight_type.max_code)
         products = [w * x for w in weights for x in self.stored]
         low, high = min(products), max(products)
@@ -177,7 +177,7 @@ class MatrixLayer(CompiledLayer):
         return {"kind": self.source.kind, "k_block": limit, "block_start": start, "wide": 1, "split": split}
 
     def _split(self, end: Epilogue, blocks: int) -> int:
-        """Low bits of a sum that are kept by themselves, if both parts, the rounding constant included, fit int32; else 0.
+        """Low bits of a sum that are kept by themselves, if both parts with the rounding constant fit int32; else 0.
 
         Every block and the bias add less than 2^split to the low part; the high one is what is left of the sum.
         """
