@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hwflow.campaign.advised import Advice, Candidate, Tried, interval
 from hwflow.campaign.allocation import allocate
 from hwflow.campaign.distortion import LayerErrors, sensitivities
 from hwflow.campaign.spec import CampaignSpec, ModelSpec
-from hwflow.campaign.statistics import beats, compare
+from hwflow.campaign.statistics import beats
 from hwflow.campaign.trials import NetworkData, ReferenceNetwork, prepare
 from hwflow.codes import Protection
 from hwflow.cost.decoders import decoder_cost
@@ -27,7 +27,6 @@ from hwflow.hardening.calibration import calibrate
 from hwflow.hardening.plan import scale_graph
 from hwflow.memory import memories
 from hwflow.progress import Advance, Step, no_progress, silent
-from hwflow.show import Shown
 
 NAMES = (
     "plain", "parity", "cep", "secded", "cosq", "byte7", "byte6", "byte5",
@@ -44,120 +43,6 @@ DESIGNS = (0.5, 2.0, 4.0)
 TRIED, IMAGES, ROUNDS = 8, 500, 4
 _BETTER = 0.95  # less is chance
 _SPARE_OF_LAYER, _SPARE_OF_ALL = 1.05, 1e-3  # of weights, that what rows leave empty may add to codes chosen by layer
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A way to store the weights.
-
-    Attributes:
-        protection: storage code, or storage codes by layer, as ``--protect`` takes it.
-        granularity: one scale a layer or a channel.
-        error: what rounding and faults add to the logits, relative to their variance; summed over layers.
-        bits: stored bits a weight, with what rows leave empty.
-        luts: of a decoder for one weight a cycle, of codes by layer on average over the multipliers of a design whose
-            layers are all busy all the time; None if the code was not synthesised.
-        latency: cycles of the decoder, of codes by layer of the slowest.
-    """
-
-    protection: str
-    granularity: str
-    error: float
-    bits: float
-    luts: float | None
-    latency: int | None
-
-    def affordable(self, most: float | None) -> bool:
-        """Whether its decoder takes at most so many LUTs."""
-        return most is None or (self.luts is not None and self.luts <= most)
-
-    @property
-    def label(self) -> str:
-        """What to call it in tables and figures."""
-        if "=" not in self.protection or self.luts is None:
-            return self.protection
-        return f"by layer, {self.luts:.0f} LUTs"
-
-    @property
-    def options(self) -> str:
-        """What ``hwflow harden`` takes for it."""
-        protect = shlex.join(["--protect", self.protection])
-        return protect + (" --granularity channel" if self.granularity == "channel" else "")
-
-
-@dataclass(frozen=True)
-class Tried:
-    """A candidate on the images.
-
-    Attributes:
-        candidate: the way to store the weights.
-        clean: points that it loses without faults.
-        loss: points that it loses under faults, on average over the rounds.
-        low, high: 95 % Student interval of the loss over the rounds; the images are always the same.
-    """
-
-    candidate: Candidate
-    clean: float
-    loss: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, repr=False)
-class Advice(Shown):
-    """Result of :func:`advise`.
-
-    Attributes:
-        model: what was asked about.
-        ber: bit error rate.
-        accepted: points that may be lost.
-        accuracy: of the float network on the images, percent.
-        images, rounds: of every trial.
-        ranked: all candidates, the least error first.
-        tried: those that were tried, the least loss first.
-        front: those of them that no other one beats in loss, bits and LUTs at once.
-        cheapest: the fewest bits, then LUTs, of those that lose no more than ``accepted`` at the upper end of their
-            interval; None if there is none.
-        best: the least loss.
-    """
-
-    model: str
-    ber: float
-    accepted: float
-    accuracy: float
-    images: int
-    rounds: int
-    ranked: tuple[Candidate, ...]
-    tried: tuple[Tried, ...]
-    front: tuple[Tried, ...]
-    cheapest: Tried | None
-    best: Tried
-
-    def facts(self) -> dict[str, object]:
-        """What was asked, and the answer."""
-        return {
-            "model": self.model,
-            "ber": self.ber,
-            "accuracy": f"{self.accuracy:.2f} %",
-            "cheapest": None if self.cheapest is None else self.cheapest.candidate.protection,
-            "best": f"{self.best.candidate.protection} (loses {self.best.loss:.2f} points)",
-            "images": self.images,
-            "rounds": self.rounds,
-        }
-
-    def rows(self) -> list[dict[str, Any]]:
-        """A row for every candidate, the least error first; its trial, if it was tried."""
-        found = {each.candidate: each for each in self.tried}
-        empty = dict.fromkeys(("clean", "loss", "low", "high"))
-        trials = ("clean", "loss", "low", "high")
-        return [
-            {**asdict(each), **({name: getattr(found[each], name) for name in trials} if each in found else empty)}
-            for each in self.ranked
-        ]
-
-    def to_json(self) -> dict[str, Any]:
-        """The advice as JSON data."""
-        return asdict(self)
 
 
 def advise(
@@ -243,7 +128,7 @@ def advise(
         found.append(_try(network, options, candidate, ber, accuracy, rounds, seed))
     advance(len(chosen), len(chosen), "")
     found.sort(key=lambda each: (each.loss, *_price(each)))
-    within = [each for each in found if each.high <= loss]
+    within = [each for each in found if each.within(loss)]
     return Advice(
         model=str(model),
         ber=ber,
@@ -256,6 +141,7 @@ def advise(
         front=tuple(each for each in found if not any(_beats(other, each) for other in found)),
         cheapest=min(within, key=lambda each: (*_price(each), each.loss), default=None),
         best=found[0],
+        hardening=_shared(spec, options, calibration, preprocessing),
     )
 
 
@@ -314,6 +200,28 @@ def _subject(
         calibrated_rounding=chosen["calibrated_rounding"],
     )
     return options, ModelSpec(str(Path(model) / "model.h5"), name=Path(model).name)
+
+
+def _shared(
+    spec: ModelSpec, options: HardenOptions, calibration: str | None, preprocessing: str | None
+) -> tuple[str, ...]:
+    """What follows ``hwflow harden`` for every candidate; options that have their default are left out."""
+    default = HardenOptions()
+    folder = calibration is not None and Path(calibration).is_dir()
+    given = {
+        "--torch-weights": (spec.weights, None),
+        "--classes": (spec.classes, None),
+        "--image-size": (spec.image_size, None),
+        "--weights": (str(options.scaling.weight_type), str(default.scaling.weight_type)),
+        "--activation-bits": (options.activation_bits, default.activation_bits),
+        "--guard-bits": (options.guard_bits, default.guard_bits),
+        "--calibration": (calibration, None),
+        "--preprocessing": (preprocessing if folder else None, None),
+    }
+    words = [word for name, (value, usual) in given.items() if value != usual for word in (name, str(value))]
+    flags = ["--saturate"] if options.scaling.saturate else []
+    flags += [] if options.calibrated_rounding else ["--no-calibrated-rounding"]
+    return (spec.model, *words, *flags)
 
 
 def _hardening(options: HardenOptions, protection: str, granularity: Any) -> HardenOptions:
@@ -463,5 +371,5 @@ def _try(
     clean, *faulted = (
         100 * subject.evaluate(network.images, network.labels, faults).correct / total for faults in (None, *lists)
     )
-    paired = compare(faulted, [accuracy] * rounds)
-    return Tried(candidate, accuracy - clean, paired.difference, paired.low, paired.high)
+    low, high = interval(faulted, accuracy, total) or (None, None)
+    return Tried(candidate, accuracy - clean, accuracy - float(np.mean(faulted)), low, high)

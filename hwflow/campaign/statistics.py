@@ -110,7 +110,7 @@ def summarise(accuracies: Sequence[float], interval: Interval = "wilson") -> Sum
         return Summary(mean, 0.0, mean, mean, len(values))
     std = float(values.std(ddof=1))
     if interval == "wilson":
-        low, high = _wilson(mean / 100, _student(len(values)) * std / 100 / math.sqrt(len(values)))
+        low, high = _wilson(mean / 100, student(len(values)) * std / 100 / math.sqrt(len(values)))
         low, high = min(100 * low, mean), max(100 * high, mean)
     else:
         picks = np.random.default_rng(0).integers(0, len(values), (_RESAMPLES, len(values)))
@@ -129,7 +129,7 @@ def compare(first: Sequence[float], second: Sequence[float]) -> Paired:
     if count < 2:
         return Paired(mean, mean, mean, None, count)
     error = float(difference.std(ddof=1)) / math.sqrt(count)
-    half = _student(count) * error
+    half = student(count) * error
     if error == 0.0:
         return Paired(mean, mean, mean, 1.0 if mean == 0.0 else 0.0, count)
     p = float(2 * stats.t.sf(abs(mean) / error, count - 1))
@@ -149,7 +149,8 @@ def _wilson(mean: float, half: float) -> tuple[float, float]:
     return score_interval(mean, half**2 / (mean * (1 - mean)))
 
 
-def _student(count: int) -> float:
+def student(count: int) -> float:
+    """Student's two-sided 95 % quantile of the mean of so many values."""
     from scipy import stats
 
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))

@@ -10,7 +10,7 @@ import typer
 
 from hwflow.cli import _options as options
 from hwflow.cli._app import OTHERS, STUDY, app
-from hwflow.cli._console import print_line, print_table, save_json
+from hwflow.cli._console import print_command, print_line, print_table, save_json
 from hwflow.cli._ignored import refuse_ignored
 from hwflow.cli.paper import check_figure, paper, print_accuracies
 from hwflow.data import data_path
@@ -21,9 +21,11 @@ from hwflow.progress import progress_bar
 
 if TYPE_CHECKING:
     from hwflow.campaign import CampaignSpec, Status
-    from hwflow.campaign.advice import Advice
+    from hwflow.campaign.advised import Advice
 
 CANDIDATES = "Candidates"
+ROUNDS = 4
+"""Fault lists that advice takes for a candidate."""
 
 app.add_typer(paper, name="paper", rich_help_panel=OTHERS)
 
@@ -199,9 +201,9 @@ def advise(
             metavar="N",
             min=2,
             rich_help_panel=options.FAULTS,
-            help="Fault lists for every candidate that is tried.",
+            help="Fault lists for every candidate that is tried; 2 are too few for an interval.",
         ),
-    ] = 4,
+    ] = ROUNDS,
     figure: options.Figure = None,
     seed: options.Seed = 0,
     json: options.Json = None,
@@ -243,7 +245,7 @@ def _print_advice(found: Advice) -> None:
                 each.candidate.label,
                 each.candidate.granularity,
                 f"{each.loss:.2f}",
-                f"{each.low:.2f} .. {each.high:.2f}",
+                None if each.low is None else f"{each.low:.2f} .. {each.high:.2f}",
                 f"{each.clean:.2f}",
                 f"{each.candidate.bits:.2f}",
                 number(each.candidate.luts),
@@ -257,14 +259,20 @@ def _print_advice(found: Advice) -> None:
         f"{len(found.ranked)} ways ranked, {len(found.tried)} tried; -: its decoder was not synthesised. Intervals are "
         "over fault lists; the images are the same."
     )
-    if found.cheapest is None:
-        print_line(f"none of them surely loses {found.accepted:g} points or less: the upper end of no interval does")
+    sure = f"surely loses {found.accepted:g} points or less"
+    if found.best.low is None:
+        print_line(f"{found.rounds} rounds are too few for intervals, so nothing is sure; give --rounds {ROUNDS}")
+    elif found.cheapest is None:
+        print_line(f"none of them {sure}: the upper end of no interval does")
+    elif found.cheapest is found.best:
+        print_line(f"loses least, and is the cheapest that {sure}:")
+        print_command(found.command(found.best))
+        return
     else:
-        print_line(
-            f"cheapest that surely loses {found.accepted:g} or less: "
-            f"hwflow harden ... {found.cheapest.candidate.options}"
-        )
-    print_line(f"loses least: hwflow harden ... {found.best.candidate.options}")
+        print_line(f"cheapest that {sure}:")
+        print_command(found.command(found.cheapest))
+    print_line("loses least:")
+    print_command(found.command(found.best))
 
 
 @app.command(rich_help_panel=STUDY, epilog="Example: hwflow report results.sqlite -o report --csv results.csv")

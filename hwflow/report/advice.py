@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hwflow.campaign.advice import GRANULARITIES, Advice, Tried
+from hwflow.campaign.advice import GRANULARITIES
+from hwflow.campaign.advised import Advice, Tried
 from hwflow.report.cost_plot import Point, paint_costs
 from hwflow.report.looks import Look
 
@@ -41,4 +42,5 @@ def _points(advice: Advice) -> list[Point]:
 
 def _point(tried: Tried, luts: float, look: Look, label: str) -> Point:
     text = tried.candidate.label.partition(":")[0]
-    return Point(luts, tried.loss, tried.low, tried.high, look, label, text)
+    low, high = (tried.loss if end is None else end for end in (tried.low, tried.high))
+    return Point(luts, tried.loss, low, high, look, label, text)

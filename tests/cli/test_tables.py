@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 from rich.cells import cell_len
 
-from hwflow.campaign.advice import Advice, Candidate, Tried
+from hwflow.campaign.advised import Advice, Candidate, Tried
 from hwflow.cli._console import print_command, print_line, print_table
 from hwflow.cli._layout import fit, shorten, wrapped
 from hwflow.cli._tables import (
