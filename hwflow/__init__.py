@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from hwflow.stages.generate import generate
     from hwflow.stages.harden import harden
     from hwflow.stages.only import simulate_only
+    from hwflow.stages.protect import protect
     from hwflow.stages.sensitivity import sensitivity
     from hwflow.stages.simulate import simulate
     from hwflow.stages.upsets import simulate_upsets
@@ -64,6 +65,7 @@ _HOMES = {
     "load_spec": "hwflow.campaign.spec_file",
     "memories": "hwflow.memory",
     "progress_bar": "hwflow.progress",
+    "protect": "hwflow.stages.protect",
     "run_campaign": "hwflow.campaign.run",
     "sample_ber": "hwflow.faults",
     "sensitivity": "hwflow.stages.sensitivity",
@@ -100,6 +102,7 @@ __all__ = [
     "load_spec",
     "memories",
     "progress_bar",
+    "protect",
     "run_campaign",
     "sample_ber",
     "sensitivity",

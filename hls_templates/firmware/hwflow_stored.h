@@ -38,6 +38,18 @@ template <class T, unsigned COUNT> void split(unsigned long long data, T weights
     }
 }
 
+// A weight a word, as it is: for layers whose words something else is to be put in the place of.
+template <class T> struct plain {
+    typedef T weight_t;
+    static const unsigned weights_per_word = 1;
+    typedef ap_uint<T::width> word_t;
+
+    static void decode(const word_t &word, T weights[weights_per_word]) {
+        #pragma HLS INLINE
+        weights[0].range(T::width - 1, 0) = word;
+    }
+};
+
 // SECDED (72,64), see hwflow/codes/secded.py: weights in the low bits of the word, 8 check bits above them.
 template <class T, on_double ON_DOUBLE> struct secded {
     typedef T weight_t;

@@ -11,6 +11,9 @@
 //   word_parts    cycles that a word takes, each with its part of the word's weights
 //
 // lane_rows * lane_words * word_parts cycles are at most reuse_factor.
+//
+//   keep(n, w)    puts the weights that a side memory keeps in the place of those that word n gives. It is logic: their
+//                 places and values are constants, and only those of a lane's own words are left of it in each lane
 
 #ifndef NNET_STORED_H_
 #define NNET_STORED_H_
@@ -68,7 +71,9 @@ RowLoop:
                     const unsigned out = lane / row_lanes * CONFIG_T::lane_rows + row;
                     const unsigned column = lane % row_lanes * CONFIG_T::lane_words + word;
                     if (part == 0) {
-                        code_t::decode(words[first + row * CONFIG_T::row_words + word], weights[lane]);
+                        const unsigned index = first + row * CONFIG_T::row_words + word;
+                        code_t::decode(words[index], weights[lane]);
+                        CONFIG_T::keep(index, weights[lane]);
                     }
 
                 Weights:
@@ -128,6 +133,7 @@ WordLoop:
                 const unsigned index = lane * CONFIG_T::lane_words + word;
                 if (part == 0) {
                     code_t::decode(words[index], weights[lane]);
+                    CONFIG_T::keep(index, weights[lane]);
                 }
 
             Weights:
@@ -222,6 +228,7 @@ template <class data_T, class res_T, typename CONFIG_T> class StoredDepthwiseKer
                         const unsigned column = word * lanes + lane;
                         if (part == 0) {
                             code_t::decode(words[at * CONFIG_T::row_words + column], weights[lane]);
+                            CONFIG_T::keep(at * CONFIG_T::row_words + column, weights[lane]);
                         }
 
                     Weights:

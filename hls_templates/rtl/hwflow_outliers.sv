@@ -1,15 +1,19 @@
-// Side memory of a layer's outliers: adds what the largest weights exceed the weight memory by to the
-// words that come from there. It follows the memory's read address, so the memory itself stays as it is.
+// Side memory of a layer's outliers and kept weights: adds what the largest weights exceed the weight memory by to the
+// words that come from there, and has weights of its own for others. It follows the memory's read address, so the memory
+// itself stays as it is.
 //
-// A row is for one word of the weight memory: its address, and {lane, rest} of every outlier in it. Rows
-// are in the order of the addresses; the pointer to the next one returns to the start with the address.
+// A row is for one word of the weight memory: its address, and {lane, rest} of every outlier in it, or with KEEPS
+// {keep, lane, rest}. Rows are in the order of the addresses; the pointer to the next one returns to the start with the
+// address.
 //
 //   LANES, W_W    weights of a word, bits of one, signed
 //   DEPTH         words of the weight memory
 //   REST_W        bits of a rest, signed
 //   ROWS, SLOTS   words with outliers, and the most outliers that one word has
-//   REST_FILE     $readmemh file, ROWS words: the address in the high bits, below it SLOTS times {lane, rest},
-//                 slot s at bits [s*SLOT_W +: SLOT_W], 0 where the word has fewer outliers
+//   KEEPS         0: rests are added. 1: those with keep = 1 are weights, in the place of what comes from the memory. 2: a
+//                 keep of 1 is a weight, and nothing is ever added; rests with keep = 0 are 0
+//   REST_FILE     $readmemh file, ROWS words: the address in the high bits, below it SLOTS times {lane, rest} or
+//                 {keep, lane, rest}, slot s at bits [s*SLOT_W +: SLOT_W], 0 where the word has fewer of them
 //
 //   LOADABLE      0: the rows are a ROM in LUTs, among the configuration bits, and no port writes them. 1: they are LUT
 //                 RAM, which port B reads and writes, a row an address. A row that no word needs is 0
@@ -31,11 +35,12 @@ module hwflow_outliers #(
     parameter int REST_W    = 10,
     parameter int ROWS      = 2,
     parameter int SLOTS     = 1,
+    parameter int KEEPS     = 0,
     parameter REST_FILE     = "",
     parameter int LOADABLE  = 0,
     localparam int ADDR_W   = (DEPTH > 1) ? $clog2(DEPTH) : 1,
-    localparam int EFFECT_W = ((W_W > REST_W) ? W_W : REST_W) + 1,
-    localparam int SLOT_W   = ((LANES > 1) ? $clog2(LANES) : 1) + REST_W,
+    localparam int EFFECT_W = ((W_W > REST_W) ? W_W : REST_W) + ((KEEPS == 2) ? 0 : 1),
+    localparam int SLOT_W   = ((KEEPS != 0) ? 1 : 0) + ((LANES > 1) ? $clog2(LANES) : 1) + REST_W,
     localparam int ROW_W    = ADDR_W + SLOTS * SLOT_W,
     localparam int INDEX_W  = (ROWS > 1) ? $clog2(ROWS) : 1,
     localparam int MADDR_W  = (LOADABLE != 0) ? INDEX_W : 1,
@@ -67,6 +72,10 @@ module hwflow_outliers #(
     end
     if (ROWS < 1 || ROWS > DEPTH || SLOTS < 1 || SLOTS > LANES) begin : gen_error_rows
         initial $fatal(1, "hwflow_outliers: ROWS (%0d) must be 1 to DEPTH, SLOTS (%0d) 1 to LANES", ROWS, SLOTS);
+    end
+
+    if (KEEPS < 0 || KEEPS > 2) begin : gen_error_keeps
+        initial $fatal(1, "hwflow_outliers: KEEPS (%0d) must be 0 to 2", KEEPS);
     end
 
     // The row that is compared, the one after it, and the index of the one after that: rows can follow one another in
@@ -135,7 +144,7 @@ module hwflow_outliers #(
         end
     end
 
-    // The outliers of the word
+    // The outliers and kept weights of the word
     logic hit_reg;
     logic [SLOTS*SLOT_W-1:0] slots_reg;
 
@@ -148,22 +157,28 @@ module hwflow_outliers #(
         logic [REST_W-1:0] rest;
         logic signed [REST_W-1:0] rest_reg;
         logic signed [EFFECT_W-1:0] sum_reg;
+        logic keep, keep_reg;
 
         // At most one slot is for this lane.
         always_comb begin
             rest = '0;
+            keep = 1'b0;
             for (int s = 0; s < SLOTS; s++) begin
                 if (hit_reg && slots_reg[s*SLOT_W+REST_W+:LANE_W] == LANE_W'(lane)) begin
                     rest = rest | slots_reg[s*SLOT_W+:REST_W];
+                    keep = keep | (KEEPS != 0 && slots_reg[s*SLOT_W+SLOT_W-1]);
                 end
             end
         end
 
         wire signed [W_W-1:0] stored = data_i[lane*W_W+:W_W];
+        wire signed [W_W-1:0] counts = keep_reg ? '0 : stored;
 
         always_ff @(posedge clk_i) begin
             rest_reg <= rest;
-            sum_reg  <= EFFECT_W'(stored) + EFFECT_W'(rest_reg);
+            keep_reg <= keep;
+            if (KEEPS == 2) sum_reg <= EFFECT_W'(counts) | EFFECT_W'(rest_reg);
+            else sum_reg <= EFFECT_W'(counts) + EFFECT_W'(rest_reg);
         end
 
         assign data_o[lane*EFFECT_W+:EFFECT_W] = sum_reg;

@@ -21,8 +21,8 @@
 //   PRELOADED       0: the weight memory does not take its WEIGHT_FILE, as URAM in hardware
 //   BIAS_FILE       $readmemh file, NF words: word nf holds bias[nf*PE+p] at bits [p*B_W +: B_W]; channelwise
 //                   SF words: word sf holds bias[sf*SIMD+s] at bits [s*B_W +: B_W]
-//   REST_ROWS, REST_SLOTS, REST_W, REST_FILE   side memory of the outliers: ROWS and others of
-//                   hwflow_outliers, whose lane p*SIMD+s adds to w[nf*PE+p][sf*SIMD+s] of beat nf*SF+sf; 0 rows: none
+//   REST_ROWS, REST_SLOTS, REST_W, KEEPS, REST_FILE   side memory of the outliers and kept weights: ROWS and others of
+//                   hwflow_outliers, whose lane p*SIMD+s is for w[nf*PE+p][sf*SIMD+s] of beat nf*SF+sf; 0 rows: none
 //
 // Row o of the matrix is ceil(N_IN/K) stored words of WORD_W bits, the last filled up with zeros: word j holds
 // w[o][j*K+l] as its weight l. An address of the memory holds WORDS of them for each of PE rows, word v of row
@@ -51,7 +51,7 @@
 // as many cycles as the fewest beats that a word is read for: K/SIMD, or what is left for a row's last word.
 //
 // Timing: from next_i to the beat's data 3 cycles; with a table 1 more, for SECDED 2 more or with SIMD < K 3 more, for a
-// block code the LATENCY of hwflow_decode_word more; with outliers 1 more. A beat a cycle.
+// block code the LATENCY of hwflow_decode_word more; with a side memory 1 more. A beat a cycle.
 
 `default_nettype none
 
@@ -85,6 +85,7 @@ module hwflow_weights #(
     parameter int REST_ROWS   = 0,
     parameter int REST_SLOTS  = 1,
     parameter int REST_W      = 1,
+    parameter int KEEPS       = 0,
     parameter REST_FILE       = "",
     parameter int LOADABLE    = 0,
     localparam int K          = (CODE == 1) ? 64 / W_W : (CODE == 3) ? WEIGHTS : 1,
@@ -96,7 +97,7 @@ module hwflow_weights #(
     localparam int ADDR_W     = (DEPTH > 1) ? $clog2(DEPTH) : 1,
     localparam int MEM_W      = PE * WORDS * WORD_W,
     localparam int LANES      = PE * SIMD,
-    localparam int EFFECT_W   = (REST_ROWS == 0) ? W_W : ((W_W > REST_W) ? W_W : REST_W) + 1,
+    localparam int EFFECT_W   = (REST_ROWS == 0) ? W_W : ((W_W > REST_W) ? W_W : REST_W) + ((KEEPS == 2) ? 0 : 1),
     localparam int BIASES     = (CHANNELWISE != 0) ? SIMD : PE,
     localparam int BIAS_WORDS = (CHANNELWISE != 0) ? N_IN / SIMD : N_OUT / PE,
     localparam int BADDR_W    = (BIAS_WORDS > 1) ? $clog2(BIAS_WORDS) : 1,
@@ -104,7 +105,7 @@ module hwflow_weights #(
     localparam int BEAT_W     = (BEATS > 1) ? $clog2(BEATS) : 1,
     localparam int REST_LOADS = (LOADABLE != 0 && REST_ROWS > 0) ? 1 : 0,
     localparam int RADDR_W    = (REST_LOADS != 0 && REST_ROWS > 1) ? $clog2(REST_ROWS) : 1,
-    localparam int SLOT_W     = ((LANES > 1) ? $clog2(LANES) : 1) + REST_W,
+    localparam int SLOT_W     = ((KEEPS != 0) ? 1 : 0) + ((LANES > 1) ? $clog2(LANES) : 1) + REST_W,
     localparam int RMEM_W     = (REST_LOADS != 0) ? BEAT_W + REST_SLOTS * SLOT_W : 1,
     localparam int TABLE_LOADS = (LOADABLE != 0 && CODE >= 2) ? 1 : 0,
     localparam int LONGER     = LABEL_W % WEIGHTS,                         // see hwflow_decode_word
@@ -458,6 +459,7 @@ module hwflow_weights #(
             .REST_W    (REST_W),
             .ROWS      (REST_ROWS),
             .SLOTS     (REST_SLOTS),
+            .KEEPS     (KEEPS),
             .REST_FILE (REST_FILE),
             .LOADABLE  (LOADABLE)
         ) outliers (

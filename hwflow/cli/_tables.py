@@ -135,7 +135,7 @@ def print_layers(layers: Iterable[LayerCost]) -> None:
     """Print what every weight layer takes."""
     rows = [asdict(cost) for cost in layers]
     header = ("layer", "reuse factor", "PE", "SIMD", "weight words", "bits a word", "BRAM kbit", "cycles an image")
-    sparse = ("outliers", "side bits") if any(row["outliers"] for row in rows) else ()
+    sparse = ("outliers", "kept", "side bits") if any(row["side_bits"] for row in rows) else ()
     columns = len(header) + len(sparse)
     print_table(
         "Layers",

@@ -24,6 +24,7 @@ class LayerCost:
         bram_kbit: ``words`` x ``word_bits``, in units of 1024 bits.
         cycles_per_image: cycles that its multipliers are busy for one image.
         outliers: weights that a side memory completes.
+        kept: weights that it holds whole.
         side_bits: bits of that memory, which faults do not reach.
     """
 
@@ -36,6 +37,7 @@ class LayerCost:
     bram_kbit: float
     cycles_per_image: int
     outliers: int
+    kept: int
     side_bits: int
 
 
@@ -57,5 +59,6 @@ def _layer_cost(graph: Graph, layer: WeightLayer, reuse_factor: int) -> LayerCos
         bram_kbit=memory.depth * memory.width / 1024,
         cycles_per_image=layer.vectors * reuse_factor,
         outliers=0 if layer.outliers is None else len(layer.outliers.index),
+        kept=0 if layer.kept is None else len(layer.kept.index),
         side_bits=layer.side_bits,
     )

@@ -1,4 +1,8 @@
-"""Weight memories that store words of a code: what the C++ calls it, its words as an array, how lanes share them."""
+"""Weight memories that store words of a code: what the C++ calls it, its words as an array, how lanes share them.
+
+Layers some of whose weights are kept are read so even where their code is the plain one: hls4ml's own kernels have no
+place between memory and product at which the kept weights could come in.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +28,13 @@ CODES_HEADERS = ("hwflow_stored.h", "hwflow_words.h")
 """Beside them, with a C++ type for every code and for every block code."""
 
 CPP_CODES: Mapping[type[StorageCode], Callable[[Any, str], str]] = {
+    Plain: lambda code, _: f"hwflow::plain<{code.type}>",
     Secded: lambda code, _: f"hwflow::secded<{code.type}, hwflow::on_double::{code.on_double}>",
     Table: lambda code, table: f"hwflow::table<{code.type}, {table}>",
     WordCode: word_type,
 }
-"""C++ type of every code, from the code and the name of its table; the plain one needs none, its words are hls4ml's own
-weights."""
+"""C++ type of every code, from the code and the name of its table; the plain one is for layers with kept weights, the
+words of others are hls4ml's own weights."""
 
 DEFINITIONS: Mapping[type[StorageCode], Callable[[Any, str], str]] = {
     Table: lambda code, table: cpp_table(table, code.decoder, code.bits, code.bits),
@@ -46,7 +51,17 @@ CONFIG = """struct stored{suffix} : config{suffix} {{
     static const unsigned lane_rows = {lanes.rows};
     static const unsigned lane_words = {lanes.words};
     static const unsigned word_parts = {lanes.parts};
-{kernel}}};
+{keep}{kernel}}};
+"""
+
+NOTHING_KEPT = "    static void keep(unsigned, code_t::weight_t[]) {}\n"
+
+KEEP = """    static void keep(unsigned word, code_t::weight_t weights[code_t::weights_per_word]) {{
+        #pragma HLS INLINE
+        switch (word) {{
+{cases}
+        }}
+    }}
 """
 
 KERNEL = """    template<class data_T, class res_T, class CONFIG_T>
@@ -56,19 +71,21 @@ KERNEL = """    template<class data_T, class res_T, class CONFIG_T>
 
 @dataclass(frozen=True)
 class Stored:
-    """A memory of weights in words of a code that is not plain.
+    """A memory of weights in words of a code.
 
     Attributes:
         name: of the code.
         code: for the type of the weights.
         layout: how the weights are divided into words.
         table: what the C++ calls the table, or the labels, of the code, if it has one.
+        kept: word, place in it and code of every weight that does not come from the memory.
     """
 
     name: str
     code: StorageCode
     layout: Layout
     table: str
+    kept: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def decoder(self) -> str:
@@ -80,6 +97,20 @@ class Stored:
         """C++ that the type of the code needs before it."""
         define = DEFINITIONS.get(type(self.code))
         return "" if define is None else define(self.code, self.table)
+
+    @property
+    def keep(self) -> str:
+        """C++ that puts kept weights in the place of those of a word."""
+        if not self.kept:
+            return NOTHING_KEPT
+        bits = self.code.type.width
+        words: dict[int, list[str]] = {}
+        for word, place, value in self.kept:
+            value &= (1 << bits) - 1
+            words.setdefault(word, []).append(f"weights[{place}].range({bits - 1}, 0) = {value:#x};")
+        return KEEP.format(
+            cases="\n".join(f"        case {word}: {' '.join(lines)} break;" for word, lines in words.items())
+        )
 
     @property
     def headers(self) -> list[str]:
@@ -126,17 +157,17 @@ def choose_lanes(layout: Layout, reuse: int) -> Lanes:
 
 
 def mark_stored(layer: Any, node: WeightLayer) -> None:
-    """Tell an hls4ml layer the code that its weights are stored in, unless that is the plain one.
+    """Tell an hls4ml layer the code that its weights are stored in, unless hls4ml can read them.
 
     Raises:
         HwflowError: a code without a decoder in C++.
     """
     code = layer_storage(node)
-    if not isinstance(code, Plain):
+    if not isinstance(code, Plain) or node.kept is not None:
         if type(code) not in CPP_CODES or (isinstance(code, WordCode) and type(code.block) not in CPP_BLOCKS):
             raise HwflowError(f"{node.name}: the firmware has no decoder of storage code {node.storage.name!r}")
         table = f"table_{layer.get_weights('weight').name}"
-        layer.set_attr(ATTRIBUTE, Stored(node.storage.name, code, layer_layout(node), table))
+        layer.set_attr(ATTRIBUTE, Stored(node.storage.name, code, layer_layout(node), table, _kept(node)))
 
 
 def is_stored(layer: Any) -> bool:
@@ -172,7 +203,16 @@ def stored_config(layer: Any, suffix: str, kernel: str = "", turns: int = 1) -> 
     stored = layer.get_attr(ATTRIBUTE)
     part = replace(stored.layout, rows=stored.layout.rows // turns)
     lanes = choose_lanes(part, layer.model.config.get_reuse_factor(layer) // turns)
-    return str(stored.definitions + CONFIG.format(suffix=suffix, stored=stored, lanes=lanes, kernel=kernel))
+    return str(
+        stored.definitions + CONFIG.format(suffix=suffix, stored=stored, lanes=lanes, keep=stored.keep, kernel=kernel)
+    )
+
+
+def _kept(node: WeightLayer) -> tuple[tuple[int, int, int], ...]:
+    if node.kept is None:
+        return ()
+    columns = (*layer_layout(node).place(node.kept.index), node.stored_at(node.kept.index))
+    return tuple(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def _largest_divisor(number: int, limit: int) -> int:

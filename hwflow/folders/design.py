@@ -96,7 +96,8 @@ class Design(Shown):
                     "quantisation_error": scaled["quantisation_error"],
                     "alignment": scaled["alignment"],
                     "outliers": scaled["outliers"],
-                    "side_bits": scaled["side_bits"],
+                    "kept": 0 if layer.kept is None else len(layer.kept.index),
+                    "side_bits": layer.side_bits,
                     "weight_type": str(layer.weight.type),
                     "accum_type": str(layer.accum),
                     "output_type": str(layer.type),
@@ -170,6 +171,12 @@ def write_manifest(folder: Path, content: Mapping[str, Any], graph: Graph) -> No
     }
     manifest["sha256"] = content_hash(manifest)
     (folder / DESIGN.manifest).write_text(json_text(manifest), encoding="utf-8")
+
+
+def content_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What a manifest was written with, without what :func:`write_manifest` says by itself."""
+    own = ("format", "format_version", "hwflow", "versions", "name", "graph_sha256", "files", "sha256")
+    return {key: value for key, value in manifest.items() if key not in own}
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The graph that every executor runs: small, typed, immutable."""
 
-from hwflow.graph.constants import Constant, FloatArray, IntArray, Outliers, Scale
+from hwflow.graph.constants import BoolArray, Constant, FloatArray, IntArray, Kept, Outliers, Scale, Side
 from hwflow.graph.graph import Graph
 from hwflow.graph.layers import Affine, Conv2D, Dense, DepthwiseConv2D, WeightLayer, Window
 from hwflow.graph.node import Input, Node
@@ -39,6 +39,7 @@ __all__ = [
     "Aligned",
     "Average",
     "AveragePool2D",
+    "BoolArray",
     "Concatenate",
     "Constant",
     "Conv2D",
@@ -51,6 +52,7 @@ __all__ = [
     "Graph",
     "Input",
     "IntArray",
+    "Kept",
     "LeakyReLU",
     "Lookup",
     "MaxPool2D",
@@ -66,6 +68,7 @@ __all__ = [
     "Rescale",
     "Reshape",
     "Scale",
+    "Side",
     "Softmax",
     "Subtract",
     "UpSample2D",

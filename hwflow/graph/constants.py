@@ -14,6 +14,7 @@ from hwflow.fixed import FixedType
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 Scale = float | tuple[float, ...]
 """S of a tensor: one number, or one an element of its last axis."""
 
@@ -108,3 +109,35 @@ class Outliers:
         output, source = channelwise_position(self.index, n_out) if channelwise else position(self.index, n_in)
         result[source, output] += rests
         return result.reshape(weights.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """Weights of a layer that its side memory holds whole: faults do not reach them, whatever their cells give.
+
+    Attributes:
+        index: ``(k,)`` ascending positions in the order of the weight memory, see :mod:`hwflow.codes.layout`.
+    """
+
+    index: IntArray
+
+    def holds(self, index: IntArray) -> BoolArray:
+        """Whether the weights ``index`` of any shape are among them."""
+        return np.isin(index, self.index)
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """What the side memory of a layer holds: an entry for every outlier and for every weight that is kept.
+
+    Attributes:
+        index: ``(k,)`` ascending positions in the order of the weight memory.
+        value: ``(k,)`` codes: of a kept weight the weight in effect, else the rest.
+        whole: ``(k,)`` whether the value takes the place of what the memory gives, instead of being added to it.
+        bits: of a value, signed.
+    """
+
+    index: IntArray
+    value: IntArray
+    whole: BoolArray
+    bits: int

@@ -24,7 +24,7 @@ from hwflow.graph.layers import WeightLayer
 from hwflow.graph.node import Input, Node
 from hwflow.graph.nodes import LeakyReLU, Lookup, Softmax
 from hwflow.graph.saved import node_from_dict, node_to_dict
-from hwflow.graph.shapes import check_outliers, check_storage, check_table, output_shape
+from hwflow.graph.shapes import check_kept, check_outliers, check_storage, check_table, output_shape
 
 NodeT = TypeVar("NodeT", bound=Node)
 MOST_INDEX_BITS = 16
@@ -57,6 +57,7 @@ class Graph:
                 if source not in index:
                     raise HwflowError(f"{node.name}: its input {source} is not defined before it")
             check_outliers(node)
+            check_kept(node)
             check_storage(node)
             check_table(node)
             expected = output_shape(node, [index[source] for source in node.inputs])

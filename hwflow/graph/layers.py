@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from hwflow.codes import PLAIN, CodeSpec
-from hwflow.codes.layout import channelwise_position, position
+from hwflow.codes.layout import at, channelwise_position, position
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
-from hwflow.graph.constants import Constant, FloatArray, IntArray, Outliers, Scale
+from hwflow.graph.constants import Constant, FloatArray, IntArray, Kept, Outliers, Scale, Side
 from hwflow.graph.node import Node
 
 
@@ -28,6 +28,7 @@ class WeightLayer(Node):
         c: the constant that the weights were multiplied by (paper, equation 6), or one an output.
         storage: the storage code of the weight memory.
         outliers: what is added to the largest weights on their way from the memory, if any exceed it.
+        kept: weights that do not come from the memory at all, but from the side memory, if there are any.
     """
 
     weight: Constant
@@ -36,6 +37,7 @@ class WeightLayer(Node):
     c: Scale = 1.0
     storage: CodeSpec = PLAIN
     outliers: Outliers | None = None
+    kept: Kept | None = None
 
     channelwise: ClassVar[bool] = False
     """Whether an output depends on one channel of the input, and the memory has a row an input, not an output; see
@@ -59,12 +61,35 @@ class WeightLayer(Node):
 
     @property
     def side_bits(self) -> int:
-        """Bits of the side memory: for every outlier ceil(log2 n) that name one of n cells, and the width of a rest."""
-        if self.outliers is None:
+        """Bits of the side memory: for every entry ceil(log2 n) that name one of n cells, and the width of a value.
+
+        Where weights are kept, an entry has a bit more, which says that it is one.
+        """
+        side = self.side
+        if side is None:
             return 0
-        rest = self.outliers.rest.type
-        assert rest is not None
-        return len(self.outliers.index) * ((self.weight.size - 1).bit_length() + rest.width)
+        return len(side.index) * ((self.weight.size - 1).bit_length() + side.bits + (self.kept is not None))
+
+    @property
+    def side(self) -> Side | None:
+        """What the side memory holds, if it holds anything."""
+        index = np.zeros(0, dtype=np.int64)
+        if self.outliers is not None:
+            index = np.union1d(index, self.outliers.index)
+        if self.kept is not None:
+            index = np.union1d(index, self.kept.index)
+        if not len(index):
+            return None
+        whole = np.zeros(len(index), dtype=bool) if self.kept is None else self.kept.holds(index)
+        value = np.zeros(len(index), dtype=np.int64) if self.outliers is None else self.outliers.at(index)
+        value = value + np.where(whole, self.stored_at(index), 0)
+        types = (None if self.outliers is None else self.outliers.rest.type, self.weight.type if whole.any() else None)
+        bits = [each.width + (not each.signed) for each in types if each is not None]
+        return Side(index, value, whole, max([*bits, int(np.maximum(value, -1 - value).max()).bit_length() + 1]))
+
+    def stored_at(self, index: IntArray) -> IntArray:
+        """``(m,)`` codes that the memory stores of the weights ``index`` ``(m,)``."""
+        return at(self.weight.array, index, self.channelwise).astype(np.int64)
 
     @property
     def weight_range(self) -> tuple[int, int]:

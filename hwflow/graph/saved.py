@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hwflow.codes import CodeSpec
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
-from hwflow.graph.constants import Constant, FloatArray, IntArray, Outliers
+from hwflow.graph.constants import Constant, FloatArray, IntArray, Kept, Outliers
 from hwflow.graph.layers import Window
 from hwflow.graph.node import Node
 from hwflow.graph.nodes import OPERATIONS
@@ -35,6 +35,12 @@ def node_to_dict(node: Node, arrays: dict[str, FloatArray | IntArray]) -> dict[s
             key = f"{node.name}.{item.name}"
             arrays[f"{key}.index"], arrays[f"{key}.rest"] = value.index, value.rest.codes
             value = {"outliers": key, "type": str(value.rest.type)}
+        elif isinstance(value, Kept):
+            key = f"{node.name}.{item.name}"
+            arrays[key] = value.index
+            value = {"kept": key}
+        elif item.name == "kept":
+            continue  # nodes without any are written, and hashed, as before there were any
         elif isinstance(value, CodeSpec):
             keys = {name: f"{node.name}.{item.name}.{name}" for name in value.tables}
             arrays |= {keys[name]: table for name, table in value.tables.items()}
@@ -66,6 +72,8 @@ def node_from_dict(entry: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[An
             index, codes = (np.asarray(arrays[f"{value['outliers']}.{part}"]) for part in ("index", "rest"))
             rest = Constant.from_codes(codes, FixedType.parse(value["type"]))
             value = Outliers(index.astype(np.int64), rest)
+        elif isinstance(value, Mapping) and "kept" in value:
+            value = Kept(np.asarray(arrays[value["kept"]]).astype(np.int64))
         elif key == "storage":
             name, keys = (value, {}) if isinstance(value, str) else (value["code"], value["tables"])
             value = CodeSpec(name, {table: np.asarray(arrays[at]).astype(np.int64) for table, at in keys.items()})

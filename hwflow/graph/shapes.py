@@ -43,6 +43,17 @@ def check_outliers(node: Node) -> None:
         raise HwflowError(f"{node.name}: its outliers do not fit its {weight.values.size} weights of {weight.type}")
 
 
+def check_kept(node: Node) -> None:
+    """Refuse kept weights that a layer does not have, or that stand in another order than the memory's."""
+    if not isinstance(node, WeightLayer) or node.kept is None:
+        return
+    index, weight = node.kept.index, node.weight
+    if weight.type is None:
+        raise HwflowError(f"{node.name}: weights without a type cannot be kept; harden the graph first")
+    if index.ndim != 1 or not len(index) or (np.diff(index, prepend=-1, append=weight.size) <= 0).any():
+        raise HwflowError(f"{node.name}: the weights that are kept do not fit its {weight.size} weights")
+
+
 def check_storage(node: Node) -> None:
     """Refuse a storage code that there is not, and weights that its tables lack: they would be read as others."""
     if not isinstance(node, WeightLayer) or node.weight.type is None:

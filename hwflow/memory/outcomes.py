@@ -8,7 +8,7 @@ import numpy as np
 
 from hwflow.faults import FaultList
 from hwflow.graph import Graph
-from hwflow.memory.stored import layer_layout, layer_storage, owner, stored_at
+from hwflow.memory.stored import layer_layout, layer_storage, owner, reached, stored_at
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class WordCounts:
     """Words with flipped bits.
 
     Attributes:
-        corrected: read as the weights that were stored.
+        corrected: read as the weights that were stored, but for those that the side memory keeps.
         detected: with an error that the decoder knows of and cannot correct (DUE, detected unrecoverable error).
         silent: read as other weights, unnoticed (SDC, silent data corruption); all that an unprotected memory has.
     """
@@ -43,10 +43,10 @@ def count_words(graph: Graph, faults: FaultList) -> WordCounts:
             continue
         code = layer_storage(layer, kind)
         stored = stored_at(layer, kind, words)
-        held = layer_layout(layer, kind).indices(words) >= 0
+        counts = reached(layer, kind, layer_layout(layer, kind).indices(words))
         read = stored ^ masks
         detected = code.detected(read)
-        same = ((code.decode(read) == code.decode(stored)) | ~held).all(axis=1)
+        same = ((code.decode(read) == code.decode(stored)) | ~counts).all(axis=1)
         total += WordCounts(
             int(np.count_nonzero(same & ~detected)),
             int(np.count_nonzero(detected)),

@@ -14,7 +14,7 @@ from hwflow.codes import PLAIN, StorageCode, Words, layout, storage_code
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList, Memory
 from hwflow.fixed import FixedType
-from hwflow.graph import Constant, Graph, IntArray, WeightLayer
+from hwflow.graph import BoolArray, Constant, Graph, IntArray, WeightLayer
 
 KINDS = ("weight", "bias")
 
@@ -107,7 +107,7 @@ def touched(graph: Graph, faults: FaultList) -> Iterator[Touched]:
             index, clean = held(layer, kind, words)
             code = layer_storage(layer, kind)
             codes = code.decode(code.encode(clean) ^ masks)
-            changed = (index >= 0) & (codes != clean)  # a row's last word may have room to spare
+            changed = reached(layer, kind, index) & (codes != clean)
             if changed.any():
                 yield Touched(layer, kind, index[changed], codes[changed])
 
@@ -119,6 +119,15 @@ def held(layer: WeightLayer, kind: str, words: IntArray) -> tuple[IntArray, IntA
     # Copies what is touched, and no more.
     codes = layout.at(constant.array, index.reshape(-1), layer.channelwise).reshape(index.shape)
     return index, np.where(index >= 0, codes, 0).astype(np.int64)
+
+
+def reached(layer: WeightLayer, kind: str, index: IntArray) -> BoolArray:
+    """Whether places of some words, see :func:`held`, hold a weight or bias that comes from there.
+
+    A row's last word may have room to spare, and weights that the side memory keeps come from there.
+    """
+    used: BoolArray = index >= 0
+    return used if kind == "bias" or layer.kept is None else used & ~layer.kept.holds(index)
 
 
 def owner(graph: Graph, name: str) -> tuple[WeightLayer, str]:

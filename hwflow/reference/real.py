@@ -88,7 +88,7 @@ def _in_precision(graph: Graph, dtype: type[np.floating[Any]]) -> Graph:
     for node in graph:
         if isinstance(node, WeightLayer):
             effective = Constant(node.effective_values)
-            node = replace(node, weight=converted(effective), outliers=None, bias=converted(node.bias))
+            node = replace(node, weight=converted(effective), outliers=None, kept=None, bias=converted(node.bias))
         elif isinstance(node, Rescale):
             node = replace(node, factor=converted(node.factor))
         elif isinstance(node, ReLU) and node.limit is not None:

@@ -18,7 +18,7 @@ from hwflow.graph import Graph, WeightLayer
 from hwflow.rtl.address_map import address_space, ring, wire_of
 from hwflow.rtl.decoders import TABLE, WORD
 from hwflow.rtl.memory_image import table_codes
-from hwflow.rtl.structure import Instance, Netlist
+from hwflow.rtl.structure import Instance, Keeps, Netlist
 
 WEIGHTS, RESCALE, LOOKUP = "hwflow_weights", "hwflow_rescale", "hwflow_lookup"
 OUTSIDE = "top level"
@@ -152,13 +152,16 @@ def outliers(lanes: int, words: int, values: Mapping[str, int | str]) -> Area:
     Args:
         lanes: weights of a word.
         words: beats of the weight memory.
-        values: ``REST_ROWS``, ``REST_SLOTS`` and ``REST_W``; with ``LOADABLE`` the rows are memories.
+        values: ``REST_ROWS``, ``REST_SLOTS`` and ``REST_W``, and ``KEEPS`` if there are kept weights; with ``LOADABLE``
+            the rows are memories.
     """
     rows, slots, rest = (int(values[f"REST_{name}"]) for name in ("ROWS", "SLOTS", "W"))
-    row = index_bits(words) + slots * (index_bits(lanes) + rest)
+    keeps = int(values.get("KEEPS", Keeps.NONE))
+    row = index_bits(words) + slots * (index_bits(lanes) + rest + (keeps != Keeps.NONE))
     if "LOADABLE" in values:
         # Read at two addresses, with what chooses there, and two rows besides.
         memory = 2 * (Memory(row, rows).lut_ram + Memory(row, 1).lut_ram) + row * ((rows - 1) // max(LUT_RAM))
     else:
         memory = rows * row // 32
-    return Area(luts=memory + 2 * lanes * (rest + slots), flip_flops=lanes * (2 * rest + 1) + 4 * row)
+    flip_flops = lanes * (2 * rest + 1 + (keeps == Keeps.SOME)) + 4 * row
+    return Area(luts=memory + 2 * lanes * (rest + slots), flip_flops=flip_flops)

@@ -8,21 +8,22 @@ import numpy as np
 
 from hwflow.codes import Table, WordCode
 from hwflow.cost.packing import Packing, index_bits, packing
-from hwflow.graph import Constant, IntArray, Lookup, Node, ReLU, Rescale, Softmax, WeightLayer
+from hwflow.graph import BoolArray, Constant, IntArray, Lookup, Node, ReLU, Rescale, Softmax, WeightLayer
 from hwflow.memory import layer_storage, stored_words
 from hwflow.reference.softmax import softmax_table
-from hwflow.rtl.structure import ConstantUnit, MatrixUnit, RestRoom
+from hwflow.rtl.structure import ConstantUnit, Keeps, MatrixUnit, RestRoom
 
 
 @dataclass(frozen=True, eq=False)
 class SideMemory:
-    """The outliers of a layer in the order in which ``hwflow_outliers`` reads them.
+    """The outliers and the kept weights of a layer in the order in which ``hwflow_outliers`` reads them.
 
     Attributes:
         layout: the packing of the weight memory.
-        rest_bits: bits of a rest, signed.
-        beat, lane: ``(k,)`` where the weight to which something is added comes out, by beat.
-        rest: ``(k,)`` codes of what is added to the cell.
+        rest_bits: bits of a value, signed.
+        beat, lane: ``(k,)`` where the weight comes out, by beat.
+        rest: ``(k,)`` codes of what is added to the cell, or of the kept weight.
+        whole: ``(k,)`` which of them are kept weights.
     """
 
     layout: Packing
@@ -30,55 +31,65 @@ class SideMemory:
     beat: IntArray
     lane: IntArray
     rest: IntArray
+    whole: BoolArray
+
+    @property
+    def lanes(self) -> int:
+        """Weights of a beat."""
+        return self.layout.pe * self.layout.simd
 
     @property
     def rows(self) -> int:
-        """Beats that have outliers."""
+        """Beats that have entries."""
         return len(np.unique(self.beat))
 
     @property
     def slots(self) -> int:
-        """The most outliers of one beat."""
+        """The most entries of one beat."""
         return int(np.unique(self.beat, return_counts=True)[1].max())
 
     @property
+    def keeps(self) -> Keeps:
+        """What the entries do."""
+        return Keeps.ALL if self.whole.all() else Keeps.SOME if self.whole.any() else Keeps.NONE
+
+    @property
     def room(self) -> RestRoom:
-        """What the outliers take."""
-        return RestRoom(self.rows, self.slots, self.rest_bits)
+        """What the entries take."""
+        return RestRoom(self.rows, self.slots, self.rest_bits, self.keeps)
 
     @property
     def room_to_load(self) -> RestRoom:
-        """Room for as many other outliers: each in a beat of its own, and one more in a beat."""
-        lanes = self.layout.pe * self.layout.simd
-        return RestRoom(min(len(self.rest), self.layout.beats), min(self.slots + 1, lanes), self.rest_bits)
+        """Room for as many other entries: each in a beat of its own, and one more in a beat."""
+        return RestRoom(
+            min(len(self.rest), self.layout.beats), min(self.slots + 1, self.lanes), self.rest_bits, self.keeps
+        )
 
     def pack(self, room: RestRoom) -> list[int]:
         """The rows of a memory with some room; slots that a beat does not need, and rows beyond, are zero."""
-        slot_bits = index_bits(self.layout.pe * self.layout.simd) + room.bits
+        lane_bits, slot_bits = index_bits(self.lanes), room.slot_bits(self.lanes)
         mask, top = (1 << room.bits) - 1, room.slots * slot_bits
         rows: list[int] = []
         last, slot = -1, 0
-        columns = (self.beat, self.lane, self.rest)
-        for beat, lane, rest in zip(*(column.tolist() for column in columns), strict=True):
+        columns = (self.beat, self.lane, self.rest, self.whole)
+        for beat, lane, rest, whole in zip(*(column.tolist() for column in columns), strict=True):
             if beat != last:
                 rows.append(beat << top)
                 last, slot = beat, 0
-            rows[-1] |= (lane << room.bits | rest & mask) << (slot * slot_bits)
+            rows[-1] |= ((whole << lane_bits | lane) << room.bits | rest & mask) << (slot * slot_bits)
             slot += 1
         return rows + [0] * (room.rows - len(rows))
 
 
 def side_memory(layer: WeightLayer, pe: int, simd: int) -> SideMemory | None:
-    """The side memory of a layer, if it has outliers."""
-    if layer.outliers is None or not len(layer.outliers.index):
+    """The side memory of a layer, if it has one."""
+    side = layer.side
+    if side is None:
         return None
-    type_ = layer.outliers.rest.type
-    assert type_ is not None
     layout = packing(layer, "weight", pe, simd)
-    beat, lane = layout.locate(layer.outliers.index)
+    beat, lane = layout.locate(side.index)
     order = np.lexsort((lane, beat))
-    rest_bits = type_.width + (not type_.signed)
-    return SideMemory(layout, rest_bits, beat[order], lane[order], layer.outliers.rest.codes[order])
+    return SideMemory(layout, side.bits, beat[order], lane[order], side.value[order], side.whole[order])
 
 
 def memory_shape(layer: WeightLayer, unit: MatrixUnit, kind: str) -> tuple[int, int]:
@@ -87,7 +98,7 @@ def memory_shape(layer: WeightLayer, unit: MatrixUnit, kind: str) -> tuple[int, 
     match kind:
         case "rest":
             assert unit.rests is not None
-            slot_bits = index_bits(unit.pe * unit.simd) + unit.rests.bits
+            slot_bits = unit.rests.slot_bits(unit.pe * unit.simd)
             return unit.rests.rows, index_bits(layout.beats) + unit.rests.slots * slot_bits
         case "table":
             assert layer.weight.type is not None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 
+from hwflow.cost.packing import index_bits
 from hwflow.fixed import FixedType
 from hwflow.rtl.decoders import Parameter
 
@@ -54,23 +56,45 @@ class Instance:
         return str(self.parameters.get(STYLE, "block")).strip('"')
 
 
+class Keeps(IntEnum):
+    """What the entries of a side memory do, ``KEEPS`` of ``hwflow_outliers``."""
+
+    NONE = 0
+    """All are added to what the memory gives."""
+    SOME = 1
+    """Each says whether it is added, or takes the place of a kept weight."""
+    ALL = 2
+    """All take the place of kept weights."""
+
+
 @dataclass(frozen=True)
 class RestRoom:
-    """Room for the outliers of a layer in its ``hwflow_outliers``.
+    """Room for the outliers and the kept weights of a layer in its ``hwflow_outliers``.
 
     Attributes:
-        rows: words with outliers that there may be.
-        slots: outliers that a word may have.
-        bits: of a rest, signed.
+        rows: words with entries that there may be.
+        slots: entries that a word may have.
+        bits: of a value, signed.
+        keeps: what entries can do.
     """
 
     rows: int
     slots: int
     bits: int
+    keeps: Keeps = Keeps.NONE
 
     def holds(self, needed: RestRoom) -> bool:
         """Whether what needs so much room fits."""
-        return needed.rows <= self.rows and needed.slots <= self.slots and needed.bits <= self.bits
+        able = self.keeps in (Keeps.SOME, needed.keeps)
+        return able and needed.rows <= self.rows and needed.slots <= self.slots and needed.bits <= self.bits
+
+    def slot_bits(self, lanes: int) -> int:
+        """Bits of an entry, where a word has so many weights."""
+        return (self.keeps != Keeps.NONE) + index_bits(lanes) + self.bits
+
+    def effect_bits(self, weight_bits: int) -> int:
+        """Bits of a weight in effect."""
+        return max(weight_bits, self.bits) + (self.keeps != Keeps.ALL)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from hwflow.memory import layer_bias_type
 from hwflow.rtl.cells import Cells, image, output_parameters
 from hwflow.rtl.decoders import READ, TABLE, WORD, Parameter, code_parameters
 from hwflow.rtl.memory_image import SideMemory, side_memory
-from hwflow.rtl.structure import Loadable, MatrixUnit, RestRoom, Stream
+from hwflow.rtl.structure import Keeps, Loadable, MatrixUnit, RestRoom, Stream
 
 
 class WeightCells(Cells):
@@ -71,7 +71,7 @@ class WeightCells(Cells):
         weight, bias, x = node.weight.type, layer_bias_type(node), stream.type
         code, latency = code_parameters(node, packing(node, "weight", pe, simd))
         effect_bits, signals = self._weights(node, pe, simd, code)
-        latency += effect_bits > weight.width  # the sum with the outliers
+        latency += self.units[-1].rests is not None  # what the side memory makes of them
         parameters: dict[str, Parameter] = {
             **sizes,
             "X_W": x.width,
@@ -118,11 +118,12 @@ class WeightCells(Cells):
         }
         effect_bits = node.weight.type.width
         if room is not None:
-            effect_bits = max(effect_bits, room.bits) + 1
+            effect_bits = room.effect_bits(effect_bits)
             parameters |= {
                 "REST_ROWS": room.rows,
                 "REST_SLOTS": room.slots,
                 "REST_W": room.bits,
+                **({"KEEPS": int(room.keeps)} if room.keeps else {}),
                 "REST_FILE": image(files["rest"]),
             }
         loads = {"rb": room is not None, "tb": table is not None} if self.loadable else {"rb": False, "tb": False}
@@ -146,16 +147,25 @@ class WeightCells(Cells):
         return effect_bits, {pin: f"{wire}_{part}" for pin, part in ports.items()}
 
     def _rest_room(self, node: WeightLayer, side: SideMemory | None) -> RestRoom | None:
-        """Room for the outliers of a layer, if it has any or the hardware has room for some."""
+        """Room for the side memory of a layer, if it has one or the hardware has room for one."""
         if self.loadable is None:
             return None if side is None else side.room
         if self.loadable.rests is None:
             return None if side is None else side.room_to_load
         room = self.loadable.rests.get(node.name)
         if side is not None and (room is None or not room.holds(side.room)):
-            has = "none" if room is None else f"room for {room.rows} words of {room.slots} with {room.bits} bits each"
-            raise HwflowError(
-                f"{node.name}: its outliers are in {side.rows} words, up to {side.slots} in one, with {side.rest_bits} "
-                f"bits each; the hardware has {has}; generate and build it anew, or harden with fewer outliers"
-            )
+            raise HwflowError(_no_room(node, side, room))
         return room
+
+
+_ENTRIES = {Keeps.NONE: "outliers", Keeps.SOME: "outliers or kept weights", Keeps.ALL: "kept weights"}
+
+
+def _no_room(node: WeightLayer, side: SideMemory, room: RestRoom | None) -> str:
+    has = "none"
+    if room is not None:
+        has = f"room for {room.rows} words of {room.slots} {_ENTRIES[room.keeps]} with {room.bits} bits each"
+    return (
+        f"{node.name}: its {_ENTRIES[side.keeps]} are in {side.rows} words, up to {side.slots} in one, with "
+        f"{side.rest_bits} bits each; the hardware has {has}; generate and build it anew, or harden with fewer"
+    )

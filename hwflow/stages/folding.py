@@ -188,9 +188,9 @@ class _Search:
         if fill == 1:
             fastest = self.fastest(1)
             found += [f"with --target-cycles {fastest} it fits"] if fastest is not None else []
-        bare = replace(self, graph=_without_outliers(self.graph))
+        bare = replace(self, graph=_without_side(self.graph))
         if bare.graph is not self.graph and bare.fits(factors, fill):
-            found.append("without outliers it fits: harden it with fewer")
+            found.append("without side memories it fits: harden it with fewer outliers, or protect fewer weights")
         return [*found, self._larger(factors)]
 
     def _larger(self, factors: Mapping[str, int]) -> str:
@@ -202,9 +202,9 @@ class _Search:
         return "no part of its family that hwflow knows would do"
 
 
-def _without_outliers(graph: Graph) -> Graph:
-    """The same layers without outliers; the graph itself if it has none."""
-    if not any(layer.outliers for layer in graph.weight_layers):
+def _without_side(graph: Graph) -> Graph:
+    """The same layers without side memories; the graph itself if it has none."""
+    if not any(layer.outliers or layer.kept for layer in graph.weight_layers):
         return graph
-    nodes = (replace(node, outliers=None) if isinstance(node, WeightLayer) else node for node in graph)
+    nodes = (replace(node, outliers=None, kept=None) if isinstance(node, WeightLayer) else node for node in graph)
     return Graph(tuple(nodes), graph.name)

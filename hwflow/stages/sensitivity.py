@@ -1,11 +1,4 @@
-"""What each stored bit does: an estimate for all of them, exact runs of single flips for the worst and for a sample.
-
-The estimate is the second-order term of the loss in a weight (Gauss-Newton, its diagonal), from runs instead of
-derivatives, so that every operator and every storage code has one: a flip that changes the code of weight (o, i) by d
-adds noise of the power d^2 E[x_i^2] to output o of its layer, more where rounding does (see `_Power`). What noise there
-adds to the logits is measured by a run in which all weights of output o are moved a little; what that leaves
-unexplained, by one for all weights of input i.
-"""
+"""What each stored bit does: an estimate for all of them, exact runs of single flips for the worst and for a sample."""
 
 from __future__ import annotations
 
@@ -17,28 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from hwflow.codes import layout
 from hwflow.data import DataLike, Preprocessing
 from hwflow.errors import HwflowError
 from hwflow.executors import encode
 from hwflow.faults import FaultList
 from hwflow.folders.design import Design, open_design
-from hwflow.graph import FloatArray, Graph, IntArray, Node, WeightLayer
+from hwflow.graph import FloatArray, Graph, IntArray
 from hwflow.graph.decision import class_scores
-from hwflow.memory import Touched, memories
-from hwflow.memory.flips import flip_power
+from hwflow.memory import memories
 from hwflow.progress import Advance, no_progress
 from hwflow.reference import IntegerExecutor
 from hwflow.show import Shown
+from hwflow.stages.flip_estimates import KEPT_BYTES, bit_estimates, layer_powers, logit_variance, weight_estimates
 from hwflow.stages.inputs import fitting, open_for
 
 IMAGES, CONFIRMED, SAMPLED = 64, 1000, 1000
-_FEWEST_IMAGES, _MOST_IMAGES = 8, 64  # of the estimate
-_FEWEST_RUNS, _MOST_RUNS = 200, 2000
-"""Runs of the estimate: neighbouring outputs, or inputs, of large networks share one."""
-_PRODUCTS = 1 << 43  # of these runs, a minute or two
-_MOVE = 1  # of weight codes in the runs of the estimate
-_KEPT_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -71,6 +57,7 @@ class Sensitivity(Shown):
         top: the bits with the largest estimates, run exactly.
         sample: bits drawn at random, run exactly.
         correlation: Spearman's rank correlation of estimate and exact error over the sample; ``None`` if all are alike.
+        weights: the same of every weight, ``(weights,)`` in storage order by layer, at a small bit error rate.
         seconds: of the estimate.
         faults_per_second: exact runs a second.
     """
@@ -81,6 +68,7 @@ class Sensitivity(Shown):
     top: tuple[BitEffect, ...]
     sample: tuple[BitEffect, ...]
     correlation: float | None
+    weights: dict[str, FloatArray]
     seconds: float
     faults_per_second: float
 
@@ -184,7 +172,8 @@ def sensitivity(
     codes = encode(design.graph, dataset.images)
     runner = IntegerExecutor(graph, threads)
     start = time.perf_counter()
-    estimates = _estimates(graph, runner, codes, advance)
+    powers = layer_powers(graph, runner, codes, advance)
+    estimates = bit_estimates(graph, powers)
     seconds = time.perf_counter() - start
     prone, arrays = memories(graph), list(estimates.values())
     total = sum(each.size for each in arrays)
@@ -210,6 +199,7 @@ def sensitivity(
         tuple(effects[0]),
         tuple(effects[1]),
         rank_correlation([each.estimate for each in effects[1]], [each.error for each in effects[1]]),
+        weight_estimates(graph, powers),
         seconds,
         runs / max(time.perf_counter() - start, 1e-9),
     )
@@ -229,11 +219,11 @@ class _Exact:
 
     def __init__(self, graph: Graph, runner: IntegerExecutor, codes: IntArray) -> None:
         self._graph, self._runner = graph, runner
-        self._batch = runner.clean_prefix(codes, _KEPT_BYTES)
+        self._batch = runner.clean_prefix(codes, KEPT_BYTES)
         clean = self._batch.run()
         self._clean = runner.decode(clean)
         self._classes = class_scores(graph, clean).argmax(axis=1)
-        self._variance = _variance(self._clean)
+        self._variance = logit_variance(self._clean)
 
     def effect(self, faults: FaultList) -> tuple[float, int]:
         """The error of the logits, relative to their variance, and images of another class."""
@@ -241,111 +231,6 @@ class _Exact:
         error = np.square(self._runner.decode(codes) - self._clean).reshape(len(codes), -1).sum(axis=1).mean()
         changed = class_scores(self._graph, codes).argmax(axis=1) != self._classes
         return float(error) / self._variance, int(changed.sum())
-
-
-def _variance(logits: FloatArray) -> float:
-    return float(logits.reshape(len(logits), -1).var(axis=0).sum()) or 1.0
-
-
-def _estimates(graph: Graph, runner: IntegerExecutor, codes: IntArray, advance: Advance) -> dict[str, FloatArray]:
-    """The estimate of every stored bit, ``(words, bits)``, by memory."""
-    layers = graph.weight_layers
-    work = sum(layer.vectors * layer.n_in * layer.n_out for layer in layers)  # products of an image
-    count = min(len(codes), max(_FEWEST_IMAGES, min(_MOST_IMAGES, _PRODUCTS // (_MOST_RUNS * max(work, 1)))))
-    codes = codes[np.arange(count) * len(codes) // count]
-    runs = max(_FEWEST_RUNS, min(_MOST_RUNS, _PRODUCTS // (count * max(work, 1))))
-    group = -(-sum(layer.n_out + layer.n_in for layer in layers) // runs)
-    inputs = _inputs(graph, runner, codes)
-    batch = runner.clean_prefix(codes, _KEPT_BYTES)
-    clean = runner.decode(batch.run())
-    variance = _variance(clean)
-    total = sum(-(-size // group) for layer in layers for size in (layer.n_out, layer.n_in))
-    done, found = 0, {}
-
-    def error(layer: WeightLayer, index: IntArray) -> float:
-        """What moving some weights of a layer does to the logits."""
-        nonlocal done
-        changed = runner.decode(batch.run_changed([_moved(layer, index)]))
-        done += 1
-        advance(done, total, "estimate")
-        return float(np.square(changed - clean).reshape(len(codes), -1).sum(axis=1).mean()) / variance
-
-    for layer in layers:
-        index, gains = np.arange(layer.weight.size), np.ones(layer.weight.size)
-        power = _Power(*inputs[layer.name])
-        for axis, places in enumerate(layer.position(index)):  # by outputs, then what that leaves by inputs
-            for first in range(0, int(places.max()) + 1, group):
-                mine = index[(places >= first) & (places < first + group)]
-                moves = np.full(len(mine), _MOVE)
-                # All inputs of an output add up before it is rounded, the outputs of an input do not meet.
-                noise = power.together(mine, moves) if axis == 0 else power(mine, moves)
-                expected = float((gains[mine] * noise).sum())
-                gains[mine] *= error(layer, mine) / expected if expected else 0.0
-
-        def of_flips(index: IntArray, change: IntArray, power: _Power = power, gains: FloatArray = gains) -> FloatArray:
-            return gains[index] * power(index, change)
-
-        found[f"{layer.name}.weight"] = flip_power(layer, of_flips)
-    return found
-
-
-@dataclass(frozen=True)
-class _Power:
-    """The power of what changes of weights add to a layer's outputs, after these are rounded, in steps of the output.
-
-    A change u of a value before it is rounded to whole numbers changes it afterwards by u in the mean, and by the power
-    of u^2 where u is large; where it is small, by 1 with the chance |u|, which has the power |u|.
-
-    Attributes:
-        size: mean magnitude ``(weights,)`` of the input that each weight meets, times the steps of the output that a
-            step of the weight and one of the input make.
-        square: the mean square ``(weights,)`` of the same.
-    """
-
-    size: FloatArray
-    square: FloatArray
-
-    def __call__(self, index: IntArray, change: IntArray) -> FloatArray:
-        """``(n,)`` of changes ``(n,)`` of the codes of some weights, each alone."""
-        return np.maximum(np.square(change) * self.square[index], np.abs(change) * self.size[index])
-
-    def together(self, index: IntArray, change: IntArray) -> FloatArray:
-        """``(n,)`` of the same where all are made, at random signs, at one output: their shares of its power."""
-        alone = np.square(change) * self.square[index]
-        total = float(alone.sum())
-        return alone * max(1.0, 0.8 / np.sqrt(total)) if total else alone
-
-
-def _moved(layer: WeightLayer, index: IntArray) -> Touched:
-    """Some weights of a layer, each moved by ``_MOVE`` codes, to the side where there is room or by chance."""
-    codes = layout.at(layer.weight.array, index, layer.channelwise).astype(np.int64)
-    type_ = layer.weight.type
-    assert type_ is not None
-    sides = np.where(np.random.default_rng(index.size).integers(0, 2, index.size) == 1, _MOVE, -_MOVE)
-    sides = np.where((codes + sides < type_.min_code) | (codes + sides > type_.max_code), -sides, sides)
-    return Touched(layer, "weight", index, codes + sides)
-
-
-def _inputs(graph: Graph, runner: IntegerExecutor, codes: IntArray) -> dict[str, tuple[FloatArray, FloatArray]]:
-    """Mean magnitude and mean square of the input that each weight of a layer meets, see :class:`_Power`, by layer."""
-    channels: dict[str, tuple[FloatArray, FloatArray]] = {}
-
-    def observe(node: Node, values: IntArray) -> None:
-        axes = tuple(range(values.ndim - 1))
-        real = np.abs(values.astype(np.float64))
-        channels[node.name] = real.mean(axis=axes), np.square(real).mean(axis=axes)
-
-    runner.engine.run(codes, observe)
-    found = {}
-    for layer in graph.weight_layers:
-        (source,) = graph.inputs_of(layer)
-        size, square = channels[source.name]
-        outputs, inputs = layer.position(np.arange(layer.weight.size))
-        channel = outputs // max(1, layer.n_out // len(size)) if layer.channelwise else inputs % len(size)
-        assert layer.weight.type is not None
-        step = 2.0 ** (layer.resolved.fraction - layer.weight.type.fraction - source.resolved.fraction)
-        found[layer.name] = step * size[channel], step**2 * square[channel]
-    return found
 
 
 def _largest(arrays: Sequence[FloatArray], count: int) -> tuple[IntArray, IntArray, IntArray]:

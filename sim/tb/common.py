@@ -243,20 +243,29 @@ def unpack_beats(beats: Iterable[int], width: int, lanes: int, signed: bool) -> 
     return [element for beat in beats for element in unpack(beat, width, lanes, signed)]
 
 
-def rest_rows(rests: Sequence[Sequence[int]], width: int, slots: int | None = None) -> tuple[list[int], int]:
+def rest_rows(
+    rests: Sequence[Sequence[int]], width: int, slots: int | None = None, keeps: Sequence[Sequence[int]] | None = None
+) -> tuple[list[int], int]:
     """The side memory's rows as hwflow_outliers lays them out, and its SLOTS.
 
     Args:
         rests: For every word of the weight memory the rest of every lane, 0 where there is none.
         width: Bits of a rest.
         slots: Of a row; by default as many as the fullest one takes.
+        keeps: For every word whether each lane's rest is a kept weight; by default none is, and no entry says so.
     """
-    slot_bits = max(1, (len(rests[0]) - 1).bit_length()) + width
-    found = {
-        address: [lane << width | pack([rest], width) for lane, rest in enumerate(word) if rest]
-        for address, word in enumerate(rests)
-        if any(word)
-    }
+    lane_bits = max(1, (len(rests[0]) - 1).bit_length())
+    slot_bits = lane_bits + width + (keeps is not None)
+    found = {}
+    for address, word in enumerate(rests):
+        kept = [0] * len(word) if keeps is None else keeps[address]
+        entries = [
+            (keep << lane_bits | lane) << width | pack([rest], width)
+            for lane, (rest, keep) in enumerate(zip(word, kept, strict=True))
+            if rest or keep
+        ]
+        if entries:
+            found[address] = entries
     slots = slots or max(map(len, found.values()))
     return [address << slots * slot_bits | pack(entries, slot_bits) for address, entries in found.items()], slots
 

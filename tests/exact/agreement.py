@@ -19,7 +19,7 @@ from hwflow.firmware import CsimExecutor, read_keras
 from hwflow.firmware import generate as generate_firmware
 from hwflow.firmware.project import IOType
 from hwflow.fixed import FixedType
-from hwflow.graph import Constant, Conv2D, Dense, DepthwiseConv2D, Graph, IntArray, Outliers, WeightLayer
+from hwflow.graph import Constant, Conv2D, Dense, DepthwiseConv2D, Graph, IntArray, Kept, Outliers, WeightLayer
 from hwflow.hardening import harden
 from hwflow.memory import layer_layout, layer_storage, memories
 from hwflow.reference import IntegerExecutor
@@ -82,6 +82,33 @@ def with_outliers(graph: Graph, fraction: float, seed: int) -> Graph:
     return Graph(tuple(give(node) if isinstance(node, kinds) else node for node in graph), graph.name)
 
 
+def with_kept(graph: Graph, fraction: float, seed: int) -> Graph:
+    """The graph with kept weights, at least one, in every layer: among them, where there are outliers, one of them."""
+    rng = np.random.default_rng([20261128, seed])
+
+    def keep(layer: WeightLayer) -> WeightLayer:
+        count = max(1, round(fraction * layer.weight.size))
+        index = rng.choice(layer.weight.size, count, replace=False)
+        if layer.outliers is not None:
+            index = np.append(index, rng.choice(layer.outliers.index))
+        return replace(layer, kept=Kept(np.unique(index)))
+
+    return Graph(tuple(keep(node) if isinstance(node, WeightLayer) else node for node in graph), graph.name)
+
+
+def kept_faults(graph: Graph, seed: int) -> FaultList:
+    """Two flips or more in the word of every kept weight, so that codes that correct one do not hide them."""
+    rng = np.random.default_rng([20261129, seed])
+    flips = []
+    for layer in graph.weight_layers:
+        if layer.kept is not None:
+            bits = layer_storage(layer).bits
+            for word in np.unique(layer_layout(layer).place(layer.kept.index)[0]).tolist():
+                chosen_bits = rng.choice(bits, rng.integers(min(2, bits), bits + 1), replace=False)
+                flips += [(f"{layer.name}.weight", word, int(bit)) for bit in chosen_bits]
+    return chosen(memories(graph), flips, graph.digest)
+
+
 def outlier_faults(graph: Graph, seed: int) -> FaultList:
     """One flip in the cell of every outlier of a graph."""
     rng = np.random.default_rng([20261123, seed])
@@ -116,9 +143,9 @@ def assert_agree(
 ) -> None:
     """Every executor equals the reference on ``images``, fault-free and under one fault list a BER.
 
-    A graph with outliers also gets a flip in the cell of each, one with a storage code one to five flips in some
-    words. Fails as well if no fault list changes any
-    output, for then the comparison could not see a difference.
+    A graph with outliers also gets a flip in the cell of each, one with kept weights some in the words of all, one with
+    a storage code one to five flips in some words. Fails as well if no fault list changes any output, for then the
+    comparison could not see a difference.
     """
     reference = IntegerExecutor(graph)
     codes = reference.encode(images)
@@ -127,6 +154,8 @@ def assert_agree(
     lists = [sample_ber(places, ber, seed + i, graph.digest) for i, ber in enumerate(bers)]
     if any(layer.outliers is not None for layer in graph.weight_layers):
         lists.append(outlier_faults(graph, seed))
+    if any(layer.kept is not None for layer in graph.weight_layers):
+        lists.append(kept_faults(graph, seed))
     if any(layer.storage.name != "plain" for layer in graph.weight_layers):
         lists.append(flips_in_words(graph, seed))
     for faults in (None, *lists):

@@ -20,7 +20,7 @@ from hwflow.codes import CodeSpec, Protections, Table
 from hwflow.cost.reuse import choose_reuse
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
-from hwflow.graph import Constant, Graph, IntArray, Lookup, Outliers, ReLU, Rescale, WeightLayer
+from hwflow.graph import Constant, Graph, IntArray, Kept, Lookup, Outliers, ReLU, Rescale, WeightLayer
 from hwflow.hardening import HardenOptions, ScalingOptions, harden
 from hwflow.hardening.compensation import rounded
 from hwflow.memory import layer_storage
@@ -30,7 +30,7 @@ from hwflow.rtl.address_map import AddressMap, address_map
 from hwflow.rtl.memory_image import side_memory, table_codes
 from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.structure import Loadable
-from tests.exact.agreement import with_outliers
+from tests.exact.agreement import with_kept, with_outliers
 from tests.exact.test_axi_lite import PROJECT, Bench, Memory, identity, run_tb
 from tests.networks import NetworkBuilder, random_images, same
 
@@ -39,7 +39,8 @@ STORAGE = {"conv1": "plain", "conv3": "cosq:1e-2", "dense6": "bch32-20:1e-2"}
 
 @cache
 def network() -> Graph:
-    """A convolution with outliers, one behind a table, a dense layer behind words of BCH; constants, limit, tanh."""
+    """A convolution with outliers, one behind a table, a dense layer behind words of BCH, some of it kept; constants,
+    limit, tanh."""
     net = NetworkBuilder(np.random.default_rng(5), (4, 4, 2))
     x = net.relu(net.conv(net.nodes[0], 4, same((4, 4), (3, 3), (1, 1))))
     net.nodes[-1] = x = replace(x, limit=Constant(np.array([0.3])))
@@ -52,9 +53,9 @@ def network() -> Graph:
     graph = harden(
         graph, random_images(1, graph, 8), HardenOptions(scaling=scaling, storage=storage, table_bits=8)
     ).graph
-    first = graph.weight_layers[0].name
-    outliers = {first: with_outliers(graph, 0.1, 3)[first]}
-    return Graph(tuple(outliers.get(node.name, node) for node in graph), graph.name)
+    first, _, last = (layer.name for layer in graph.weight_layers)
+    others = {first: with_outliers(graph, 0.1, 3)[first], last: with_kept(graph, 0.1, 3)[last]}
+    return Graph(tuple(others.get(node.name, node) for node in graph), graph.name)
 
 
 @cache
@@ -75,6 +76,8 @@ def retrained(seed: int = 6, outliers: bool = True) -> Graph:
                 codes = rounded(stored, weights, None)
                 weight = _typed(np.moveaxis(codes, 0, -1).reshape(node.weight.shape), node.weight)
                 node = replace(node, weight=weight, bias=other(node.bias), storage=stored.spec)
+                if node.kept is not None:
+                    node = replace(node, kept=_elsewhere(node, rng))
                 return (
                     node if node.outliers is None else replace(node, outliers=_fewer(node, rng) if outliers else None)
                 )
@@ -104,6 +107,12 @@ def _fewer(layer: WeightLayer, rng: np.random.Generator) -> Outliers:
     return Outliers(index, _typed(layer.outliers.rest.codes[:count], layer.outliers.rest))
 
 
+def _elsewhere(layer: WeightLayer, rng: np.random.Generator) -> Kept:
+    """As many kept weights, at other places."""
+    assert layer.kept is not None
+    return Kept(np.sort(rng.choice(layer.weight.size, len(layer.kept.index), replace=False)))
+
+
 def damaged(graph: Graph, node: str, **changes) -> Graph:
     return Graph(tuple(replace(each, **changes) if each.name == node else each for each in graph), graph.name)
 
@@ -120,7 +129,7 @@ async def a_retrained_network_loads_and_every_bit_counts(dut):
     held = await bench.call(device.read_back)
     regions = {(region.layer, region.kind): region for region in device.addresses.regions}
     kinds = [kind for _, kind in regions]
-    assert [kinds.count(kind) for kind in ("weight", "bias", "rest", "table", "constant")] == [3, 3, 1, 2, 5]
+    assert [kinds.count(kind) for kind in ("weight", "bias", "rest", "table", "constant")] == [3, 3, 2, 2, 5]
     assert held == {name: device._image(graph, region) for name, region in regions.items()}
     bench.reference = IntegerExecutor(graph)
 
@@ -220,6 +229,12 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HwflowError, match=r"no bit 0 of word 0 of a memory conv1\.table"):
         device.flip("conv1", "table", 0, 0)
     assert bus.words == before
+    last = graph.weight_layers[2]
+    some = Kept(np.arange(last.weight.size))
+    with pytest.raises(HwflowError, match=rf"{last.name}: its kept weights are in .*; the hardware has room for"):
+        device.load(damaged(graph, last.name, kept=some))
+    with pytest.raises(HwflowError, match=rf"{layer.name}: its outliers or kept weights are .* \d+ outliers with"):
+        device.load(damaged(graph, layer.name, kept=Kept(np.array([0]))))
     device.load(retrained())
     assert bus.words != before
     assert table_codes(retrained().weight_layers[1]) != table_codes(second)

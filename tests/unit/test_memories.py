@@ -146,7 +146,9 @@ def test_outliers_that_are_too_many_are_named(graph: Graph, known: list[Part]) -
     many = Graph(tuple(changed if node.name == layer.name else node for node in graph), graph.name)
     known[:] = [replace(known[2], area=replace(known[2].area, luts=9_000))]
     assert "LUTs (more has 9,000, " in refusal(many, "more")
-    assert "; without outliers it fits: harden it with fewer; " in refusal(many, "more")
+    assert "; without side memories it fits: harden it with fewer outliers, or protect fewer weights; " in refusal(
+        many, "more"
+    )
     choose_folding(graph, REUSE, part="more")
 
 

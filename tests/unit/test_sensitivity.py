@@ -9,9 +9,10 @@ from hwflow.errors import HwflowError
 from hwflow.faults.models import without
 from hwflow.hardening import HardenOptions
 from hwflow.memory import layer_layout, layer_storage, memories
-from hwflow.memory.flips import flip_power, single_flips
+from hwflow.memory.flips import flip_power, single_flips, weight_power
 from hwflow.memory.stored import touched
 from hwflow.reference import IntegerExecutor
+from hwflow.stages.protect import keep_critical, kept_weights, with_critical_kept
 from hwflow.stages.sensitivity import rank_correlation, sensitivity
 
 
@@ -116,3 +117,56 @@ def test_refused(design, measured, tmp_path) -> None:
     other = hwflow.harden("digits_qcnn", tmp_path / "other")
     with pytest.raises(HwflowError, match="the fault list is for another design"):
         hwflow.evaluate(other, "digits", ber=1e-3, spared=measured.critical(design, 0.01))
+
+
+def test_weights_are_ranked_by_what_the_fewest_flips_do_that_their_code_leaves(tmp_path) -> None:
+    """Without a code every bit of the weight by itself; with SECDED pairs of bits of a word, which it nulls."""
+    rng = np.random.default_rng(2)
+    for storage in ("plain", "secded-null"):
+        graph = hwflow.harden("digits_cnn", tmp_path / storage, HardenOptions(storage=storage)).graph
+        layer = graph.weight_layers[1]
+        gains = rng.random(layer.weight.size)
+        found = weight_power(layer, lambda index, change, gains=gains: change**2 * gains[index], 1e-2)
+        codes = layout.ordered(layer.weight.codes, layer.channelwise)
+        if storage == "plain":
+            expected = gains * 1e-2 * sum(4**bit for bit in range(8))
+        else:
+            expected = gains * codes**2 * 1e-4 * 72 * 71 / 2
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_the_most_critical_weights_are_kept(design, measured, tmp_path) -> None:
+    protected = hwflow.protect(design, measured, 0.02, tmp_path / "protected")
+    total = sum(layer.weight.size for layer in design.graph.weight_layers)
+    assert kept_weights(protected.graph) == round(0.02 * total)
+    assert protected.graph.digest != design.graph.digest
+    about = protected.manifest["kept"]
+    assert (about["weights"], about["design_sha256"]) == (round(0.02 * total), design.sha256)
+    assert about["side_bits"] == sum(row["side_bits"] for row in protected.layers()) > 0
+    kept, others = [], []
+    for layer in protected.graph.weight_layers:
+        holds = np.isin(np.arange(layer.weight.size), [] if layer.kept is None else layer.kept.index)
+        kept += measured.weights[layer.name][holds].tolist()
+        others += measured.weights[layer.name][~holds].tolist()
+    assert min(kept) >= max(others)
+    # What the others do is as before, what these do is nothing.
+    again = sensitivity(protected, "digits", images=8, confirmed=1, sampled=1)
+    for layer in protected.graph.weight_layers:
+        if layer.kept is not None:
+            assert not again.weights[layer.name][layer.kept.index].any()
+    plain = hwflow.evaluate(design, "digits", ber=1e-2, rounds=5, images=200)
+    better = hwflow.evaluate(protected, "digits", ber=1e-2, rounds=5, images=200)
+    assert better.clean == plain.clean
+    assert better.faulted.mean > plain.faulted.mean
+    images = hwflow.load_digits().head(32).images
+    assert with_critical_kept(design.graph, images, 0.02).digest == protected.graph.digest
+
+    with pytest.raises(HwflowError, match="it has kept weights already; protect the design that it was made of"):
+        hwflow.protect(protected, again, 0.01, tmp_path / "twice")
+    with pytest.raises(HwflowError, match="protected exists"):
+        hwflow.protect(design, measured, 0.02, tmp_path / "protected")
+    with pytest.raises(HwflowError, match=r"fraction=1.5 must be above 0"):
+        keep_critical(design.graph, measured.weights, 1.5)
+    nothing = {name: np.zeros_like(each) for name, each in measured.weights.items()}
+    with pytest.raises(HwflowError, match="there is nothing to protect"):
+        keep_critical(design.graph, nothing, 0.5)

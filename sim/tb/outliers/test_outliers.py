@@ -1,4 +1,4 @@
-"""hwflow_outliers: the rests of every word under random stalls, at full rate, and after a reset; others are loaded."""
+"""hwflow_outliers: rests and kept weights of every word under stalls, at full rate, after a reset; loaded ones."""
 
 import random
 
@@ -21,7 +21,11 @@ CONFIGS = {
     "one_lane": {"LANES": 1, "share": 0.4, "REST_W": 9},
     "one_word": {"DEPTH": 1, "share": 0.5},
     "ends": {"share": 0.0, "ends": True, "REST_W": 3},
+    "some_kept": {"share": 0.4, "KEEPS": 1, "REST_W": 10, "LANES": 3},
+    "all_kept": {"share": 0.2, "KEEPS": 2, "REST_W": 11, "LANES": 1},
     "loaded": {"share": 0.5, "LOADABLE": 1},
+    "loaded_some_kept": {"share": 0.5, "LOADABLE": 1, "KEEPS": 1},
+    "loaded_all_kept": {"share": 0.5, "LOADABLE": 1, "KEEPS": 2, "REST_W": 8},
     "loaded_one_row": {"share": 0.0, "LOADABLE": 1},
     "loaded_one_word": {"DEPTH": 1, "LANES": 1, "share": 0.0, "LOADABLE": 1},
     "loaded_every_word": {"share": 1.0, "DEPTH": 5, "LOADABLE": 1},
@@ -35,7 +39,7 @@ class Bench:
         self.dut = dut
         self.rng = random.Random(seed)
         self.address = 0
-        self.rests = P["rests"]
+        self.rests, self.keeps = P["rests"], P["keeps"]
         self.line = [None, None]
         self.expected = None
         Clock(dut.clk_i, 10, unit="ns").start(start_high=False)
@@ -50,7 +54,8 @@ class Bench:
         self.line, arrived = [*self.line[1:], read if next_ else None], self.line[0]
         self.expected = None
         if arrived is not None:
-            self.expected = [w + rest for w, rest in zip(stored, self.rests[arrived], strict=True)]
+            kept = zip(stored, self.rests[arrived], self.keeps[arrived], strict=True)
+            self.expected = [rest if keep else w + rest for w, rest, keep in kept]
         if not rst_n:
             self.address, self.line = 0, [None, None]
         elif next_:
@@ -100,11 +105,13 @@ async def other_rests_are_loaded(dut):
         while bench.address:
             await bench.cycle(1)
         rests = [[0] * P["LANES"] for _ in P["rests"]]
+        keeps = [[0] * P["LANES"] for _ in P["rests"]]
         for word in bench.rng.sample(range(P["DEPTH"]), round((share or 0) * P["ROWS"])):
             for lane in bench.rng.sample(range(P["LANES"]), bench.rng.randint(1, P["SLOTS"])):
                 rests[word][lane] = bench.rng.randint(1, (1 << P["REST_W"] - 1) - 1)
-        bench.rests = P["rests"] if share is None else rests
-        rows, _ = rest_rows(bench.rests, P["REST_W"], P["SLOTS"])
+                keeps[word][lane] = _keep(P, bench.rng)
+        bench.rests, bench.keeps = (P["rests"], P["keeps"]) if share is None else (rests, keeps)
+        rows, _ = rest_rows(bench.rests, P["REST_W"], P["SLOTS"], bench.keeps if P.get("KEEPS") else None)
         rows += [0] * (P["ROWS"] - len(rows))
         for row, word in enumerate(rows):
             await port.write(row, word)
@@ -137,15 +144,37 @@ def random_rests(p, rng):
     return rests
 
 
+def _keep(p, rng):
+    """Whether an entry is a kept weight."""
+    return {0: 0, 1: rng.randint(0, 1), 2: 1}[p.get("KEEPS", 0)]
+
+
 @pytest.mark.parametrize(
     ("name", "simulator"),
-    [*((name, "icarus") for name in CONFIGS), ("several_in_a_word", "verilator")],
+    [
+        *((name, "icarus") for name in CONFIGS),
+        ("several_in_a_word", "verilator"),
+        ("some_kept", "verilator"),
+    ],
 )
 def test_outliers(tmp_path, name, simulator):
     p = DEFAULTS | CONFIGS[name]
-    rests = random_rests(p, random.Random(name))
-    rows, slots = rest_rows(rests, p["REST_W"])
+    rng = random.Random(name)
+    rests = random_rests(p, rng)
+    keeps = [[_keep(p, rng) if rest else 0 for rest in word] for word in rests]
+    if p.get("KEEPS"):
+        kept = next((word, lane) for word, lanes in enumerate(keeps) for lane, keep in enumerate(lanes) if keep)
+        rests[kept[0]][kept[1]] = 0  # a weight of zero is kept, too
+    rows, slots = rest_rows(rests, p["REST_W"], keeps=keeps if p.get("KEEPS") else None)
     (tmp_path / "rests.hex").write_text("".join(f"{row:x}\n" for row in rows))
-    overrides = {key: p[key] for key in (*DEFAULTS, "LOADABLE") if key in p}
+    overrides = {key: p[key] for key in (*DEFAULTS, "LOADABLE", "KEEPS") if key in p}
     overrides |= {"ROWS": len(rows), "SLOTS": slots, "REST_FILE": f'"{tmp_path / "rests.hex"}"'}
-    run_tb("hwflow_outliers", rtl("outliers"), overrides, __name__, simulator, tmp_path, extra={"rests": rests})
+    run_tb(
+        "hwflow_outliers",
+        rtl("outliers"),
+        overrides,
+        __name__,
+        simulator,
+        tmp_path,
+        extra={"rests": rests, "keeps": keeps},
+    )

@@ -23,7 +23,7 @@ P = parameters()
 DECODERS = ("decode_secded", "decode_table", "decode_word", "decode_bch", "decode_bch_folded", "decode_flips")
 SOURCES = rtl("weights", "weight_mem", *DECODERS, "outliers", "delay", "delay_words")
 
-DEFAULTS = {"PE": 2, "SIMD": 3, "N_IN": 12, "N_OUT": 6, "CHANNELWISE": 0, "W_W": 8, "B_W": 10, "CODE": 0}
+DEFAULTS = {"PE": 2, "SIMD": 3, "N_IN": 12, "N_OUT": 6, "CHANNELWISE": 0, "W_W": 8, "B_W": 10, "CODE": 0, "KEEPS": 0}
 
 CONFIGS = {
     "folds": {},
@@ -65,6 +65,17 @@ CONFIGS = {
     "words_whole_row": {"CODE": 3, "name": "bch64-45", "SIMD": 11, "N_IN": 11, "PE": 1, "N_OUT": 3},
     "words_of_parities": {"CODE": 3, "name": "flip32-20-16", "SIMD": 2, "N_IN": 6, "REST_W": 10, "outliers": 9},
     "words_outliers": {"CODE": 3, "name": "bch32-20", "SIMD": 2, "N_IN": 6, "REST_W": 10, "outliers": 9},
+    "kept": {"REST_W": 8, "outliers": 9, "KEEPS": 2},
+    "secded_kept": {"CODE": 1, "SIMD": 4, "N_IN": 12, "REST_W": 8, "outliers": 9, "KEEPS": 2},
+    "words_kept_and_outliers": {
+        "CODE": 3,
+        "name": "bch32-20",
+        "SIMD": 2,
+        "N_IN": 6,
+        "REST_W": 10,
+        "outliers": 9,
+        "KEEPS": 1,
+    },
     "loadable_outliers": {"REST_W": 10, "outliers": 9, "LOADABLE": 1},
     "loadable_table": {"CODE": 2, "LOADABLE": 1},
     "loadable_table_outliers": {"CODE": 2, "W_W": 6, "REST_W": 4, "outliers": 20, "LOADABLE": 1},
@@ -230,7 +241,8 @@ class Bench:
         if beat is None:
             return 0
         stored = self.layout.read(self.words, beat)
-        expected = [weight + rest for weight, rest in zip(stored, self.rests[beat], strict=True)]
+        entries = zip(stored, self.rests[beat], kept(P, self.rests)[beat], strict=True)
+        expected = [rest if keep else weight + rest for weight, rest, keep in entries]
         assert unpack(int(self.dut.data_o.value), self.effect_bits, len(stored), signed=True) == expected
         assert int(self.dut.bias_o.value) == self.biases[self.layout.bias_word(beat)]
         return 1
@@ -411,7 +423,7 @@ async def rests_and_tables_are_loaded(dut):
     images = {}
     if P.get("REST_ROWS"):
         bench.rests = [[-rest // 2 for rest in beat] for beat in P["rests"]]
-        rows, _ = rest_rows(bench.rests, P["REST_W"], P["REST_SLOTS"])
+        rows, _ = rest_rows(bench.rests, P["REST_W"], P["REST_SLOTS"], kept(P, bench.rests) if P["KEEPS"] else None)
         images["rb"] = rows + [0] * (P["REST_ROWS"] - len(rows))
     if P["CODE"] >= 2:
         codes = table_codes(bench.layout.code)
@@ -452,6 +464,12 @@ def random_rests(p, rng):
     return rests
 
 
+def kept(p, rests):
+    """Which rests are weights in the place of the memory's: none, the odd ones, or all."""
+    kinds = {0: lambda _: 0, 1: lambda rest: rest & 1, 2: lambda rest: int(rest != 0)}
+    return [[kinds[p["KEEPS"]](rest) for rest in beat] for beat in rests]
+
+
 @pytest.mark.parametrize(
     ("name", "simulator"),
     [
@@ -482,7 +500,9 @@ def test_weights(tmp_path, name, simulator):
         placed = Packing(p["N_IN"], p["N_OUT"], p["PE"], p["SIMD"], layout.code.bits, layout.k)
         extra["latency"] = word_latency(layout.code, placed.turns, placed.fewest_turns) + 3
     if p.pop("outliers", 0):
-        texts["REST_FILE"], p["REST_SLOTS"] = rest_rows(rests, p["REST_W"])
+        texts["REST_FILE"], p["REST_SLOTS"] = rest_rows(
+            rests, p["REST_W"], keeps=kept(p, rests) if p["KEEPS"] else None
+        )
         p["REST_ROWS"] = len(texts["REST_FILE"])
         extra["latency"] += 1
     if not files:
