@@ -134,14 +134,17 @@ def _span(smallest: float, largest: float) -> str:
 def print_layers(layers: Iterable[LayerCost]) -> None:
     """Print what every weight layer takes."""
     rows = [asdict(cost) for cost in layers]
-    header = ("layer", "reuse factor", "PE", "SIMD", "weight words", "bits a word", "BRAM kbit", "cycles an image")
-    sparse = ("outliers", "kept", "side bits") if any(row["side_bits"] for row in rows) else ()
-    columns = len(header) + len(sparse)
+    columns = {
+        "layer": "name", "reuse factor": "reuse_factor", "PE": "pe", "SIMD": "simd", "weight words": "words",
+        "bits a word": "word_bits", "BRAM kbit": "bram_kbit", "cycles an image": "cycles_per_image",
+    }  # fmt: skip
+    sparse = {"outliers": "outliers", "kept": "kept", "side bits": "side_bits"}
+    columns |= {name: key for name, key in sparse.items() if any(row[key] for row in rows)}
     print_table(
         "Layers",
-        (*header, *sparse),
-        (tuple(row.values())[:columns] for row in rows),
-        spare=("BRAM kbit", "side bits", "outliers", "SIMD", "PE"),
+        tuple(columns),
+        (tuple(row[key] for key in columns.values()) for row in rows),
+        spare=("BRAM kbit", "side bits", "outliers", "kept", "SIMD", "PE"),
     )
 
 

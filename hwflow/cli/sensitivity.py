@@ -51,8 +51,8 @@ def sensitivity(
         str | None,
         typer.Option(
             "--protect-top", metavar="F", rich_help_panel=options.OUTPUT,
-            help="Write to -o a design that keeps the fraction F of the weights (0.001 or 0.1%), those with the largest "
-            "estimates, in a side memory that faults do not reach. By default nothing is written.",
+            help="Write to -o a design that keeps the fraction F of the weights (0.001 or 0.1%), those with the "
+            "largest estimates, in a side memory that faults do not reach. By default nothing is written.",
         ),
     ] = None,
     output: Annotated[

@@ -40,7 +40,7 @@ LONG = "functional_1/stage4_block2_bottleneck/separable_conv2d_12_project"
 
 
 def layers(name: str) -> None:
-    print_layers([LayerCost(name, 4608, 16, 128, 4608, 16384, 73728.5, 147456, 1234, 45678)])
+    print_layers([LayerCost(name, 4608, 16, 128, 4608, 16384, 73728.5, 147456, 1234, 567, 45678)])
 
 
 def area(name: str) -> None:
