@@ -69,8 +69,15 @@ class Cell:
 LABELLED = ("target", "protection", "granularity", "outliers", "align", "compensation", "activation_bits")
 """Coordinates that tell ways to store a network's weights apart, beside format and design."""
 
+
+def t_text(t: float) -> str:
+    """A value of t in five digits, or in as many as it takes that it is not shown as a whole number that it is not."""
+    text = f"{t:.5g}"
+    return text if float(text) == t or not float(text).is_integer() else repr(t)
+
+
 _WORDS: Mapping[str, Callable[[Any], str]] = {
-    "target": lambda t: "unscaled" if t is None else f"t = {t:.5g}",
+    "target": lambda t: "unscaled" if t is None else f"t = {t_text(t)}",
     "protection": str,
     "granularity": lambda per: f"{per} scales",
     "outliers": lambda share: f"outliers {share:g}",

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from hwflow.campaign.constants import constant_rows
 from hwflow.campaign.place import check_place
 from hwflow.campaign.plan import Cell, Claim, Task, cells
 from hwflow.campaign.records import Damage, Stored, Trial
@@ -197,6 +198,11 @@ def _head(bundle: Bundle, plan: Sequence[Cell]) -> dict[str, Any]:
             for name, network in networks.items()
             for layer, (size, largest) in network.layers.items()
         ],
+        "constants": constant_rows(
+            plan,
+            {name: each.graph for name, each in networks.items()},
+            {name: networks[name].constants for name in bundle.designs},
+        ),
         "float": {name: {"correct": hits, "images": images[name]} for name, hits in bundle.in_float.items()},
     }
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hwflow.campaign.constants import design_constants, granularity_of, scaling_of
 from hwflow.campaign.designs import check_networks, design_cell, design_layers
 from hwflow.campaign.plan import Cell, seed_of
 from hwflow.campaign.records import Trial
@@ -21,12 +22,10 @@ from hwflow.faults import FaultList
 from hwflow.faults.models import restrict
 from hwflow.float_study import FaultyNetwork, KerasNetwork, Outcome, StudyOptions, weight_format
 from hwflow.float_study.network import float_logits, top1
-from hwflow.float_study.words import FixedFormat
 from hwflow.folders.design import load_design
 from hwflow.graph import Graph
 from hwflow.graph.decision import code_threshold, threshold
 from hwflow.hardening import HardenOptions, harden, input_type
-from hwflow.hardening.options import Align, Compensation, Granularity, ScalingOptions
 from hwflow.memory import WordCounts, count_words
 from hwflow.models.running import one_thread, rebuilt
 from hwflow.stages.input_range import InputRange, calibrated_range, input_range
@@ -52,6 +51,7 @@ class NetworkData:
         layers: number of weights and max|W| of every weight layer.
         digest: SHA-256 of the weights.
         inputs: values of the images against the reference's input type; None in the float executor, which has none.
+        constants: of a design, the smallest and the largest constant of every weight layer; else empty.
     """
 
     architecture: str
@@ -63,6 +63,7 @@ class NetworkData:
     layers: Mapping[str, tuple[int, float]]
     digest: str
     inputs: InputRange | None = None
+    constants: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def data_digest(self) -> str:
@@ -152,6 +153,7 @@ def prepare(
             layers=layers,
             digest=digest,
             inputs=inputs,
+            constants={} if design is None else design_constants(design),
         )
     check_networks({name: each.layers for name, each in networks.items()}, designs)
     return Bundle(spec, networks, designs, hits)
@@ -223,7 +225,7 @@ class Runner:
             one_thread()
             network = self.bundle.networks[cell.model]
             self._keras[cell.model] = KerasNetwork(rebuilt(network.architecture, network.weights))
-        options = StudyOptions(cell.target, spec.msb, _granularity(cell), cell.protection)
+        options = StudyOptions(cell.target, spec.msb, granularity_of(cell), cell.protection)
         return FaultyNetwork(self._keras[cell.model], weight_format(cell.format), options)
 
     def _reference(self, cell: Cell) -> ReferenceNetwork:
@@ -231,17 +233,8 @@ class Runner:
         assert network.graph is not None
         if cell.design is not None:
             return ReferenceNetwork(network.graph, self._threads)
-        format_ = weight_format(cell.format)
-        assert isinstance(format_, FixedFormat) and network.calibration is not None
-        assert cell.outliers is not None and cell.activation_bits is not None
-        scaling = ScalingOptions(format_.type, scale="none", saturate=True, outliers=cell.outliers)
-        if cell.target is not None:
-            align, compensation = cast(Align, cell.align), cast(Compensation, cell.compensation)
-            scaling = replace(
-                scaling, t=cell.target, scale="exact", align=align, compensation=compensation,
-                granularity=_granularity(cell),
-            )  # fmt: skip
-        options = HardenOptions(scaling, cell.activation_bits, storage=cell.protection)
+        assert network.calibration is not None and cell.activation_bits is not None
+        options = HardenOptions(scaling_of(cell), cell.activation_bits, storage=cell.protection)
         return ReferenceNetwork(harden(network.graph, network.calibration, options).graph, self._threads)
 
 
@@ -309,11 +302,6 @@ def _check_bits(bits: tuple[int, ...] | None, design: Cell) -> None:
     for bit in bits or ():
         if bit >= most:
             raise HwflowError(f"faults.bits: {bit} is beyond the bits of the design {design.design}, 0 to {most - 1}")
-
-
-def _granularity(cell: Cell) -> Granularity:
-    """Of a cell; where nothing is scaled, either is the same."""
-    return cast(Granularity, cell.granularity or "layer")
 
 
 def _layers(kernels: Mapping[str, npt.NDArray[Any]]) -> dict[str, tuple[int, float]]:

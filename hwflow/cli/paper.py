@@ -339,6 +339,8 @@ def print_accuracies(
     title: str, rows: Iterable[dict[str, Any]], published: bool = False, labelled: bool = False
 ) -> None:
     """Print accuracies with their intervals; ``rows`` as in the JSON, ``labelled`` by how weights are stored."""
+    from hwflow.campaign.plan import t_text
+
     columns = [
         "model",
         "format",
@@ -357,7 +359,7 @@ def print_accuracies(
             [
                 row["model"],
                 row["format"],
-                row["protection"] if labelled else "none" if row["t"] is None else f"{row['t']:.5g}",
+                row["protection"] if labelled else "none" if row["t"] is None else t_text(row["t"]),
                 f"{row['ber']:g}",
                 f"{row['mean']:.2f}",
                 f"{row['std']:.2f}",

@@ -62,8 +62,8 @@ def paint_costs(axes: Axes, points: Sequence[Point], accepted: float) -> None:
         axis.set_major_formatter(lambda value, _: f"{value:g}")
     lowest = min((each.low for each in points), default=0.0)
     axes.set_ylim(bottom=min(lowest, 0.0) - 0.3)
-    axes.set_xlabel("LUTs of the decoder for a weight a cycle (1: none)")
-    axes.set_ylabel("points of top-1 accuracy lost")
+    axes.set_xlabel("decoder for a weight a cycle (LUTs; 1: none)")
+    axes.set_ylabel("top-1 accuracy lost (percentage points)")
 
 
 def _place(point: Point) -> float:

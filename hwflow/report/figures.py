@@ -6,7 +6,7 @@ import io
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +16,25 @@ from hwflow.campaign.export import CellResult, Results
 from hwflow.campaign.plan import Cell, Labels
 from hwflow.graph.naming import file_stems
 from hwflow.report.cost_plot import Point, paint_costs
-from hwflow.report.looks import FEW, Look, legend, legend_height, looks_of
+from hwflow.report.looks import FEW, Look, legend, looks_of
 from hwflow.report.ways import ACCEPTED, Way, ways
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-SIZE = (4.4, 3.3)  # inches
+WIDTH, HEIGHT = 4.4, 2.5
+"""Inches of a figure, and of its axes."""
+LEFT, RIGHT, ABOVE, BELOW = 0.62, 0.12, 0.12, 0.5
+"""Inches around the axes; below them comes the legend."""
 DPI = 160
+BER_AXIS = "bit error rate (flips per bit)"
+ACCURACY_AXIS = "top-1 accuracy (%)"
 _BAR = 0.09  # inches of a horizontal bar
-_LONGEST = 40  # characters of a label
+_LETTER = 0.065  # inches beside an axis
+_LONGEST = 28  # characters of a label
 _BESIDE = 0.12  # decades over which the points of many curves at one rate are spread
-_STYLE: Any = {
+STYLE: Any = {
     "svg.fonttype": "none",  # text stays text
     "font.family": "sans-serif",
     "svg.hashsalt": "hwflow",  # equal figures, equal bytes
@@ -37,6 +43,7 @@ _STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": "#dddddd",
     "grid.linewidth": 0.6,
     "legend.frameon": False,
@@ -61,14 +68,27 @@ class Figure:
     png: bytes
 
 
-def draw(name: str, caption: str, paint: Callable[[Axes], None], height: float = SIZE[1]) -> Figure:
-    """A figure with one pair of axes, which `paint` fills; `height` in inches."""
+def draw(name: str, caption: str, paint: Callable[[Axes], None], height: float = HEIGHT, left: float = LEFT) -> Figure:
+    """A figure with one pair of axes, which `paint` fills, and a legend below it of all that has a label.
+
+    Args:
+        name: of its files.
+        caption: a sentence that says what is shown.
+        paint: draws in the axes.
+        height: of the axes, inches; their width is that of all figures but for `left`.
+        left: inches beside the axes.
+    """
     import matplotlib
     from matplotlib.figure import Figure as Canvas
 
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
-        canvas: Canvas = Canvas(figsize=(SIZE[0], height), layout="constrained")
-        paint(canvas.add_subplot())
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        canvas: Canvas = Canvas(figsize=(WIDTH, height + ABOVE + BELOW))
+        axes = canvas.add_axes((0.1, 0.1, 0.8, 0.8))
+        paint(axes)
+        below = BELOW + legend(axes)
+        whole = height + ABOVE + below
+        canvas.set_size_inches(WIDTH, whole)
+        axes.set_position((left / WIDTH, below / whole, (WIDTH - left - RIGHT) / WIDTH, height / whole))
         svg, png = io.BytesIO(), io.BytesIO()
         # A name in letters that the font lacks is drawn as boxes; the tables have it.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
@@ -97,15 +117,14 @@ def _against_cost(results: Results) -> Iterator[Figure]:
 
             def paint(axes: Axes, points: list[Point] = points) -> None:
                 paint_costs(axes, points, ACCEPTED)
-                legend(axes, [point.label for point in points])
 
             yield draw(
                 _name(f"cost-{ber:g}", model),
-                f"{model}: points of accuracy lost at BER {ber:g} against LUTs of the decoder, with 95 % intervals. "
+                f"{model}: points of accuracy lost at BER {ber:g} against LUTs of the decoder. "
+                f"{bars_text([each for way in rivals if (each := way.at(ber)) is not None])} "
                 f"Line: through what loses less than all cheaper ones; dotted: {ACCEPTED:g} point. What has no "
                 "synthesised decoder is left out.",
                 paint,
-                SIZE[1] + legend_height([point.label for point in points]),
             )
 
 
@@ -132,25 +151,23 @@ def _against_ber(results: Results) -> Iterator[Figure]:
             best: float = best,
         ) -> None:
             looks = looks_of({label: cells[0].cell for label, cells in curves.items()})
-            place = _places(rates)
+            place = places_of(rates)
             for number, (label, cells) in enumerate(curves.items()):
                 # Beside each other, so that no interval hides another one.
                 beside = 10 ** ((number / len(curves) - 0.5) * _BESIDE) if len(curves) > FEW else 1.0
                 here = {rate: beside * at for rate, at in place.items()}
-                _curve(axes, cells, [here[each.cell.ber] for each in cells], label, looks[label])
-            axes.set_xscale("log")
-            axes.set_xticks([*place.values()], [_rate(rate) for rate in place], fontsize=8)
-            axes.set_xticks([], minor=True)
-            _finish(axes, "bit error rate", list(curves))
+                curve(axes, cells, [here[each.cell.ber] for each in cells], label, looks[label])
+            rate_ticks(axes, place)
+            finish(axes, BER_AXIS)
             if len(curves) > FEW:
                 _spread(axes, best)
 
         stretched = ", the axis stretched near that of the network in float" if len(curves) > FEW else ""
         yield draw(
             _name("ber", model, format_),
-            f"{model}, {format_}: accuracy against the bit error rate, with 95 % intervals{stretched}.",
+            f"{model}, {format_}: accuracy against the bit error rate{stretched}. "
+            f"{bars_text([each for cells in curves.values() for each in cells])}",
             paint,
-            SIZE[1] + legend_height(list(curves)),
         )
 
 
@@ -165,14 +182,13 @@ def _against_t(results: Results) -> Iterator[Figure]:
         def paint(axes: Axes, curves: dict[Any, list[CellResult]] = curves) -> None:
             for index, (label, each) in enumerate(curves.items()):
                 ordered = sorted(each, key=lambda one: one.cell.target or 0)
-                _curve(axes, ordered, [each.cell.target for each in ordered], label, Look.of(index))
-            _finish(axes, "t", list(curves))
+                curve(axes, ordered, [each.cell.target for each in ordered], label, Look.of(index))
+            finish(axes, "t, largest magnitude of the scaled weights")
 
         yield draw(
             _name("t", model, format_),
-            f"{model}, {format_}: accuracy against t, with 95 % intervals.",
+            f"{model}, {format_}: accuracy against t. {bars_text(scaled)}",
             paint,
-            SIZE[1] + legend_height(list(curves)),
         )
 
 
@@ -188,11 +204,13 @@ def _by_place(results: Results) -> Iterator[Figure]:
                     _bars(axes, here, kind, results.labels)
 
                 where = "in one layer" if kind == "layer" else "at one bit position (0 the least significant)"
+                places = {_label(getattr(each.cell, kind)) for each in here}
                 yield draw(
                     _name(f"{kind}-{ber:g}", model, format_),
-                    f"{model}, {format_}: accuracy with faults {where} only, BER {ber:g}, with 95 % intervals.",
+                    f"{model}, {format_}: accuracy with faults {where} only, BER {ber:g}. {bars_text(here)}",
                     paint,
-                    max(SIZE[1], 0.8 + _BAR * len(here)) + legend_height(list(_by(here, results.labels))),
+                    max(HEIGHT, _BAR * len(here)),
+                    max(LEFT, 0.35 + _LETTER * max(map(len, places))),
                 )
 
 
@@ -211,12 +229,13 @@ def _bars(axes: Axes, cells: Sequence[CellResult], kind: str, labels: Labels) ->
     axes.set_yticks(range(len(places)), [_label(place) for place in places], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
-    axes.set_xlabel("top-1 accuracy, %")
+    axes.set_xlabel(ACCURACY_AXIS)
+    axes.set_ylabel("layer" if kind == "layer" else "bit position")
     axes.grid(False, axis="y")
-    legend(axes, list(curves))
 
 
-def _curve(axes: Axes, cells: Sequence[CellResult], places: Sequence[Any], label: str, look: Look) -> None:
+def curve(axes: Axes, cells: Sequence[CellResult], places: Sequence[Any], label: str, look: Look) -> None:
+    """Mean accuracies with their intervals, and a line through them."""
     means = [each.summary.mean for each in cells]
     low = [each.summary.mean - max(each.summary.low, 0.0) for each in cells]
     high = [min(each.summary.high, 100.0) - each.summary.mean for each in cells]
@@ -231,10 +250,17 @@ def _curve(axes: Axes, cells: Sequence[CellResult], places: Sequence[Any], label
     )
 
 
-def _places(rates: Sequence[float]) -> dict[float, float]:
+def places_of(rates: Sequence[float]) -> dict[float, float]:
     """Where bit error rates stand on a logarithmic axis, no faults at its left end."""
     least = min(rate for rate in rates if rate > 0)
     return {rate: rate or least / 4 for rate in rates}
+
+
+def rate_ticks(axes: Axes, place: Mapping[float, float]) -> None:
+    """A logarithmic axis of bit error rates, at the places of `places_of`."""
+    axes.set_xscale("log")
+    axes.set_xticks([*place.values()], [_rate(rate) for rate in place], fontsize=8)
+    axes.set_xticks([], minor=True)
 
 
 def _rate(ber: float) -> str:
@@ -257,11 +283,25 @@ def _spread(axes: Axes, best: float) -> None:
     axes.set_ylim(max(low, 0.0), min(high, 100.0))
 
 
-def _finish(axes: Axes, x: str, labels: Sequence[str]) -> None:
+def finish(axes: Axes, x: str) -> None:
+    """Name the axes of a plot of accuracies."""
     axes.set_xlabel(x)
-    axes.set_ylabel("top-1 accuracy, %")
+    axes.set_ylabel(ACCURACY_AXIS)
     axes.set_ylim(0, 100)
-    legend(axes, labels)
+
+
+def bars_text(cells: Sequence[CellResult]) -> str:
+    """What the bars of a figure are, as a sentence."""
+    rounds = sorted({each.summary.rounds for each in cells if each.cell.ber > 0})
+    images = sorted({trial.images for each in cells for trial in each.trials})
+    said = ", ".join(f"{count(spread, what)}" for spread, what in ((rounds, "round"), (images, "image")) if spread)
+    return f"Error bars: 95 % interval of the mean ({said})."
+
+
+def count(spread: Sequence[int], what: str) -> str:
+    """A number of things, or from the least to the most."""
+    number = f"{spread[0]} to {spread[-1]}" if spread[0] != spread[-1] else f"{spread[0]}"
+    return f"{number} {what}" + ("" if spread[-1] == 1 else "s")
 
 
 def _rate_and_way(cell: Cell, labels: Labels) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,12 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = "osD^v<>h"
 LINES = ("-", "--", ":", "-.")
 FEW = 8
-"""Curves that a figure's own frame has room for."""
+"""Curves that can be told apart without more room."""
 
 _FONT = 7
-_LETTER, _HANDLE, _ROW = 0.0505, 0.4, 0.145  # inches, at that size
+_LETTER, _HANDLE, _ROW, _PAD = 0.0505, 0.4, 0.122, 0.1  # inches, at that size
 _WIDTH = 4.3  # inches for a legend
+_LONGEST = int((_WIDTH - _HANDLE) / _LETTER)  # characters of a label
 
 
 @dataclass(frozen=True)
@@ -66,22 +67,15 @@ def looks_of(named: Mapping[str, Cell]) -> dict[str, Look]:
     return {label: Look.of(numbers[hues[label]], variants.get(rest[label], 0)) for label in named}
 
 
-def legend(axes: Axes, labels: Sequence[str]) -> None:
-    """A legend above a few curves, or below many."""
-    if len(labels) <= FEW:
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-        return
-    handles, texts = axes.get_legend_handles_labels()
-    columns = _columns(labels)
+def legend(axes: Axes) -> float:
+    """A legend at the foot of the figure, of all in the axes that has a label; returns the inches that it takes."""
+    handles, labels = axes.get_legend_handles_labels()
+    if not labels:
+        return 0.0
+    labels = [text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..." for text in labels]
+    columns = max(1, min(len(labels), int(_WIDTH // (_HANDLE + _LETTER * max(map(len, labels))))))
     axes.figure.legend(
-        handles, texts, loc="outside lower center", ncols=columns, fontsize=_FONT, columnspacing=1, labelspacing=0.25
+        handles, labels, loc="lower center", ncols=columns, fontsize=_FONT, columnspacing=1, labelspacing=0.25,
+        borderaxespad=0.2,
     )  # fmt: skip
-
-
-def legend_height(labels: Sequence[str]) -> float:
-    """Inches that `legend` needs below the axes."""
-    return 0.0 if len(labels) <= FEW else _ROW * -(-len(labels) // _columns(labels))
-
-
-def _columns(labels: Sequence[str]) -> int:
-    return max(1, int(_WIDTH // (_HANDLE + _LETTER * max(map(len, labels)))))
+    return _PAD + _ROW * -(-len(labels) // columns)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hwflow.campaign.export import Results
+from hwflow.campaign.plan import t_text
 from hwflow.files.folders import FILES, FolderKind, files_in, json_text, new_folder
 from hwflow.files.outputs import check_outputs
 from hwflow.report.figures import Figure, report_figures
@@ -52,6 +53,7 @@ def render(data: dict[str, Any], figures: list[Figure]) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = _number
     environment.filters["percent"] = lambda value: f"{value:z.2f}"
+    environment.filters["t"] = lambda value: "-" if value is None else t_text(value)
     environment.filters["whole"] = lambda value: "-" if value is None else f"{value:.0f}"
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     spec = data["spec"]
@@ -59,6 +61,11 @@ def render(data: dict[str, Any], figures: list[Figure]) -> str:
         **data,
         figures=[(figure, _unique_ids(figure)) for figure in figures],
         names=", ".join(model["name"] for model in spec["models"]),
+        scaled_by=[
+            name
+            for name in ("granularity", "outliers", "align", "compensation")
+            if len({row[name] for row in data["layers"]}) > 1
+        ],
         spec_text=json.dumps(spec, indent=2),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -127,24 +127,35 @@ def damage_text(damage: Damage, head: Mapping[str, Any]) -> str:
 
 
 def scale_rows(head: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A row for every weight layer, format and scaled t: max|W| and c = t / max|W|."""
-    rows = []
+    """A row for every weight layer and way to scale it: max|W| and what the weights are multiplied by.
+
+    Of hardened networks these are the constants in use, after alignment and with batch normalisation folded; in the
+    float executor, and in results files of before they were stored, c = t / max|W|.
+    """
+    layers = {(layer["model"], layer["layer"]): layer for layer in head["layers"]}
+    return [
+        {
+            "model": row["model"],
+            "layer": row["layer"],
+            "weights": layer["weights"],
+            "bits": layer["weights"] * weight_format(row["format"]).bits,
+            "max_abs": layer["max_abs"],
+            "format": row["format"],
+            "t": row["target"],
+            **{name: row.get(name) for name in ("granularity", "outliers", "align", "compensation")},
+            "c": row["c"],
+            "c_largest": row["c_largest"],
+        }
+        for row in head.get("constants") or _plain_constants(head)
+        for layer in [layers[row["model"], row["layer"]]]
+    ]
+
+
+def _plain_constants(head: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     own = [cell for cell in plan_of(head) if cell.design is None]
-    plan = dict.fromkeys((cell.model, cell.format, cell.target) for cell in own)
-    for model, format_, target in plan:
-        for layer in head["layers"]:
-            if layer["model"] == model and target is not None:
-                largest = layer["max_abs"]
-                rows.append(
-                    {
-                        "model": model,
-                        "layer": layer["layer"],
-                        "weights": layer["weights"],
-                        "bits": layer["weights"] * weight_format(format_).bits,
-                        "max_abs": largest,
-                        "format": format_,
-                        "t": target,
-                        "c": target / largest if largest else 1.0,
-                    }
-                )
-    return rows
+    for model, format_, target in dict.fromkeys((cell.model, cell.format, cell.target) for cell in own):
+        for layer in head["layers"] if target is not None else ():
+            if layer["model"] == model:
+                c = target / layer["max_abs"] if layer["max_abs"] else 1.0
+                row = {"model": model, "layer": layer["layer"], "format": format_, "target": target}
+                yield {**row, "c": c, "c_largest": c}
