@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any
@@ -85,8 +86,9 @@ def _print_storage(design: Design) -> None:
     if losses:
         loss = Loss.sum(losses)
         print_line(
-            f"weights that {code} does not have become others: {loss.moved} of {loss.weights}; mean square error "
-            f"{loss.square:.3g} steps of the weight type, {loss.rounding:.3g} by rounding alone"
+            f"{code} has fewer values than {design.manifest['options']['weights']}: {loss.moved} of {loss.weights} "
+            f"weights ({100 * loss.moved / loss.weights:.0f} %) take another than the nearest; root mean square error "
+            f"{math.sqrt(loss.square):.2f} LSB, {math.sqrt(loss.rounding):.2f} LSB without the code"
         )
 
 
@@ -112,7 +114,7 @@ def _print_rescales(rescales: Sequence[Mapping[str, Any]]) -> None:
         print_line(f"{moves} alignments by a move of the binary point, which costs nothing")
     for name, factor in list(multipliers.items())[:MANY]:
         several = f" ({factor.size} constants)" if factor.size > 1 else ""
-        print_line(f"{name}: x {_span(factor.min(), factor.max())}{several}")
+        print_line(f"multiplier {name}: x {_span(factor.min(), factor.max())}{several}")
     if len(multipliers) > MANY:
         print_line(f"and {len(multipliers) - MANY} more multipliers, in design.json")
 
@@ -136,7 +138,7 @@ def print_layers(layers: Iterable[LayerCost]) -> None:
     rows = [asdict(cost) for cost in layers]
     columns = {
         "layer": "name", "reuse factor": "reuse_factor", "PE": "pe", "SIMD": "simd", "weight words": "words",
-        "bits a word": "word_bits", "BRAM kbit": "bram_kbit", "cycles an image": "cycles_per_image",
+        "bits a word": "word_bits", "BRAM kbit": "bram_kbit", "busy cycles": "cycles_per_image",
     }  # fmt: skip
     sparse = {"outliers": "outliers", "kept": "kept", "side bits": "side_bits"}
     columns |= {name: key for name, key in sparse.items() if any(row[key] for row in rows)}
@@ -146,6 +148,26 @@ def print_layers(layers: Iterable[LayerCost]) -> None:
         (tuple(row[key] for key in columns.values()) for row in rows),
         spare=("BRAM kbit", "side bits", "outliers", "kept", "SIMD", "PE"),
     )
+
+
+def print_pace(pace: Mapping[str, float] | None, rate: float | None, clock: float | None) -> None:
+    """Print how fast the RTL is, and whether that is the rate (images a second, at a clock in MHz) asked for."""
+    if pace is None:
+        if rate is not None:
+            print_line("whether the rate is reached is not known: the RTL's cycles are not")
+        return
+    between = pace["image_to_image"]
+    print_line(f"RTL: {between:,.0f} cycles from image to image; about {pace['one_image']:,} for one image alone")
+    if rate is not None and clock is not None:
+        reached = clock * 1e6 / between
+        verdict = (
+            "reached" if reached >= rate else f"NOT reached, which takes {math.ceil(rate * between / 1e4) / 100:g} MHz"
+        )
+        print_line(f"rate: {_per_second(reached)} at {clock:g} MHz, {_per_second(rate)} asked for: {verdict}")
+
+
+def _per_second(rate: float) -> str:
+    return f"{rate:,.0f} images/s" if rate >= 100 else f"{rate:.3g} images/s"
 
 
 def print_area(area: Mapping[str, Any]) -> None:
@@ -196,7 +218,7 @@ def print_evaluation(title: str, result: Evaluation, faults: str) -> None:
         print_line(
             f"words hit, a round: {corrected:.1f} corrected, {detected:.1f} detected (DUE), {silent:.1f} silent (SDC)"
         )
-    if result.engine is not None:
+    if result.engine is not None and "NumPy" in result.engine:  # else it is fast, and there is nothing to do
         print_line(f"reference: {result.engine}")
     unreadable = [(str(each.path), each.reason) for each in result.unreadable]
     _print_unreadable(unreadable, result.clean.images + len(unreadable))
@@ -320,8 +342,8 @@ def _rounded(value: float | None) -> int | None:
     return None if value is None else round(value)
 
 
-def print_tools(findings: Sequence[Finding]) -> None:
-    """Print what the doctor found."""
+def print_tools(findings: Sequence[Finding], kernels: str) -> None:
+    """Print what the doctor found, and the reference's kernels."""
     print_table(
         "Tools",
         ("tool", "version", "needed for", "where"),
@@ -331,6 +353,7 @@ def print_tools(findings: Sequence[Finding]) -> None:
     for each in findings:
         if not each.found:
             print_line(f"to get {each.tool.name}: {each.remedy}")
+    print_line(f"kernels of the reference: {kernels}")
 
 
 def print_demo(result: DemoResult) -> None:

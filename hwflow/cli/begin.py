@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +14,9 @@ from hwflow.cli._console import save_json
 from hwflow.cli._tables import print_demo, print_tools
 from hwflow.files.outputs import check_outputs
 from hwflow.progress import progress_bar
+
+if TYPE_CHECKING:
+    from hwflow.doctor import Finding
 
 
 @app.command(rich_help_panel=BEGIN, epilog="Example: hwflow demo -o demo")
@@ -46,7 +50,20 @@ def doctor(seed: options.UnusedSeed = 0, json: options.Json = None) -> None:
     check_outputs({}, files={"--json": json})
     from hwflow import doctor as stage
 
-    findings = stage.examine()
-    print_tools(findings)
-    save_json(json, "doctor", seed, stage.to_json(findings))
+    with progress_bar() as shown:
+        shown.step("looking for tools")
+        findings = stage.examine()
+        shown.step("compiling the reference's kernels")
+        kernels = _kernels(findings)
+    print_tools(findings, kernels)
+    save_json(json, "doctor", seed, {**stage.to_json(findings), "kernels": kernels})
     stage.check(findings)
+
+
+def _kernels(findings: Sequence[Finding]) -> str:
+    """Which kernels the reference has on this machine, or why it has none."""
+    if not any(each.found for each in findings if each.tool.name == "numpy"):
+        return "none, as NumPy is missing"
+    from hwflow.reference.kernels.library import build
+
+    return build().note

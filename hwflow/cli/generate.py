@@ -11,7 +11,7 @@ from hwflow.cli import _options as options
 from hwflow.cli._app import DESIGN, app
 from hwflow.cli._console import print_line, save_json
 from hwflow.cli._ignored import refuse_ignored
-from hwflow.cli._tables import print_area, print_layers
+from hwflow.cli._tables import print_area, print_layers, print_pace
 from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs
@@ -179,6 +179,7 @@ def generate(
             )
         print_layers(found.layers)
         print_area(found.area)
+        print_pace(found.pace, target_fps, clock)
         for note in found.notes:
             print_line(f"note: {note}")
         save_json(json, "generate", seed, found.to_json())
@@ -204,6 +205,7 @@ def generate(
     print_layers(project.layers)
     if estimate or synth is not None:
         print_area(project.area)
+    print_pace(project.pace, target_fps, clock)
     for name, size in project.sizes.items():
         print_line(f"{name}: {project.path / name}  ({size / 1024:.0f} KiB)")
     for note in project.notes:

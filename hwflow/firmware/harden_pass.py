@@ -32,6 +32,7 @@ from hwflow.frontends.model_graph import read_graph
 from hwflow.graph import Graph
 from hwflow.hardening import Hardened, HardenOptions, harden
 from hwflow.hardening.options import ScalingOptions
+from hwflow.hardening.remedies import remedies
 
 PASS = "hwflow_harden"
 FLOW = "optimize"
@@ -108,7 +109,7 @@ def _hardened(model: Any, images: npt.NDArray[Any], options: HardenOptions) -> H
     checked = images[: check_images(len(images))]
     error = check(graph, network, checked, keras_model)
     result = harden(graph, images, options)
-    model.hwflow_check = measure(result.graph, network, checked, error, options.scaling.granularity == "layer")
+    model.hwflow_check = measure(result.graph, network, checked, error, remedies(options))
     if model.hwflow_check.warning is not None:
         warnings.warn(model.hwflow_check.warning, stacklevel=2)
     return result

@@ -42,6 +42,7 @@ class Project(Shown):
         notes: what was chosen differently from what was asked.
         refused: ``rtl``, if it was asked for and the RTL lacks something that the design needs, and the reason.
         area: what the RTL takes of an FPGA, by the estimate and by Yosys, if it ran, see ``docs/json.md``.
+        pace: clock cycles of ``one_image`` alone and from ``image_to_image`` of the RTL; None where that is not known.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class Project(Shown):
     notes: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
     area: Mapping[str, Any] = field(default_factory=dict)
+    pace: Mapping[str, float] | None = None
 
     def facts(self) -> dict[str, object]:
         """The folder and what is in it."""
@@ -86,6 +88,7 @@ class Project(Shown):
             "notes": list(self.notes),
             "refused": dict(self.refused),
             "area": dict(self.area),
+            "pace": self.pace,
         }
 
 
@@ -113,9 +116,8 @@ def load_project(path: str | Path, design: Design) -> Project:
         reuse = {cost.name: cost.reuse_factor for cost in layers}
         notes = tuple(manifest["notes"])
         sizes, refused = dict(manifest["bytes"]), dict(manifest["refused"])
-        return Project(
-            path, design.sha256, manifest["io_type"], reuse, layers, sizes, notes, refused, dict(manifest["area"])
-        )
+        area, pace = dict(manifest["area"]), manifest["pace"]
+        return Project(path, design.sha256, manifest["io_type"], reuse, layers, sizes, notes, refused, area, pace)
     except (KeyError, TypeError, ValueError) as error:
         raise HwflowError(f"{path / PROJECT.manifest}: damaged; generate the project again with --force") from error
 

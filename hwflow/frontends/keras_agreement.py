@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -68,8 +68,15 @@ class Agreement:
         return asdict(self)
 
 
+class Remedies(NamedTuple):
+    """What to try, in words: where values saturate, and where weights are too coarse."""
+
+    saturation: str
+    coarseness: str
+
+
 def measure(
-    graph: Graph, network: KerasCalls, images: npt.NDArray[Any], unscaled_error: float, layer_options: bool
+    graph: Graph, network: KerasCalls, images: npt.NDArray[Any], unscaled_error: float, remedies: Remedies
 ) -> Agreement:
     """Compare a hardened graph with the Keras model; saturation and rounding are reported, not refused.
 
@@ -78,7 +85,7 @@ def measure(
         network: the calls of the model.
         images: ``(n, *input shape)``.
         unscaled_error: what :func:`check` returned.
-        layer_options: whether a constant per output channel is still to be tried.
+        remedies: what a warning proposes.
     """
     # What a ReLU reads is on the ReLU's grid, and what the ReLU cuts off does not count; a table is alike.
     pairs = {
@@ -92,7 +99,7 @@ def measure(
         codes: dict[str, IntArray] = {}
         executor.run(executor.encode(batch), observe=partial(_keep, codes))
         tally.add(values, codes, network.output)
-    return tally.result(unscaled_error, layer_options)
+    return tally.result(unscaled_error, remedies)
 
 
 def _keep(codes: dict[str, IntArray], node: Node, found: IntArray) -> None:
@@ -141,7 +148,7 @@ class _Tally:
         values: FloatArray = node.resolved.decode(codes[node.name]) / np.asarray(node.scale)
         return values
 
-    def result(self, unscaled_error: float, layer_options: bool) -> Agreement:
+    def result(self, unscaled_error: float, remedies: Remedies) -> Agreement:
         layers = tuple(
             LayerAgreement(
                 name,
@@ -158,11 +165,11 @@ class _Tally:
             same_class=100 * self.same / max(1, self.images),
             unscaled_error=unscaled_error,
             layers=layers,
-            warning=_warning(self.graph, layers, layer_options),
+            warning=_warning(self.graph, layers, remedies),
         )
 
 
-def _warning(graph: Graph, layers: tuple[LayerAgreement, ...], layer_options: bool) -> str | None:
+def _warning(graph: Graph, layers: tuple[LayerAgreement, ...], remedies: Remedies) -> str | None:
     """One line on the layer that adds the largest error to that of its inputs."""
     errors = {layer.name: layer.error for layer in layers}
     loss: dict[str, float] = {}
@@ -178,15 +185,10 @@ def _warning(graph: Graph, layers: tuple[LayerAgreement, ...], layer_options: bo
     worst = max(layers, key=lambda layer: loss[layer.name])
     if loss[worst.name] < WORTH_SAYING:
         return None
-    if worst.saturated > OFTEN:
-        helps = "more calibration images, or a larger --guard-bits"
-    elif layer_options:
-        helps = "--granularity channel"
-    else:
-        helps = "--outliers 0.01, or a wider --weights"
+    helps = remedies.saturation if worst.saturated > OFTEN else remedies.coarseness
     return (
         f"{worst.name} loses most: its error grows by {100 * loss[worst.name]:.1f} % of its values, "
-        f"{100 * worst.saturated:.2g} % of them saturate; {helps} may help"
+        f"{100 * worst.saturated:.2g} % of them saturate; {helps}"
     )
 
 

@@ -277,8 +277,10 @@ class _Builder:
         if self.options.align == "shift":
             if isinstance(first.scale, tuple) or isinstance(second.scale, tuple):
                 if first.scale != second.scale:
+                    constants = max(np.size(first.scale), np.size(second.scale))
                     self.notes.append(
-                        f"{add.name}: the scale differs from channel to channel, so a multiplier aligns it"
+                        f"{add.name}: the scale differs from channel to channel, so a multiplier by {constants} "
+                        "constants aligns it"
                     )
             elif not _is_power_of_two(first.scale / second.scale):
                 first, second = self._lower_branch(add, first, second)

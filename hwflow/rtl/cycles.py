@@ -27,6 +27,8 @@ from hwflow.rtl.timing import timing
 SOURCE = "cycles.cpp"
 HEADERS = ("cycles_process.h", "cycles_cells.h", "cycles_moves.h")
 FIFO = "hwflow_fifo"
+IMAGES = 3
+"""Images that are run through at least: the first fills the design, the last two give the cycles."""
 UNBOUNDED = 0
 """Depth of a FIFO that is never full."""
 SIDE_CELLS = {"hwflow_weights"}
@@ -59,6 +61,19 @@ class Flow:
     def cycles_per_image(self) -> float:
         """Cycles from one image's end to the next one's, without the first image."""
         return (self.finished[-1] - self.finished[1]) / (len(self.finished) - 2)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a design is, clock cycles.
+
+    Attributes:
+        one_image: from the first beat of an image to its last result, with no other image inside.
+        image_to_image: from an image's end to the next one's, where images follow one another.
+    """
+
+    one_image: int
+    image_to_image: float
 
 
 class CycleModel:
@@ -123,6 +138,14 @@ class CycleModel:
         if done < images:
             raise HwflowError(f"the design stops after {done} of {images} images: a FIFO is too small")
         return Flow(tuple(finished.tolist()), {name: int(most[row]) for name, row in self._rows.items()})
+
+
+def pace(netlist: Netlist) -> Pace | None:
+    """How fast a design with its FIFOs is; None if the model cannot be compiled."""
+    if library().library is None:
+        return None
+    flow = CycleModel(netlist).run(IMAGES)
+    return Pace(flow.finished[0] + 1, flow.cycles_per_image)
 
 
 @cache

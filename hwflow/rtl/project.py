@@ -19,6 +19,7 @@ from hwflow.reference.stimuli import Stimuli, random_stimuli
 from hwflow.resources import render
 from hwflow.rtl.address_map import AddressMap, Region, address_map, ring, wire_of
 from hwflow.rtl.area import estimated
+from hwflow.rtl.cycles import pace
 from hwflow.rtl.folder import bus_bits, bus_bytes, write_folder
 from hwflow.rtl.memory_image import memory_shape, memory_words, rom_words
 from hwflow.rtl.netlist import build_netlist
@@ -89,6 +90,7 @@ def generate(
         "input": _port(netlist.input, graph.input.shape),
         "output": _port(netlist.output, graph.in_rtl.output.shape),
         "streams": _streams(netlist),
+        "pace": None if (found := pace(netlist)) is None else asdict(found),
         "serial_cycles": _serial_cycles(graph, netlist, reuse),
         "layers": [
             {

@@ -17,11 +17,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from hwflow.rtl.cycles import FIFO, UNBOUNDED, CycleModel, Flow, library
+from hwflow.rtl.cycles import FIFO, IMAGES, UNBOUNDED, CycleModel, Flow, library
 from hwflow.rtl.structure import Netlist
 
-IMAGES = 3
-"""Images that are run through at least: the first fills the design, the last two give the cycles."""
 MOST_IMAGES = 64
 MARGIN_BEATS, MARGIN_SHARE = 2, 16
 """Beats by which a FIFO is deeper than what was seen in it, and one more for every so many beats."""

@@ -17,6 +17,7 @@ from hwflow.errors import HwflowError
 from hwflow.folders.design import Design, open_design
 from hwflow.progress import Step, silent
 from hwflow.rtl.area import CellArea, by_layer, estimated, synthesised
+from hwflow.rtl.cycles import pace
 from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.pairs import with_pairs
 from hwflow.rtl.placement import notes, places, with_memories
@@ -37,16 +38,19 @@ class Estimate:
         layers: a row for every weight layer.
         area: as in a project, see ``docs/json.md``.
         notes: what could not be done.
+        pace: clock cycles of ``one_image`` and from ``image_to_image``, see :class:`hwflow.rtl.cycles.Pace`; None
+            where that is not known.
     """
 
     layers: tuple[LayerCost, ...]
     area: Mapping[str, Any]
     notes: tuple[str, ...]
+    pace: Mapping[str, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The estimate as JSON data."""
         rows = [asdict(cost) for cost in self.layers]
-        return {"layers": rows, "area": dict(self.area), "notes": list(self.notes)}
+        return {"layers": rows, "area": dict(self.area), "notes": list(self.notes), "pace": self.pace}
 
 
 def estimate(
@@ -77,7 +81,9 @@ def estimate(
     netlist, said = size_fifos(with_pairs(netlist, known))
     netlist = with_memories(logits, netlist, known, uram)
     area = _estimate_json(estimated(logits, netlist), places(netlist))
-    return Estimate(layer_costs(design.graph, folding.factors), area, (*folding.notes, *said, *notes(netlist, uram)))
+    found, said = pace(netlist), [*said, *notes(netlist, uram)]
+    costs = layer_costs(design.graph, folding.factors)
+    return Estimate(costs, area, (*folding.notes, *said), None if found is None else asdict(found))
 
 
 def check_synthesis(synth: str, rtl: bool) -> None:

@@ -107,13 +107,14 @@ def generate(
     notes = [*folding.notes, *_missed(costs, target_cycles)]
     refused: dict[str, str] = {}
     area: dict[str, Any] = {}
+    pace: dict[str, float] | None = None
     with new_folder(output, PROJECT, force) as folder:
         if rtl:
             step("writing the RTL")
             try:
                 written_rtl = _write_rtl(design.graph, folder / "rtl", factors, part, stimuli, loadable, uram)
                 notes += written_rtl["notes"]
-                area = area_json(written_rtl)
+                area, pace = area_json(written_rtl), written_rtl["pace"]
             except HwflowError as error:
                 if not firmware:
                     raise
@@ -151,6 +152,7 @@ def generate(
             "notes": notes,
             "refused": refused,
             "area": area,
+            "pace": pace,
             FILES: file_hashes(folder),
         }
         manifest["sha256"] = content_hash(manifest)

@@ -96,6 +96,7 @@ def harden(
     from hwflow.frontends.keras_check import check, check_images
     from hwflow.frontends.keras_graph import network_graph
     from hwflow.frontends.keras_network import read_network
+    from hwflow.hardening.remedies import remedies
 
     network = read_network(keras_model)
     graph = network_graph(network)
@@ -109,7 +110,7 @@ def harden(
     step("scaling and calibrating")
     hardened = harden_graph(graph, images, options, types)
     step("comparing the hardened network with the Keras model")
-    agreement = measure(hardened.graph, network, checked, unscaled_error, options.scaling.granularity == "layer")
+    agreement = measure(hardened.graph, network, checked, unscaled_error, remedies(options))
     step("writing the design")
     content = summary(hardened)
     content["calibration"].update(about)

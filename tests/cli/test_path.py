@@ -33,6 +33,7 @@ def test_generate_writes_firmware_and_rtl(project):
     assert (project / "rtl" / "digits_cnn.sv").is_file()
     result = json.loads((project.parent / "generate.json").read_text())
     assert result["bytes"].keys() == {"firmware", "rtl"}
+    assert result["pace"]["one_image"] > result["pace"]["image_to_image"] >= 1
     for row in result["layers"]:
         assert row["words"] == row["reuse_factor"]
         assert row["bram_kbit"] == row["words"] * row["word_bits"] / 1024

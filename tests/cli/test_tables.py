@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from unittest.mock import patch
 
@@ -20,6 +21,7 @@ from hwflow.cli._tables import (
     print_deviations,
     print_evaluation,
     print_layers,
+    print_pace,
     print_plan,
     print_state_upsets,
     print_tools,
@@ -32,7 +34,7 @@ from hwflow.memory import WordCounts
 from hwflow.stages.classification import ExecutorAccuracy, Score
 from hwflow.stages.comparison import Compared, Comparison
 from hwflow.stages.deviation import Deviation
-from hwflow.stages.evaluate import Accuracy, Draw
+from hwflow.stages.evaluate import Accuracy, Draw, Evaluation
 from hwflow.stages.upsets import Share
 
 NAME = "block1_shortcut"
@@ -114,7 +116,7 @@ def upsets(name: str) -> None:
 
 def tools(name: str) -> None:
     path = f"/home/user/.venv/lib/python3.11/site-packages/{name}/bin/g++"
-    print_tools([Finding(tool, "12.2.0-14+deb12u1", path) for tool in TOOLS])
+    print_tools([Finding(tool, "12.2.0-14+deb12u1", path) for tool in TOOLS], "AVX2")
 
 
 def accuracies(name: str) -> None:
@@ -178,6 +180,27 @@ def test_what_has_no_room_is_left_out_in_order_and_named(capsys: pytest.CaptureF
     assert "(43 columns: second left out; --json FILE has all)" in narrow
     assert "(30 columns: second, first left out; --json FILE has all)" in narrowest
     assert narrow.splitlines()[1].split() == ["name", "first"]
+
+
+def test_a_rate_is_reached_or_not(capsys: pytest.CaptureFixture[str]) -> None:
+    pace = {"one_image": 35887, "image_to_image": 11104.0}
+    cycles = "RTL: 11,104 cycles from image to image; about 35,887 for one image alone\n"
+    assert printed(capsys, 80, lambda: print_pace(pace, None, None)) == cycles
+    just, above = 100e6 / 11104, 100e6 / 11103
+    out = printed(capsys, 80, lambda: print_pace(pace, just, 100.0))
+    assert out == cycles + "rate: 9,006 images/s at 100 MHz, 9,006 images/s asked for: reached\n"
+    assert "NOT reached, which takes 100.01 MHz" in printed(capsys, 80, lambda: print_pace(pace, above, 100.0))
+    assert "not known" in printed(capsys, 80, lambda: print_pace(None, above, 100.0))
+    assert printed(capsys, 80, lambda: print_pace(None, None, None)) == ""
+
+
+def test_the_engine_is_named_where_it_is_slow(capsys: pytest.CaptureFixture[str]) -> None:
+    top = Accuracy(98.76, 0.71, 1, 500)
+    result = Evaluation("digits", "reference", top, None, (), 8, engine="compiled int8 kernels (AVX2), 19 of 19 nodes")
+    assert "reference: " not in printed(capsys, 80, lambda: print_evaluation("net", result, "none"))
+    for engine in ("NumPy float64: no compiler", "compiled kernels, 18 of 19 nodes; NumPy for the rest: Dot"):
+        slow = replace(result, engine=engine)
+        assert f"reference: {engine}" in printed(capsys, 80, lambda slow=slow: print_evaluation("net", slow, "none"))
 
 
 def test_numbers_stand_right_words_left(capsys: pytest.CaptureFixture[str]) -> None:

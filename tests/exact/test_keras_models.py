@@ -9,7 +9,8 @@ from hwflow.frontends.keras_agreement import measure
 from hwflow.frontends.keras_check import TOLERANCE, check
 from hwflow.frontends.keras_graph import network_graph
 from hwflow.frontends.keras_network import read_network
-from hwflow.hardening import harden
+from hwflow.hardening import HardenOptions, harden
+from hwflow.hardening.remedies import remedies
 from hwflow.reference import IntegerExecutor, RealExecutor
 from tests.keras_models import RandomModel, random_models
 
@@ -41,7 +42,7 @@ def is_right_or_refused(made: RandomModel) -> None:
     hardened = harden(graph, images)
     executor = IntegerExecutor(hardened.graph)
     assert executor.decode(executor.run(executor.encode(images))).shape == expected.shape
-    assert measure(hardened.graph, network, images, 0.0, True).images == len(images)
+    assert measure(hardened.graph, network, images, 0.0, remedies(HardenOptions())).images == len(images)
 
 
 def read_network_and_graph(model):

@@ -11,7 +11,7 @@ from hwflow.graph import Crop2D, Graph, Multiply, Permute, Reshape, UpSample2D, 
 from hwflow.hardening import harden
 from hwflow.reference import IntegerExecutor
 from hwflow.rtl import RtlExecutor, generate
-from hwflow.rtl.cycles import FIFO, CycleModel
+from hwflow.rtl.cycles import FIFO, CycleModel, pace
 from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.sizing import size_fifos
 from tests.networks import NetworkBuilder, random_images, random_options, same
@@ -180,6 +180,10 @@ def test_an_image_takes_as_long_as_the_busiest_layer_and_fifos_hold_what_the_mod
     flow = CycleModel(netlist).run(IMAGES)
     # What stands at the ports of the top level is latency.
     np.testing.assert_array_equal(np.diff(flow.finished), np.diff(executor.statistics.finished))
+    found = pace(netlist)
+    assert found is not None
+    assert found.image_to_image == pytest.approx(executor.cycles_per_image, rel=0.01)
+    assert 0 <= executor.statistics.finished[0] - found.one_image < 16
     lines = [line.rpartition(".")[2].split() for line in counts.read_text().splitlines()]
     seen = {name: int(most) for name, most in lines}  # those inside of cells, too
     assert {name: seen[name] for name in flow.most} == flow.most

@@ -16,6 +16,7 @@ from hwflow.frontends.keras_network import read_network
 from hwflow.graph import Constant, Graph
 from hwflow.hardening import HardenOptions, harden
 from hwflow.hardening.options import ScalingOptions
+from hwflow.hardening.remedies import remedies
 from tests.exact.test_keras_layers import randomised
 
 L = keras.layers
@@ -116,24 +117,35 @@ def measured(options, scale=1.0, **changes):
     network = read_network(model)
     graph = network_graph(network)
     hardened = harden(graph, IMAGES * scale, options).graph
-    return measure(hardened, network, IMAGES, 0.0, options.scaling.granularity == "layer")
+    return measure(hardened, network, IMAGES, 0.0, remedies(options))
 
 
 def test_the_warning_names_the_layer_and_what_helps():
     coarse = HardenOptions(ScalingOptions(hwflow.FixedType(3, 1), saturate=True))
     warning = measured(coarse).warning
     assert warning is not None
-    assert warning.endswith("--granularity channel may help")
+    assert warning.endswith("--granularity channel (now layer) may help")
     channels = replace(coarse, scaling=replace(coarse.scaling, granularity="channel"))
     warning = measured(channels).warning
     assert warning is None or "granularity" not in warning
+
+
+def test_remedies_have_values_that_are_next():
+    sparse = HardenOptions(ScalingOptions(hwflow.FixedType(6, 3), granularity="channel", outliers=0.02), guard_bits=2)
+    assert remedies(sparse).saturation == "--guard-bits 3 (now 2) or more calibration images may help"
+    assert remedies(sparse).coarseness == (
+        "--outliers 0.04 (now 0.02) or --weights 'ap_fixed<8,3>' (now ap_fixed<6,3>) may help"
+    )
+    coded = HardenOptions(ScalingOptions(granularity="channel"), storage="bch64-45")
+    assert remedies(coded).coarseness == "a storage code with more bits for a weight than bch64-45 may help"
+    assert "--granularity channel" in remedies(replace(coded, scaling=ScalingOptions())).coarseness
 
 
 def test_values_outside_the_calibrated_range_are_counted():
     result = measured(HardenOptions(guard_bits=0), scale=0.1)
     assert max(layer.saturated for layer in result.layers) > 0.01
     assert result.warning is not None
-    assert "--guard-bits" in result.warning
+    assert "--guard-bits 1 (now 0) or more calibration images may help" in result.warning
     assert not any(layer.saturated for layer in measured(HardenOptions()).layers)
 
 
@@ -148,11 +160,11 @@ def test_a_quantised_network_in_powers_of_two_is_exact():
     images = np.random.default_rng(1).integers(-64, 64, (32, 4)) / 64
     assert check(graph, network, images, model) == 0
     hardened = harden(graph, images, HardenOptions(ScalingOptions(scale="pow2"))).graph
-    result = measure(hardened, network, images, 0.0, True)
+    result = measure(hardened, network, images, 0.0, remedies(HardenOptions()))
     assert (result.largest_error, result.same_class, result.warning) == (0, 100, None)
     assert all(layer.error == 0 for layer in result.layers)
     # By another constant the grid of 5 bits cannot be moved, but its largest value can.
     exact = harden(graph, images, HardenOptions()).graph
-    assert measure(exact, network, images, 0.0, True).largest_error < 0.1
+    assert measure(exact, network, images, 0.0, remedies(HardenOptions())).largest_error < 0.1
     assert str(hardened["b"].type).startswith("ap_ufixed<5,")
     assert exact["b"].limit is not None
