@@ -33,6 +33,7 @@ def design_cell(spec: ModelSpec, design: Design, models: Sequence[ModelSpec]) ->
         ber=0.0,
         granularity=options["granularity"] if scaled else None,
         outliers=options["outliers"],
+        protect_top=design.manifest.get("kept", {}).get("fraction", 0.0),
         align=options["align"] if scaled else None,
         compensation=options["compensation"] if scaled else None,
         activation_bits=options["activation_bits"],

@@ -20,8 +20,8 @@ from hwflow.files.outputs import check_outputs, write_file
 from hwflow.show import Shown
 
 _COORDINATES = (
-    "model", "design", "format", "t", "target", "protection", "granularity", "outliers", "align", "compensation",
-    "activation_bits", "ber", "layer", "bit",
+    "model", "design", "format", "t", "target", "protection", "granularity", "outliers", "protect_top", "align",
+    "compensation", "activation_bits", "ber", "layer", "bit",
 )  # fmt: skip
 _VALUES = (
     "round", "seed", "flips", "bad_weights", "bad_images", "correct", "images", "side_bits", "stored_bits", "corrected",
@@ -154,7 +154,7 @@ def write_parquet(results: Results, path: str | Path) -> None:
     from pyarrow import parquet
 
     columns = list(zip(*rows(results), strict=True)) or [()] * len(COLUMNS)
-    kinds = {"target": "f8", "outliers": "f8", "ber": "f8", "accuracy": "f8"}
+    kinds = {"target": "f8", "outliers": "f8", "protect_top": "f8", "ber": "f8", "accuracy": "f8"}
     text = ("model", "design", "format", "t", "protection", "granularity", "align", "compensation", "layer")
     table = pyarrow.table(
         {

@@ -29,8 +29,8 @@ class Cell:
         protection: storage code.
         ber: bit error rate.
         granularity, align, compensation: of the scaling; None without.
-        outliers, activation_bits: of the reference executor; None in the float executor, as are ``align`` and
-            ``compensation``.
+        outliers, protect_top, activation_bits: of the reference executor; None in the float executor, as are
+            ``align`` and ``compensation``.
         design: name of the design; None of a network that the campaign stores itself.
         layer: faults in this layer only; None for all.
         bit: faults at this bit position only; None for all.
@@ -44,6 +44,7 @@ class Cell:
     ber: float
     granularity: str | None = None
     outliers: float | None = None
+    protect_top: float | None = None
     align: str | None = None
     compensation: str | None = None
     activation_bits: int | None = None
@@ -66,7 +67,9 @@ class Cell:
         return asdict(self)
 
 
-LABELLED = ("target", "protection", "granularity", "outliers", "align", "compensation", "activation_bits")
+LABELLED = (
+    "target", "protection", "granularity", "outliers", "protect_top", "align", "compensation", "activation_bits",
+)  # fmt: skip
 """Coordinates that tell ways to store a network's weights apart, beside format and design."""
 
 
@@ -81,6 +84,7 @@ _WORDS: Mapping[str, Callable[[Any], str]] = {
     "protection": str,
     "granularity": lambda per: f"{per} scales",
     "outliers": lambda share: f"outliers {share:g}",
+    "protect_top": lambda share: f"{100 * share:g} % kept",
     "align": lambda how: f"align {how}",
     "compensation": lambda where: f"compensation {where}",
     "activation_bits": lambda bits: f"{bits}-bit activations",
@@ -166,7 +170,7 @@ def _ways(spec: CampaignSpec, model: str) -> Iterator[Cell]:
     for name, t, *rest in product(*(getattr(spec, axis) for axis in AXES)):
         format_ = weight_format(name)
         target = None if t == "none" else format_.optimal_t if t == "optimal" else float(t)
-        protection, granularity, outliers, align, compensation, activation_bits = rest
+        protection, granularity, outliers, protect_top, align, compensation, activation_bits = rest
         cell = Cell(
             model=model,
             format=format_.name,
@@ -176,6 +180,7 @@ def _ways(spec: CampaignSpec, model: str) -> Iterator[Cell]:
             ber=0.0,
             granularity=None if target is None else granularity,
             outliers=outliers if spec.executor == "reference" else None,
+            protect_top=protect_top if spec.executor == "reference" else None,
             align=align if spec.executor == "reference" and target is not None else None,
             compensation=compensation if spec.executor == "reference" and target is not None else None,
             activation_bits=activation_bits if spec.executor == "reference" else None,

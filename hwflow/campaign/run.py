@@ -129,12 +129,12 @@ def stopping_of(spec: CampaignSpec) -> dict[str, Any]:
 
 def check_same(spec: CampaignSpec, store: Store) -> None:
     """Refuse results of another spec; how many rounds count may differ."""
-    stored = store.meta()["spec"]
+    stored = {**_stored_form(CampaignSpec()), **store.meta()["spec"]}  # what is not there was not known then
     wanted = _stored_form(spec)
     for key in wanted:
-        if key not in STOPPING and stored.get(key) != wanted[key]:
+        if key not in STOPPING and stored[key] != wanted[key]:
             raise HwflowError(
-                f"{store.path}: holds another campaign, its {key!r} is {stored.get(key)}, not {wanted[key]}; "
+                f"{store.path}: holds another campaign, its {key!r} is {stored[key]}, not {wanted[key]}; "
                 "choose another results file, or remove this one"
             )
 

@@ -159,6 +159,8 @@ class CampaignSpec:
         granularity: a constant for every ``layer`` or every output ``channel``.
         outliers, align, compensation, activation_bits: of the reference executor, see
             `hwflow.hardening.ScalingOptions` and `hwflow.hardening.HardenOptions`.
+        protect_top: of the reference executor, fractions of the weights, the most critical ones by runs on the
+            calibration images, that are kept in side memories, see `hwflow.stages.protect`.
         where: faults in ``all`` places; or also in each of the ``layers`` alone; or at each of the ``bits`` alone.
         rounds: fault lists a cell.
         until_ci: add rounds until half the width of the mean's confidence interval is at most so many points.
@@ -185,6 +187,7 @@ class CampaignSpec:
     protections: Texts = ("plain",)
     granularity: Annotated[tuple[Granularity, ...], BeforeValidator(listed)] = ("layer",)
     outliers: Reals = (0.0,)
+    protect_top: Reals = (0.0,)
     align: Annotated[tuple[Align, ...], BeforeValidator(listed)] = ("shift",)
     compensation: Annotated[tuple[Compensation, ...], BeforeValidator(listed)] = ("logits",)
     activation_bits: Wholes = (16,)
@@ -259,10 +262,10 @@ class CampaignSpec:
         return asdict(self)
 
 
-AXES = ("formats", "t", "protections", "granularity", "outliers", "align", "compensation", "activation_bits")
+HARDENING_AXES = ("outliers", "protect_top", "align", "compensation", "activation_bits")
+"""Those of the reference executor only."""
+AXES = ("formats", "t", "protections", "granularity", *HARDENING_AXES)
 """What says how weights are stored and computed with: every combination is measured."""
-HARDENING_AXES = ("outliers", "align", "compensation", "activation_bits")
-"""Of them, those of the reference executor only."""
 
 _DEFAULTS = {each.name: each.default for each in fields(CampaignSpec)}
 
@@ -285,6 +288,9 @@ def _check_hardening(spec: CampaignSpec) -> None:
     for share in spec.outliers:
         if not 0 <= share < 1:
             raise HwflowError(f"outliers: {share} must be a fraction of the weights, from 0 to less than 1")
+    for share in spec.protect_top:
+        if not 0 <= share <= 1:
+            raise HwflowError(f"protect_top: {share} must be a fraction of the weights, from 0 to 1")
     for name, protection, share in product(spec.formats, spec.protections, spec.outliers):
         format_ = weight_format(name)
         assert isinstance(format_, FixedFormat)

@@ -29,6 +29,7 @@ from hwflow.hardening import HardenOptions, harden, input_type
 from hwflow.memory import WordCounts, count_words
 from hwflow.models.running import one_thread, rebuilt
 from hwflow.stages.input_range import InputRange, calibrated_range, input_range
+from hwflow.stages.protect import critical_weights, keep_critical
 
 if TYPE_CHECKING:
     from hwflow.reference.engine_prefix import CleanPrefix
@@ -171,6 +172,7 @@ class Runner:
         self.bundle, self._threads = bundle, threads
         self._keras: dict[str, KerasNetwork] = {}
         self._hardened: tuple[object, Any] = (None, None)
+        self._ranked: tuple[object, Mapping[str, npt.NDArray[np.float64]]] = (None, {})
 
     def run(self, index: int, cell: Cell, round_: int) -> Trial:
         """Draw the fault list of a trial and count the hits."""
@@ -235,7 +237,16 @@ class Runner:
             return ReferenceNetwork(network.graph, self._threads)
         assert network.calibration is not None and cell.activation_bits is not None
         options = HardenOptions(scaling_of(cell), cell.activation_bits, storage=cell.protection)
-        return ReferenceNetwork(harden(network.graph, network.calibration, options).graph, self._threads)
+        graph = harden(network.graph, network.calibration, options).graph
+        if cell.protect_top:
+            graph = keep_critical(graph, self._estimates(graph, network.calibration), cell.protect_top)
+        return ReferenceNetwork(graph, self._threads)
+
+    def _estimates(self, graph: Graph, images: npt.NDArray[Any]) -> Mapping[str, npt.NDArray[np.float64]]:
+        """What flips do by way of every weight; kept for other fractions of the same graph."""
+        if self._ranked[0] != graph.digest:
+            self._ranked = graph.digest, critical_weights(graph, images, self._threads)
+        return self._ranked[1]
 
 
 class ReferenceNetwork:

@@ -66,6 +66,7 @@ def cell_row(each: CellResult, labels: Labels) -> dict[str, Any]:
         "storage": cell.protection,
         "granularity": cell.granularity,
         "outliers": cell.outliers,
+        "protect_top": cell.protect_top,
         "align": cell.align,
         "compensation": cell.compensation,
         "activation_bits": cell.activation_bits,

@@ -18,9 +18,9 @@ ACCEPTED = 1.0
 """Points that may be lost."""
 
 COLUMNS = (
-    "model", "way", "design", "format", "target", "protection", "granularity", "outliers", "align", "compensation",
-    "activation_bits", "ber", "accuracy", "std", "low", "high", "rounds", "images", "complete", "lost", "lost_low",
-    "lost_high", "bits", "luts", "largest_ber", "front",
+    "model", "way", "design", "format", "target", "protection", "granularity", "outliers", "protect_top", "align",
+    "compensation", "activation_bits", "ber", "accuracy", "std", "low", "high", "rounds", "images", "complete", "lost",
+    "lost_low", "lost_high", "bits", "luts", "largest_ber", "front",
 )  # fmt: skip
 """Of ``summary.csv``."""
 

@@ -86,17 +86,15 @@ def keep_critical(graph: Graph, estimates: Mapping[str, FloatArray], fraction: f
     return Graph(tuple(nodes), graph.name)
 
 
-def with_critical_kept(graph: Graph, images: FloatArray, fraction: float, threads: int | None = None) -> Graph:
-    """The graph with the weights kept that are the most critical by runs on some real images ``(n, *input shape)``.
+def critical_weights(graph: Graph, images: FloatArray, threads: int | None = None) -> dict[str, FloatArray]:
+    """Estimates of all weights of a typed graph for :func:`keep_critical`, by runs on images ``(n, *input shape)``.
 
-    Raises:
-        HwflowError: see :func:`keep_critical`.
+    Up to ``IMAGES`` of them are taken, evenly spread.
     """
     runner = IntegerExecutor(graph.logits, threads)
     count = min(IMAGES, len(images))
     codes = runner.encode(images[np.arange(count) * len(images) // count])
-    powers = layer_powers(graph.logits, runner, codes, no_progress)
-    return keep_critical(graph, weight_estimates(graph.logits, powers), fraction)
+    return weight_estimates(graph.logits, layer_powers(graph.logits, runner, codes, no_progress))
 
 
 def kept_weights(graph: Graph) -> int:

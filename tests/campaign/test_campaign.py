@@ -42,6 +42,8 @@ from hwflow.reference import IntegerExecutor
 from hwflow.report import to_json
 from hwflow.stages.harden import harden as harden_model
 from hwflow.stages.input_range import input_range
+from hwflow.stages.protect import critical_weights, keep_critical, protect
+from hwflow.stages.sensitivity import sensitivity
 from tests.campaign.conftest import SPEC, csv_of, toml
 from tests.cli.conftest import hwflow
 
@@ -244,6 +246,7 @@ AXES = {
     "protections": ["plain", "secded"],
     "granularity": ["layer", "channel"],
     "outliers": [0.0, 0.01],
+    "protect_top": [0.0, 0.001],
     "align": ["shift", "multiply"],
     "compensation": ["logits", "layer", "none"],
     "activation_bits": [8, 16],
@@ -254,14 +257,15 @@ AXES = {
 def test_every_combination_is_a_cell_and_meets_the_same_faults():
     spec = parse_spec({**AXES, "ber": 1e-2})
     plan = cells(spec, {"digits_cnn": ["conv"]})
-    assert len(plan) == len(set(plan)) == 2 * (2 * 2 * 2 * 2) * (1 + 2 * 2 * 3)
+    assert len(plan) == len(set(plan)) == 2 * (2 * 2 * 2 * 2 * 2) * (1 + 2 * 2 * 3)
     for cell in plan:
         assert (cell.granularity is None) == (cell.align is None) == (cell.compensation is None) == (cell.t == "none")
     assert len({seed_of(spec, cell, 0) for cell in plan if cell.ber}) == 1
     labels = Labels(plan)
     assert len({(cell.format, labels(cell)) for cell in plan}) == len(plan) / 2
     assert labels(plan[-1]) == (
-        "t = 1, secded, channel scales, outliers 0.01, align multiply, compensation none, 16-bit activations"
+        "t = 1, secded, channel scales, outliers 0.01, 0.1 % kept, align multiply, compensation none, "
+        "16-bit activations"
     )
 
 
@@ -281,6 +285,38 @@ def test_what_does_not_differ_is_not_named():
         "t = 3.94, cosq, layer scales",
         "t = 3.94, cosq, channel scales",
     ]
+
+
+def test_kept_weights_are_a_way_to_store_them(tmp_path):
+    """The most critical by runs on the calibration images; their side memories are counted; a design has its own."""
+    keys = {**SPEC, "formats": "ap_fixed<8,3>", "t": "optimal", "ber": 2e-2, "rounds": 2, "images": 20}
+    keys |= {"executor": "reference", "protections": ["plain", "secded"], "protect_top": [0, 0.02]}
+    plain = harden_model("digits_cnn", tmp_path / "plain", HardenOptions())
+    found = sensitivity(plain, "digits", images=8, confirmed=1, sampled=1)
+    protect(plain, found, 0.05, tmp_path / "mine")
+    keys["models"] = ["digits_cnn", {"design": str(tmp_path / "mine")}]
+    run_campaign(parse_spec(keys), tmp_path / "r.sqlite")
+    results = read_results(tmp_path / "r.sqlite")
+    faulted = [each for each in results.cells if each.cell.ber]
+    assert [each.cell.protect_top for each in faulted] == [0.0, 0.02, 0.0, 0.02, 0.05]
+    side = [each.trials[0].side_bits for each in faulted]
+    assert side[0] == side[2] == 0
+    network, data = prepare(parse_spec(keys)).networks["digits_cnn"], load_digits().head(20)
+    graph = harden(network.graph, network.calibration, HardenOptions(ScalingOptions(saturate=True))).graph
+    kept = keep_critical(graph, critical_weights(graph, network.calibration), 0.02)
+    assert side[1] == sum(layer.side_bits for layer in kept.weight_layers) > 0
+    subject = ReferenceNetwork(kept)
+    for trial in faulted[1].trials:
+        faults = sample_ber(subject.memories, 2e-2, trial.seed, subject.digest)
+        assert subject.evaluate(data.images, data.labels, faults).correct == trial.correct
+    labels = Labels([each.cell for each in results.cells])
+    assert [labels(each.cell) for each in faulted[:2]] == ["plain, 0 % kept", "plain, 2 % kept"]
+    column = COLUMNS.index("protect_top")
+    assert {row[column] for row in rows(results)} == {0.0, 0.02, 0.05}
+    written = to_json(results)["cells"]
+    assert [row["protect_top"] for row in written if row["ber"]] == [0.0, 0.02, 0.0, 0.02, 0.05]
+    with pytest.raises(HwflowError, match=r"its 'protect_top' is \[0.0, 0.02\], not \[0.0, 0.03\]"):
+        run_campaign(parse_spec({**keys, "protect_top": [0, 0.03]}), tmp_path / "r.sqlite")
 
 
 def test_a_design_is_one_way_beside_others(tmp_path):
@@ -305,7 +341,7 @@ def test_a_design_is_one_way_beside_others(tmp_path):
     clean, faulted = results.cells[4:]
     assert clean.cell == Cell(
         "digits_cnn", "ap_fixed<8,3>", str(scaling.target), scaling.target, "secded", 0.0,
-        "channel", 0.01, "shift", "logits", 12, "mine",
+        "channel", 0.01, 0.0, "shift", "logits", 12, "mine",
     )  # fmt: skip
     subject, data = ReferenceNetwork(design.graph), load_digits().head(20)
     for trial in faulted.trials:

@@ -63,6 +63,8 @@ MISTAKES = {
     "compensation = ['layer']": "compensation: is for executor = 'reference'",
     "activation_bits = [8, 16]": "activation_bits: is for executor = 'reference'",
     REFERENCE + "activation_bits = [16, 7]": "activation_bits: 7 must be at least 8",
+    "protect_top = 0.01": "protect_top: is for executor = 'reference'",
+    REFERENCE + "protect_top = [1.5]": "protect_top: 1.5 must be a fraction of the weights, from 0 to 1",
     REFERENCE + "outliers = [1.0]": "outliers: 1.0 must be a fraction of the weights",
     REFERENCE + "outliers = [0, 0.01]\nprotections = ['plain', 'cosq']": "outliers: .*'cosq' is fitted to all weights",
     REFERENCE + "outliers = 0.01\nprotections = 'parity'": "outliers: .*'parity' does not have the weights",

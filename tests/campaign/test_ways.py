@@ -33,7 +33,7 @@ def results_of(hits: dict[str, dict[float, list[int]]], **changes: object) -> Re
     cells = [
         result(
             replace(
-                Cell("net", "ap_fixed<8,3>", "1.0", 1.0, code, ber, "layer", 0.0, "shift", "logits", 16), **changes
+                Cell("net", "ap_fixed<8,3>", "1.0", 1.0, code, ber, "layer", 0.0, 0.0, "shift", "logits", 16), **changes
             ),
             rounds,
             BITS[code],

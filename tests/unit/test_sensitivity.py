@@ -12,7 +12,7 @@ from hwflow.memory import layer_layout, layer_storage, memories
 from hwflow.memory.flips import flip_power, single_flips, weight_power
 from hwflow.memory.stored import touched
 from hwflow.reference import IntegerExecutor
-from hwflow.stages.protect import keep_critical, kept_weights, with_critical_kept
+from hwflow.stages.protect import critical_weights, keep_critical, kept_weights
 from hwflow.stages.sensitivity import rank_correlation, sensitivity
 
 
@@ -159,7 +159,7 @@ def test_the_most_critical_weights_are_kept(design, measured, tmp_path) -> None:
     assert better.clean == plain.clean
     assert better.faulted.mean > plain.faulted.mean
     images = hwflow.load_digits().head(32).images
-    assert with_critical_kept(design.graph, images, 0.02).digest == protected.graph.digest
+    assert keep_critical(design.graph, critical_weights(design.graph, images), 0.02).digest == protected.graph.digest
 
     with pytest.raises(HwflowError, match="it has kept weights already; protect the design that it was made of"):
         hwflow.protect(protected, again, 0.01, tmp_path / "twice")
