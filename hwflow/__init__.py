@@ -1,7 +1,8 @@
 """Neural networks on FPGAs whose memory flips bits: hardening, firmware, a bit-exact reference and RTL.
 
 What the command line does is here as functions of the same names; those of a campaign are :func:`load_spec`,
-:func:`run_campaign`, :func:`load_results` and :func:`write_report`, those of the paper are in :mod:`hwflow.paper`.
+:func:`run_campaign`, :func:`load_results`, :func:`compare_results` and :func:`write_report`, those of the paper are in
+:mod:`hwflow.paper`.
 Data are names, paths, arrays or iterables of batches (:data:`hwflow.data.DataLike`); results have a short ``repr``, a
 form for notebooks, ``to_json()``, and where they hold rows ``to_pandas()``.
 """
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from hwflow.hardening.options import ScalingOptions
     from hwflow.memory import memories
     from hwflow.progress import progress_bar
-    from hwflow.report import load_results, write_report
+    from hwflow.report import Comparison, compare_results, load_results, write_comparison, write_report
     from hwflow.stages.demo import demo
     from hwflow.stages.deviation import deviations
     from hwflow.stages.evaluate import evaluate
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CampaignSpec": "hwflow.campaign.spec",
+    "Comparison": "hwflow.report",
     "Dataset": "hwflow.data",
     "Design": "hwflow.folders.design",
     "Emulator": "hwflow.emulation",
@@ -51,6 +53,7 @@ _HOMES = {
     "Project": "hwflow.folders.project",
     "ScalingOptions": "hwflow.hardening",
     "advise": "hwflow.campaign.advice",
+    "compare_results": "hwflow.report",
     "demo": "hwflow.stages.demo",
     "deviations": "hwflow.stages.deviation",
     "emulate": "hwflow.emulation",
@@ -72,11 +75,13 @@ _HOMES = {
     "simulate": "hwflow.stages.simulate",
     "simulate_only": "hwflow.stages.only",
     "simulate_upsets": "hwflow.stages.upsets",
+    "write_comparison": "hwflow.report",
     "write_report": "hwflow.report",
 }
 
 __all__ = [
     "CampaignSpec",
+    "Comparison",
     "Dataset",
     "Design",
     "Emulator",
@@ -88,6 +93,7 @@ __all__ = [
     "ScalingOptions",
     "__version__",
     "advise",
+    "compare_results",
     "demo",
     "deviations",
     "emulate",
@@ -109,6 +115,7 @@ __all__ = [
     "simulate",
     "simulate_only",
     "simulate_upsets",
+    "write_comparison",
     "write_report",
 ]
 

@@ -69,6 +69,25 @@ class Paired:
     rounds: int
 
 
+UNPAIRED_INTERVAL = "Welch's interval of the difference of two means, cut at -100 and 100 points"
+
+
+@dataclass(frozen=True)
+class Unpaired:
+    """Two lists of accuracies under fault lists that have nothing to do with each other.
+
+    Attributes:
+        difference: mean of second - mean of first, points.
+        low, high: its 95 % interval by Welch, cut at -100 and 100 points; None where one has fewer than 2 rounds.
+        p: of Welch's two-sided t test; None likewise.
+    """
+
+    difference: float
+    low: float | None
+    high: float | None
+    p: float | None
+
+
 @dataclass(frozen=True)
 class Stopping:
     """When a cell has enough rounds: after `rounds`, or once its interval is narrow, with a cap."""
@@ -134,6 +153,27 @@ def compare(first: Sequence[float], second: Sequence[float]) -> Paired:
         return Paired(mean, mean, mean, 1.0 if mean == 0.0 else 0.0, count)
     p = float(2 * stats.t.sf(abs(mean) / error, count - 1))
     return Paired(mean, max(mean - half, -100.0), min(mean + half, 100.0), p, count)
+
+
+def compare_unpaired(first: Sequence[float], second: Sequence[float]) -> Unpaired:
+    """Welch's t test of two lists of accuracies, whose lengths and spreads may differ."""
+    from scipy import stats
+
+    one, other = (np.asarray(each, np.float64) for each in (first, second))
+    difference = float(other.mean() - one.mean())
+    if min(len(one), len(other)) < 2:
+        return Unpaired(difference, None, None, None)
+    shares = [float(each.var(ddof=1)) / len(each) for each in (one, other)]
+    error = math.sqrt(sum(shares))
+    if error == 0.0:
+        return Unpaired(difference, difference, difference, 1.0 if difference == 0.0 else 0.0)
+    # Welch and Satterthwaite
+    freedom = sum(shares) ** 2 / sum(
+        share**2 / (len(each) - 1) for share, each in zip(shares, (one, other), strict=True)
+    )
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+    p = float(2 * stats.t.sf(abs(difference) / error, freedom))
+    return Unpaired(difference, max(difference - half, -100.0), min(difference + half, 100.0), p)
 
 
 def beats(one: Sequence[float], other: Sequence[float]) -> bool:

@@ -43,7 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     from typer.exceptions import TyperException
 
-    from hwflow.cli import begin, emulate, evaluate, generate, harden, sensitivity, simulate, studies  # noqa: F401  (they add their commands)
+    from hwflow.cli import (  # noqa: F401  (they add their commands)
+        begin,
+        emulate,
+        evaluate,
+        generate,
+        harden,
+        report,
+        sensitivity,
+        simulate,
+        studies,
+    )
     from hwflow.cli._app import app
     from hwflow.cli._console import print_error, working_folder
 

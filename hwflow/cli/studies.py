@@ -1,4 +1,4 @@
-"""The commands of campaigns: campaign, advise, report; and with them those of `paper`."""
+"""The commands of campaigns: campaign and advise; and with them those of `paper`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hwflow.cli import _options as options
 from hwflow.cli._app import OTHERS, STUDY, app
 from hwflow.cli._console import print_command, print_line, print_table, save_json
 from hwflow.cli._ignored import refuse_ignored
-from hwflow.cli.paper import check_figure, paper, print_accuracies
+from hwflow.cli.paper import check_figure, paper
 from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs
@@ -275,81 +275,6 @@ def _print_advice(found: Advice) -> None:
     print_command(found.command(found.best))
 
 
-@app.command(rich_help_panel=STUDY, epilog="Example: hwflow report results.sqlite -o report --csv results.csv")
-def report(
-    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Results file of 'hwflow campaign'.")],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="DIR",
-            rich_help_panel=options.OUTPUT,
-            help="Folder for the page and figures; by default 'report', unless --csv or --parquet is given.",
-        ),
-    ] = None,
-    force: options.Force = False,
-    csv: Annotated[
-        Path | None,
-        typer.Option(
-            "--csv",
-            metavar="FILE",
-            rich_help_panel=options.OUTPUT,
-            help="Write every trial to FILE as CSV. By default it is not written.",
-        ),
-    ] = None,
-    parquet: Annotated[
-        Path | None,
-        typer.Option(
-            "--parquet",
-            metavar="FILE",
-            rich_help_panel=options.OUTPUT,
-            help="Write every trial to FILE as Parquet. By default it is not written.",
-        ),
-    ] = None,
-    seed: options.UnusedSeed = 0,
-    json: options.Json = None,
-) -> None:
-    """Tables and figures of a campaign, finished or not: one self-contained HTML page, CSV, Parquet."""
-    page = output or (Path("report") if csv is None and parquet is None else None)
-    check_outputs(
-        {"results file": results},
-        files={"--csv": csv, "--parquet": parquet, "--json": json},
-        folders={"-o": page},
-    )
-    refuse_ignored(page is None, "no page is written; name its folder with -o", {"--force": force})
-    from hwflow.campaign.export import read_results, write_csv, write_parquet
-    from hwflow.report import to_json, write_report
-
-    found = read_results(results)
-    if csv is not None:
-        write_csv(found, csv)
-        print_line(f"CSV: {csv}")
-    if parquet is not None:
-        write_parquet(found, parquet)
-        print_line(f"Parquet: {parquet}")
-    content = to_json(found)
-    print_accuracies(f"Top-1 accuracy, {results}", (row for row in content["cells"] if _whole(row)), labelled=True)
-    for answer in content["answers"]:
-        for choice in answer["choices"]:
-            print_line(f"{answer['model']}, BER {choice['ber']:g}: {_chosen(choice)}")
-    for engine in content["engines"]:
-        print_line(f"computed by {engine['engine']}: {engine['trials']} trials")
-    for warning in content["warnings"]:
-        print_line(f"warning: {warning}")
-    if page is not None:
-        print_line(f"page: {write_report(found, page, force)}")
-    save_json(json, "report", seed, {"results": str(results), **content})
-
-
-def _chosen(choice: dict[str, Any]) -> str:
-    best, cheapest = choice["best"], choice["cheapest"]
-    text = f"{best['way']} loses least, {best['lost']:.2f} points against float; "
-    if cheapest is None:
-        return text + "none surely loses 1 point or less"
-    return text + f"cheapest that surely loses 1 or less: {cheapest['way']}, {cheapest['lost']:.2f}"
-
-
 def _print_status(results: Path, reached: Status) -> None:
     from hwflow.report.tables import damage_text, not_reached_text
 
@@ -382,7 +307,3 @@ def _stored_spec(results: Path) -> CampaignSpec:
 
     head = _head(results)
     return parse_spec({**head["spec"], **head["stopping"]})
-
-
-def _whole(row: dict[str, Any]) -> bool:
-    return row["layer"] is None and row["bit"] is None

@@ -8,12 +8,13 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from hwflow.campaign.export import CellResult, Results
 from hwflow.campaign.plan import Cell, Labels
+from hwflow.campaign.statistics import Summary
 from hwflow.graph.naming import file_stems
 from hwflow.report.cost_plot import Point, paint_costs
 from hwflow.report.looks import FEW, Look, legend, looks_of
@@ -49,6 +50,14 @@ STYLE: Any = {
     "legend.frameon": False,
     "legend.fontsize": 8,
 }
+
+
+class Summarised(Protocol):
+    """What has a mean accuracy with its interval."""
+
+    @property
+    def summary(self) -> Summary:
+        """Of its rounds."""
 
 
 @dataclass(frozen=True)
@@ -234,7 +243,7 @@ def _bars(axes: Axes, cells: Sequence[CellResult], kind: str, labels: Labels) ->
     axes.grid(False, axis="y")
 
 
-def curve(axes: Axes, cells: Sequence[CellResult], places: Sequence[Any], label: str, look: Look) -> None:
+def curve(axes: Axes, cells: Sequence[Summarised], places: Sequence[Any], label: str, look: Look) -> None:
     """Mean accuracies with their intervals, and a line through them."""
     means = [each.summary.mean for each in cells]
     low = [each.summary.mean - max(each.summary.low, 0.0) for each in cells]

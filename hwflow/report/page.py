@@ -18,7 +18,7 @@ from hwflow.version import __version__
 REPORT = FolderKind("report", "report.json", "hwflow-report")
 PAGE = "report.html"
 SUMMARY = "summary.csv"
-_TEMPLATE = Path(__file__).with_name("page.html")
+_FOLDER = Path(__file__).parent
 
 
 def write_report(results: Results, output: str | Path, force: bool = False) -> Path:
@@ -48,18 +48,11 @@ def write_report(results: Results, output: str | Path, force: bool = False) -> P
 
 def render(data: dict[str, Any], figures: list[Figure]) -> str:
     """The page as HTML."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["number"] = _number
-    environment.filters["percent"] = lambda value: f"{value:z.2f}"
-    environment.filters["t"] = lambda value: "-" if value is None else t_text(value)
-    environment.filters["whole"] = lambda value: "-" if value is None else f"{value:.0f}"
-    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     spec = data["spec"]
-    return template.render(
+    return filled(
+        "page.html",
+        figures,
         **data,
-        figures=[(figure, _unique_ids(figure)) for figure in figures],
         names=", ".join(model["name"] for model in spec["models"]),
         scaled_by=[
             name
@@ -68,6 +61,24 @@ def render(data: dict[str, Any], figures: list[Figure]) -> str:
         ],
         spec_text=json.dumps(spec, indent=2),
     )
+
+
+def filled(template: str, figures: list[Figure], **values: Any) -> str:
+    """A template of this folder with its values; every figure comes with ids that no other one has."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["number"] = _number
+    environment.filters["percent"] = lambda value: f"{value:z.2f}"
+    environment.filters["t"] = lambda value: "-" if value is None else t_text(value)
+    environment.filters["whole"] = lambda value: "-" if value is None else f"{value:.0f}"
+    style = Markup((_FOLDER / "page.css").read_text(encoding="utf-8"))
+    drawn = [(figure, _unique_ids(figure)) for figure in figures]
+    return environment.get_template(template).render(**values, figures=drawn, style=style)
 
 
 def _unique_ids(figure: Figure) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import compress
@@ -112,6 +113,7 @@ class Evaluation(Shown):
         unreadable: images that could not be decoded and so do not count.
         engine: one line on how the reference computed and why; ``None`` for other executors.
         inputs: input values that saturate, and those outside the calibrated range.
+        data_sha256: of the images that count and their labels.
     """
 
     data: str
@@ -126,6 +128,7 @@ class Evaluation(Shown):
     unreadable: tuple[Unreadable, ...] = ()
     engine: str | None = None
     inputs: InputRange | None = None
+    data_sha256: str | None = None
 
     @property
     def words(self) -> WordCounts:
@@ -237,7 +240,7 @@ def evaluate(
     with project_for(design, project, () if kind.part is None else (kind.part,)) as made:
         part = None if made is None else made.part
         opened = open_executor(executor, Setup(design.graph, design.keras_model, part, threads, lists))
-        tallies, inputs = _tally(opened, design, source, [None, *lists], advance)
+        tallies, inputs, digest = _tally(opened, design, source, [None, *lists], advance)
     clean, *faulted = tallies
     top5 = design.graph.output.shape[-1] > TOP5_CLASSES
     return Evaluation(
@@ -262,24 +265,28 @@ def evaluate(
         unreadable=tallies[0].unreadable,
         engine=opened.note,
         inputs=inputs,
+        data_sha256=digest,
     )
 
 
 def _tally(
     executor: Executor, design: Design, source: Data, conditions: Sequence[FaultList | None], advance: Advance
-) -> tuple[list[Tally], InputRange]:
-    """Hits under every condition, and the range of the images.
+) -> tuple[list[Tally], InputRange, str]:
+    """Hits under every condition, the range of the images, and the SHA-256 of images and labels.
 
     Batches go outside, so that an image is decoded once and then forgotten.
     """
     graph, calibrated = design.graph, calibrated_range(design)
     tallies = [Tally()] * len(conditions)
     seen = input_range(graph, np.zeros(0), calibrated)
+    digest, labels = hashlib.sha256(), []
     done, total = 0, len(source) * len(conditions)
     for batch in batches(source, executor.images_at_once):
         if len(batch):
             check_images(source.name, batch.images, graph)
             seen += input_range(graph, batch.images, calibrated)
+            digest.update(np.ascontiguousarray(batch.images, np.float32).tobytes())
+            labels.append(np.asarray(batch.labels, np.int64))
             logits = executor.start(batch.images)
         for index, faults in enumerate(conditions):
             name = "fault-free" if faults is None else f"fault list {index} of {len(conditions) - 1}"
@@ -291,7 +298,8 @@ def _tally(
             advance(done, total, name)
     if not tallies[0].images:
         raise HwflowError(f"{source.name}: {unreadable_text(tallies[0].unreadable, len(source))}")
-    return tallies, seen
+    digest.update(np.concatenate(labels).tobytes())
+    return tallies, seen, digest.hexdigest()
 
 
 def _over_rounds(tallies: Sequence[Tally], top: Literal[1, 5] = 1) -> Accuracy:

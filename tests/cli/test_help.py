@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
-from hwflow.cli import begin, emulate, evaluate, generate, harden, sensitivity, simulate, studies  # noqa: F401
+from hwflow.cli import begin, emulate, evaluate, generate, harden, report, sensitivity, simulate, studies  # noqa: F401
 from hwflow.cli._app import app
 from hwflow.cli._help import description, lines, term
 from tests.cli.conftest import hwflow

@@ -1,0 +1,65 @@
+"""The figures of a comparison: accuracy against the bit error rate, a curve for every file and way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from hwflow.report.figures import BER_AXIS, Figure, count, curve, draw, finish, places_of, rate_ticks
+from hwflow.report.looks import FEW, Look
+from hwflow.report.measured import Condition
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_BESIDE = 0.12  # decades over which points at one rate are spread
+
+Curves = Mapping[str, Mapping[str, Mapping[float, Condition]]]
+"""Conditions by way, file and bit error rate."""
+
+
+def comparison_figures(ways: Curves, names: Sequence[str]) -> list[Figure]:
+    """All curves in one figure; of many also a figure for every way.
+
+    Args:
+        ways: the conditions.
+        names: of the files, in their order.
+    """
+    rates = sorted({rate for files in ways.values() for each in files.values() for rate in each})
+    if len(rates) < 2:
+        return []
+    total = sum(map(len, ways.values()))
+    figures = [_drawn("all", "All files", ways, names, rates)]
+    if total > FEW and len(ways) > 1:
+        figures += [_drawn(f"way-{number}", way, {way: ways[way]}, names, rates) for number, way in enumerate(ways)]
+    return figures
+
+
+def _drawn(name: str, title: str, ways: Curves, names: Sequence[str], rates: Sequence[float]) -> Figure:
+    """Colour and marker say the file, the line and whether markers are filled the way."""
+    curves = [
+        (file, way, files[file], Look.of(names.index(file), number))
+        for number, (way, files) in enumerate(ways.items())
+        for file in names
+        if file in files
+    ]
+
+    def paint(axes: Axes) -> None:
+        place = places_of(rates)
+        for index, (file, way, points, look) in enumerate(curves):
+            beside = 10 ** ((index / len(curves) - 0.5) * _BESIDE)
+            label = file if len(ways) == 1 else f"{file}: {way}"
+            here = [points[rate] for rate in sorted(points)]
+            curve(axes, here, [beside * place[rate] for rate in sorted(points)], label, look)
+        rate_ticks(axes, place)
+        finish(axes, BER_AXIS)
+
+    shown = [each for _, _, points, _ in curves for each in points.values()]
+    rounds = sorted({each.summary.rounds for each in shown if each.coordinates["ber"]})
+    images = sorted({each.images for each in shown})
+    size = ", ".join(count(spread, what) for spread, what in ((rounds, "round"), (images, "image")) if spread)
+    caption = (
+        f"{title}: accuracy against the bit error rate. Error bars: 95 % interval of the mean ({size}). Points at one "
+        "rate stand beside each other."
+    )
+    return draw(name, caption, paint)
