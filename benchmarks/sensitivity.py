@@ -5,9 +5,15 @@ Peers, as FKeras and others rank bits of quantised networks: the diagonal of the
 times that change; both together, with their signs; and the position of the bit alone. All are held against exact runs
 of the same random single flips: the error of the logits, the size of the change of the cross-entropy, and that change.
 Prints Spearman's rank correlations, and how many of the worst tenth by the logits and by the loss each finds.
+
+`--ranking FILE` adds that of another tool, a CSV file with a row for every bit: `layer`, `index` of the weight in
+Keras' kernel, row-major, `bit` (0 the least significant), `score`. `benchmarks/fkeras_ranking.py` makes one with
+FKeras, from the model and the images that `--export DIR` writes.
 """
 
 import argparse
+import csv
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -43,6 +49,25 @@ def derivatives(model, images, labels, names):
     return {name: (g.numpy(), h) for name, g, h in zip(names, gradients, diagonal, strict=True)}
 
 
+def export(design, data, folder):
+    """The Keras model and the images, for another tool."""
+    folder.mkdir(parents=True)
+    shutil.copyfile(design.path / "model.h5", folder / "model.h5")
+    np.savez(folder / "images.npz", images=data.images, labels=data.labels)
+
+
+def ranking_of(path, graph):
+    """The scores of another tool's ranking, by memory, word and bit."""
+    layers = {layer.name: layer for layer in graph.weight_layers}
+    found = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            layer = layers[row["layer"]]
+            source, output = divmod(int(row["index"]), layer.n_out)
+            found[f"{layer.name}.weight", output * layer.n_in + source, int(row["bit"])] = float(row["score"])
+    return found
+
+
 def loss_of(logits, labels):
     shifted = logits - logits.max(axis=1, keepdims=True)
     return float(np.mean(np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]))
@@ -54,13 +79,21 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=256, help="test images of the exact runs and of the derivatives")
     parser.add_argument("--sample", type=int, default=2000, help="random bits")
     parser.add_argument("--scale", default="exact", choices=("exact", "pow2"))
+    parser.add_argument("--seed", type=int, default=0, help="of the sample")
+    parser.add_argument("--ranking", type=Path, action="append", default=[], metavar="FILE", help="of another tool")
+    parser.add_argument("--export", type=Path, metavar="DIR", help="write model and images there, and end")
     options = parser.parse_args()
     digits = hwflow.load_digits().head(options.images)
     with tempfile.TemporaryDirectory() as folder:
         scaling = hwflow.ScalingOptions(scale=options.scale)
         design = hwflow.harden(options.model, Path(folder) / "design", hwflow.HardenOptions(scaling))
+        if options.export is not None:
+            export(design, digits, options.export)
+            return
         graph = design.graph.logits
-        found = sensitivity(design, digits, images=options.images, confirmed=1, sampled=options.sample)
+        found = sensitivity(
+            design, digits, images=options.images, confirmed=1, sampled=options.sample, seed=options.seed
+        )
         start = time.perf_counter()
         names = [layer.name for layer in graph.weight_layers]
         by_layer = derivatives(design.keras_model(), digits.images, digits.labels, names)
@@ -96,6 +129,9 @@ def main() -> None:
         "gradient": [gradient[each.memory, each.word, each.bit] for each in found.sample],
         "bit position": [position[each.memory, each.word, each.bit] for each in found.sample],
     }
+    for path in options.ranking:
+        scores = ranking_of(path, graph)
+        rankings[path.stem] = [scores[each.memory, each.word, each.bit] for each in found.sample]
     tenth = len(errors) // 10
     worst = [set(np.argsort(-np.array(truth), kind="stable")[:tenth]) for truth in (errors, losses)]
     seen = f"{options.model}, {options.images} images, {len(errors)} of {found.bits} bits"
