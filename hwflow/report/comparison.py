@@ -91,7 +91,8 @@ class Comparison(Shown):
     def label(self, key: Key, without: Sequence[str] = ()) -> str:
         """A condition in words."""
         values = dict(zip(self.varying, key, strict=True))
-        return ", ".join(_word(name, value) for name, value in values.items() if name not in without) or "all"
+        words = (_word(name, value) for name, value in values.items() if name not in without)
+        return ", ".join(filter(None, words)) or "all"
 
     def difference(self, key: Key, name: str) -> Difference | None:
         """A file's condition against the first file's; None of the first file, and where one of them has none."""
@@ -276,7 +277,7 @@ def _difference(first: Condition, second: Condition) -> Difference:
 
 
 def _word(name: str, value: Any) -> str:
-    """A coordinate and its value, in words."""
+    """A coordinate and its value, in words; empty where it has no meaning."""
     match name:
         case "ber":
             return "a fault list" if value is None else f"BER {value:g}" if value else "no faults"
@@ -287,5 +288,5 @@ def _word(name: str, value: Any) -> str:
         case "design":
             return "no design" if value is None else f"design {value}"
         case "model" | "format" | "protection":
-            return str(value)
-    return f"{name.replace('_', ' ')} {'-' if value is None else value}"
+            return value or ""
+    return "" if value is None else f"{name.replace('_', ' ')} {value}"

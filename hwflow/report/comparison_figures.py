@@ -19,7 +19,7 @@ Curves = Mapping[str, Mapping[str, Mapping[float, Condition]]]
 
 
 def comparison_figures(ways: Curves, names: Sequence[str]) -> list[Figure]:
-    """All curves in one figure; of many also a figure for every way.
+    """All curves in one figure; of many also a figure for every way that several files have.
 
     Args:
         ways: the conditions.
@@ -31,7 +31,8 @@ def comparison_figures(ways: Curves, names: Sequence[str]) -> list[Figure]:
     total = sum(map(len, ways.values()))
     figures = [_drawn("all", "All files", ways, names, rates)]
     if total > FEW and len(ways) > 1:
-        figures += [_drawn(f"way-{number}", way, {way: ways[way]}, names, rates) for number, way in enumerate(ways)]
+        shared = [way for way, files in ways.items() if len(files) > 1]
+        figures += [_drawn(f"way-{number}", way, {way: ways[way]}, names, rates) for number, way in enumerate(shared)]
     return figures
 
 
