@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.fixed import FixedType
-from hwflow.frontends.keras_check import counterparts, keras_batches
+from hwflow.frontends.keras_check import KerasBatch, counterparts, keras_batches
 from hwflow.frontends.keras_network import KerasCalls
 from hwflow.graph import FloatArray, Graph, IntArray, Lookup, Node, ReLU
 from hwflow.graph.decision import class_scores
@@ -95,15 +95,18 @@ def measure(
     }
     executor = IntegerExecutor(graph)
     tally = _Tally(graph, pairs)
-    for batch, values in keras_batches(graph, network, images):
-        codes: dict[str, IntArray] = {}
-        executor.run(executor.encode(batch), observe=partial(_keep, codes))
-        tally.add(values, codes, network.output)
+    for keras in keras_batches(graph, network, images, pairs.values()):
+        executor.run(executor.encode(keras.images), observe=partial(_compare, tally, keras, network.output))
     return tally.result(unscaled_error, remedies)
 
 
-def _keep(codes: dict[str, IntArray], node: Node, found: IntArray) -> None:
-    codes[node.name] = found
+def _compare(tally: _Tally, keras: KerasBatch, output: str, node: Node, codes: IntArray) -> None:
+    """Take a node's codes of a batch and what Keras computes there."""
+    key = tally.pairs.get(node.name)
+    if key is not None:
+        tally.add(node, codes, keras.take(key))
+    if node is tally.graph.output:
+        tally.add_output(codes, keras.take(output))
 
 
 class _Tally:
@@ -118,17 +121,18 @@ class _Tally:
         self.outputs = 0
         self.low, self.high = np.inf, -np.inf
 
-    def add(self, keras: Mapping[str, FloatArray], codes: Mapping[str, IntArray], output: str) -> None:
-        for name, key in self.pairs.items():
-            node = self.graph[name]
-            ours = node.resolved.decode(codes[name]) / np.asarray(node.scale)
-            theirs = keras[key].reshape(ours.shape)
-            self.squares[name][0] += float(np.square(ours - theirs).sum())
-            self.squares[name][1] += float(np.square(theirs).sum())
-            self.saturated[name][0] += _outside(node, theirs)
-            self.saturated[name][1] += theirs.size
-        ours = self._output(codes)
-        theirs = keras[output].reshape(ours.shape)
+    def add(self, node: Node, codes: IntArray, theirs: FloatArray) -> None:
+        ours = node.resolved.decode(codes) / np.asarray(node.scale)
+        theirs = theirs.reshape(ours.shape)
+        self.squares[node.name][0] += float(np.square(ours - theirs).sum())
+        self.squares[node.name][1] += float(np.square(theirs).sum())
+        self.saturated[node.name][0] += _outside(node, theirs)
+        self.saturated[node.name][1] += theirs.size
+
+    def add_output(self, codes: IntArray, theirs: FloatArray) -> None:
+        node = self.graph.output
+        ours: FloatArray = node.resolved.decode(codes) / np.asarray(node.scale)
+        theirs = theirs.reshape(ours.shape)
         difference = np.abs(ours - theirs)
         self.images += len(ours)
         self.same += int(np.count_nonzero(self._classes(ours) == self._classes(theirs)))
@@ -142,11 +146,6 @@ class _Tally:
         if self.graph.output.shape == (1,):
             outputs = class_scores(self.graph, outputs)
         return outputs.reshape(len(outputs), -1).argmax(axis=1)
-
-    def _output(self, codes: Mapping[str, IntArray]) -> FloatArray:
-        node = self.graph.output
-        values: FloatArray = node.resolved.decode(codes[node.name]) / np.asarray(node.scale)
-        return values
 
     def result(self, unscaled_error: float, remedies: Remedies) -> Agreement:
         layers = tuple(

@@ -8,7 +8,8 @@ comparison is a measurement, see :mod:`hwflow.frontends.keras_agreement`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -78,30 +79,37 @@ def check(graph: Graph, network: KerasCalls, images: npt.NDArray[Any], model: An
     if pairs.get(graph.output.name) != network.output:
         raise HwflowError(f"{graph.output.name}: is the last layer of the graph, but not of the Keras model")
     worst = 0.0
-    for batch, values in keras_batches(graph, network, images):
+    for keras in keras_batches(graph, network, images, pairs.values()):
         # Eagerly, as the single calls: another order of float32 operations may round a quantiser the other way.
-        output = np.asarray(model(batch, training=False), dtype=np.float64)
-        _compare(network.output, values[network.output], output, 0.0, "the whole Keras model")
-        worst = max(worst, _check_batch(graph, pairs, values))
+        output = np.asarray(model(keras.images, training=False), dtype=np.float64)
+        try:
+            worst = max(worst, _check_batch(graph, pairs, keras))
+        finally:  # layers differ, too, where a call was misread; that is what has to be said then
+            _compare(network.output, keras.take(network.output), output, 0.0, "the whole Keras model")
     return worst
 
 
-def _check_batch(graph: Graph, pairs: Mapping[str, str], keras: Mapping[str, FloatArray]) -> float:
+def _check_batch(graph: Graph, pairs: Mapping[str, str], keras: KerasBatch) -> float:
     worst = 0.0
     own: dict[str, FloatArray] = {}
+    pending = {name: len(readers) for name, readers in graph.consumers.items()}
     for node in graph:
         key = pairs.get(node.name)
         if not node.inputs:
-            own[node.name] = keras[pairs[node.name]]
+            own[node.name] = keras.take(pairs[node.name])
             continue
         sources = [own[name] for name in node.inputs]
         values = _quantised(node, evaluate(node, sources))
         if key is not None:
             noise = FLOAT32 * _gain(node) * max(float(np.max(np.abs(source), initial=0.0)) for source in sources)
-            theirs = keras[key].reshape(len(values), *node.shape)
+            theirs = keras.take(key).reshape(len(values), *node.shape)
             worst = max(worst, _compare(node.name, values, theirs, noise, "Keras"))
             values = theirs
         own[node.name] = values
+        for name in node.inputs:
+            pending[name] -= 1
+            if not pending[name]:
+                own.pop(name, None)
     return worst
 
 
@@ -139,18 +147,47 @@ def _compare(name: str, ours: FloatArray, theirs: FloatArray, noise: float, whos
     return largest / size if size else 0.0
 
 
+class KerasBatch:
+    """What Keras computes in every call for a batch of images, in order; an output is kept as long as it is needed.
+
+    Args:
+        network: the calls.
+        images: ``(n, *input shape)``.
+        taken: keys of the calls whose outputs are taken, each as often as it is.
+    """
+
+    def __init__(self, network: KerasCalls, images: npt.NDArray[Any], taken: Iterable[str]) -> None:
+        self.images = images
+        self._calls = iter(network.calls)
+        self._uses = Counter(taken)
+        self._uses.update(key for call in network.calls for key in call.inputs)
+        self._values: dict[str, Any] = {}
+
+    def take(self, key: str) -> FloatArray:
+        """The output of a call, once for every time that it was announced."""
+        while key not in self._values:
+            call = next(self._calls)
+            self._values[call.key] = _call(call, [self._values[source] for source in call.inputs], self.images)
+            for used in (*call.inputs, *(() if self._uses[call.key] else (call.key,))):
+                self._release(used)
+        value: FloatArray = np.asarray(self._values[key], dtype=np.float64)
+        self._release(key)
+        return value
+
+    def _release(self, key: str) -> None:
+        self._uses[key] -= 1
+        if self._uses[key] <= 0:
+            del self._values[key]
+
+
 def keras_batches(
-    graph: Graph, network: KerasCalls, images: npt.NDArray[Any]
-) -> Iterator[tuple[npt.NDArray[Any], dict[str, FloatArray]]]:
-    """Batches of images, and what Keras computes in every call, by key."""
+    graph: Graph, network: KerasCalls, images: npt.NDArray[Any], taken: Iterable[str]
+) -> Iterator[KerasBatch]:
+    """Batches of images; the outputs of the calls ``taken``, and that of the network, can be taken once."""
     elements = sum(int(np.prod(node.shape)) for node in graph)
     size = max(1, min(MAX_BATCH, BATCH_ELEMENTS // elements))
     for start in range(0, len(images), size):
-        batch = np.asarray(images[start : start + size])
-        values: dict[str, Any] = {}
-        for call in network.calls:
-            values[call.key] = _call(call, [values[key] for key in call.inputs], batch)
-        yield batch, {key: np.asarray(value, dtype=np.float64) for key, value in values.items()}
+        yield KerasBatch(network, np.asarray(images[start : start + size]), (*taken, network.output))
 
 
 def _call(call: Call, sources: list[Any], batch: npt.NDArray[Any]) -> Any:

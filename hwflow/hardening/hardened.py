@@ -52,7 +52,22 @@ def harden(
             ``like``, in one line.
     """
     options = options or HardenOptions()
-    scaled, plan = scale_graph(graph, options.scaling)
+    return harden_scaled(*scale_graph(graph, options.scaling), images, options, like)
+
+
+def harden_scaled(
+    scaled: Graph, plan: ScalePlan, images: npt.NDArray[Any], options: HardenOptions, like: Like | None = None
+) -> Hardened:
+    """The rest of :func:`harden`, for those who need the graph before scaling no longer: it is as large as this one.
+
+    Args:
+        scaled: with ``plan`` what :func:`~hwflow.hardening.plan.scale_graph` makes of the graph.
+        plan: what scaling did.
+        images, options, like: as of :func:`harden`.
+
+    Raises:
+        HwflowError: as :func:`harden`.
+    """
     if like is not None:
         like.check_layers(scaled)
     fitted = [

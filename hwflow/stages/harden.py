@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,10 @@ from hwflow.errors import HwflowError
 from hwflow.files.folders import DESIGN, check_output, new_folder, sha256_file
 from hwflow.files.outputs import check_outputs
 from hwflow.folders.design import Design, load_design, open_design, write_graph, write_manifest
+from hwflow.freeing import give_back
 from hwflow.hardening import HardenOptions, Like, summary
-from hwflow.hardening import harden as harden_graph
+from hwflow.hardening.hardened import harden_scaled
+from hwflow.hardening.plan import scale_graph
 from hwflow.models import model_paths
 from hwflow.progress import Step, silent
 
@@ -90,6 +93,7 @@ def harden(
 
     step("loading the model")
     keras_model = rewritten(_load(model, example, torch_weights, classes, image_size))
+    step = _freeing(step)
     step("reading it with hls4ml")
     from hwflow.data import suited
     from hwflow.frontends.keras_agreement import measure
@@ -100,6 +104,7 @@ def harden(
 
     network = read_network(keras_model)
     graph = network_graph(network)
+    network = replace(network, layers=())  # they hold all weights once more
     step("reading the calibration images")
     if isinstance(calibration, str | Path) and preprocessing is None:
         data = suited(data, graph.input.shape)
@@ -108,7 +113,11 @@ def harden(
     checked = images[: check_images(len(images))]
     unscaled_error = check(graph, network, checked, keras_model)
     step("scaling and calibrating")
-    hardened = harden_graph(graph, images, options, types)
+    scaled, plan = scale_graph(graph, options.scaling)
+    del graph  # as large as the scaled one
+    give_back()
+    hardened = harden_scaled(scaled, plan, images, options, types)
+    del scaled
     step("comparing the hardened network with the Keras model")
     agreement = measure(hardened.graph, network, checked, unscaled_error, remedies(options))
     step("writing the design")
@@ -122,6 +131,16 @@ def harden(
         about = {**origin, "like": taken, "options": describe(options), **content, "check": agreement.to_json()}
         write_manifest(folder, about, hardened.graph)
     return load_design(output)
+
+
+def _freeing(step: Step) -> Step:
+    """The same, which gives back first what the step before has freed."""
+
+    def freed(name: str) -> None:
+        give_back()
+        step(name)
+
+    return freed
 
 
 def describe(options: HardenOptions) -> dict[str, Any]:

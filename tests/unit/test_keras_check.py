@@ -10,7 +10,7 @@ import qkeras
 import hwflow
 from hwflow.errors import HwflowError
 from hwflow.frontends.keras_agreement import measure
-from hwflow.frontends.keras_check import TOLERANCE, check, counterparts
+from hwflow.frontends.keras_check import TOLERANCE, KerasBatch, check, counterparts
 from hwflow.frontends.keras_graph import network_graph
 from hwflow.frontends.keras_network import read_network
 from hwflow.graph import Constant, Graph
@@ -55,6 +55,25 @@ def test_every_layer_but_what_was_fused_has_a_counterpart(subject):
     assert pairs["relu0"] == "drop"
     assert pairs["head_softmax"] == network.output == "head_softmax"
     assert {node.name for node in graph} - set(pairs) == {"conv1", "head"}  # before their activations
+
+
+def test_what_keras_computes_is_kept_as_long_as_it_is_needed(subject):
+    model, network, _ = subject
+    keys = [call.key for call in network.calls]
+    outputs = keras.Model(model.inputs, [model.get_layer(name).output for name in ("relu0", "add", "head")])
+    expected = dict(zip(("relu0", "add", "head_softmax"), outputs(IMAGES, training=False), strict=True))
+    batch, most = KerasBatch(network, IMAGES, keys), 0
+    for key in keys:
+        values = batch.take(key)
+        if key in expected:
+            np.testing.assert_array_equal(values, np.asarray(expected[key], dtype=np.float64))
+        most = max(most, len(batch._values))
+    assert most <= 2  # the two ends of the branch
+    assert not batch._values
+    batch = KerasBatch(network, IMAGES, ["head_softmax", "relu0"])
+    for key in ("head_softmax", "relu0"):
+        np.testing.assert_array_equal(batch.take(key), np.asarray(expected[key], dtype=np.float64))
+    assert not batch._values
 
 
 def changed(graph, name, **changes):

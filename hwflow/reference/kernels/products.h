@@ -98,7 +98,7 @@ void weight_layer(const Layer& layer, const In* x, int threads) {
     const auto blocks = depth.blocks(g.k_block);
     // few pixels and many outputs (a dense layer): each weight is read once, by the task of its panels
     const bool few = pixels <= 96 && panels >= 4 * threads * kPanels;
-    const int64_t block = few ? pixels : std::min<int64_t>(192, ceil_div(ceil_div(pixels, threads), kRows) * kRows);
+    const int64_t block = few ? pixels : std::min<int64_t>(144, ceil_div(ceil_div(pixels, threads), kRows) * kRows);
     const int64_t pixel_tasks = ceil_div(pixels, block);
     // not enough blocks of pixels: divide the outputs too
     const int64_t chunks = pixel_tasks >= 4 * threads ? 1 : std::min(panels, ceil_div(4 * threads, pixel_tasks));
