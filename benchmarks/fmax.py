@@ -1,5 +1,7 @@
 """Clock rate and size of the RTL cells, and of whole designs, on an ECP5: Yosys (synth_ecp5) and nextpnr, one run each.
 
+Between the two, registers are moved into multipliers and block RAMs (:mod:`hwflow.cost.ecp5`).
+
 Prints a Markdown table. Paths from inputs and to outputs do not count (``--out-of-context``). With ``--synthesis`` the
 tools count only, and place nothing.
 """
@@ -14,6 +16,8 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from hwflow.cost.ecp5 import pack_file
 
 RTL = Path(__file__).resolve().parents[1] / "hls_templates" / "rtl"
 DEVICES = ("25k", "45k", "85k")
@@ -66,7 +70,7 @@ class Placed:
     Attributes:
         device: the smallest that it fits.
         fmax: MHz.
-        counts: cells by type, as Yosys counts them.
+        counts: cells by type, those outside of multipliers and block RAMs.
         path: source and sink of the longest path.
     """
 
@@ -111,6 +115,7 @@ def place(
         _run([f"{tools}yosys", "-q", "-p", "; ".join(script)], work)
         stat = (work / "stat.txt").read_text()
         counts = {cell: sum(map(int, re.findall(rf"(\d+)\s+{cell}$", stat, re.MULTILINE)[-1:])) for cell in COUNTS}
+        counts["TRELLIS_FF"] -= pack_file(work / "design.json").flip_flops
         if not routes:
             return Placed("", math.nan, counts, "")
         for device in DEVICES:

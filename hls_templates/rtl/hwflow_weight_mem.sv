@@ -103,16 +103,21 @@ module hwflow_weight_mem #(
         end
 
         wire [LOW_W-1:0] a_low_addr = a_addr_i[LOW_W-1:0], b_low_addr = b_addr_i[LOW_W-1:0];
-        logic [WIDTH-1:0] a_low_reg, a_high_reg, b_low_reg, b_high_reg;
-        logic a_is_high_reg, b_is_high_reg;
+        logic [WIDTH-1:0] a_low_reg, a_high_reg, a_low_out_reg, a_high_out_reg, b_low_reg, b_high_reg;
+        logic a_is_high_reg, a_is_high_out_reg, b_is_high_reg;
 
+        // Each part has its output register, so that its blocks take it in; what chooses comes behind.
+        assign a_data_o  = a_is_high_out_reg ? a_high_out_reg : a_low_out_reg;
         assign b_rdata_o = b_is_high_reg ? b_high_reg : b_low_reg;
 
         always_ff @(posedge clk_i) begin
             a_low_reg     <= low[a_low_addr];
             a_high_reg    <= high[{1'b1, a_low_addr}];
             a_is_high_reg <= a_addr_i[LOW_W];
-            a_data_o      <= a_is_high_reg ? a_high_reg : a_low_reg;
+
+            a_low_out_reg     <= a_low_reg;
+            a_high_out_reg    <= a_high_reg;
+            a_is_high_out_reg <= a_is_high_reg;
         end
 
         always_ff @(posedge clk_i) begin

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwflow.cost.area import area_of_cells
+from hwflow.cost.ecp5 import pack_file
 from hwflow.cost.layers import layer_costs
 from hwflow.cost.synthesis import modules_of
 from hwflow.doctor import find_program
@@ -99,6 +100,7 @@ def resources(cells: Mapping[str, int]) -> dict[str, int]:
 def _place(yosys: str, nextpnr: str, rtl: Path, folder: Path, top: str, clock_period: float) -> dict[str, Any]:
     """What nextpnr reaches in an ECP5 of speed 8, without pins."""
     _yosys(yosys, rtl, folder, f"synth_ecp5 -top {top} -json report/ecp5.json", "ecp5")
+    pack_file(folder / "ecp5.json")
     command = [nextpnr, f"--{DEVICE}", "--speed", "8", "--out-of-context", "--timing-allow-fail"]
     command += ["--freq", f"{1000 / clock_period:g}", "--json", "ecp5.json", "--report", "nextpnr.json"]
     try:

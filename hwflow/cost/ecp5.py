@@ -1,0 +1,295 @@
+"""Registers that an ECP5 has inside its multipliers and block RAMs, and that Yosys leaves beside them.
+
+``synth_ecp5`` maps products to ``MULT18X18D`` and memories to ``DP16KD``, with all of their registers bypassed, and
+nextpnr takes them as they come: from a block RAM to a flip-flop, or through a multiplier, are then the longest paths of
+a design. :func:`pack_registers` moves flip-flops that stand right at such a block into it, as Lattice's own tools do:
+
+- both operands of a multiplier, where all of their bits come from flip-flops (which stay where others use them too);
+- one or two registers behind its product, where nothing else reads what they hold;
+- the register behind a port of a block RAM that reads in every cycle, or with the register's own enable: whether the
+  block's enable stops its output register makes no difference then.
+
+Only flip-flops of one rising clock, without reset and with one enable, are moved; they
+hold 0 at power-up there as here.
+
+    yosys -p "read_verilog -sv *.sv; synth_ecp5 -top top -json design.json"
+    python -m hwflow.cost.ecp5 design.json packed.json
+    nextpnr-ecp5 --85k --json packed.json ...
+
+Sources: Lattice FPGA-TN-02204 (memories), FPGA-TN-02205 (DSP), FPGA-DS-02012 (primitives).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hwflow.errors import HwflowError
+
+Bit = int | str
+"""A net of Yosys's JSON netlist, or ``"0"``, ``"1"``, ``"x"``."""
+OPERAND_BITS, PRODUCT_BITS, PORT_BITS, WIDE = 18, 36, 18, 36
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What was moved.
+
+    Attributes:
+        operands: multipliers with registered operands.
+        products: multipliers with a registered product.
+        pipelines: those of them with two registers behind the product.
+        ports: ports of block RAMs with an output register.
+        flip_flops: flip-flops that are no longer beside them.
+    """
+
+    operands: int
+    products: int
+    pipelines: int
+    ports: int
+    flip_flops: int
+
+
+class _Control(NamedTuple):
+    """Clock and enable of a register; ``"1"`` enables it always."""
+
+    clock: Bit
+    enable: Bit
+
+
+class _Pin(NamedTuple):
+    cell: str
+    port: str
+
+
+_Registers = tuple[Mapping[str, str], _Control]
+"""Flip-flops by the port that they stand at, and what controls all of them."""
+
+
+class _Netlist:
+    """Cells of a flat module, with who drives and who reads a net."""
+
+    def __init__(self, module: Mapping[str, Any]) -> None:
+        self.cells: dict[str, Any] = module["cells"]
+        self.readers: defaultdict[Bit, set[_Pin]] = defaultdict(set)
+        self.drivers: dict[Bit, _Pin] = {}
+        self.removed = 0
+        for name, cell in self.cells.items():
+            for port, bits in cell["connections"].items():
+                for bit in bits:
+                    if cell["port_directions"].get(port) == "output":
+                        self.drivers[bit] = _Pin(name, port)
+                    else:
+                        self.readers[bit].add(_Pin(name, port))
+        for name, port in module["ports"].items():
+            for bit in port["bits"] if port["direction"] != "input" else ():
+                self.readers[bit].add(_Pin("", name))
+
+    def net(self, cell: str, port: str, otherwise: Bit = "0") -> Bit:
+        """What is at a port of one bit."""
+        found: Bit = next(iter(self.cells[cell]["connections"].get(port, ())), otherwise)
+        return found
+
+    def connect(self, cell: str, port: str, bit: Bit) -> None:
+        """Connect an input, or the output that drives a net from now on."""
+        known = self.cells[cell]
+        direction = known["port_directions"].setdefault(port, "input")
+        if direction == "input":
+            self.readers[self.net(cell, port)].discard(_Pin(cell, port))
+            self.readers[bit].add(_Pin(cell, port))
+        else:
+            self.drivers[bit] = _Pin(cell, port)
+        known["connections"][port] = [bit]
+
+    def remove(self, name: str) -> None:
+        """Take out a flip-flop."""
+        for port, (bit,) in self.cells.pop(name)["connections"].items():
+            self.readers[bit].discard(_Pin(name, port))
+        self.removed += 1
+
+    def control(self, name: str) -> _Control | None:
+        """What controls a cell, if it is a flip-flop that can be moved."""
+        cell = self.cells.get(name)
+        if cell is None or cell["type"] != "TRELLIS_FF":
+            return None
+        parameters = cell["parameters"]
+        enabled, with_enable = (parameters.get("CEMUX", "CE").strip() == text for text in ("1", "CE"))
+        if (
+            self.net(name, "LSR") != "0"
+            or parameters.get("REGSET", "RESET") != "RESET"
+            or parameters.get("CLKMUX", "CLK") != "CLK"
+            or not (enabled or with_enable)
+        ):
+            return None
+        return _Control(self.net(name, "CLK"), "1" if enabled else self.net(name, "CE", "1"))
+
+    def behind(self, outputs: Mapping[str, Bit]) -> _Registers | None:
+        """The flip-flops that take in all outputs that are used, and are all that does."""
+        flip_flops: dict[str, str] = {}
+        for port, bit in outputs.items():
+            readers = self.readers[bit]
+            if not readers:
+                continue
+            reader = next(iter(readers))
+            if len(readers) > 1 or reader.port != "DI":
+                return None
+            flip_flops[port] = reader.cell
+        return self._alike(flip_flops)
+
+    def before(self, inputs: Mapping[str, Bit]) -> _Registers | None:
+        """The flip-flops that drive all inputs, but for those that are 0."""
+        flip_flops: dict[str, str] = {}
+        for port, bit in inputs.items():
+            if bit == "0":
+                continue
+            driver = self.drivers.get(bit)
+            if driver is None or driver.port != "Q":
+                return None
+            flip_flops[port] = driver.cell
+        return self._alike(flip_flops)
+
+    def _alike(self, flip_flops: Mapping[str, str]) -> _Registers | None:
+        controls = {self.control(name) for name in flip_flops.values()}
+        control = controls.pop() if len(controls) == 1 else None
+        return None if control is None else (flip_flops, control)
+
+    def absorb_behind(self, cell: str, flip_flops: Mapping[str, str]) -> None:
+        """Drive from a cell's outputs what the flip-flops behind them drive, and remove these."""
+        for port, flip_flop in flip_flops.items():
+            held = self.net(flip_flop, "Q")
+            self.remove(flip_flop)
+            self.connect(cell, port, held)
+
+    def absorb_before(self, cell: str, flip_flops: Mapping[str, str]) -> None:
+        """Connect a cell's inputs to what the flip-flops before them take in; remove those that nothing else reads."""
+        for port, flip_flop in flip_flops.items():
+            self.connect(cell, port, self.net(flip_flop, "DI"))
+        for flip_flop in set(flip_flops.values()):
+            if not self.readers[self.net(flip_flop, "Q")]:
+                self.remove(flip_flop)
+
+    def nets(self, cell: str, prefix: str, bits: int) -> dict[str, Bit]:
+        """The nets at the ports ``prefix0``, ``prefix1`` and so on, those that the cell has."""
+        ports = (f"{prefix}{i}" for i in range(bits))
+        return {port: self.net(cell, port) for port in ports if port in self.cells[cell]["connections"]}
+
+
+def pack_registers(netlist: Mapping[str, Any]) -> Packed:
+    """Move registers into the multipliers and block RAMs of a netlist for an ECP5.
+
+    Args:
+        netlist: what ``synth_ecp5 -json`` writes, flat; it is changed.
+
+    Raises:
+        HwflowError: it has no top module, or more than one.
+    """
+    tops = [module for module in netlist.get("modules", {}).values() if "top" in module.get("attributes", {})]
+    if len(tops) != 1:
+        raise HwflowError(f"the netlist has {len(tops)} top modules; write it with synth_ecp5 -top TOP -json FILE")
+    cells = _Netlist(tops[0])
+    blocks = {name: cell["type"] for name, cell in cells.cells.items() if cell["type"] in ("MULT18X18D", "DP16KD")}
+    multipliers = [_pack_multiplier(cells, name) for name, kind in blocks.items() if kind == "MULT18X18D"]
+    memories = [name for name, kind in blocks.items() if kind == "DP16KD"]
+    ports = sum(_pack_port(cells, name, side) for name in memories for side in "AB")
+    return Packed(
+        operands=sum("INPUTA" in registers for registers in multipliers),
+        products=sum("OUTPUT" in registers for registers in multipliers),
+        pipelines=sum("PIPELINE" in registers for registers in multipliers),
+        ports=ports,
+        flip_flops=cells.removed,
+    )
+
+
+def _pack_multiplier(cells: _Netlist, name: str) -> Iterable[str]:
+    """Give a multiplier its registers; those that it uses, by their names in the primitive's parameters."""
+    controls: dict[str, _Control] = {}
+    behind = cells.behind(cells.nets(name, "P", PRODUCT_BITS))
+    if behind is not None:
+        first, control = behind
+        second = cells.behind({port: cells.net(flip_flop, "Q") for port, flip_flop in first.items()})
+        cells.absorb_behind(name, first)
+        controls["OUTPUT"] = control
+        if second is not None and second[1].clock == control.clock:
+            controls["PIPELINE"], controls["OUTPUT"] = control, second[1]
+            cells.absorb_behind(name, second[0])
+    operands = [cells.before(cells.nets(name, side, OPERAND_BITS)) for side in "AB"]
+    registered = [operand for operand in operands if operand is not None]
+    clocks = {control.clock for control in controls.values()} | {control.clock for _, control in registered}
+    if len(registered) == len(operands) and len(clocks) == 1:  # nextpnr times one registered operand as none
+        for side, (flip_flops, control) in zip("AB", registered, strict=True):
+            controls[f"INPUT{side}"] = control
+            cells.absorb_before(name, flip_flops)
+    if not controls:
+        return ()
+    enables = sorted({control.enable for control in controls.values()}, key=str)
+    cells.connect(name, "CLK0", next(iter(controls.values())).clock)
+    cells.connect(name, "RST0", "0")
+    for i, enable in enumerate(enables):
+        cells.connect(name, f"CE{i}", enable)
+    parameters = cells.cells[name]["parameters"]
+    parameters |= {"GSR": "DISABLED", "RESETMODE": "SYNC"}
+    for register, control in controls.items():
+        parameters |= {
+            f"REG_{register}_CLK": "CLK0",
+            f"REG_{register}_CE": f"CE{enables.index(control.enable)}",
+            f"REG_{register}_RST": "RST0",
+        }
+    return controls
+
+
+def _pack_port(cells: _Netlist, name: str, side: str) -> bool:
+    """Give a port of a block RAM its output register, if there is one behind it.
+
+    A word of 36 bits takes the outputs of both: it stays as it is.
+    """
+    if int(cells.cells[name]["parameters"]["DATA_WIDTH_B"], 2) == WIDE:
+        return False
+    behind = cells.behind(cells.nets(name, f"DO{side}", PORT_BITS))
+    if behind is None or cells.net(name, f"RST{side}") != "0":
+        return False
+    flip_flops, control = behind
+    if control.clock != cells.net(name, f"CLK{side}") or cells.net(name, f"CE{side}", "1") not in ("1", control.enable):
+        return False
+    cells.absorb_behind(name, flip_flops)
+    cells.connect(name, f"OCE{side}", control.enable)
+    cells.cells[name]["parameters"][f"REGMODE_{side}"] = "OUTREG"
+    return True
+
+
+def pack_file(path: Path, output: Path | None = None) -> Packed:
+    """:func:`pack_registers` of a file, which is overwritten unless there is an ``output``.
+
+    Raises:
+        HwflowError: it is not a netlist, or has not one top module.
+    """
+    try:
+        netlist = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise HwflowError(
+            f"{path}: no netlist of Yosys: {error}; write it with synth_ecp5 -top TOP -json FILE"
+        ) from error
+    packed = pack_registers(netlist)
+    (output or path).write_text(json.dumps(netlist), encoding="utf-8")
+    return packed
+
+
+def main() -> None:
+    """``python -m hwflow.cost.ecp5 NETLIST OUTPUT``."""
+    parser = argparse.ArgumentParser(prog="python -m hwflow.cost.ecp5", description="Move registers into blocks.")
+    parser.add_argument("netlist", type=Path, help="what synth_ecp5 -json wrote")
+    parser.add_argument("output", type=Path, help="the netlist for nextpnr-ecp5 --json")
+    options = parser.parse_args()
+    try:
+        packed = pack_file(options.netlist, options.output)
+    except HwflowError as error:
+        parser.exit(1, f"{error}\n")
+    print(", ".join(f"{count} {name.replace('_', ' ')}" for name, count in asdict(packed).items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Cells as they are placed on an ECP5: mapped by Yosys, with registers inside its multipliers and block RAMs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from common import SIMULATOR_VARIABLE
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.parametrize(
+    ("bench", "test"),
+    [
+        ("mvu", "test_mvu[one_product]"),
+        pytest.param("mvu", "test_mvu[serial]", marks=pytest.mark.slow),
+        pytest.param("mvu", "test_mvu[one_neuron_fold]", marks=pytest.mark.slow),
+        pytest.param("weight_mem", "test_weight_mem[19-2500-icarus-block]", marks=pytest.mark.slow),
+    ],
+)
+def test_bench(bench: str, test: str) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        f"{HERE / bench}/test_{bench}.py::{test}",
+    ]
+    done = subprocess.run(
+        command, env={**os.environ, SIMULATOR_VARIABLE: "ecp5"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
