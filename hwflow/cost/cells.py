@@ -392,7 +392,7 @@ def weights(values: Values) -> CellModel:
         case '"ultra"':
             stored_in = Area(uram=memory.uram)
         case _:
-            stored_in = Area(block_ram=memory.block_ram)
+            stored_in = Area(block_ram=memory.block_ram, flip_flops=memory.bits if memory.in_two else 0)
     return CellModel(
         stored_in + _biases(bias, bias_words),
         {"one": 1, "counter": counters, "decoder": decoders, "choice": choice},

@@ -48,6 +48,21 @@ class Memory:
         return min(_up(self.bits, bits) * _up(self.words, words) for bits, words in shapes) / 2
 
     @property
+    def in_two(self) -> bool:
+        """Whether Yosys gets two memories for it from ``hwflow_weight_mem``, each with an output register."""
+        low = 1 << (self.words - 1).bit_length() >> 1
+
+        def blocks(words: int) -> dict[int, int]:
+            return {depth: _up(self.bits, bits) * _up(words, depth) for bits, depth in BLOCK_RAM_WORDS.items()}
+
+        whole, lower, upper = blocks(self.words), blocks(low), blocks(self.words - low)
+        fewest = min(whole.values())
+        best = [depth for depth, count in whole.items() if count == fewest]
+        return self.words > low and all(
+            self.words > 2 * depth and min(lower.values()) + upper[depth] <= fewest for depth in best
+        )
+
+    @property
     def lut_ram(self) -> int:
         """LUTs of a memory of LUTs, without those that choose between its parts."""
         rows = min((words for words in LUT_RAM if words >= self.words), default=max(LUT_RAM))

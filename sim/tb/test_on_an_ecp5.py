@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
         ("mvu", "test_mvu[one_product]"),
         pytest.param("mvu", "test_mvu[serial]", marks=pytest.mark.slow),
         pytest.param("mvu", "test_mvu[one_neuron_fold]", marks=pytest.mark.slow),
-        pytest.param("weight_mem", "test_weight_mem[19-2500-icarus-block]", marks=pytest.mark.slow),
+        pytest.param("weight_mem", "test_weight_mem[18-2500-icarus-block]", marks=pytest.mark.slow),
     ],
 )
 def test_bench(bench: str, test: str) -> None:

@@ -50,6 +50,23 @@ def test_weight_memory_is_block_ram(code: int, tmp_path: Path) -> None:
     assert {name: count for name, count in cells.items() if name.startswith("RAMB")} == {"RAMB36E2": 4}
 
 
+@pytest.mark.parametrize(
+    ("bits", "words"),
+    [(1, 1), (8, 1024), (18, 2048), (18, 2500), (19, 2500), (72, 4608), (32, 8192), (32, 9216), (36, 5000), (1, 20000)],
+)
+def test_the_estimate_knows_which_memories_are_in_two(bits: int, words: int, tmp_path: Path) -> None:
+    script = [
+        f"read_verilog -sv {RTL_DIR / 'hwflow_weight_mem.sv'}",
+        f"chparam -set WIDTH {bits} -set DEPTH {words} hwflow_weight_mem",
+        "hierarchy -top hwflow_weight_mem",
+        "proc",
+        "tee -q -o found.txt select -count w:gen_two.a_low_out_reg",
+    ]
+    subprocess.run(["yosys", "-q", "-p", "; ".join(script)], cwd=tmp_path, check=True)
+    found = (tmp_path / "found.txt").read_text().split()[0] != "0"
+    assert Memory(bits, words).in_two == found
+
+
 def test_an_ecp5_has_one_copy_of_a_weight_memory_and_no_logic_behind_it(tmp_path: Path) -> None:
     """9216 words of 32 bits: its block RAM does not define what a port reads that the other one writes.
 
