@@ -251,6 +251,6 @@ Figure = Annotated[
         "--figure",
         metavar="FILE",
         rich_help_panel=OUTPUT,
-        help="Draw it too: FILE ends in .svg or .png. Without it nothing is drawn.",
+        help="Draw it too: FILE ends in .pdf, .svg or .png. Without it nothing is drawn.",
     ),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,18 +20,29 @@ from hwflow.progress import progress_bar
 
 if TYPE_CHECKING:
     from hwflow.float_study import Msb
+    from hwflow.paper.plots import Bars, Width
     from hwflow.paper.studies import Subject
 
 ROUNDS = 10
 _NO_FLOAT = "no format has an exponent"
 _NO_FIXED = "no format is fixed-point"
+_NO_FIGURE = "nothing is drawn; give --figure"
 STORED = tuple(f"{study}-{number}.sqlite" for study in ("fig3", "table1", "table2") for number in (1, 2))
 """Names of the results files of the studies."""
+
+FigureWidth = Annotated[
+    Literal["single", "double"] | None,
+    typer.Option(
+        "--width",
+        rich_help_panel=options.OUTPUT,
+        help="Width of --figure: a column of a paper (3.5 inches) or both (7.16). Default single.",
+    ),
+]
 
 paper = App(cls=Group, no_args_is_help=True, help="The paper's studies: fig2, fig3, table1, table2, logits.")
 
 
-@paper.command(epilog="Example: hwflow paper fig2 --figure fig2.svg --json fig2.json")
+@paper.command(epilog="Example: hwflow paper fig2 --figure fig2.pdf --json fig2.json")
 def fig2(
     formats: options.Formats = None,
     constants: Annotated[
@@ -66,11 +77,13 @@ def fig2(
     ] = 10**6,
     msb: options.SafeMsb = "assume",
     figure: options.Figure = None,
+    width: FigureWidth = None,
     seed: options.Seed = 0,
     json: options.Json = None,
 ) -> None:
     """Absolute error against weight value, by Monte Carlo and over all masks (figure 2)."""
     check_paths(None, figure=figure, json=json)
+    refuse_ignored(figure is None, _NO_FIGURE, {"--width": width})
     from hwflow.float_study.words import PAPER_FORMATS
     from hwflow.paper import fig2 as study
 
@@ -98,7 +111,7 @@ def fig2(
         ),
     )
     if figure is not None:
-        save(fig2_plot(curves, ber, rounds), figure)
+        save(fig2_plot(curves, ber, rounds, width or "single"), figure)
     content = {"ber": ber, "rounds": rounds, "msb": msb, "rows": rows, "curves": [_points(curve) for curve in curves]}
     save_json(json, "paper fig2", seed, content)
 
@@ -118,13 +131,23 @@ def fig3(
     msb: options.Msb = "assume",
     results: options.TrialFolder = None,
     figure: options.Figure = None,
+    width: FigureWidth = None,
+    bars: Annotated[
+        Literal["interval", "std"] | None,
+        typer.Option(
+            "--bars",
+            rich_help_panel=options.OUTPUT,
+            help="Error bars: 95 % interval of the mean, or standard deviation, as in the paper. Default interval.",
+        ),
+    ] = None,
     seed: options.Seed = 0,
     json: options.Json = None,
 ) -> None:
     """Accuracy against t at three bit error rates (figure 3)."""
     network = (model, weights, classes, image_size)
     subject = _subject(network, data, labels, preprocessing, images, rounds, seed, msb)
-    _study("fig3", subject, formats, results, figure, json)
+    refuse_ignored(figure is None, _NO_FIGURE, {"--width": width, "--bars": bars})
+    _study("fig3", subject, formats, results, figure, json, width, bars)
 
 
 @paper.command(epilog="Example: hwflow paper table1 --model resnet18 --weights resnet18.pth --data val")
@@ -265,13 +288,13 @@ def check_paths(subject: Subject | None, results: Path | None = None, **files: P
 
 
 def check_figure(figure: Path | None) -> None:
-    """Refuse a figure's name with another ending than .svg or .png.
+    """Refuse a figure's name with another ending than .pdf, .svg or .png.
 
     Raises:
         HwflowError: it has one.
     """
-    if figure is not None and figure.suffix not in (".svg", ".png"):
-        raise HwflowError(f"--figure {figure}: must end in .svg or .png")
+    if figure is not None and figure.suffix not in (".pdf", ".svg", ".png"):
+        raise HwflowError(f"--figure {figure}: must end in .pdf, .svg or .png")
 
 
 def _without(formats: Iterable[str], floats: bool) -> bool:
@@ -313,6 +336,8 @@ def _study(
     results: Path | None,
     figure: Path | None,
     json: Path | None,
+    width: Width | None = None,
+    bars: Bars | None = None,
 ) -> None:
     check_paths(subject, results, figure=figure, json=json)
     from hwflow.campaign.statistics import described
@@ -331,7 +356,7 @@ def _study(
     rows = [row(name, subject, each) for each in found]
     print_accuracies(f"Top-1 accuracy of {subject.model} on {subject.data}", rows, published=subject.is_papers)
     if figure is not None:
-        save(fig3_plot(found), figure)
+        save(fig3_plot(found, width or "single", bars or "interval", subject), figure)
     save_json(json, f"paper {name}", subject.seed, {"rows": rows, "interval": described("wilson")})
 
 
@@ -384,4 +409,5 @@ def _points(curve: Any) -> dict[str, Any]:
         "weight": WEIGHTS.tolist(),
         "exact": None if curve.exact is None else curve.exact.tolist(),
         "monte_carlo": curve.monte_carlo.tolist(),
+        "standard_error": curve.error.tolist(),
     }

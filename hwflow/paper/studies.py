@@ -11,6 +11,7 @@ from typing import Any
 
 from hwflow.campaign import CampaignSpec, ModelSpec, run_campaign
 from hwflow.campaign.export import CellResult, read_results
+from hwflow.campaign.plan import Cell
 from hwflow.campaign.spec import T
 from hwflow.errors import HwflowError
 from hwflow.float_study import Msb, weight_format
@@ -208,8 +209,8 @@ def row(name: str, subject: Subject, result: CellResult) -> dict[str, Any]:
     published: float | str | None = None
     if subject.is_papers and name == "table1":
         published = TABLE1.get((cell.model, _paper_format(cell.format)))
-    elif subject.is_papers and name == "table2" and cell.target is not None:
-        published = TABLE2.get((cell.model, _paper_format(cell.format), round(cell.target, 4)))
+    elif name in ("table2", "fig3"):
+        published = published_in(subject, cell)
     return {
         "model": cell.model,
         "format": cell.format,
@@ -223,6 +224,14 @@ def row(name: str, subject: Subject, result: CellResult) -> dict[str, Any]:
         "images": result.trials[0].images,
         "published": published,
     }
+
+
+def published_in(subject: Subject, cell: Cell) -> str | None:
+    """The paper's accuracy in this condition, from its table II; None where it has none, or of another network."""
+    rate = FLOAT_BER if _is_float(cell.format) else FIXED_BER
+    if not subject.is_papers or cell.target is None or cell.ber != rate:
+        return None
+    return TABLE2.get((cell.model, _paper_format(cell.format), round(cell.target, 4)))
 
 
 def _paper_format(name: str) -> str:

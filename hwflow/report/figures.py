@@ -268,11 +268,11 @@ def places_of(rates: Sequence[float]) -> dict[float, float]:
 def rate_ticks(axes: Axes, place: Mapping[float, float]) -> None:
     """A logarithmic axis of bit error rates, at the places of `places_of`."""
     axes.set_xscale("log")
-    axes.set_xticks([*place.values()], [_rate(rate) for rate in place], fontsize=8)
+    axes.set_xticks([*place.values()], [rate_text(rate) for rate in place], fontsize=8)
     axes.set_xticks([], minor=True)
 
 
-def _rate(ber: float) -> str:
+def rate_text(ber: float) -> str:
     """A bit error rate as briefly as possible: 2e-4 rather than 0.0002."""
     scientific = f"{ber:e}".partition("e")
     return min(f"{float(scientific[0]):g}e{int(scientific[2])}", f"{ber:g}", key=len)

@@ -192,7 +192,8 @@ class TestPaper:
             (name, c) for name in ("fp32", "fp16", "ap_fixed<8,3>", "ap_fixed<8,2>") for c in (1, 2, 3, 4, 5)
         }
         assert figure.read_text().startswith("<?xml")
-        hwflow("paper", "fig2", "--figure", tmp_path / "x.pdf").fails_with(".svg or .png")
+        hwflow("paper", "fig2", "--figure", tmp_path / "x.gif").fails_with(".pdf, .svg or .png")
+        hwflow("paper", "fig2", "--width", "double").fails_with("--width", "give --figure")
         hwflow("paper", "fig2", "--figure", tmp_path / "no" / "x.svg").fails_with("does not exist")
 
     def test_tables_and_fig3(self, tmp_path):

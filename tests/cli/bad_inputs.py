@@ -643,7 +643,7 @@ OPTIONS = [
         case(f"paper {option}", word)
         for option, word in {
             "fig2 --ber 2": "--ber", "fig2 --ber nan": "--ber", "fig2 --rounds 1": "--rounds", "fig2 --c 0": "constants",
-            "fig2 --c nan": "constants", "fig2 --format int8": "int8", "fig2 --figure x.pdf": "--figure",
+            "fig2 --c nan": "constants", "fig2 --format int8": "int8", "fig2 --figure x.gif": "--figure",
             "fig2 --figure nowhere/x.svg": "--figure", "fig2 --msb x": "--msb", "fig2 --format ap_fixed<8,3> --msb none": "--msb",
             "fig3 --model nowhere": "nowhere", "fig3 --data nowhere": "nowhere", "fig3 --rounds 0": "--rounds",
             "fig3 --images 0": "--images", "fig3 --images 9999": "9999", "fig3 --format int8": "int8", "fig3 --figure x": "--figure",
