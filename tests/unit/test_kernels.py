@@ -472,6 +472,52 @@ def test_elementwise_nodes(x: FixedType) -> None:
     assert all(step.compiled for step in executor.engine.steps)
 
 
+@pytest.mark.parametrize("rounding", [Rounding.TRN, Rounding.RND, Rounding.RND_MIN_INF])
+@pytest.mark.parametrize("channels", [3, 70, 300])
+def test_elementwise_nodes_in_one_pass(channels: int, rounding: Rounding) -> None:
+    """A shift with a constant: whole pixels of few channels together, parts of a pixel of many."""
+    rng = np.random.default_rng(channels)
+    shape = (7, 13, channels)
+    for x in INPUTS:
+        affine = Affine(
+            name="affine",
+            inputs=("x",),
+            shape=shape,
+            weight=Constant.from_codes(rng.integers(-128, 128, (1, channels)), W8),
+            bias=Constant.from_codes(rng.integers(-128, 128, channels), W8),
+        )
+        out = FixedType(16, x.integer + 3, True, rounding, Overflow.SAT)
+        narrow = FixedType(8, x.integer + 1, False, rounding, Overflow.SAT)
+        nodes: tuple[Node, ...] = (
+            Input(name="x", shape=shape, type=x),
+            replace(affine, accum=accumulator_type(affine, W8, x, affine.bias), type=out),
+            Add(name="add", inputs=("x", "affine"), shape=shape, type=out.shifted(-1)),
+            ReLU(name="relu", inputs=("add",), shape=shape, type=narrow),
+            Add(name="both", inputs=("relu", "affine"), shape=shape, type=narrow.shifted(1)),
+            Add(name="y", inputs=("both", "add"), shape=shape, type=out.shifted(2)),
+        )
+        codes = rng.choice([x.min_code, x.max_code, 0, 1, 5], (3, *shape))
+        assert all(step.compiled for step in agree(Graph(nodes), codes).engine.steps)
+
+
+@pytest.mark.parametrize("x", INPUTS, ids=str)
+@pytest.mark.parametrize("left", [0, 9, 10])
+def test_means_on_both_sides_of_int32(x: FixedType, left: int) -> None:
+    """63 codes of 16 bits moved left by 9 fit int32 together, by 10 they do not; quotients lie just beside integers."""
+    assert 63 << (16 + 9) < 1 << 31 <= 63 << (16 + 10)
+    rng = np.random.default_rng(left)
+    window = Window(kernel=(7, 9), padding=(0, 1, 0, 2))
+    shape = (*window.output_size(9, 10), 40)
+    accum = FixedType(x.width + 7 + left, x.integer + 7, x.signed)
+    mean = AveragePool2D(name="mean", inputs=("x",), shape=shape, window=window, accum=accum)
+    mean = replace(mean, type=FixedType(16, x.integer, x.signed, Rounding.RND, Overflow.SAT))
+    graph = Graph((Input(name="x", shape=(9, 10, 40), type=x), mean))
+    codes = rng.integers(x.min_code, x.max_code, (3, 9, 10, 40), endpoint=True)
+    codes[0, ..., :10], codes[0, ..., 10:20] = x.min_code, x.max_code
+    codes[1, ..., :20] = rng.choice([x.max_code, x.max_code - 1], (9, 10, 20))
+    assert all(step.compiled for step in agree(graph, codes).engine.steps)
+
+
 def test_types_beyond_the_kernels_run_on_numpy() -> None:
     graph = dense_graph(np.full((4, 2), -3), FixedType(20, 6))
     executor = agree(graph, np.array([[1, -(1 << 19), 5, (1 << 19) - 1]]))

@@ -160,15 +160,36 @@ void finish(const Epilogue& end, const Sum* sums, int64_t count, int64_t channel
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------
-// Register tiles of weight layers
-
 // What rounding adds to a sum before the shift, if that does not depend on the sum; else -1.
 inline int32_t rounding_constant(const Epilogue& end) {
     if (end.right == 0 || end.rounding == kTrn) return 0;
     const int32_t half = int32_t(1) << (end.right - 1);
     return end.rounding == kRnd ? half : end.rounding == kRndMinInf ? half - 1 : -1;
 }
+
+// Sums sum(0) to sum(count - 1) of consecutive channels, with what rounding adds to them, to codes in one pass, on the int32
+// path with a rounding constant.
+template <typename Code, typename Sum>
+inline void put_sums(const Epilogue& end, int64_t count, Code* __restrict to, const Sum& sum) {
+    const int32_t low = int32_t(end.low), high = int32_t(end.high), offset = int32_t(end.out_offset);
+    const int right = end.right;
+    for (int64_t i = 0; i < count; ++i) to[i] = Code(std::min(std::max(int32_t(sum(i)) >> right, low), high) - offset);
+}
+
+// The same at `out + place`, if this is the path of the epilogue and int64 not the kind of the output; else false.
+template <typename Sum>
+inline bool put_if_constant(const Epilogue& end, int64_t count, void* out, int64_t place, const Sum& sum) {
+    if (end.path != kInt32 || end.out_kind == kInt64) return false;
+    const int32_t added = rounding_constant(end);
+    if (added < 0) return false;
+    const auto all = [&](int64_t i) { return uint32_t(sum(i)) + uint32_t(added); };
+    if (end.out_kind == kByte) put_sums(end, count, static_cast<uint8_t*>(out) + place, all);
+    else put_sums(end, count, static_cast<int16_t*>(out) + place, all);
+    return true;
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Register tiles of weight layers
 
 // A weight layer, and what all its tiles share.
 struct Layer {

@@ -35,6 +35,24 @@ void raise_to(In* __restrict to, const In* __restrict from, int64_t count) {
     for (int64_t i = 0; i < count; ++i) to[i] = std::max(to[i], from[i]);
 }
 
+// sums[i] += from[i] + offset.
+template <typename Sum, typename In>
+void add_to(Sum* __restrict sums, const In* __restrict from, int64_t count, Sum offset) {
+    for (int64_t i = 0; i < count; ++i) sums[i] += from[i] + offset;
+}
+
+// sums[i] << left divided toward zero.
+void divide(int64_t* sums, int64_t count, int left, int64_t divisor) {
+    for (int64_t i = 0; i < count; ++i) sums[i] = sums[i] * (int64_t(1) << left) / divisor;
+}
+
+// The same of int32, which float64 divides exactly: a quotient below 2^31 that is no integer is further from the next one than
+// the rounding error.
+void divide(int32_t* sums, int64_t count, int left, int64_t divisor) {
+    const double by = double(divisor);
+    for (int64_t i = 0; i < count; ++i) sums[i] = int32_t(double(sums[i] * (int32_t(1) << left)) / by);
+}
+
 }  // namespace
 
 extern "C" {
@@ -112,13 +130,14 @@ void hwflow_add(const void* a, int32_t a_kind, int64_t a_offset, int32_t a_left,
         using Sum = decltype(zero);
         const Sum a_off = Sum(a_offset), b_off = Sum(b_offset), a_times = Sum(1) << a_left, b_times = Sum(1) << b_left;
         parallel(ceil_div(count, block), count > (1 << 17) ? threads : 1, [&](int64_t task) {
-            const int64_t stop = std::min(count, (task + 1) * block);
-            for (int64_t start = task * block; start < stop; start += 256) {
+            const int64_t begin = task * block, stop = std::min(count, begin + block);
+            const auto *a_at = from_a + begin, *b_at = from_b + begin;
+            const auto sum = [=](int64_t i) { return (a_at[i] + a_off) * a_times + (b_at[i] + b_off) * b_times; };
+            if (put_if_constant(*end, stop - begin, out, begin, sum)) return;
+            for (int64_t start = begin; start < stop; start += 256) {
                 const int64_t part = std::min<int64_t>(256, stop - start);
                 Sum sums[256];
-                for (int64_t i = 0; i < part; ++i) {
-                    sums[i] = (from_a[start + i] + a_off) * a_times + (from_b[start + i] + b_off) * b_times;
-                }
+                for (int64_t i = 0; i < part; ++i) sums[i] = sum(start - begin + i);
                 finish(*end, sums, part, 0, out, start);
             }
         });
@@ -137,7 +156,10 @@ void hwflow_map(const void* x, int32_t kind, int64_t x_offset, int64_t vectors, 
     const int64_t block = std::max<int64_t>(1, (1 << 14) / channels);
     with_kind(kind, x, [&](auto from) {
         parallel(ceil_div(vectors, block), vectors * channels > (1 << 17) ? threads : 1, [&](int64_t task) {
-            const int64_t stop = std::min(vectors, (task + 1) * block);
+            const int64_t stop = std::min(vectors, (task + 1) * block), first = task * block * channels;
+            const auto* at = from + first;
+            const auto value = [=](int64_t i) { return int32_t(at[i] + x_offset); };
+            if (put_if_constant(*end, stop * channels - first, out, first, value)) return;
             for (int64_t vector = task * block; vector < stop; ++vector) {
                 for (int64_t channel = 0; channel < channels; channel += 256) {
                     const int64_t part = std::min<int64_t>(256, channels - channel);
@@ -181,26 +203,32 @@ void hwflow_average_pool(const Geometry* g, const void* x, int64_t x_offset, int
                          const Epilogue* end, void* out, int32_t threads) {
     const int64_t channels = g->channels, positions = g->kernel_h * g->kernel_w;
     const int64_t work = g->images * g->rows * g->columns * positions * channels;
-    with_narrow(int32_t(g->kind), x, [&](auto codes) {
+    const auto run = [&](auto codes, auto zero) {
+        using Sum = decltype(zero);
         parallel(g->images * g->rows, work > (1 << 17) ? threads : 1, [&](int64_t task) {
             const int64_t image = task / g->rows, top = task % g->rows * g->stride_h - g->pad_top;
-            std::vector<int64_t> sums(channels);
+            std::vector<Sum> sums(channels);
             for (int64_t column = 0; column < g->columns; ++column) {
                 const int64_t begin = column * g->stride_w - g->pad_left;
-                std::fill(sums.begin(), sums.end(), 0);
+                std::fill(sums.begin(), sums.end(), Sum(0));
                 const int64_t first_h = std::max<int64_t>(top, 0), end_h = std::min(g->height, top + g->kernel_h);
                 const int64_t first_w = std::max<int64_t>(begin, 0), end_w = std::min(g->width, begin + g->kernel_w);
                 const int64_t count = inside ? (end_h - first_h) * (end_w - first_w) : positions;
                 for (int64_t h = first_h; h < end_h; ++h) {
                     for (int64_t w = first_w; w < end_w; ++w) {
-                        const auto* from = codes + ((image * g->height + h) * g->width + w) * channels;
-                        for (int64_t c = 0; c < channels; ++c) sums[c] += from[c] + x_offset;
+                        add_to(sums.data(), codes + ((image * g->height + h) * g->width + w) * channels, channels, Sum(x_offset));
                     }
                 }
-                for (auto& sum : sums) sum = sum * (int64_t(1) << left) / count;
+                divide(sums.data(), channels, left, count);
                 finish(*end, sums.data(), channels, 0, out, (task * g->columns + column) * channels);
             }
         });
+    };
+    // codes with their offset have at most 16 bits
+    const bool small = left < 15 && (positions << (16 + left)) < int64_t(1) << 31;
+    with_narrow(int32_t(g->kind), x, [&](auto codes) {
+        if (small) run(codes, int32_t(0));
+        else run(codes, int64_t(0));
     });
 }
 
@@ -215,33 +243,38 @@ void hwflow_depthwise(const Geometry* g, const void* x, int64_t x_offset, const 
     });
 }
 
-// weight[channel] * x + bias[channel], through the epilogue.
+// weight[channel] * x + bias[channel], through the epilogue. On the int32 path whole pixels are taken together.
 void hwflow_affine(const void* x, int32_t kind, int64_t x_offset, const int64_t* weights, const int64_t* bias,
                    int64_t vectors, int64_t channels, const Epilogue* end, void* out, int32_t threads) {
     const int64_t block = std::max<int64_t>(1, (1 << 14) / channels);
-    const auto run = [&](auto from, const auto& w, const auto& b) {
-        using Sum = std::decay_t<decltype(w[0])>;
+    const auto run = [&](auto from, auto zero, int64_t together) {
+        using Sum = decltype(zero);
+        std::vector<Sum> w, b;
+        for (int64_t i = 0; i < together * channels; ++i) {
+            w.push_back(Sum(weights[i % channels]));
+            b.push_back(Sum(bias[i % channels]));
+        }
+        const Sum offset = Sum(x_offset);
         parallel(ceil_div(vectors, block), vectors * channels > (1 << 17) ? threads : 1, [&](int64_t task) {
-            const int64_t stop = std::min(vectors, (task + 1) * block);
-            for (int64_t vector = task * block; vector < stop; ++vector) {
-                for (int64_t channel = 0; channel < channels; channel += 256) {
-                    const int64_t part = std::min<int64_t>(256, channels - channel);
-                    const int64_t start = vector * channels + channel;
+            const int64_t stop = std::min(vectors, (task + 1) * block) * channels, width = together * channels;
+            for (int64_t start = task * block * channels; start < stop; start += width) {
+                const int64_t count = std::min(width, stop - start);
+                const auto* at = from + start;
+                const Sum *w_at = w.data(), *b_at = b.data();
+                const auto sum = [=](int64_t i) { return (at[i] + offset) * w_at[i] + b_at[i]; };
+                if (put_if_constant(*end, count, out, start, sum)) continue;
+                for (int64_t channel = 0; channel < count; channel += 256) {
+                    const int64_t part = std::min<int64_t>(256, count - channel);
                     Sum sums[256];
-                    for (int64_t i = 0; i < part; ++i) {
-                        sums[i] = (from[start + i] + Sum(x_offset)) * w[channel + i] + b[channel + i];
-                    }
-                    finish(*end, sums, part, channel, out, start);
+                    for (int64_t i = 0; i < part; ++i) sums[i] = sum(channel + i);
+                    finish(*end, sums, part, channel, out, start + channel);
                 }
             }
         });
     };
     with_narrow(kind, x, [&](auto from) {
-        if (end->path == kInt32) {
-            run(from, std::vector<int32_t>(weights, weights + channels), std::vector<int32_t>(bias, bias + channels));
-        } else {
-            run(from, weights, bias);
-        }
+        if (end->path == kInt32) run(from, int32_t(0), ceil_div(256, channels));
+        else run(from, int64_t(0), 1);
     });
 }
 
