@@ -44,10 +44,13 @@ class Display:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Display]:
+def progress_bar(first: str = "starting") -> Iterator[Display]:
     """A bar with percentage and time left while the block runs: on a terminal's standard error, or in a notebook.
 
-    Nothing at all where neither is.
+    Nothing at all where neither is. It is there at once, and so is best begun before slow imports.
+
+    Args:
+        first: what is done first.
     """
     from rich.console import Console
     from rich.progress import (
@@ -69,4 +72,4 @@ def progress_bar() -> Iterator[Display]:
     )
     seen = console.is_terminal or console.is_jupyter
     with Progress(*columns, console=console, transient=True, disable=not seen) as progress:
-        yield Display(progress, progress.add_task("starting", total=None))
+        yield Display(progress, progress.add_task(first, total=None))

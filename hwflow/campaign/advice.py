@@ -102,6 +102,7 @@ def advise(
     _check(ber, loss, max_luts, tried, images, rounds)
     options, spec = _subject(model, torch_weights, classes, image_size)
     protections = _protections(codes, ber, options.scaling.weight_type)
+    _check_price(max_luts, [_price_of(each, options.scaling.weight_type) for each in protections])
     bundle = prepare(
         CampaignSpec(
             models=(spec,), formats=(str(options.scaling.weight_type),), ber=(ber,), data=data, calibration=calibration,
@@ -325,8 +326,6 @@ def _price_of(protection: Protection, type_: FixedType) -> float | None:
 def _chosen(ranked: Sequence[Candidate], max_luts: float | None, count: int) -> list[Candidate]:
     """Those to try: no protection, the least error, then, from the front of error and price, some of every price."""
     affordable = [each for each in ranked if each.affordable(max_luts)]
-    if not affordable:
-        raise HwflowError(f"max_luts={max_luts}: no decoder of these codes is known to take so few; allow more")
     plain = [each for each in affordable if each.protection == "plain"][:1]
     # The ranking is by error: one is on the front if it is cheaper in something than all before it.
     front = [
@@ -338,6 +337,11 @@ def _chosen(ranked: Sequence[Candidate], max_luts: float | None, count: int) -> 
     spread = [front[round(place)] for place in np.linspace(0, len(front) - 1, min(left, len(front)))] if front else []
     order = [*plain, *affordable[:1], *spread, *affordable]
     return list(dict.fromkeys(order))[:count]
+
+
+def _check_price(most: float | None, prices: Sequence[float | None]) -> None:
+    if most is not None and not any(price is not None and price <= most for price in prices):
+        raise HwflowError(f"max_luts={most}: no decoder of these codes is known to take so few; allow more")
 
 
 def _luts(candidate: Candidate) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from hwflow.data import (
 from hwflow.errors import HwflowError
 from hwflow.folders.design import Design
 from hwflow.graph.decision import known_classes
-from hwflow.models import model_paths
+from hwflow.models import EMBEDDED, check_model, model_paths
 
 CALIBRATION_IMAGES = 256
 
@@ -48,39 +49,56 @@ def inputs_of(spec: CampaignSpec) -> dict[str, object]:
     return found
 
 
+def open_labelled(spec: CampaignSpec) -> Data:
+    """The labelled images of a campaign; nothing of it takes TensorFlow, and networks are looked for before.
+
+    Raises:
+        HwflowError: no such network, data or calibration data, fewer images than asked for, or no labels.
+    """
+    for each in spec.models:
+        if each.design is None:
+            check_model(each.model, each.weights, each.classes, each.image_size)
+            if spec.executor == "reference":
+                check_calibration(each, spec.calibration)
+    found = some(open_data(spec.data, labels=spec.labels, preprocessing=spec.preprocessing), spec.images)
+    require_labels(found)
+    return found
+
+
+def check_calibration(spec: ModelSpec, calibration: str | None) -> str:
+    """What names the calibration images of a network; a place where nothing is, is refused."""
+    if calibration is None:
+        if spec.model not in EMBEDDED:
+            raise HwflowError(f"{spec.name}: activations in fixed point need images; name them as 'calibration'")
+        return DIGITS
+    if calibration != DIGITS and not Path(calibration).exists():
+        open_images(calibration)  # says why not
+    return calibration
+
+
 def open_model(
-    spec: ModelSpec,
-    data: str,
-    images: int | None = None,
-    labels: str | None = None,
-    preprocessing: str | None = None,
-    design: Design | None = None,
+    spec: ModelSpec, data: Data, preprocessing: str | None = None, design: Design | None = None
 ) -> tuple[Any, Dataset]:
     """A trained Keras network, and labelled images that fit it, in memory.
 
     Args:
         spec: the network.
-        data: see `hwflow.data.open_data`.
-        images: only so many: the first of an array, or evenly spread over a folder; None for all.
-        labels: of a flat folder of images.
+        data: labelled images, see :func:`open_labelled`.
         preprocessing: of a folder's images; None for what networks for images of that size mostly take.
         design: the network that was hardened is taken from it, where the spec names one.
 
     Raises:
-        HwflowError: no such network or data, missing or foreign weights, fewer images than asked for, no
-            labels, or images and labels that do not fit the network.
+        HwflowError: no such network, missing or foreign weights, or images and labels that do not fit the network.
     """
     from hwflow.frontends.packed import rewritten
     from hwflow.models import load_model
 
-    found = some(open_data(data, labels=labels, preprocessing=preprocessing), images)  # before the slow part
-    require_labels(found)
     if design is None:
         model = rewritten(load_model(spec.model, spec.weights, spec.classes, spec.image_size))
     else:
         model = design.keras_model()
     shape, classes = tuple(model.input_shape[1:]), known_classes(tuple(model.output_shape[1:]), spec.name)
-    dataset = _loaded(found if preprocessing is not None else suited(found, shape))
+    dataset = _loaded(data if preprocessing is not None else suited(data, shape))
     _check_fits(dataset, shape)
     assert dataset.labels is not None
     if (largest := int(np.max(dataset.labels))) >= classes:
@@ -102,13 +120,7 @@ def calibration_images(
     Raises:
         HwflowError: none are named for a network that is not embedded, or they do not fit.
     """
-    from hwflow.models import EMBEDDED
-
-    if calibration is None:
-        if spec.model not in EMBEDDED:
-            raise HwflowError(f"{spec.name}: activations in fixed point need images; name them as 'calibration'")
-        calibration = DIGITS
-    found = suited(open_images(calibration, "train"), tuple(shape))
+    found = suited(open_images(check_calibration(spec, calibration), "train"), tuple(shape))
     if preprocessing is not None and isinstance(found, ImageSet):
         found = replace(found, preprocessing=preset(preprocessing))
     dataset = _loaded(some(found, min(CALIBRATION_IMAGES, len(found))))

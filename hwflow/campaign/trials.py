@@ -15,7 +15,7 @@ from hwflow.campaign.constants import design_constants, granularity_of, scaling_
 from hwflow.campaign.designs import check_networks, design_cell, design_layers
 from hwflow.campaign.plan import Cell, seed_of
 from hwflow.campaign.records import Trial
-from hwflow.campaign.sources import calibration_images, open_model
+from hwflow.campaign.sources import calibration_images, open_labelled, open_model
 from hwflow.campaign.spec import CampaignSpec, stored_bits
 from hwflow.errors import HwflowError
 from hwflow.faults import FaultList
@@ -111,11 +111,13 @@ def prepare(
     networks: dict[str, NetworkData] = {}
     designs: dict[str, Cell] = {}
     hits = dict(in_float or {})
+    step("looking for networks and images")
+    data = open_labelled(spec)
     one_thread()
     for each in spec.models:
         step(f"loading {each.name}")
         design = None if each.design is None else load_design(each.design)
-        model, dataset = open_model(each, spec.data, spec.images, spec.labels, spec.preprocessing, design)
+        model, dataset = open_model(each, data, spec.preprocessing, design)
         assert dataset.labels is not None
         graph = calibration = inputs = None
         if design is not None:

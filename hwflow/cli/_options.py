@@ -197,6 +197,7 @@ Classes = Annotated[
     typer.Option(
         "--classes",
         metavar="N",
+        min=1,
         rich_help_panel=NETWORK,
         help="A port's classes; by default as in the original.",
     ),
@@ -206,6 +207,7 @@ ImageSize = Annotated[
     typer.Option(
         "--image-size",
         metavar="PIXELS",
+        min=1,
         rich_help_panel=NETWORK,
         help="Height and width of a port's image; by default the original's.",
     ),

@@ -37,7 +37,7 @@ def demo(
     check_outputs({}, files={"--json": json}, folders={"-o": output})
     from hwflow.stages import demo as stage
 
-    with progress_bar() as shown:
+    with progress_bar("hardening the embedded network") as shown:
         result = stage.demo(output, quick=quick, simulator=simulator, force=force, seed=seed, step=shown.step)
     print_demo(result)
     save_json(json, "demo", seed, result.to_json())
@@ -50,8 +50,7 @@ def doctor(seed: options.UnusedSeed = 0, json: options.Json = None) -> None:
     check_outputs({}, files={"--json": json})
     from hwflow import doctor as stage
 
-    with progress_bar() as shown:
-        shown.step("looking for tools")
+    with progress_bar("looking for tools") as shown:
         findings = stage.examine()
         shown.step("compiling the reference's kernels")
         kernels = _kernels(findings)

@@ -118,7 +118,7 @@ def emulate(
     from hwflow.emulation.source import Options
     from hwflow.stages import emulate as stage
 
-    with progress_bar() as shown:
+    with progress_bar("reading the network") as shown:
         result = stage.run(
             source,
             data=data,

@@ -116,12 +116,12 @@ def evaluate(
         for option, given in (("--labels", labels), ("--spared", spared), ("--save-faults", save_faults)):
             if given is not None:
                 raise HwflowError(f"{option}: is for accuracy; leave it out, or leave out --deviation")
-        with progress_bar() as shown:
+        with progress_bar("reading images") as shown:
             found = of_outputs.deviations(opened, data, **same, advance=shown.advance)
         print_deviations(f"{opened.graph.name} on {found.data}, {executor} executor", found, name)
         save_json(json, "evaluate", seed, {**about, **found.to_json()})
         return
-    with progress_bar() as shown:
+    with progress_bar("reading images") as shown:
         result = stage.evaluate(
             opened, data, **same, labels=labels, spared=spared, save_faults=save_faults, advance=shown.advance
         )

@@ -167,7 +167,7 @@ def generate(
             raise HwflowError("--output is missing, the project folder to write; only --estimate needs none")
         written = {"--synth": synth, "--data": data, "--force": force, **only_firmware}
         refuse_ignored(True, "without -o nothing is written", written)
-        with progress_bar() as shown:
+        with progress_bar("reading the design") as shown:
             found = area_stage.estimate(
                 design,
                 reuse=reuse,
@@ -184,7 +184,7 @@ def generate(
             print_line(f"note: {note}")
         save_json(json, "generate", seed, found.to_json())
         return
-    with progress_bar() as shown:
+    with progress_bar("reading the design") as shown:
         project = stage.generate(
             design,
             output,

@@ -228,7 +228,7 @@ def harden(
         absorb=absorb,
         outliers=outliers,
     )
-    with progress_bar() as shown:
+    with progress_bar("loading the model") as shown:
         design = run(
             model,
             output,

@@ -90,7 +90,7 @@ def fig2(
     refuse_ignored(_without(formats or PAPER_FORMATS, floats=True), _NO_FLOAT, {"--msb": msb != "assume"})
     from hwflow.paper.plots import fig2_plot, save
 
-    with progress_bar() as shown:
+    with progress_bar("drawing masks") as shown:
         curves = study.fig2(
             formats or PAPER_FORMATS, constants or study.CONSTANTS, ber, rounds, msb, seed, advance=shown.advance
         )
@@ -243,7 +243,7 @@ def logits(
     network = (model, weights, classes, image_size)
     subject = _subject(network, data, labels, preprocessing, images, rounds or ROUNDS, seed, msb)
     check_outputs({**study_inputs(subject), "calibration data": data_path(calibration)}, files={"--json": json})
-    with progress_bar() as shown:
+    with progress_bar("loading network and images") as shown:
         found = study.run_logits(subject, formats or study.FORMATS, ber or (), calibration, shown.advance)
     rows = [each.row(subject) for each in found]
     columns = ["format", "compensation", "renormalised", "log2 scale", "BER", "accuracy %", "std %", "rounds"]
@@ -347,7 +347,7 @@ def _study(
     from hwflow.paper.plots import fig3_plot, save
     from hwflow.paper.studies import row, run_study
 
-    with progress_bar() as shown:
+    with progress_bar("loading network and images") as shown:
         found, damaged = run_study(
             name, subject, formats or PAPER_FORMATS, results=results, advance=shown.advance, step=shown.step
         )

@@ -13,7 +13,9 @@ from hwflow.cli._console import print_line, print_table, save_json
 from hwflow.cli._ignored import refuse_ignored
 from hwflow.cli.paper import print_accuracies
 from hwflow.errors import HwflowError
+from hwflow.files.folders import REPORT, check_output
 from hwflow.files.outputs import check_outputs, write_file
+from hwflow.progress import progress_bar
 
 if TYPE_CHECKING:
     from hwflow.report import Comparison
@@ -90,17 +92,21 @@ def _report(
         folders={"-o": page},
     )
     refuse_ignored(page is None, "no page is written; name its folder with -o", {"--force": force})
-    from hwflow.campaign.export import read_results, write_csv, write_parquet
-    from hwflow.report import to_json, write_report
+    if page is not None:
+        check_output(page, REPORT, force)
+    with progress_bar("reading the results") as shown:
+        from hwflow.campaign.export import read_results, write_csv, write_parquet
+        from hwflow.report import to_json, write_report
 
-    found = read_results(results)
-    if csv is not None:
-        write_csv(found, csv)
-        print_line(f"CSV: {csv}")
-    if parquet is not None:
-        write_parquet(found, parquet)
-        print_line(f"Parquet: {parquet}")
-    content = to_json(found)
+        found = read_results(results)
+        content = to_json(found)
+        if csv is not None:
+            write_csv(found, csv)
+        if parquet is not None:
+            write_parquet(found, parquet)
+        if page is not None:
+            shown.step("drawing the figures")
+            page = write_report(found, page, force)
     print_accuracies(f"Top-1 accuracy, {results}", (row for row in content["cells"] if _whole(row)), labelled=True)
     for answer in content["answers"]:
         for choice in answer["choices"]:
@@ -109,8 +115,9 @@ def _report(
         print_line(f"computed by {engine['engine']}: {engine['trials']} trials")
     for warning in content["warnings"]:
         print_line(f"warning: {warning}")
-    if page is not None:
-        print_line(f"page: {write_report(found, page, force)}")
+    for name, path in (("CSV", csv), ("Parquet", parquet), ("page", page)):
+        if path is not None:
+            print_line(f"{name}: {path}")
     save_json(json, "report", seed, {"results": str(results), **content})
 
 
@@ -120,15 +127,19 @@ def _compare(results: list[Path], output: Path | None, csv: Path | None, json: P
         raise HwflowError(f"-o {page}: must end in .html; a page that compares several results files is one file")
     reads = {f"results file {number}": path for number, path in enumerate(results, 1)}
     check_outputs(reads, files={"-o": page, "--csv": csv, "--json": json})
-    from hwflow.report import compare_results, write_comparison
+    with progress_bar("reading the results") as shown:
+        from hwflow.report import compare_results, write_comparison
 
-    found = compare_results(results)
+        found = compare_results(results)
+        if csv is not None:
+            write_file(csv, found.csv().encode("utf-8", "backslashreplace"))
+        if page is not None:
+            shown.step("drawing the figures")
+            page = write_comparison(found, page)
     _print_comparison(found)
-    if csv is not None:
-        write_file(csv, found.csv().encode("utf-8", "backslashreplace"))
-        print_line(f"CSV: {csv}")
-    if page is not None:
-        print_line(f"page: {write_comparison(found, page)}")
+    for name, path in (("CSV", csv), ("page", page)):
+        if path is not None:
+            print_line(f"{name}: {path}")
     save_json(json, "report", seed, found.to_json())
 
 

@@ -83,7 +83,7 @@ def sensitivity(
     if output is not None and not is_list:
         check_output(output, DESIGN, force)
         refuse_kept(opened.graph)
-    with progress_bar() as shown:
+    with progress_bar("reading images") as shown:
         result = stage.sensitivity(
             opened, data, preprocessing=preprocessing, images=images, confirmed=confirmed, sampled=sampled, seed=seed,
             threads=threads, advance=shown.advance,

@@ -212,7 +212,7 @@ def simulate(
         from hwflow.folders.design import load_design
 
         opened = load_design(design)
-        with progress_bar() as shown:
+        with progress_bar("reading images") as shown:
             result = stage(opened, **arguments, simulator=simulator, step=shown.step)
         show(opened, result)
         opening = {"design": str(design), "design_sha256": opened.sha256}

@@ -117,7 +117,7 @@ def campaign(
     given: dict[str, Any] = {"rounds": rounds, "until_ci": until_ci, "max_rounds": max_rounds, "seed": seed}
     chosen = replace(chosen, **{name: value for name, value in given.items() if value is not None})
     check_outputs(stage.inputs_of(chosen), files={"-o": results, "--json": json})
-    with progress_bar() as shown:
+    with progress_bar("loading networks and images") as shown:
         reached = stage.run_campaign(chosen, results, dask=dask, advance=shown.advance, step=shown.step)
     _print_status(results, reached)
     content = {"results": str(results), **_as_json(reached), "stopping": stopping_of(chosen)}
@@ -217,7 +217,7 @@ def advise(
     check_figure(figure)
     from hwflow.campaign.advice import advise as run
 
-    with progress_bar() as shown:
+    with progress_bar("loading networks and images") as shown:
         found = run(
             model, data, ber, loss=loss, max_luts=max_luts, codes=code, by_layer=by_layer, tried=tried,
             torch_weights=torch_weights, classes=classes, image_size=image_size, calibration=calibration,

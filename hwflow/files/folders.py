@@ -73,6 +73,7 @@ _BUILDS = ("rtl/build/*", "firmware/csim/*", "firmware/tb_data/*.log")
 DESIGN = FolderKind("design", "design.json", "hwflow-design")
 PROJECT = FolderKind("project", "project.json", "hwflow-project", _BUILDS)
 FAULT_LISTS = FolderKind("fault lists", "round-0.json", "hwflow fault list")
+REPORT = FolderKind("report", "report.json", "hwflow-report")
 DEMO = FolderKind("demo", "demo.json", "hwflow-demo", tuple(f"project/{each}" for each in _BUILDS))
 
 

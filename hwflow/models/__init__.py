@@ -29,6 +29,7 @@ __all__ = [
     "WEIGHTS",
     "KerasModel",
     "alexnet",
+    "check_model",
     "cifar_resnet",
     "densenet121",
     "densenet169",
@@ -122,6 +123,36 @@ def _width(name: str, tensors: StateDict) -> float:
     return found[0] / full if len(found) == 1 and 0 < found[0] < full else 1.0
 
 
+def check_model(
+    spec: str | Path,
+    torch_weights: str | Path | None = None,
+    classes: int | None = None,
+    image_size: int | None = None,
+) -> None:
+    """Refuse what is seen of a network, as :func:`load_model` takes it, without TensorFlow or its weights.
+
+    Raises:
+        HwflowError: nothing there, a port without weights, or a port's options for another network.
+    """
+    if str(spec) in NETWORKS:
+        if torch_weights is None:
+            raise HwflowError(f"{spec}: is untrained; give its state dict as torch_weights (--torch-weights FILE)")
+        if not Path(torch_weights).exists():
+            raise HwflowError(f"{torch_weights}: no such weight file")
+        return
+    if (torch_weights, classes, image_size) != (None, None, None):
+        raise HwflowError(
+            f"{spec}: a state dict, a number of classes and an image size are for {', '.join(NETWORKS)} only"
+        )
+    if str(spec) in _BUILDERS or Path(spec).exists():
+        return
+    if not Path(spec).suffix:
+        raise HwflowError(
+            f"{spec}: neither a file nor an embedded network ({', '.join(EMBEDDED)}) nor a port ({', '.join(NETWORKS)})"
+        )
+    raise HwflowError(f"{spec}: no such model file")
+
+
 def load_model(
     spec: str | Path,
     torch_weights: str | Path | None = None,
@@ -142,21 +173,12 @@ def load_model(
         HwflowError: nothing there, a corrupt file, NaN or infinite weights (the layer is named), a port
             without weights, or a port's options for another network.
     """
-    if str(spec) in NETWORKS:
-        if torch_weights is None:
-            raise HwflowError(f"{spec}: is untrained; give its state dict as torch_weights (--torch-weights FILE)")
+    check_model(spec, torch_weights, classes, image_size)
+    if torch_weights is not None:
         return port(str(spec), torch_weights, classes, image_size)
-    if (torch_weights, classes, image_size) != (None, None, None):
-        raise HwflowError(
-            f"{spec}: a state dict, a number of classes and an image size are for {', '.join(NETWORKS)} only"
-        )
     if str(spec) in _BUILDERS:
         return embedded(str(spec))
     path = Path(spec)
-    if not path.suffix and not path.exists():
-        raise HwflowError(
-            f"{spec}: neither a file nor an embedded network ({', '.join(EMBEDDED)}) nor a port ({', '.join(NETWORKS)})"
-        )
     readers = {PT2: from_file, ONNX: from_onnx}
     model = readers.get(path.suffix, read_keras_file)(path)
     check_finite(model, str(path))

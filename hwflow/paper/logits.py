@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from hwflow.campaign.sources import calibration_images, open_model
+from hwflow.campaign.sources import calibration_images, check_calibration, open_labelled, open_model
 from hwflow.campaign.statistics import summarise
 from hwflow.campaign.trials import CHECKED_IMAGES, ReferenceNetwork
 from hwflow.faults import sample_ber
@@ -118,14 +118,18 @@ def run_logits(
     from hwflow.frontends.keras_network import read_network
 
     spec = subject.network
-    model, dataset = open_model(spec, subject.data, subject.images, subject.labels, subject.preprocessing)
+    chosen = list(_conditions([weight_format(name) for name in formats]))
+    fixed = any(isinstance(condition.format, FixedFormat) for condition in chosen)
+    data = open_labelled(subject.spec(formats, ("none",), (0.0,)))
+    if fixed:
+        check_calibration(spec, calibration)
+    model, dataset = open_model(spec, data, subject.preprocessing)
     assert dataset.labels is not None
     calls = read_network(model)
     graph = network_graph(calls)
     check(graph, calls, dataset.images[:CHECKED_IMAGES], model)
-    chosen = list(_conditions([weight_format(name) for name in formats]))
     images = None
-    if any(isinstance(condition.format, FixedFormat) for condition in chosen):
+    if fixed:
         images = calibration_images(spec, calibration, graph.input.shape, subject.preprocessing)
     found: list[LogitsResult] = []
     for number, condition in enumerate(chosen):

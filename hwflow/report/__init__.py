@@ -1,8 +1,9 @@
 """The report of a campaign, and the comparison of several: self-contained HTML pages, and the numbers as JSON."""
 
+from hwflow.files.folders import REPORT
 from hwflow.report.comparison import Comparison, compare_results
 from hwflow.report.comparison_page import write_comparison
-from hwflow.report.page import REPORT, write_report
+from hwflow.report.page import write_report
 from hwflow.report.results import CampaignResults, load_results
 from hwflow.report.tables import to_json
 

@@ -8,14 +8,13 @@ from typing import Any
 
 from hwflow.campaign.export import Results
 from hwflow.campaign.plan import t_text
-from hwflow.files.folders import FILES, FolderKind, files_in, json_text, new_folder
+from hwflow.files.folders import FILES, REPORT, files_in, json_text, new_folder
 from hwflow.files.outputs import check_outputs
 from hwflow.report.figures import Figure, report_figures
 from hwflow.report.tables import to_json
 from hwflow.report.ways import summary_csv
 from hwflow.version import __version__
 
-REPORT = FolderKind("report", "report.json", "hwflow-report")
 PAGE = "report.html"
 SUMMARY = "summary.csv"
 _FOLDER = Path(__file__).parent

@@ -15,7 +15,7 @@ from hwflow.freeing import give_back
 from hwflow.hardening import HardenOptions, Like, summary
 from hwflow.hardening.hardened import harden_scaled
 from hwflow.hardening.plan import scale_graph
-from hwflow.models import model_paths
+from hwflow.models import check_model, model_paths
 from hwflow.progress import Step, silent
 
 if TYPE_CHECKING:
@@ -83,15 +83,15 @@ def harden(
     source = str(model) if isinstance(model, str | Path) else str(getattr(model, "name", "model"))
     if calibration_images < 1:
         raise HwflowError(f"calibration needs at least one image, not {calibration_images}")
-    if isinstance(model, str | Path) and Path(model).suffix and not Path(model).exists():
-        raise HwflowError(f"{model}: no such model file")
-    data = _calibration_data(source, calibration, preprocessing)
+    step("loading the model")
+    if isinstance(model, str | Path):
+        check_model(model, torch_weights, classes, image_size)
     other = None if like is None else open_design(like)
     types = None if other is None else _types_of(other, options)
+    data = _calibration_data(source, calibration, preprocessing)
 
     from hwflow.frontends.packed import rewritten
 
-    step("loading the model")
     keras_model = rewritten(_load(model, example, torch_weights, classes, image_size))
     step = _freeing(step)
     step("reading it with hls4ml")

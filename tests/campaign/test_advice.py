@@ -13,6 +13,7 @@ from hwflow.campaign.advice import (
     NAMES,
     _beats,
     _budgets,
+    _check_price,
     _chosen,
     _protections,
     _shared,
@@ -144,7 +145,9 @@ def test_a_price_limits_what_is_tried() -> None:
     assert _budgets(60) == (25.0, 50.0, 60)
     assert len(_chosen(ranked, None, 3)) == 3
     with pytest.raises(HwflowError, match="max_luts=5: no decoder of these codes is known to take so few"):
-        _chosen(ranked, 5, 8)
+        _check_price(5, [each.luts for each in ranked])
+    _check_price(20, [each.luts for each in ranked])
+    _check_price(None, [None])
 
 
 def test_a_design_brings_its_types(tmp_path) -> None:

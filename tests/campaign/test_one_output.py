@@ -13,6 +13,7 @@ from hwflow.campaign.export import read_results
 from hwflow.campaign.sources import open_model
 from hwflow.campaign.spec import ModelSpec
 from hwflow.campaign.spec_file import parse_spec
+from hwflow.data import open_data
 from hwflow.errors import HwflowError
 from hwflow.float_study import Outcome
 from hwflow.float_study.network import top1
@@ -87,7 +88,7 @@ def test_the_study_of_logits(folder: Path) -> None:
 def test_classes_that_there_are_not(folder: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "three.npz", x=np.zeros((2, 6), np.float32), y=np.array([1, 2]))
     with pytest.raises(HwflowError, match="has class 2, but one knows 0 to 1"):
-        open_model(ModelSpec(str(folder / "one.h5"), name="one"), str(tmp_path / "three.npz"))
+        open_model(ModelSpec(str(folder / "one.h5"), name="one"), open_data(str(tmp_path / "three.npz")))
 
 
 def test_outputs_that_tell_no_class(tmp_path: Path) -> None:
@@ -95,4 +96,4 @@ def test_outputs_that_tell_no_class(tmp_path: Path) -> None:
     tensorflow().keras.Sequential([layers.Input((4, 4, 1)), layers.Conv2D(2, 3)]).save(tmp_path / "pixels.h5")
     np.savez(tmp_path / "pixels.npz", x=np.zeros((2, 4, 4, 1), np.float32), y=np.array([0, 1]))
     with pytest.raises(HwflowError, match=r"pixels: outputs of the shape \(2, 2, 2\) tell no class"):
-        open_model(ModelSpec(str(tmp_path / "pixels.h5"), name="pixels"), str(tmp_path / "pixels.npz"))
+        open_model(ModelSpec(str(tmp_path / "pixels.h5"), name="pixels"), open_data(str(tmp_path / "pixels.npz")))

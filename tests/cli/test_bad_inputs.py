@@ -76,6 +76,7 @@ def test_a_bad_input_is_one_line(case: Case, kit: Path, tmp_path: Path, monkeypa
     result = hwflow(*case.command.split())
     assert result.status in (1, 2), result.out
     result.fails_with(*case.words, status=result.status)
+    assert result.out == ""
     assert result.err.isprintable() or result.err[:-1].isprintable()
     assert snapshot(place) == before
 

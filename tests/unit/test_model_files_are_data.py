@@ -15,6 +15,7 @@ import pytest
 import hwflow
 from hwflow.campaign.sources import open_model
 from hwflow.campaign.spec import ModelSpec
+from hwflow.data import load_digits
 from hwflow.emulation.source import open_graph
 from hwflow.errors import HwflowError
 from hwflow.frontends.keras_versions import is_keras3
@@ -72,7 +73,7 @@ def _harden(path: Path) -> Any:
 
 
 def _campaign(path: Path) -> Any:
-    return open_model(ModelSpec(name="net", model=str(path)), "digits")
+    return open_model(ModelSpec(name="net", model=str(path)), load_digits())
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
