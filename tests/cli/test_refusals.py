@@ -52,7 +52,7 @@ COMMANDS = (
     "advise digits_cnn --data digits --ber 0.01 --calibration nowhere",
     "advise digits_cnn --data digits --ber 0.01 --classes 3",
     "advise digits_cnn --data digits --ber 0.01 --images 1000",
-    "advise digits_cnn --data digits --ber 0.01 --figure f.pdf",
+    "advise digits_cnn --data digits --ber 0.01 --figure f.gif",
     "advise digits_cnn --data nowhere --ber 0.01",
     "advise nowhere.h5 --data digits --ber 0.01",
     "advise design --data digits --ber 0.01",
