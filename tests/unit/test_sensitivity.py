@@ -119,16 +119,16 @@ def test_refused(design, measured, tmp_path) -> None:
         hwflow.evaluate(other, "digits", ber=1e-3, spared=measured.critical(design, 0.01))
 
 
-def test_weights_are_ranked_by_what_the_fewest_flips_do_that_their_code_leaves(tmp_path) -> None:
+def test_weights_are_ranked_by_what_the_fewest_flips_do_that_their_code_leaves(design, tmp_path) -> None:
     """Without a code every bit of the weight by itself; with SECDED pairs of bits of a word, which it nulls."""
     rng = np.random.default_rng(2)
-    for storage in ("plain", "secded-null"):
-        graph = hwflow.harden("digits_cnn", tmp_path / storage, HardenOptions(storage=storage)).graph
-        layer = graph.weight_layers[1]
+    for storage in (None, "secded-null"):
+        coded = hwflow.harden("digits_cnn", tmp_path / "coded", HardenOptions(storage=storage)) if storage else design
+        layer = coded.graph.weight_layers[1]
         gains = rng.random(layer.weight.size)
         found = weight_power(layer, lambda index, change, gains=gains: change**2 * gains[index], 1e-2)
         codes = layout.ordered(layer.weight.codes, layer.channelwise)
-        if storage == "plain":
+        if storage is None:
             expected = gains * 1e-2 * sum(4**bit for bit in range(8))
         else:
             expected = gains * codes**2 * 1e-4 * 72 * 71 / 2

@@ -25,7 +25,6 @@ CONFIGS = {
     "all_kept": {"share": 0.2, "KEEPS": 2, "REST_W": 11, "LANES": 1},
     "loaded": {"share": 0.5, "LOADABLE": 1},
     "loaded_some_kept": {"share": 0.5, "LOADABLE": 1, "KEEPS": 1},
-    "loaded_all_kept": {"share": 0.5, "LOADABLE": 1, "KEEPS": 2, "REST_W": 8},
     "loaded_one_row": {"share": 0.0, "LOADABLE": 1},
     "loaded_one_word": {"DEPTH": 1, "LANES": 1, "share": 0.0, "LOADABLE": 1},
     "loaded_every_word": {"share": 1.0, "DEPTH": 5, "LOADABLE": 1},

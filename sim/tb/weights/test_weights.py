@@ -66,7 +66,6 @@ CONFIGS = {
     "words_of_parities": {"CODE": 3, "name": "flip32-20-16", "SIMD": 2, "N_IN": 6, "REST_W": 10, "outliers": 9},
     "words_outliers": {"CODE": 3, "name": "bch32-20", "SIMD": 2, "N_IN": 6, "REST_W": 10, "outliers": 9},
     "kept": {"REST_W": 8, "outliers": 9, "KEEPS": 2},
-    "secded_kept": {"CODE": 1, "SIMD": 4, "N_IN": 12, "REST_W": 8, "outliers": 9, "KEEPS": 2},
     "words_kept_and_outliers": {
         "CODE": 3,
         "name": "bch32-20",
