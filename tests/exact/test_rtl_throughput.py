@@ -116,7 +116,7 @@ def bent(net: NetworkBuilder) -> None:
 def probable(net: NetworkBuilder) -> None:
     """Softmax of pixels and of the result; what it reads is given as fast as it takes it."""
     x = net.conv(net.softmax(net.conv(net.nodes[0], 8, POINT)), 6, same(SIZE, (3, 3), (1, 1)))
-    net.softmax(net.dense(net.flat(net.softmax(x), average=True), 5))
+    net.softmax(net.dense(net.flat(x, average=True), 5))
 
 
 def excited(net: NetworkBuilder) -> None:

@@ -317,10 +317,14 @@ def test_sequences(keras: Any, tmp_path: Path) -> None:
     layers = keras.layers
     words = keras.Input((5,))
     x = layers.Embedding(7, 3)(words)
-    outputs = [
-        layers.Bidirectional(layers.LSTM(2), merge_mode=mode)(x) if mode else layers.Bidirectional(layers.GRU(2))(x)
-        for mode in ("sum", "mul", "ave", "concat", "")
-    ]
+    merged = {
+        "sum": layers.LSTM(2),
+        "mul": layers.SimpleRNN(3),
+        "ave": layers.SimpleRNN(3),
+        "concat": layers.SimpleRNN(3),
+    }
+    outputs = [layers.Bidirectional(layer, merge_mode=mode)(x) for mode, layer in merged.items()]
+    outputs.append(layers.Bidirectional(layers.GRU(2))(x))
     forward, backward = layers.SimpleRNN(2), layers.SimpleRNN(2, activation="relu", go_backwards=True)
     outputs.append(layers.Bidirectional(forward, backward_layer=backward)(x))
     outputs.append(layers.TimeDistributed(layers.Dense(2, activation="relu"))(x))
