@@ -40,6 +40,10 @@ class Shown(ABC):
         """Its rows, each with the same columns; none by default."""
         return ()
 
+    def brief(self) -> Sequence[Mapping[str, Any]]:
+        """The rows as a notebook shows them; by default with all their columns."""
+        return self.rows()
+
     def figure(self) -> str:
         """A plot as SVG; empty by default."""
         return ""
@@ -52,7 +56,7 @@ class Shown(ABC):
         """For notebooks: the facts, the first rows, and the plot."""
         from jinja2 import Environment
 
-        rows = self.rows()
+        rows = self.brief()
         return (
             Environment(autoescape=True)
             .from_string(_TEMPLATE)

@@ -22,7 +22,8 @@ def advice_plot(advice: Advice) -> Any:
     canvas = Figure(figsize=_SIZE, layout="constrained")
     axes = canvas.subplots()
     paint_costs(axes, _points(advice), advice.accepted)
-    axes.set_title(f"BER {advice.ber:g}, {advice.images} images, {advice.rounds} rounds", fontsize=9)
+    bars = "; bars: 95 % interval of the mean" if any(each.low is not None for each in advice.tried) else ""
+    axes.set_title(f"BER {advice.ber:g}, {advice.images} images, {advice.rounds} rounds{bars}", fontsize=9)
     axes.grid(color="#dddddd", linewidth=0.5)
     axes.legend(fontsize=7, frameon=False)
     return canvas

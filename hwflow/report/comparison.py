@@ -34,6 +34,11 @@ COLUMNS = (
 )  # fmt: skip
 """Of the rows of a comparison."""
 
+_BRIEF = (
+    "condition", "ber", "file", "mean", "low", "high", "rounds", "difference", "difference_low", "difference_high",
+    "pairing",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -158,6 +163,10 @@ class Comparison(Shown):
     def rows(self) -> list[dict[str, Any]]:
         """A row for every condition and file that has it, of ``COLUMNS``; a difference is None in the first file."""
         return [self._row(key, name, each) for key, found in self.aligned.items() for name, each in found.items()]
+
+    def brief(self) -> list[dict[str, Any]]:
+        """The rows without coordinates that are not in the condition's words."""
+        return [{name: row[name] for name in _BRIEF} for row in self.rows()]
 
     def _row(self, key: Key, name: str, each: Condition) -> dict[str, Any]:
         difference = self.difference(key, name)

@@ -44,12 +44,16 @@ def paint_costs(axes: Axes, points: Sequence[Point], accepted: float) -> None:
         points: one without a decoder stands at the left edge.
         accepted: points that may be lost, a dotted line.
     """
+    rightmost = max(map(_place, points), default=_FREE)
     for each in points:
         bars = [[max(0.0, each.lost - each.low)], [max(0.0, each.high - each.lost)]]
         label = each.label or None
         axes.errorbar([_place(each)], [each.lost], bars, linestyle="none", label=label, **each.look.style)
         if each.text:
-            axes.annotate(each.text, (_place(each), each.lost), xytext=(4, 3), textcoords="offset points", fontsize=7)
+            away, side = (-4, "right") if _place(each) == rightmost else (4, "left")
+            axes.annotate(
+                each.text, (_place(each), each.lost), xytext=(away, 3), textcoords="offset points", fontsize=7, ha=side
+            )  # fmt: skip
     front: list[Point] = []
     for each in sorted(points, key=lambda each: (each.luts, each.lost)):
         if not front or each.lost < front[-1].lost:

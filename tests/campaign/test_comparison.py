@@ -135,6 +135,17 @@ def test_what_is_equal_is_said_once_and_what_differs_is_listed(tmp_path):
     assert page.index("What differs") < page.index("1.9999") < page.index("What is equal in all")
 
 
+def test_a_notebook_shows_what_differs_and_pandas_has_all():
+    compared = compare_results({"first": of(PLAIN), "second": of(CODED)})
+    assert repr(compared) == "Comparison(files=first, second, conditions=3, differences=3)"
+    html = compared._repr_html_()
+    assert "<th>difference_low</th>" in html
+    assert "<th>granularity</th>" not in html
+    assert html.count("<svg") == 1
+    pytest.importorskip("pandas")
+    assert list(compared.to_pandas().columns) == list(COLUMNS)
+
+
 def test_conditions_are_matched_by_what_varies():
     """A code in both files is matched with itself; one that only one file has stands alone."""
     both, one = results_of({"plain": PLAIN, "secded": CODED}), of(PLAIN)
