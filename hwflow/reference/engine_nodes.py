@@ -165,8 +165,10 @@ def concatenate(
         casts.append(convert)
 
     def run(x: list[Array]) -> Array:
-        parts = [each if convert is None else convert([each]) for each, convert in zip(x, casts, strict=True)]
-        return np.concatenate(parts, axis=-1)
+        first, second = (each if convert is None else convert([each]) for each, convert in zip(x, casts, strict=True))
+        result = empty((len(first), *node.shape), out)
+        kernels.concatenate(first, second, result)
+        return result
 
     return run
 

@@ -19,6 +19,7 @@ from hwflow.graph import (
     Add,
     Affine,
     AveragePool2D,
+    Concatenate,
     Constant,
     Conv2D,
     Dense,
@@ -497,6 +498,26 @@ def test_elementwise_nodes_in_one_pass(channels: int, rounding: Rounding) -> Non
             Add(name="y", inputs=("both", "add"), shape=shape, type=out.shifted(2)),
         )
         codes = rng.choice([x.min_code, x.max_code, 0, 1, 5], (3, *shape))
+        assert all(step.compiled for step in agree(Graph(nodes), codes).engine.steps)
+
+
+@pytest.mark.parametrize("channels", [1, 7, 80])
+def test_concatenations(channels: int) -> None:
+    """Of tensors as they are stored, of others that are cast first, and of many pixels by several threads."""
+    rng = np.random.default_rng(channels)
+    size = (30, 41)
+    for x in (FixedType(8, 3, False), FixedType(16, 6)):
+        wide = FixedType(20, x.integer + 2)
+        pool = Window(kernel=(1, 1))
+        nodes: tuple[Node, ...] = (
+            Input(name="x", shape=(*size, channels), type=x),
+            MaxPool2D(name="same", inputs=("x",), shape=(*size, channels), window=pool, type=x),
+            Concatenate(name="two", inputs=("x", "same"), shape=(*size, 2 * channels), type=x),
+            ReLU(name="other", inputs=("x",), shape=(*size, channels), type=FixedType(7, x.integer, False)),
+            Concatenate(name="three", inputs=("two", "other"), shape=(*size, 3 * channels), type=x),
+            Concatenate(name="y", inputs=("other", "three"), shape=(*size, 4 * channels), type=wide),
+        )
+        codes = rng.integers(x.min_code, x.max_code, (2, *size, channels), endpoint=True)
         assert all(step.compiled for step in agree(Graph(nodes), codes).engine.steps)
 
 

@@ -87,6 +87,7 @@ class Kernels:
             "hwflow_affine": (pointer, i32, i64, pointer, pointer, i64, i64, epilogue, pointer, i32),
             "hwflow_add": (pointer, i32, i64, i32, pointer, i32, i64, i32, i64, epilogue, pointer, i32),
             "hwflow_map": (pointer, i32, i64, i64, i64, epilogue, pointer, i32),
+            "hwflow_concatenate": (pointer, i64, pointer, i64, i64, pointer, i32),
             "hwflow_max_pool": (geometry, pointer, pointer, i32),
             "hwflow_average_pool": (geometry, pointer, i64, i32, i32, epilogue, pointer, i32),
         }.items():
@@ -178,6 +179,12 @@ class Kernels:
             _pointer(out),
             self.threads,
         )
+
+    def concatenate(self, a: Array, b: Array, out: Array) -> None:
+        """Channels of ``b`` behind those of ``a``, as they are stored."""
+        first, second = ((_pointer(x), x.shape[-1] * x.itemsize) for x in (a, b))
+        vectors = a.size // a.shape[-1]
+        self._library.hwflow_concatenate(*first, *second, vectors, _pointer(out), self.threads)
 
     def max_pool(self, geometry: GeometryStruct, x: Array, out: Array) -> None:
         """Maxima of stored codes."""

@@ -173,6 +173,18 @@ void hwflow_map(const void* x, int32_t kind, int64_t x_offset, int64_t vectors, 
     });
 }
 
+// Channels of two tensors one after the other, as they are stored: so many bytes of each for a vector.
+void hwflow_concatenate(const char* a, int64_t a_bytes, const char* b, int64_t b_bytes, int64_t vectors, char* out,
+                        int32_t threads) {
+    const int64_t width = a_bytes + b_bytes, block = std::max<int64_t>(1, (1 << 16) / width);
+    parallel(ceil_div(vectors, block), vectors * width > (1 << 18) ? threads : 1, [&](int64_t task) {
+        for (int64_t i = task * block; i < std::min(vectors, (task + 1) * block); ++i) {
+            std::memcpy(out + i * width, a + i * a_bytes, a_bytes);
+            std::memcpy(out + i * width + a_bytes, b + i * b_bytes, b_bytes);
+        }
+    });
+}
+
 // Maxima of stored codes: the offset does not change their order. Padding never wins.
 void hwflow_max_pool(const Geometry* g, const void* x, void* out, int32_t threads) {
     const int64_t channels = g->channels;

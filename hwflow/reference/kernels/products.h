@@ -47,7 +47,7 @@ void weight_layer_block(const Layer& layer, const Depth<In>& depth, const std::v
     const int64_t padded = ceil_div(count, kTail) * kTail;
     const In* const* rows = window_rows(g, depth, x, first, count, padded, scratch);
     const int64_t all = (panel_last - panel_first) * padded * kLanes;
-    const bool split = g.split != 0, wide = blocks.size() > 1 && !split, direct = blocks.size() == 1 && layer.constant;
+    const bool split = g.split != 0, wide = blocks.size() > 1 && !split, direct = kIntrinsics && blocks.size() == 1 && layer.constant;
     if (split) scratch.sums32.resize(2 * all);
     if (wide) scratch.sums.resize(all);
     const int64_t panel_bytes = depth.units() * kUnitBytes;
@@ -66,9 +66,11 @@ void weight_layer_block(const Layer& layer, const Depth<In>& depth, const std::v
                     multiply(int(step), panels, rows + row, padded, blocks[b], weights + panel * panel_bytes, panel_bytes,
                              start, put);
                 };
-                if (direct) {
-                    with_codes(layer, places, panel * kLanes, panels, layer.end.right, run);
-                    continue;
+                if constexpr (kIntrinsics) {  // in plain C++ it is no faster, and long to compile
+                    if (direct) {
+                        with_codes(layer, places, panel * kLanes, panels, layer.end.right, run);
+                        continue;
+                    }
                 }
                 const int64_t size = step * panels * kLanes;
                 alignas(64) int32_t sums[kRows * kPanels * kLanes];

@@ -191,6 +191,13 @@ constexpr int kRows = 12, kTail = 4, kPanels = 2;
 constexpr int kRows = 6, kTail = 2, kPanels = 1;
 #endif
 
+// Whether vectors are registers of the machine, or plain C++.
+#if defined(__AVX2__) && !defined(HWFLOW_PLAIN_VNNI)
+constexpr bool kIntrinsics = true;
+#else
+constexpr bool kIntrinsics = false;
+#endif
+
 // Whether there are exact products of bytes.
 #if defined(__AVX512VNNI__) || defined(__AVXVNNI__) || defined(HWFLOW_PLAIN_VNNI)
 #define HWFLOW_BYTES
