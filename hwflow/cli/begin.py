@@ -35,9 +35,9 @@ def demo(
 ) -> None:
     """Run the whole path on the embedded network and digits, in less than 10 minutes."""
     check_outputs({}, files={"--json": json}, folders={"-o": output})
-    from hwflow.stages import demo as stage
-
     with progress_bar("hardening the embedded network") as shown:
+        from hwflow.stages import demo as stage
+
         result = stage.demo(output, quick=quick, simulator=simulator, force=force, seed=seed, step=shown.step)
     print_demo(result)
     save_json(json, "demo", seed, result.to_json())

@@ -11,10 +11,9 @@ from hwflow.cli import _options as options
 from hwflow.cli._app import OTHERS, app
 from hwflow.cli._console import print_line, print_table, save_json
 from hwflow.cli._ignored import refuse_ignored
-from hwflow.data import data_path
+from hwflow.cli._inputs import data_path, model_paths
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs
-from hwflow.models import model_paths
 from hwflow.progress import progress_bar
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import typer
 from hwflow.cli import _options as options
 from hwflow.cli._app import DESIGN, app
 from hwflow.cli._console import save_json
+from hwflow.cli._inputs import data_path
 from hwflow.cli._tables import print_deviations, print_evaluation
-from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs
 from hwflow.progress import progress_bar
@@ -92,11 +92,12 @@ def evaluate(
         files={"--json": json},
         folders={"--save-faults": save_faults},
     )
-    from hwflow.folders.design import load_design
-    from hwflow.stages import deviation as of_outputs
-    from hwflow.stages import evaluate as stage
+    with progress_bar("reading the design"):
+        from hwflow.folders.design import load_design
+        from hwflow.stages import deviation as of_outputs
+        from hwflow.stages import evaluate as stage
 
-    opened = load_design(design)
+        opened = load_design(design)
     name = f"BER {ber:g}" if ber is not None else str(faults)
     about = {"design": str(design), "design_sha256": opened.sha256, "ber": ber, "layers": layers or None}
     same: dict[str, Any] = {

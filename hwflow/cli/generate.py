@@ -11,8 +11,8 @@ from hwflow.cli import _options as options
 from hwflow.cli._app import DESIGN, app
 from hwflow.cli._console import print_line, save_json
 from hwflow.cli._ignored import refuse_ignored
+from hwflow.cli._inputs import data_path
 from hwflow.cli._tables import print_area, print_layers, print_pace
-from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs
 from hwflow.progress import progress_bar
@@ -154,9 +154,10 @@ def generate(
     only_firmware = {"--io-type": io_type != "io_stream", "--bram-ports": bram_ports}
     refuse_ignored(not firmware, "--no-firmware writes no HLS project", only_firmware)
     refuse_ignored(target_fps is None, "there is no --target-fps", {"--clock": clock})
-    from hwflow.stages import area as area_stage
-    from hwflow.stages import generate as stage
-    from hwflow.stages.folding import target_of_rate
+    with progress_bar("reading the design"):
+        from hwflow.stages import area as area_stage
+        from hwflow.stages import generate as stage
+        from hwflow.stages.folding import target_of_rate
 
     if target_fps is not None:
         if clock is None or target_cycles is not None:

@@ -12,10 +12,9 @@ from hwflow.cli import _options as options
 from hwflow.cli._console import print_line, print_table, save_json
 from hwflow.cli._help import App, Group
 from hwflow.cli._ignored import refuse_ignored
-from hwflow.data import data_path
+from hwflow.cli._inputs import data_path, model_paths
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs
-from hwflow.models import model_paths
 from hwflow.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -84,8 +83,9 @@ def fig2(
     """Absolute error against weight value, by Monte Carlo and over all masks (figure 2)."""
     check_paths(None, figure=figure, json=json)
     refuse_ignored(figure is None, _NO_FIGURE, {"--width": width})
-    from hwflow.float_study.words import PAPER_FORMATS
-    from hwflow.paper import fig2 as study
+    with progress_bar("loading the study"):
+        from hwflow.float_study.words import PAPER_FORMATS
+        from hwflow.paper import fig2 as study
 
     refuse_ignored(_without(formats or PAPER_FORMATS, floats=True), _NO_FLOAT, {"--msb": msb != "assume"})
     from hwflow.paper.plots import fig2_plot, save
@@ -232,11 +232,11 @@ def logits(
     json: options.Json = None,
 ) -> None:
     """Divide only the logits, in FP32, FP16 and fixed point (section V.C)."""
-    from hwflow.campaign.statistics import described
-
     under_faults = {"--rounds": rounds, "--msb": msb != "assume"}
     refuse_ignored(not ber, "it is about faults; give --ber", under_faults)
-    from hwflow.paper import logits as study
+    with progress_bar("loading the study"):
+        from hwflow.campaign.statistics import described
+        from hwflow.paper import logits as study
 
     refuse_ignored(_without(formats or study.FORMATS, floats=False), _NO_FIXED, {"--calibration": calibration})
     refuse_ignored(_without(formats or study.FORMATS, floats=True), _NO_FLOAT, {"--msb": msb != "assume"})
@@ -324,7 +324,8 @@ def _subject(
     seed: int = 0,
     msb: Msb = "assume",
 ) -> Subject:
-    from hwflow.paper.studies import Subject
+    with progress_bar("loading network and images"):
+        from hwflow.paper.studies import Subject
 
     return Subject(*network, data, None if labels is None else str(labels), preprocessing, images, rounds, seed, msb)
 

@@ -10,7 +10,7 @@ import typer
 from hwflow.cli import _options as options
 from hwflow.cli._app import STUDY, app
 from hwflow.cli._console import print_line, print_table, save_json
-from hwflow.data import data_path
+from hwflow.cli._inputs import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.folders import DESIGN, check_output
 from hwflow.files.outputs import check_outputs
@@ -75,11 +75,12 @@ def sensitivity(
     is_list = output is not None and output.suffix == ".json"
     reads, files = {"design": design, "data": data_path(data)}, {"--json": json, "-o": output if is_list else None}
     check_outputs(reads, files=files, folders={"-o": None if is_list else output})
-    from hwflow.folders.design import load_design
-    from hwflow.stages import sensitivity as stage
-    from hwflow.stages.protect import refuse_kept
+    with progress_bar("reading the design"):
+        from hwflow.folders.design import load_design
+        from hwflow.stages import sensitivity as stage
+        from hwflow.stages.protect import refuse_kept
 
-    opened = load_design(design)
+        opened = load_design(design)
     if output is not None and not is_list:
         check_output(output, DESIGN, force)
         refuse_kept(opened.graph)

@@ -12,8 +12,8 @@ from hwflow.cli import _options as options
 from hwflow.cli._app import DESIGN, app
 from hwflow.cli._console import print_line, save_json
 from hwflow.cli._ignored import refuse_ignored
+from hwflow.cli._inputs import data_path
 from hwflow.cli._tables import print_compared, print_inputs, print_state_upsets, print_upset
-from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs, write_file
 from hwflow.progress import progress_bar
@@ -224,7 +224,8 @@ def simulate(
     if test is not None:
         why = "the tests of --test bring their own images and faults"
         _refuse_others(given, why, "--dut", "--waves", "--registers", "--project", "--xunit")
-        from hwflow.stages.user_test import run_test
+        with progress_bar("reading the design"):
+            from hwflow.stages.user_test import run_test
 
         variant = {"dut": dut, "waves": waves, "registers": registers}
         return carry_out(run_test, _show_test, {}, test=test, **variant, project=project, seed=seed)
@@ -235,21 +236,24 @@ def simulate(
     if upset is not None:
         why = "--upset flips registers, and classes what comes out"
         _refuse_others(given, why, "--data", "--labels", "--preprocessing", "--rounds", "--upset", "--project")
-        from hwflow.stages.upsets import simulate_upsets
+        with progress_bar("reading the design"):
+            from hwflow.stages.upsets import simulate_upsets
 
         chosen |= {"upset": upset, "labels": labels, "rounds": rounds or 100}
         return carry_out(simulate_upsets, _show_upsets, {"upset": upset}, **chosen, project=project, seed=seed)
     if only is not None:
         why = "--only compares a block's own RTL, fault-free"
         _refuse_others(given, why, "--data", "--preprocessing", "--only")
-        from hwflow.stages.only import simulate_only
+        with progress_bar("reading the design"):
+            from hwflow.stages.only import simulate_only
 
         return carry_out(simulate_only, _show_only, {}, **chosen, only=only)
     if rtl is not None:
         without = ("--dut", "--project", "--csim", "--faulty-biases", "--upset-cycle")
         why = "--rtl compares Vitis' Verilog, with weights upset beforehand"
         refuse_ignored(True, why, {name: given[name] for name in without})
-    from hwflow.stages.simulate import simulate as compare
+    with progress_bar("reading the design"):
+        from hwflow.stages.simulate import simulate as compare
 
     return carry_out(
         compare,

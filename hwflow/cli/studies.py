@@ -12,11 +12,10 @@ from hwflow.cli import _options as options
 from hwflow.cli._app import OTHERS, STUDY, app
 from hwflow.cli._console import print_command, print_line, print_table, save_json
 from hwflow.cli._ignored import refuse_ignored
+from hwflow.cli._inputs import data_path, model_paths
 from hwflow.cli.paper import check_figure, paper
-from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs
-from hwflow.models import model_paths
 from hwflow.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -97,8 +96,9 @@ def campaign(
     # SQLite keeps what is not yet in the file beside it.
     journals = {f"-o's {ending}": Path(f"{results}{ending}") for ending in ("-wal", "-shm", "-journal")}
     check_outputs({"specification": spec}, files={"-o": results, "--json": json}, folders=journals)
-    from hwflow import campaign as stage
-    from hwflow.campaign.run import stopping_of
+    with progress_bar("reading the specification"):
+        from hwflow import campaign as stage
+        from hwflow.campaign.run import stopping_of
 
     running = {
         "SPEC": spec, "--dask": dask, "--rounds": rounds, "--until-ci": until_ci, "--max-rounds": max_rounds,
@@ -215,9 +215,9 @@ def advise(
     }  # fmt: skip
     check_outputs(reads, files={"--json": json, "--figure": figure})
     check_figure(figure)
-    from hwflow.campaign.advice import advise as run
-
     with progress_bar("loading networks and images") as shown:
+        from hwflow.campaign.advice import advise as run
+
         found = run(
             model, data, ber, loss=loss, max_luts=max_luts, codes=code, by_layer=by_layer, tried=tried,
             torch_weights=torch_weights, classes=classes, image_size=image_size, calibration=calibration,

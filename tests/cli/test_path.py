@@ -215,9 +215,10 @@ def test_the_console_script_starts_quickly():
     program = Path(sys.executable).parent / "hwflow"
     result = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     assert result.stdout == f"hwflow {api.__version__}\n"
-    code = "import sys, hwflow, hwflow.cli; print(sorted({'numpy', 'tensorflow', 'hls4ml'} & set(sys.modules)))"
+    code = "import sys, hwflow, hwflow.cli; hwflow.cli.main(['paper', '--help']); "
+    code += "print(sorted({'numpy', 'tensorflow', 'hls4ml'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout == "[]\n"
+    assert result.stdout.endswith("\n[]\n")
 
 
 @pytest.mark.parametrize("command", [[], ["harden"], ["generate"], ["evaluate"], ["simulate"], ["demo"], ["doctor"]])

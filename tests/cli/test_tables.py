@@ -6,6 +6,7 @@ import os
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
 
@@ -36,6 +37,7 @@ from hwflow.stages.comparison import Compared, Comparison
 from hwflow.stages.deviation import Deviation
 from hwflow.stages.evaluate import Accuracy, Draw, Evaluation
 from hwflow.stages.upsets import Share
+from tests.cli.conftest import hwflow
 
 NAME = "block1_shortcut"
 LONG = "functional_1/stage4_block2_bottleneck/separable_conv2d_12_project"
@@ -155,8 +157,17 @@ def printed(capsys: pytest.CaptureFixture[str], columns: int, call: Callable[[],
 
 
 def rows_of(text: str) -> list[str]:
-    """Lines of tables: from a title to the blank line after the rows."""
-    return [line for part in text.split("\n\n") if "───" in part for line in part.splitlines()]
+    """Lines of tables: headers, which are as long as the rule below them, and all that follows up to a blank line."""
+    found = []
+    for part in text.split("\n\n"):
+        lines = part.splitlines()
+        rule = next((at for at, line in enumerate(lines) if line.startswith("───")), None)
+        if rule is not None:
+            first = rule
+            while first and len(lines[first - 1]) == len(lines[rule]):
+                first -= 1
+            found += lines[first:]
+    return found
 
 
 @pytest.mark.parametrize("columns", [80, 120])
@@ -246,3 +257,26 @@ def test_a_command_is_one_line_and_so_is_a_sentence_in_a_pipe(capsys: pytest.Cap
     command = "hwflow harden net.h5 -o design " + "--option value " * 20
     assert printed(capsys, 80, lambda: print_command(command)) == f"  {command}\n"
     assert printed(capsys, 80, lambda: print_line("word " * 40)) == "word " * 40 + "\n"
+
+
+@pytest.mark.slow
+def test_no_command_prints_a_wider_table(design: Path, tmp_path: Path) -> None:
+    """What really comes out of the commands, at 80 columns."""
+    options = ["--granularity", "channel", "--outliers", "0.01"]
+    data = ["--data", "digits", "--images", "20"]
+    commands: list[list[object]] = [
+        ["harden", "digits_cnn", "-o", tmp_path / "d", *options],
+        ["generate", tmp_path / "d", "--estimate", "--target-fps", "1e5", "--clock", "100"],
+        ["evaluate", design, *data, "--ber", "1e-3"],
+        ["sensitivity", design, *data],
+        ["advise", "digits_cnn", *data, "--ber", "1e-2", "--tried", "3"],
+        ["emulate", design / "model.h5", "--random", "3"],
+        ["paper", "fig2", "--rounds", "100"],
+        ["paper", "fig3", *data, "--rounds", "2", "--format", "ap_fixed<8,3>"],
+        ["paper", "logits", *data, "--ber", "1e-3", "--rounds", "2"],
+        ["doctor"],
+    ]
+    for command in commands:
+        rows = rows_of(hwflow(*command, columns=80).succeeds())
+        assert rows
+        assert [line for line in rows if cell_len(line) > 80 and not line.startswith("(")] == [], command[0]
