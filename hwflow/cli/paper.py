@@ -12,8 +12,7 @@ from hwflow.cli import _options as options
 from hwflow.cli._console import print_line, print_table, save_json
 from hwflow.cli._help import App, Group
 from hwflow.cli._ignored import refuse_ignored
-from hwflow.cli._inputs import data_path, model_paths
-from hwflow.errors import HwflowError
+from hwflow.cli._inputs import check_figure, data_path, study_inputs
 from hwflow.files.outputs import check_outputs
 from hwflow.progress import progress_bar
 
@@ -287,31 +286,11 @@ def check_paths(subject: Subject | None, results: Path | None = None, **files: P
     check_figure(files.get("figure"))
 
 
-def check_figure(figure: Path | None) -> None:
-    """Refuse a figure's name with another ending than .pdf, .svg or .png.
-
-    Raises:
-        HwflowError: it has one.
-    """
-    if figure is not None and figure.suffix not in (".pdf", ".svg", ".png"):
-        raise HwflowError(f"--figure {figure}: must end in .pdf, .svg or .png")
-
-
 def _without(formats: Iterable[str], floats: bool) -> bool:
     """Whether none of the formats is a floating-point one, or none a fixed-point one."""
     from hwflow.float_study import weight_format
 
     return all((weight_format(name).exponent_msb is not None) != floats for name in formats)
-
-
-def study_inputs(subject: Subject) -> dict[str, object]:
-    """The files that a study reads, by what they are."""
-    return {
-        **model_paths(subject.model),
-        "state dict": subject.weights,
-        "data": data_path(subject.data),
-        "labels": subject.labels,
-    }
 
 
 def _subject(

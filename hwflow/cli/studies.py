@@ -12,8 +12,8 @@ from hwflow.cli import _options as options
 from hwflow.cli._app import OTHERS, STUDY, app
 from hwflow.cli._console import print_command, print_line, print_table, save_json
 from hwflow.cli._ignored import refuse_ignored
-from hwflow.cli._inputs import data_path, model_paths
-from hwflow.cli.paper import check_figure, paper
+from hwflow.cli._inputs import check_figure, data_path, model_paths
+from hwflow.cli.paper import paper
 from hwflow.errors import HwflowError
 from hwflow.files.outputs import check_outputs
 from hwflow.progress import progress_bar
