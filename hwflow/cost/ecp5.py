@@ -5,7 +5,7 @@ nextpnr takes them as they come: from a block RAM to a flip-flop, or through a m
 a design. :func:`pack_registers` moves flip-flops that stand right at such a block into it, as Lattice's own tools do:
 
 - both operands of a multiplier, where all of their bits come from flip-flops (which stay where others use them too);
-- one or two registers behind its product, where nothing else reads what they hold;
+- the register behind its product, where it is all that reads it; a second one stays, on the way to what adds;
 - the register behind a port of a block RAM that reads in every cycle, or with the register's own enable: whether the
   block's enable stops its output register makes no difference then.
 
@@ -43,14 +43,12 @@ class Packed:
     Attributes:
         operands: multipliers with registered operands.
         products: multipliers with a registered product.
-        pipelines: those of them with two registers behind the product.
         ports: ports of block RAMs with an output register.
         flip_flops: flip-flops that are no longer beside them.
     """
 
     operands: int
     products: int
-    pipelines: int
     ports: int
     flip_flops: int
 
@@ -199,7 +197,6 @@ def pack_registers(netlist: Mapping[str, Any]) -> Packed:
     return Packed(
         operands=sum("INPUTA" in registers for registers in multipliers),
         products=sum("OUTPUT" in registers for registers in multipliers),
-        pipelines=sum("PIPELINE" in registers for registers in multipliers),
         ports=ports,
         flip_flops=cells.removed,
     )
@@ -210,13 +207,8 @@ def _pack_multiplier(cells: _Netlist, name: str) -> Iterable[str]:
     controls: dict[str, _Control] = {}
     behind = cells.behind(cells.nets(name, "P", PRODUCT_BITS))
     if behind is not None:
-        first, control = behind
-        second = cells.behind({port: cells.net(flip_flop, "Q") for port, flip_flop in first.items()})
-        cells.absorb_behind(name, first)
-        controls["OUTPUT"] = control
-        if second is not None and second[1].clock == control.clock:
-            controls["PIPELINE"], controls["OUTPUT"] = control, second[1]
-            cells.absorb_behind(name, second[0])
+        flip_flops, controls["OUTPUT"] = behind
+        cells.absorb_behind(name, flip_flops)
     operands = [cells.before(cells.nets(name, side, OPERAND_BITS)) for side in "AB"]
     registered = [operand for operand in operands if operand is not None]
     clocks = {control.clock for control in controls.values()} | {control.clock for _, control in registered}

@@ -70,7 +70,7 @@ async def accesses_equal_the_model(dut, wait):
         op, data = memory.rng.choice([READ, WRITE, XOR]), memory.rng.getrandbits(32)
         before = memory.waited
         (answer, flags, value), cycles = await memory.ring.send(op, memory.address(word, part), data)
-        assert (answer, flags, cycles) == (ANSWER, 0, 5 + memory.waited - before)
+        assert (answer, flags, cycles) == (ANSWER, 0, 6 + memory.waited - before)
         if op == READ:
             assert value == memory.part(word, part)
         else:
