@@ -12,8 +12,8 @@
 // The memory reads or writes while mem_en_o is high, and mem_rdata_i follows a cycle later. While mem_wait_i is high it
 // does not write, and the write is held.
 //
-// Timing: 1 cycle for messages that pass, 6 for an access, and those in which its write waits. All outputs but mem_wdata_o,
-// one LUT behind registers, are registers. The memory's word has a register of its own, which may stand beside the memory.
+// Timing: 1 cycle for messages that pass, 6 for an access, and those in which its write waits. All outputs are
+// registers, and the memory's word has one that may stand beside the memory.
 
 `default_nettype none
 
@@ -65,11 +65,11 @@ module hwflow_cfg_mem #(
 
     // --- The access: read, hold what was read, change and write it.
 
-    logic [4:0] step_reg;  // one hot: the memory reads, its word comes, it was taken in, it is here, it is written
+    logic [4:0] step_reg;  // one hot: the memory reads, its word comes, it is here, it is written, it is answered
     logic [1:0] op_reg;
     logic [SLICE_W-1:0] slice_reg;
     logic [31:0] data_reg, part_reg;
-    logic [WIDTH-1:0] arrived_reg, word_reg;
+    logic [WIDTH-1:0] word_reg;
 
     wire [32*SLICES-1:0] padded = (32 * SLICES)'(word_reg);
     wire [32*SLICES-1:0] changed;
@@ -82,7 +82,6 @@ module hwflow_cfg_mem #(
 
     wire waits = mem_we_o && mem_wait_i;
 
-    assign mem_wdata_o = changed[WIDTH-1:0];
     if (32 * SLICES > WIDTH) begin : gen_beyond
         wire unused_beyond = &{1'b0, changed[32*SLICES-1:WIDTH]};
     end
@@ -94,9 +93,11 @@ module hwflow_cfg_mem #(
             slice_reg  <= slice;
             mem_addr_o <= row;
         end
-        arrived_reg <= mem_rdata_i;
-        if (step_reg[2]) word_reg <= arrived_reg;
-        part_reg <= padded[32*slice_reg+:32];
+        word_reg <= mem_rdata_i;
+        if (step_reg[2]) begin
+            mem_wdata_o <= changed[WIDTH-1:0];
+            part_reg    <= padded[32*slice_reg+:32];
+        end
         cfg_o[CFG_W-2:0] <= step_reg[4] ? {ANSWER, ADDR_W'(0), part_reg} : cfg_i[CFG_W-2:0];
         if (!rst_ni) begin
             step_reg       <= '0;
