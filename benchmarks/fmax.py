@@ -64,6 +64,25 @@ NETWORKS: Mapping[str, tuple[int, int | None]] = {"digits_cnn": (16, None), "res
 
 
 @dataclass(frozen=True)
+class Placement:
+    """What nextpnr is asked for, beside the defaults of the tables.
+
+    Attributes:
+        tools: what the tools' names begin with, ``yowasp-`` for those of wheels.
+        routes: place and route; else there are counts only.
+        freq: MHz that it aims at.
+        seed: of the placement.
+        router: its name.
+    """
+
+    tools: str = ""
+    routes: bool = True
+    freq: int = 200
+    seed: int = 1
+    router: str = "router1"
+
+
+@dataclass(frozen=True)
 class Placed:
     """A placed and routed design.
 
@@ -85,8 +104,7 @@ def place(
     top: str,
     parameters: Mapping[str, int],
     memories: Path | None,
-    tools: str,
-    routes: bool = True,
+    placement: Placement,
 ) -> Placed:
     """Synthesise, place and route a module.
 
@@ -95,8 +113,7 @@ def place(
         top: the module.
         parameters: its parameters that are not the default.
         memories: a folder of ``*.mem`` files that it reads.
-        tools: what the tools' names begin with, ``yowasp-`` for those of wheels.
-        routes: place and route it; else there are counts only.
+        placement: the tools, and what they are asked for.
 
     Raises:
         RuntimeError: a tool fails.
@@ -112,15 +129,24 @@ def place(
             f"synth_ecp5 -top {top} -json design.json",
             "tee -o stat.txt stat",
         ]
-        _run([f"{tools}yosys", "-q", "-p", "; ".join(script)], work)
+        _run([f"{placement.tools}yosys", "-q", "-p", "; ".join(script)], work)
         stat = (work / "stat.txt").read_text()
         counts = {cell: sum(map(int, re.findall(rf"(\d+)\s+{cell}$", stat, re.MULTILINE)[-1:])) for cell in COUNTS}
         counts["TRELLIS_FF"] -= pack_file(work / "design.json").flip_flops
-        if not routes:
+        if not placement.routes:
             return Placed("", math.nan, counts, "")
         for device in DEVICES:
-            options = ["--speed", "8", "--out-of-context", "--freq", "200", "--timing-allow-fail"]
-            command = [f"{tools}nextpnr-ecp5", f"--{device}", *options, "--json", "design.json", "--report", "r.json"]
+            options = ["--speed", "8", "--out-of-context", "--freq", str(placement.freq), "--timing-allow-fail"]
+            options += ["--seed", str(placement.seed), "--router", placement.router]
+            command = [
+                f"{placement.tools}nextpnr-ecp5",
+                f"--{device}",
+                *options,
+                "--json",
+                "design.json",
+                "--report",
+                "r.json",
+            ]
             try:
                 _run(command, work)
             except RuntimeError as error:
@@ -173,15 +199,18 @@ def main() -> None:
     parser.add_argument("--project", type=Path, help="folder that hwflow generate --backend rtl wrote: its top level")
     parser.add_argument("--synthesis", action="store_true", help="count only, with Yosys")
     parser.add_argument("--tools", default="", help="what the names of yosys and nextpnr-ecp5 begin with: yowasp-")
+    parser.add_argument("--freq", type=int, default=Placement.freq, help="MHz that nextpnr aims at (%(default)s)")
+    parser.add_argument("--seed", type=int, default=Placement.seed, help="of the placement (%(default)s)")
+    parser.add_argument("--router", default=Placement.router, help="of nextpnr (%(default)s); router2 for full devices")
     options = parser.parse_args()
-    routes = not options.synthesis
+    placement = Placement(options.tools, not options.synthesis, options.freq, options.seed, options.router)
     print(f"| | device | MHz | {' | '.join(COUNTS)} | longest path |")
     print("|---" * (len(COUNTS) + 4) + "|")
     leaves = sorted(RTL.glob("*.sv"))
     for cell, parameters in CELLS:
         if cell in (options.cells or ()) or (options.cells is None and not options.networks and not options.project):
             title = f"`{cell}` " + " ".join(f"{key} {value}" for key, value in parameters.items())
-            placed = place(leaves, f"hwflow_{cell}", parameters, None, options.tools, routes)
+            placed = place(leaves, f"hwflow_{cell}", parameters, None, placement)
             print(row(title, placed), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         projects = [options.project] if options.project else []
@@ -191,7 +220,7 @@ def main() -> None:
         for project in projects:
             top = json.loads((project / "rtl.json").read_text())["top"]
             sources = sorted(project.glob("*.sv"))
-            print(row(top, place(sources, top, {}, project, options.tools, routes)), flush=True)
+            print(row(top, place(sources, top, {}, project, placement)), flush=True)
 
 
 if __name__ == "__main__":
