@@ -130,10 +130,9 @@ class Advice(Shown):
     def rows(self) -> list[dict[str, Any]]:
         """A row for every candidate, the least error first; its trial, if it was tried."""
         found = {each.candidate: each for each in self.tried}
-        empty = dict.fromkeys(("clean", "loss", "low", "high"))
-        trials = ("clean", "loss", "low", "high")
+        of_trial = ("clean", "loss", "low", "high")
         return [
-            {**asdict(each), **({name: getattr(found[each], name) for name in trials} if each in found else empty)}
+            {**asdict(each), **{name: getattr(found.get(each), name, None) for name in of_trial}}
             for each in self.ranked
         ]
 

@@ -6,11 +6,28 @@ Nothing is imported here that takes time, so that a signal finds its handler fro
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from hwflow.cli._signals import Stopped, stoppable
 from hwflow.errors import HwflowError
 
+if TYPE_CHECKING:
+    from hwflow.cli._help import App
+
 INTERRUPTED = 130
+_MODULES = (
+    "begin",
+    "emulate",
+    "evaluate",
+    "generate",
+    "harden",
+    "paper",
+    "report",
+    "sensitivity",
+    "simulate",
+    "studies",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,26 +57,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return stopped.status
 
 
+def application() -> App:
+    """The application with all commands."""
+    from hwflow.cli._app import app
+
+    for name in _MODULES:
+        import_module(f"hwflow.cli.{name}")
+    return app
+
+
 def _run(arguments: Sequence[str] | None) -> int:
     from typer.exceptions import TyperException
 
-    from hwflow.cli import (  # noqa: F401  (they add their commands)
-        begin,
-        emulate,
-        evaluate,
-        generate,
-        harden,
-        report,
-        sensitivity,
-        simulate,
-        studies,
-    )
-    from hwflow.cli._app import app
     from hwflow.cli._console import print_error, working_folder
 
     try:
         working_folder()
-        status = app(args=arguments, prog_name="hwflow", standalone_mode=False)
+        status = application()(args=arguments, prog_name="hwflow", standalone_mode=False)
     except TyperException as error:
         _print_usage_error(error)
         return error.exit_code

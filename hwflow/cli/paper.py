@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ROUNDS = 10
 _NO_FLOAT = "no format has an exponent"
 _NO_FIXED = "no format is fixed-point"
-_NO_FIGURE = "nothing is drawn; give --figure"
+_NO_FIGURE = "without --figure nothing is drawn"
 STORED = tuple(f"{study}-{number}.sqlite" for study in ("fig3", "table1", "table2") for number in (1, 2))
 """Names of the results files of the studies."""
 

@@ -30,9 +30,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hwflow.errors import HwflowError
+from hwflow.files.outputs import write_file
 
 Bit = int | str
 """A net of Yosys's JSON netlist, or ``"0"``, ``"1"``, ``"x"``."""
+_ADVICE = "write it with synth_ecp5 -top TOP -json FILE"
 OPERAND_BITS, PRODUCT_BITS, PORT_BITS, WIDE = 18, 36, 18, 36
 
 
@@ -188,7 +190,7 @@ def pack_registers(netlist: Mapping[str, Any]) -> Packed:
     """
     tops = [module for module in netlist.get("modules", {}).values() if "top" in module.get("attributes", {})]
     if len(tops) != 1:
-        raise HwflowError(f"the netlist has {len(tops)} top modules; write it with synth_ecp5 -top TOP -json FILE")
+        raise HwflowError(f"the netlist has {len(tops)} top modules; {_ADVICE}")
     cells = _Netlist(tops[0])
     blocks = {name: cell["type"] for name, cell in cells.cells.items() if cell["type"] in ("MULT18X18D", "DP16KD")}
     multipliers = [_pack_multiplier(cells, name) for name, kind in blocks.items() if kind == "MULT18X18D"]
@@ -254,19 +256,19 @@ def _pack_port(cells: _Netlist, name: str, side: str) -> bool:
 
 
 def pack_file(path: Path, output: Path | None = None) -> Packed:
-    """:func:`pack_registers` of a file, which is overwritten unless there is an ``output``.
+    """:func:`pack_registers` of a file, which is replaced unless there is an ``output``.
 
     Raises:
-        HwflowError: it is not a netlist, or has not one top module.
+        HwflowError: it is not a netlist, or has not one top module, or the output cannot be written.
     """
     try:
         netlist = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise HwflowError(
-            f"{path}: no netlist of Yosys: {error}; write it with synth_ecp5 -top TOP -json FILE"
-        ) from error
-    packed = pack_registers(netlist)
-    (output or path).write_text(json.dumps(netlist), encoding="utf-8")
+        packed = pack_registers(netlist)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise HwflowError(f"{path}: no netlist of Yosys ({error}); {_ADVICE}") from error
+    except HwflowError as error:
+        raise HwflowError(f"{path}: {error}") from error
+    write_file(output or path, json.dumps(netlist).encode())
     return packed
 
 
@@ -279,7 +281,7 @@ def main() -> None:
     try:
         packed = pack_file(options.netlist, options.output)
     except HwflowError as error:
-        parser.exit(1, f"{error}\n")
+        parser.exit(1, f"hwflow: error: {error}\n")
     print(", ".join(f"{count} {name.replace('_', ' ')}" for name, count in asdict(packed).items()))
 
 

@@ -102,11 +102,7 @@ def of_campaign(name: str, results: Results) -> Measured:
         "data": spec["data"],
         "images": _spread(each.images for each in conditions),
         "faults": faults,
-        **{
-            key: str(spec[key])
-            for key in ("labels", "preprocessing", "calibration", "msb")
-            if spec.get(key) is not None
-        },
+        **{key: str(spec[key]) for key in _SETTINGS if spec.get(key) is not None},
         "seed": str(spec["seed"]),
         "rounds": _spread(each.summary.rounds for each in conditions if each.coordinates["ber"]),
         "interval of a mean": head["stopping"]["interval"],
@@ -162,7 +158,13 @@ def _of_evaluation(name: str, path: Path) -> Measured:
             f"{path}: holds no accuracies; give results of 'hwflow campaign', or the --json of 'hwflow evaluate' "
             "(without --deviation)"
         )
-    rates = {"none": 0.0, "drawn": data["ber"]}
+    try:
+        return _evaluated(name, path, data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise HwflowError(f"{path}: is damaged, no result of 'hwflow evaluate' is so; run it again") from error
+
+
+def _evaluated(name: str, path: Path, data: Mapping[str, Any]) -> Measured:
     faults = "a fault list that was given" if data["ber"] is None and data["faulted"] else "ber"
     if data.get("layers"):
         faults += f", layers {', '.join(data['layers'])}"
@@ -176,10 +178,10 @@ def _of_evaluation(name: str, path: Path) -> Measured:
             data.get("data_sha256"), faults, data["stored_bits"],
         )  # fmt: skip
 
-    conditions = [condition(rates["none"], [data["clean"]["mean"]], [None], [0])]
+    conditions = [condition(0.0, [data["clean"]["mean"]], [None], [0])]
     if draws := data["draws"]:
         columns = ([each[key] for each in draws] for key in ("accuracy", "seed", "flips"))
-        conditions.append(condition(rates["drawn"], *columns))
+        conditions.append(condition(data["ber"], *columns))
     facts = {
         "from": "evaluate",
         "executor": data["executor"],

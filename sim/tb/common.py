@@ -17,9 +17,7 @@ One loop steps all streams once a clock cycle, so Python wakes once a cycle howe
 import json
 import os
 import random
-import re
 import shutil
-import subprocess
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,12 +26,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import cocotb
+from by_yosys import BY_YOSYS
 from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 
-from hwflow.cost.ecp5 import pack_file
 from hwflow.fixed import FixedType, Overflow, Rounding
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,8 +103,8 @@ def run_tb(
     os.environ.update(simulator_environment())
     overrides = dict(parameters)
     simulator = os.environ.get(SIMULATOR_VARIABLE, simulator)
-    if simulator in _BY_YOSYS:
-        sources, overrides = _BY_YOSYS[simulator](module, sources, parameters, build_dir), {}
+    if simulator in BY_YOSYS:
+        sources, overrides = BY_YOSYS[simulator](module, sources, parameters, build_dir), {}
         simulator = "icarus"
     runner = get_runner(simulator)
     verilator = simulator == "verilator"
@@ -150,62 +148,6 @@ def run_tb(
     tests, failed = get_results(results)
     assert tests > 0, f"{test_module} has no cocotb test"
     assert failed == 0, f"{failed} of {tests} cocotb tests failed"
-
-
-def _read_by_yosys(
-    module: str, sources: Sequence[Path], parameters: Mapping[str, int | str], folder: Path
-) -> list[Path]:
-    """Verilog of `module` as Yosys understands it, without parameters and hierarchy."""
-    output = folder / f"{module}.v"
-    steps = ["proc", "flatten", "opt", "memory -nomap", "opt_clean", f"rename -top {module}"]
-    _yosys(module, sources, parameters, folder, [f"hierarchy -top {module}", *steps, f"write_verilog -noattr {output}"])
-    return [output]
-
-
-def _mapped_to_ecp5(
-    module: str, sources: Sequence[Path], parameters: Mapping[str, int | str], folder: Path
-) -> list[Path]:
-    """Verilog of `module` in the cells of an ECP5 as they are placed, and models of these cells.
-
-    Raises:
-        AssertionError: No register went into a block.
-    """
-    mapped, packed, output = folder / "mapped.json", folder / "packed.json", folder / f"{module}.v"
-    _yosys(module, sources, parameters, folder, [f"synth_ecp5 -top {module} -json {mapped}"])
-    assert pack_file(mapped, packed).flip_flops > 0
-    subprocess.run(["yosys", "-q", "-p", f"read_json {packed}; write_verilog -noattr {output}"], check=True, cwd=folder)
-    library = Path(shutil.which("yosys") or "").resolve().parents[1] / "share" / "yosys" / "ecp5" / "cells_sim.v"
-    used = "|".join(("LUT2", "LUT4", "PFUMX", "L6MUX21", "CCU2C", "TRELLIS_FF", "TRELLIS_DPR16X4"))
-    cells = folder / "cells.v"
-    cells.write_text(
-        "\n".join(re.findall(rf"^module (?:{used}) *\(.*?^endmodule", library.read_text(), re.DOTALL | re.M))
-    )
-    return [output, cells, Path(__file__).with_name("ecp5_blocks.v")]
-
-
-_BY_YOSYS = {"yosys": _read_by_yosys, "ecp5": _mapped_to_ecp5}
-
-
-def _yosys(
-    module: str, sources: Sequence[Path], parameters: Mapping[str, int | str], folder: Path, steps: Sequence[str]
-) -> None:
-    """Run steps on sources whose top module has the parameters as its defaults.
-
-    Yosys takes neither strings nor negative numbers as parameters of its commands.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    top = next(path for path in sources if path.stem == module)
-    text = top.read_text()
-    for name, value in parameters.items():
-        default = re.compile(rf"^( *parameter\b.*?\b{name} *= *).*?(,?)( *//.*)?$", re.MULTILINE)
-        text, found = default.subn(lambda line, value=value: f"{line[1]}{value}{line[2]}", text)
-        assert found == 1, f"{module}: {found} parameters {name}"
-    copy = folder / top.name
-    copy.write_text(text)
-    read = f"read_verilog -sv {' '.join(str(copy if path == top else path) for path in sources)}"
-    script = folder / "read.ys"
-    script.write_text("\n".join([read, *steps]) + "\n")
-    subprocess.run(["yosys", "-q", "-s", str(script)], check=True, cwd=folder)
 
 
 def _reuse_library(library: Path, build_dir: Path) -> None:

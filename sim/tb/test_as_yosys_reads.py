@@ -1,11 +1,9 @@
 """Every bench on what Yosys makes of its cell, which is what is built into hardware."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from by_yosys import run_benches
 from common import SIMULATOR_VARIABLE
 
 HERE = Path(__file__).parent
@@ -16,21 +14,5 @@ BENCHES = sorted({path.parent.name for path in HERE.glob("*/test_*.py")} - SIMUL
 @pytest.mark.slow
 @pytest.mark.parametrize("bench", BENCHES)
 def test_bench(bench: str) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        "-m",
-        "not slow",
-        "-k",
-        "not bad_parameters",  # nothing is elaborated then
-        "-p",
-        "no:cacheprovider",
-        str(HERE / bench),
-    ]
-    done = subprocess.run(
-        command, env={**os.environ, SIMULATOR_VARIABLE: "yosys"}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout[-4000:]
+    # Of bad parameters nothing is elaborated.
+    run_benches("yosys", SIMULATOR_VARIABLE, "-m", "not slow", "-k", "not bad_parameters", str(HERE / bench))

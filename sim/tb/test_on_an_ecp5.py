@@ -1,11 +1,9 @@
 """Cells as they are placed on an ECP5: mapped by Yosys, with registers inside its multipliers and block RAMs."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from by_yosys import run_benches
 from common import SIMULATOR_VARIABLE
 
 HERE = Path(__file__).parent
@@ -21,16 +19,4 @@ HERE = Path(__file__).parent
     ],
 )
 def test_bench(bench: str, test: str) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        f"{HERE / bench}/test_{bench}.py::{test}",
-    ]
-    done = subprocess.run(
-        command, env={**os.environ, SIMULATOR_VARIABLE: "ecp5"}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout[-4000:]
+    run_benches("ecp5", SIMULATOR_VARIABLE, f"{HERE / bench}/test_{bench}.py::{test}")

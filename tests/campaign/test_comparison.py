@@ -245,6 +245,10 @@ def test_what_is_refused(files, tmp_path):
     hwflow("report", plain, tmp_path / "a.json", "-o", tmp_path / "p.html").fails_with("holds no accuracies")
     (tmp_path / "b.json").write_text("{")
     hwflow("report", plain, tmp_path / "b.json", "-o", tmp_path / "p.html").fails_with("cannot be read as JSON")
+    whole = json.loads((files / "mine.json").read_text())
+    for key, value in {"clean": None, "draws": [{}], "design": 3}.items():
+        (tmp_path / "a.json").write_text(json.dumps({**whole, key: value}))
+        hwflow("report", plain, tmp_path / "a.json", "-o", tmp_path / "p.html").fails_with("a.json: is damaged")
     with pytest.raises(HwflowError, match="at least two"):
         compare_results([plain])
     assert left_in(tmp_path) == {"a.json", "b.json"}

@@ -10,8 +10,7 @@ import pytest
 import typer
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
-from hwflow.cli import begin, emulate, evaluate, generate, harden, report, sensitivity, simulate, studies  # noqa: F401
-from hwflow.cli._app import app
+from hwflow.cli import application
 from hwflow.cli._help import description, lines, term
 from tests.cli.conftest import hwflow
 
@@ -25,10 +24,11 @@ def commands(command: Any, context: Any) -> Iterator[tuple[Any, Any]]:
             yield from commands(each, type(context)(each, parent=context, info_name=name))
 
 
-ROOT = typer.main.get_command(app)
+ROOT = typer.main.get_command(application())
 COMMANDS = list(commands(ROOT, ROOT.make_context("hwflow", ["doctor"])))
 OPTIONS = [
-    pytest.param(command, context, option, id=f"{context.command_path} {option.opts[-1]}")
+    # The longest name, for the names of --help come in any order, and every worker must collect the same.
+    pytest.param(command, context, option, id=f"{context.command_path} {max(option.opts, key=len)}")
     for command, context in COMMANDS
     for option in command.get_params(context)
     if isinstance(option, TyperOption | TyperArgument)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -68,22 +69,23 @@ def plan(name: str) -> None:
         "calibration": {"images": 256, "data": "digits", "preprocessing": None, "unreadable": ()},
         "check": {**check, "warning": None},
     }
-    print_plan(SimpleNamespace(graph=SimpleNamespace(name="net"), manifest=manifest, layers=lambda: [row]))  # type: ignore[arg-type]
+    design: Any = SimpleNamespace(graph=SimpleNamespace(name="net"), manifest=manifest, layers=lambda: [row])
+    print_plan(design)
 
 
 def evaluation(name: str) -> None:
     top = Accuracy(98.76, 0.71, 100, 50000)
-    result = SimpleNamespace(
+    result: Any = SimpleNamespace(
         clean=top, clean_top5=top, faulted=top, faulted_top5=top, draws=[Draw(0, 123456, 98.0)], engine=None,
         unreadable=(), inputs=None, words=WordCounts(),
     )  # fmt: skip
-    print_evaluation("net on imagenet/val", result, f"lists/{name}.json")  # type: ignore[arg-type]
+    print_evaluation("net on imagenet/val", result, f"lists/{name}.json")
 
 
 def deviations(name: str) -> None:
     found = Deviation(123.4567, 0.0123, 100.5, 100, 50000)
-    result = SimpleNamespace(clean=found, faulted=found, draws=[Draw(0, 123456, 0.0)])
-    print_deviations("net on data.npz", result, f"lists/{name}.json")  # type: ignore[arg-type]
+    result: Any = SimpleNamespace(clean=found, faulted=found, draws=[Draw(0, 123456, 0.0)])
+    print_deviations("net on data.npz", result, f"lists/{name}.json")
 
 
 def compared(name: str) -> None:
@@ -110,10 +112,10 @@ def upsets(name: str) -> None:
     }
     measured = SimpleNamespace(first=3028, last=3603, per_run=9, run_cycles=7635)
     share = Share.of(3, 10)
-    result = SimpleNamespace(
+    result: Any = SimpleNamespace(
         cells=lambda: [row], outcomes={"masked": share}, recovered=share, measured=measured, trials=[]
     )
-    print_state_upsets("net on digits", result)  # type: ignore[arg-type]
+    print_state_upsets("net on digits", result)
 
 
 def tools(name: str) -> None:

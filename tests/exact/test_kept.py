@@ -47,7 +47,7 @@ def network(storage: str, outliers: float, seed: int = 12) -> Graph:
 def test_csim(way: str, tmp_path: Path) -> None:
     storage, outliers, io_type = WAYS[way]
     graph = network(storage, outliers)
-    generate_firmware(graph, None, tmp_path / "csim", reuse=random_reuse(graph, 2), io_type=io_type)  # type: ignore[arg-type]  # a plain string, checked by it
+    generate_firmware(graph, None, tmp_path / "csim", reuse=random_reuse(graph, 2), io_type=io_type)
     assert_agree(graph, random_images(14, graph, 3), CsimExecutor(tmp_path / "csim", graph), seed=1)
 
 

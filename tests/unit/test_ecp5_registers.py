@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hwflow.cost.ecp5 import Packed, pack_file, pack_registers
+from hwflow.cost.ecp5 import Packed, main, pack_file
 from hwflow.errors import HwflowError
 
 PRODUCT = """
@@ -97,9 +97,31 @@ def test_output_register_of_a_block_ram(tmp_path: Path, enabled: int, registered
     assert modes.count("OUTREG") == ports
 
 
-def test_a_netlist_without_a_top_module_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(HwflowError, match="0 top modules; write it with synth_ecp5"):
-        pack_registers({"modules": {"a": {"attributes": {}}}})
-    (tmp_path / "no.json").write_text("module")
-    with pytest.raises(HwflowError, match=r"no\.json: no netlist of Yosys"):
-        pack_file(tmp_path / "no.json")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "module",
+        "[1]",
+        '{"modules": 3}',
+        '{"modules": {"a": {"attributes": {}}}}',
+        '{"modules": {"a": {"attributes": {"top": 1}}}}',
+    ],
+)
+def test_what_is_no_netlist_is_refused_in_one_line_and_stays(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "no.json").write_text(text)
+    monkeypatch.setattr("sys.argv", ["ecp5", str(tmp_path / "no.json"), str(tmp_path / "no.json")])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "no.json: " in said
+    assert "write it with synth_ecp5" in said
+    assert (tmp_path / "no.json").read_text() == text
+
+
+def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "yes.json").write_text('{"modules": {"a": {"attributes": {"top": 1}, "cells": {}, "ports": {}}}}')
+    with pytest.raises(HwflowError, match="nowhere"):
+        pack_file(tmp_path / "yes.json", tmp_path / "nowhere" / "packed.json")
