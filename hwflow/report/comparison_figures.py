@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hwflow.report.figures import BER_AXIS, Figure, count, curve, draw, finish, places_of, rate_ticks
+from hwflow.report.figures import BER_AXIS, Figure, bars_over, curve, draw, finish, places_of, rate_ticks
 from hwflow.report.looks import FEW, Look
 from hwflow.report.measured import Condition
 
@@ -56,11 +56,8 @@ def _drawn(name: str, title: str, ways: Curves, names: Sequence[str], rates: Seq
         finish(axes, BER_AXIS)
 
     shown = [each for _, _, points, _ in curves for each in points.values()]
-    rounds = sorted({each.summary.rounds for each in shown if each.coordinates["ber"]})
-    images = sorted({each.images for each in shown})
-    size = ", ".join(count(spread, what) for spread, what in ((rounds, "round"), (images, "image")) if spread)
-    caption = (
-        f"{title}: accuracy against the bit error rate. Error bars: 95 % interval of the mean ({size}). Points at one "
-        "rate stand beside each other."
+    bars = bars_over(
+        {each.summary.rounds for each in shown if each.coordinates["ber"]}, {each.images for each in shown}
     )
+    caption = f"{title}: accuracy against the bit error rate. {bars} Points at one rate stand beside each other."
     return draw(name, caption, paint)

@@ -6,7 +6,7 @@ import io
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -301,9 +301,14 @@ def finish(axes: Axes, x: str) -> None:
 
 def bars_text(cells: Sequence[CellResult]) -> str:
     """What the bars of a figure are, as a sentence."""
-    rounds = sorted({each.summary.rounds for each in cells if each.cell.ber > 0})
-    images = sorted({trial.images for each in cells for trial in each.trials})
-    said = ", ".join(f"{count(spread, what)}" for spread, what in ((rounds, "round"), (images, "image")) if spread)
+    rounds = {each.summary.rounds for each in cells if each.cell.ber > 0}
+    return bars_over(rounds, {trial.images for each in cells for trial in each.trials})
+
+
+def bars_over(rounds: Collection[int], images: Collection[int]) -> str:
+    """The same, of so many rounds and images."""
+    spreads = ((sorted(rounds), "round"), (sorted(images), "image"))
+    said = ", ".join(count(spread, what) for spread, what in spreads if spread)
     return f"Error bars: 95 % interval of the mean ({said})."
 
 

@@ -193,7 +193,7 @@ class TestPaper:
         }
         assert figure.read_text().startswith("<?xml")
         hwflow("paper", "fig2", "--figure", tmp_path / "x.gif").fails_with(".pdf, .svg or .png")
-        hwflow("paper", "fig2", "--width", "double").fails_with("--width", "give --figure")
+        hwflow("paper", "fig2", "--width", "double").fails_with("--width", "without --figure")
         hwflow("paper", "fig2", "--figure", tmp_path / "no" / "x.svg").fails_with("does not exist")
 
     def test_tables_and_fig3(self, tmp_path):
