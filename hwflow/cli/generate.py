@@ -79,7 +79,7 @@ def generate(
             metavar="N",
             min=1,
             rich_help_panel=SPEED,
-            help="Clock cycles from image to image, instead of --reuse; without either, see --reuse.",
+            help="Clock cycles from image to image at most, instead of --reuse; without either, see --reuse.",
         ),
     ] = None,
     target_fps: Annotated[

@@ -14,6 +14,8 @@ from hwflow.rtl.structure import Instance, Rom, Stream
 
 ROUNDING_CODES = {rounding: code for code, rounding in enumerate(Rounding)}
 OVERFLOW_CODES = {overflow: code for code, overflow in enumerate(Overflow)}
+INPUT_LANES = 4
+"""A pixel of up to this many channels comes in as one beat, one of more channels element by element."""
 
 
 class Cells:
@@ -21,10 +23,12 @@ class Cells:
 
     Args:
         graph: what it computes.
+        cycles: of an image, that its layers with weights or its input take.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, cycles: int) -> None:
         self.graph = graph
+        self.cycles = cycles
         self.streams: list[Stream] = []
         self.signals: dict[str, int] = {}
         self.instances: list[Instance] = []
@@ -115,6 +119,14 @@ class Cells:
             source = out
         return source
 
+    def _keeping_pace(self, node: Node, source: Stream, elements: int) -> Stream:
+        """``source`` with enough lanes for ``elements`` an image to cost no cycles, or all that there are."""
+        lanes = [
+            count for count in range(source.lanes, source.channels + 1, source.lanes) if not source.channels % count
+        ]
+        enough = (count for count in lanes if elements <= count * self.cycles)
+        return self._to_lanes(node, source, next(enough, lanes[-1] if lanes else source.lanes))
+
     def _fifo(self, node: Node, source: Stream, beats: int, prefix: str) -> Stream:
         """A FIFO of at least so many beats; one of a single beat would take it every other cycle only."""
         depth = max(2, beats)
@@ -181,6 +193,11 @@ class Cells:
 
     def _name(self, prefix: str, node: Node, suffix: str) -> str:
         return self.unique("_".join(part for part in (prefix, self.names[node.name], suffix) if part))
+
+
+def input_lanes(node: Node) -> int:
+    """Elements that the input of a design takes in a cycle."""
+    return node.shape[-1] if node.shape[-1] <= INPUT_LANES else 1
 
 
 def image(file: str) -> str:

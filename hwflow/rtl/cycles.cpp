@@ -84,7 +84,8 @@ std::unique_ptr<Process> make(std::int32_t kind, const std::int64_t* p) {
 //   period                cycles over which an image's beats come evenly; 0: as fast as they are taken
 //   in_beats, out_beats   of an image, at channel `entry` and at channel `exit`
 //   finished              out: when each image's last beat left
-//   most                  out: of every FIFO, by process, the most beats that were inside
+//   most                  out: by process, of every FIFO the most beats that were inside, of every window the rows that
+//                         would have been enough
 //
 // Returns the images that came out: fewer than `images` if the design deadlocks.
 extern "C" std::int64_t hwflow_cycles(
@@ -139,10 +140,16 @@ extern "C" std::int64_t hwflow_cycles(
     const std::int64_t done = std::min<std::int64_t>(images, static_cast<std::int64_t>(sink.finished.size()));
     std::copy_n(sink.finished.begin(), done, finished);
     for (int i = 0; i < processes; i++) {
-        if (kinds[i] != FIFO) continue;
-        auto& fifo = static_cast<Fifo&>(*cells[static_cast<std::size_t>(i)]);
-        fifo.compare(true);
-        most[i] = fifo.most;
+        Process& cell = *cells[static_cast<std::size_t>(i)];
+        if (kinds[i] == FIFO) {
+            auto& fifo = static_cast<Fifo&>(cell);
+            fifo.compare(true);
+            most[i] = fifo.most;
+        } else if (kinds[i] == WINDOW) {
+            auto& window = static_cast<Window&>(cell);
+            window.measure(true);
+            most[i] = window.most;
+        }
     }
     return done;
 }

@@ -11,6 +11,7 @@ The model differs from the RTL where a cell that waits stops everything in it, b
 from __future__ import annotations
 
 import ctypes
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,8 +28,10 @@ from hwflow.rtl.timing import timing
 SOURCE = "cycles.cpp"
 HEADERS = ("cycles_process.h", "cycles_cells.h", "cycles_moves.h")
 FIFO = "hwflow_fifo"
+WINDOW = "hwflow_window"
 IMAGES = 3
 """Images that are run through at least: the first fills the design, the last two give the cycles."""
+MOST_IMAGES = 64
 UNBOUNDED = 0
 """Depth of a FIFO that is never full."""
 SIDE_CELLS = {"hwflow_weights"}
@@ -40,6 +43,8 @@ _KINDS = (
 )  # fmt: skip
 _FIELDS = 20
 _SIZES = ("CHANNELS", "IN_H", "IN_W_PX", "K_H", "K_W", "STRIDE_H", "STRIDE_W", "PAD_T", "PAD_L", "BUF_ROWS")
+_DEPTH = 3
+_BUF_ROWS = 3 + _SIZES.index("BUF_ROWS")
 
 _BORDER = ("BEATS", "IN_H", "IN_W_PX", *(f"{kind}_{side}" for kind in ("CROP", "PAD") for side in "TBLR"))
 
@@ -52,10 +57,12 @@ class Flow:
         finished: cycle in which each image's last beat left; the first beat of the first image is offered in cycle 0.
             What stands at the ports of the top level adds latency.
         most: of every FIFO by instance, the most beats that were inside at once, one that comes in included.
+        rows: of every window by instance, the rows of its line buffer with which all came in as it did.
     """
 
     finished: tuple[int, ...]
     most: Mapping[str, int]
+    rows: Mapping[str, int]
 
     @property
     def cycles_per_image(self) -> float:
@@ -106,22 +113,34 @@ class CycleModel:
             self._fields[row, : len(fields)] = fields
             self._inputs[row, : len(cell.inputs)] = [self._channels[stream.name] for stream in cell.inputs.values()]
             self._outputs[row, : len(cell.outputs)] = [self._channels[stream.name] for stream in cell.outputs]
-        self._rows = {cell.name: row for row, cell in enumerate(self._cells) if cell.module == FIFO}
+        self._fifos, self._windows = (
+            {cell.name: row for row, cell in enumerate(self._cells) if cell.module == module}
+            for module in (FIFO, WINDOW)
+        )
 
-    def run(self, images: int, depths: Mapping[str, int] | None = None, period: float = 0) -> Flow:
+    def run(
+        self,
+        images: int,
+        depths: Mapping[str, int] | None = None,
+        period: float = 0,
+        rows: Mapping[str, int] | None = None,
+    ) -> Flow:
         """Run images through the design.
 
         Args:
             images: how many, at least 3.
             depths: of FIFOs, by instance, instead of the netlist's.
             period: cycles over which the beats of an image come evenly; 0 where they come as they are taken.
+            rows: of line buffers, by instance of their windows, instead of the netlist's.
 
         Raises:
             HwflowError: the design deadlocks.
         """
         fields = self._fields.copy()
         for name, depth in (depths or {}).items():
-            fields[self._rows[name], 3] = depth
+            fields[self._fifos[name], _DEPTH] = depth
+        for name, count in (rows or {}).items():
+            fields[self._windows[name], _BUF_ROWS] = count
         finished, most = np.zeros(images, np.int64), np.zeros(len(self._cells), np.int64)
         entry, out = self._netlist.input, self._netlist.output
         done = self._run(
@@ -137,15 +156,25 @@ class CycleModel:
         )
         if done < images:
             raise HwflowError(f"the design stops after {done} of {images} images: a FIFO is too small")
-        return Flow(tuple(finished.tolist()), {name: int(most[row]) for name, row in self._rows.items()})
+        inside = ({name: int(most[row]) for name, row in rows.items()} for rows in (self._fifos, self._windows))
+        return Flow(tuple(finished.tolist()), *inside)
 
 
 def pace(netlist: Netlist) -> Pace | None:
     """How fast a design with its FIFOs is; None if the model cannot be compiled."""
     if library().library is None:
         return None
-    flow = CycleModel(netlist).run(IMAGES)
-    return Pace(flow.finished[0] + 1, flow.cycles_per_image)
+    model = CycleModel(netlist)
+    flow = model.run(IMAGES)
+    images = enough_images(flow)
+    cycles = (flow if images == IMAGES else model.run(images)).cycles_per_image
+    return Pace(flow.finished[0] + 1, cycles)
+
+
+def enough_images(flow: Flow) -> int:
+    """Images that fill a design whose first ones went through so."""
+    inside = math.ceil(flow.finished[0] / flow.cycles_per_image)
+    return IMAGES if inside < IMAGES else min(inside + 2, MOST_IMAGES)
 
 
 @cache

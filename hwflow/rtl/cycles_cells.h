@@ -198,6 +198,21 @@ struct Window : Process {
         Time time;
     };
     std::deque<Grant> grants;
+    struct Base {
+        Time time;
+        std::int64_t pixels;  // that need not be kept any more
+    };
+    std::deque<Base> bases;    // of windows that are read, from when on
+    std::deque<Time> starts;   // of pixels that are not measured yet
+    std::int64_t measured = 0, most = 0;  // pixels, and the most rows that held one and all before it
+
+    void measure(bool all) {
+        for (; !starts.empty(); starts.pop_front()) {
+            while (bases.size() > 1 && bases[1].time <= starts.front()) bases.pop_front();
+            if (bases.size() < 2 && !all) return;
+            most = std::max(most, (measured++ - bases.front().pixels) / width + 1);
+        }
+    }
 
     void open() {
         const std::int64_t row = y * stride_h - top, column = x * stride_w - left;
@@ -208,7 +223,9 @@ struct Window : Process {
             clamp(row + kernel_h - 1, height - 1) * width + clamp(column + kernel_w - 1, width - 1) + 1;
         const std::int64_t freed = row > -stride_h && row < height ? clamp(column, width) : 0;
         need = std::max(need, first + wanted);
-        const std::int64_t limit = (first + (clamp(row, height) + rows) * width + freed) * beats;
+        const std::int64_t base = first + clamp(row, height) * width + freed;
+        bases.push_back({last + 1, base});
+        const std::int64_t limit = (base + rows * width) * beats;
         if (grants.empty() || limit > grants.back().beats) grants.push_back({limit, last + 1});
         opened = true;
     }
@@ -223,6 +240,7 @@ struct Window : Process {
             }
             if (from.read == from.moved) return;
             for (; from.read < from.moved; from.read++) {
+                if (from.read % beats == 0) starts.push_back(from.time(from.read));
                 if (from.read % beats == beats - 1) {
                     pixels[static_cast<std::size_t>(complete++) % pixels.size()] = from.time(from.read);
                 }
@@ -236,6 +254,7 @@ struct Window : Process {
         while (true) {
             if (!opened) open();
             take();
+            measure(false);
             if (complete < need) return;
             Time ready = pixels[static_cast<std::size_t>(need - 1) % pixels.size()] + readable;
             for (; beat < of_window; beat++, sent++) {

@@ -35,7 +35,7 @@ from hwflow.graph import (
     WeightLayer,
 )
 from hwflow.graph.naming import identifier
-from hwflow.rtl.cells import output_parameters, type_parameters
+from hwflow.rtl.cells import input_lanes, output_parameters, type_parameters
 from hwflow.rtl.decoders import Parameter
 from hwflow.rtl.depth import FifoDepths
 from hwflow.rtl.moves import move_cell, scatters_channels, waiting_beats
@@ -47,8 +47,6 @@ from hwflow.rtl.weight_cells import WeightCells
 
 MERGE_OPS: Mapping[type[Merge], Mapping[str, Parameter]] = {Subtract: {"OP": 1}, Maximum: {"OP": 2}, Minimum: {"OP": 3}}
 """What ``hwflow_add`` does instead of adding."""
-INPUT_LANES = 4
-"""A pixel of up to this many channels comes in as one beat, one of more channels element by element."""
 
 
 def build_netlist(graph: Graph, reuse: Mapping[str, int], loadable: Loadable | None = None) -> Netlist:
@@ -94,9 +92,7 @@ class _Builder(WeightCells, SoftmaxCells):
     def _node(self, node: Node, sources: list[Stream]) -> Stream:
         match node:
             case Input():
-                channels = node.shape[-1]
-                lanes = channels if channels <= INPUT_LANES else 1
-                return self._tensor(node, node.resolved, lanes)
+                return self._tensor(node, node.resolved, input_lanes(node))
             case Affine():
                 return self._affine(node, sources[0])
             case DepthwiseConv2D():
@@ -135,6 +131,8 @@ class _Builder(WeightCells, SoftmaxCells):
     def _move(self, node: Move, source: Stream) -> Stream:
         if scatters_channels(node):
             source = self._to_lanes(node, source, 1)
+        else:
+            source = self._keeping_pace(node, source, math.prod(node.shape))
         shape = self.graph.inputs_of(node)[0].shape
         if waiting := waiting_beats(node, shape, source):
             source = self._fifo(node, source, waiting, "row")
@@ -240,6 +238,10 @@ class _Builder(WeightCells, SoftmaxCells):
         # Every beat is of one input only, so the lanes divide the channels of both.
         fitting = [s.lanes for s in sources if all(other.channels % s.lanes == 0 for other in sources)]
         lanes = max(fitting, default=math.gcd(*(source.lanes for source in sources)))
+        common = math.gcd(*(source.channels for source in sources))
+        more = [count for count in range(lanes, common + 1, lanes) if common % count == 0]
+        elements = math.prod(node.shape)
+        lanes = next((count for count in more if elements <= count * self.cycles), more[-1])
         a, b = self._buffered(node, sources, lanes)
         out = self._tensor(node, node.resolved, lanes)
         parameters: dict[str, Parameter] = {
@@ -266,6 +268,7 @@ class _Builder(WeightCells, SoftmaxCells):
         positions = math.prod(node.window.kernel)
         if node.window.kernel == self.graph.inputs_of(node)[0].shape[:2] and not any(node.window.padding):
             return self._pooled(node, source, positions, node.accum if isinstance(node, AveragePool2D) else None)
+        source = self._keeping_pace(node, source, math.prod(node.shape) * positions)
         if isinstance(node, AveragePool2D):
             windows = self._window(node, node.window, source, 0)
             if node.divisor is not None:

@@ -25,7 +25,7 @@ from hwflow.rtl.memory_image import memory_shape, memory_words, rom_words
 from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.pairs import with_pairs
 from hwflow.rtl.placement import notes, places, with_memories
-from hwflow.rtl.sizing import size_fifos
+from hwflow.rtl.sizing import size_buffers
 from hwflow.rtl.structure import Loadable, MatrixUnit, Netlist, Stream
 from hwflow.sim.design import METADATA
 from hwflow.sim.hexfile import write_hex
@@ -69,7 +69,7 @@ def generate(
     """
     unsized = with_pairs(build_netlist(graph, reuse, Loadable.asked(loadable)), part)
     addresses = address_map(graph, unsized)
-    netlist, said = size_fifos(unsized)
+    netlist, said = size_buffers(unsized)
     netlist = with_memories(graph.in_rtl, netlist, part, uram)
     output.mkdir()
     top = render_top(graph, netlist, addresses)

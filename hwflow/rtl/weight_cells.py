@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from hwflow.cost.memories import Memory
@@ -16,7 +17,7 @@ from hwflow.graph import (
     WeightLayer,
 )
 from hwflow.memory import layer_bias_type
-from hwflow.rtl.cells import Cells, image, output_parameters
+from hwflow.rtl.cells import Cells, image, input_lanes, output_parameters
 from hwflow.rtl.decoders import READ, TABLE, WORD, Parameter, code_parameters
 from hwflow.rtl.memory_image import SideMemory, side_memory
 from hwflow.rtl.structure import Keeps, Loadable, MatrixUnit, RestRoom, Stream
@@ -32,7 +33,8 @@ class WeightCells(Cells):
     """
 
     def __init__(self, graph: Graph, reuse: Mapping[str, int], loadable: Loadable | None) -> None:
-        super().__init__(graph)
+        busy = (layer.vectors * reuse[layer.name] for layer in graph.weight_layers)
+        super().__init__(graph, max((math.prod(graph.input.shape) // input_lanes(graph.input), *busy)))
         self.reuse = reuse
         self.loadable = loadable
         self.units: list[MatrixUnit] = []

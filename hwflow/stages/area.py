@@ -21,7 +21,7 @@ from hwflow.rtl.cycles import pace
 from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.pairs import with_pairs
 from hwflow.rtl.placement import notes, places, with_memories
-from hwflow.rtl.sizing import size_fifos
+from hwflow.rtl.sizing import size_buffers
 from hwflow.rtl.structure import Loadable
 from hwflow.stages.folding import choose_folding
 
@@ -78,7 +78,7 @@ def estimate(
     folding = choose_folding(design.graph, reuse, target_cycles, part, loadable, uram)
     known, logits = part or DEFAULT_PART, design.graph.in_rtl
     netlist = build_netlist(design.graph, folding.factors, Loadable.asked(loadable))
-    netlist, said = size_fifos(with_pairs(netlist, known))
+    netlist, said = size_buffers(with_pairs(netlist, known))
     netlist = with_memories(logits, netlist, known, uram)
     area = _estimate_json(estimated(logits, netlist), places(netlist))
     found, said = pace(netlist), [*said, *notes(netlist, uram)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from hwflow.cost.area import Area, total
 from hwflow.cost.parts import FILL, Part, find_part, misfits, siblings
-from hwflow.cost.reuse import choose_reuse, valid_reuse_factors
+from hwflow.cost.reuse import choose_reuse
 from hwflow.errors import HwflowError
 from hwflow.graph import Graph, WeightLayer
 from hwflow.rtl.area import estimated
@@ -15,8 +15,9 @@ from hwflow.rtl.cycles import FIFO
 from hwflow.rtl.netlist import build_netlist
 from hwflow.rtl.pairs import with_pairs
 from hwflow.rtl.placement import check_uram, with_memories
-from hwflow.rtl.sizing import size_fifos
+from hwflow.rtl.sizing import size_buffers
 from hwflow.rtl.structure import Loadable, Netlist
+from hwflow.stages.reaching import candidates, missed, reach
 
 PROBES = 8
 """Equal steps in which faster designs are tried for one that fits."""
@@ -35,6 +36,10 @@ class Folding:
     factors: Mapping[str, int]
     target_cycles: int | None
     notes: tuple[str, ...] = ()
+
+    def noting(self, note: str) -> Folding:
+        """The same with one more note."""
+        return replace(self, notes=(*self.notes, note))
 
 
 def target_of_rate(images_a_second: float, clock_mhz: float) -> int:
@@ -59,41 +64,50 @@ def choose_folding(
     part: str | None = None,
     loadable: bool = False,
     uram: bool = False,
+    rtl: bool = True,
 ) -> Folding:
     """Reuse factors that were asked for; with a part and nothing else, those of the fastest design that fits it.
 
     Args:
         graph: a typed graph.
-        reuse, target_cycles: see :func:`hwflow.cost.reuse.choose_reuse`.
+        reuse: see :func:`hwflow.cost.reuse.choose_reuse`.
+        target_cycles: see :func:`hwflow.stages.reaching.reach`.
         part: the FPGA that the design has to fit, with or without package and speed grade.
         loadable: whether rests, tables and constants are memories, see :func:`hwflow.rtl.generate`.
         uram: whether weights may lie in URAM.
+        rtl: whether the RTL's cycles count, and not those of layers alone.
 
     Raises:
         HwflowError: the design does not fit: what it lacks, and what would do; or there is no URAM.
     """
     if uram:
         check_uram(part)
-    factors = choose_reuse(graph, reuse, target_cycles)
+    notes: list[str] = []
+    if target_cycles is None or reuse is not None or not rtl:
+        factors = choose_reuse(graph, reuse, target_cycles)
+        if target_cycles is not None:
+            notes = missed(graph, factors, target_cycles)
+    else:
+        factors, notes = reach(graph, target_cycles, Loadable.asked(loadable))
+    asked = Folding(factors, target_cycles, tuple(notes))
     if part is None:
-        return Folding(factors, target_cycles)
+        return asked
     known = find_part(part)
     if known is None:
-        note = f"resources of {part} are not known, and nothing says whether the design fits"
-        return Folding(factors, target_cycles, (note,))
+        return asked.noting(f"resources of {part} are not known, and nothing says whether the design fits")
     if not known.is_estimated:
-        return Folding(factors, target_cycles, (f"the estimate is not for {known.name}; --synth yosys counts",))
+        return asked.noting(f"the estimate is not for {known.name}; --synth yosys counts")
     try:
         search = _Search.of(graph.in_rtl, known, Loadable.asked(loadable), uram)
     except HwflowError:
-        return Folding(factors, target_cycles)  # there is no RTL, which the caller says
+        return asked  # there is no RTL, which the caller says
     if reuse is not None or target_cycles is not None:
         if not search.fits(factors):
             raise HwflowError("; ".join([f"the design takes {search.lacks(factors)}", *search.remedies(factors)]))
-        return Folding(factors, target_cycles)
+        return asked
     fastest = search.fastest()
     if fastest is None:
-        slowest = choose_reuse(graph, target_cycles=search.candidates[-1])
+        slowest = choose_reuse(graph, target_cycles=candidates(search.graph)[-1])
         subject = "even with the largest reuse factors the design takes"
         raise HwflowError("; ".join([f"{subject} {search.lacks(slowest, FILL)}", *search.remedies(slowest, FILL)]))
     return Folding(choose_reuse(graph, target_cycles=fastest), fastest)
@@ -115,7 +129,7 @@ class _Search:
     @classmethod
     def of(cls, graph: Graph, part: Part, loadable: Loadable | None, uram: bool) -> _Search:
         """The designs of a graph up to its logits."""
-        sized, _ = size_fifos(build_netlist(graph, choose_reuse(graph), loadable))
+        sized, _ = size_buffers(build_netlist(graph, choose_reuse(graph), loadable))
         elements = {
             cell.name: int(cell.parameters["DEPTH"]) * next(iter(cell.inputs.values())).lanes
             for cell in sized.instances
@@ -139,27 +153,21 @@ class _Search:
             cells.append(cell)
         return replace(netlist, instances=cells)
 
-    @property
-    def candidates(self) -> list[int]:
-        """Cycles an image at which a layer's factor changes, ascending."""
-        layers = self.graph.weight_layers
-        return sorted({layer.vectors * factor for layer in layers for factor in valid_reuse_factors(layer)})
-
     def fits(self, factors: Mapping[str, int], fill: float = 1) -> bool:
         """Whether a design takes a share of the part at most."""
         return not misfits(self.area(factors), self.part, fill)
 
     def fastest(self, fill: float = FILL) -> int | None:
         """The fewest cycles an image with which the design fits into a share of the part; None if it never does."""
-        candidates = self.candidates
+        steps = candidates(self.graph)
 
         def enough(index: int) -> bool:
-            return self.fits(choose_reuse(self.graph, target_cycles=candidates[index]), fill)
+            return self.fits(choose_reuse(self.graph, target_cycles=steps[index]), fill)
 
         # The slowest design has the narrowest memories, which blocks hold badly: a faster one may be the first to fit.
         # Steps towards it are small at first.
-        last = len(candidates) - 1
-        probes = {last - (1 << step) + 1 for step in range(len(candidates).bit_length())}
+        last = len(steps) - 1
+        probes = {last - (1 << step) + 1 for step in range(len(steps).bit_length())}
         probes |= {last * step // PROBES for step in range(PROBES + 1)}
         high = next((index for index in sorted(probes, reverse=True) if index >= 0 and enough(index)), None)
         if high is None:
@@ -171,7 +179,7 @@ class _Search:
                 high = middle
             else:
                 low = middle + 1
-        return candidates[high]
+        return steps[high]
 
     def lacks(self, factors: Mapping[str, int], fill: float = 1) -> str:
         """What the part has too little of, and by how much."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from hwflow.cost import DEFAULT_PART
-from hwflow.cost.layers import LayerCost, layer_costs
+from hwflow.cost.layers import layer_costs
 from hwflow.data import DataLike, data_path
 from hwflow.errors import HwflowError
 from hwflow.files.folders import (
@@ -65,7 +65,7 @@ def generate(
         output: the project folder to write.
         io_type: ``io_stream`` or ``io_parallel``, for the firmware.
         reuse: reuse factor wanted for every layer; the nearest valid one is taken.
-        target_cycles: cycles an image instead, see :func:`hwflow.cost.reuse.choose_reuse`.
+        target_cycles: cycles an image instead, see :func:`hwflow.stages.reaching.reach`.
         part: FPGA that the projects are for; without reuse factor or cycles, the design is the fastest that fits it,
             see :mod:`hwflow.stages.folding`. By default a Zynq UltraScale+, which has no say in the folding.
         bram_ports: weights of the firmware as external block-RAM ports instead of inside.
@@ -100,11 +100,11 @@ def generate(
     design = open_design(design)
     if part is not None:
         step("choosing what fits the part")
-    folding = choose_folding(design.graph, reuse, target_cycles, part, loadable, uram)
+    folding = choose_folding(design.graph, reuse, target_cycles, part, loadable, uram, rtl)
     factors, part = folding.factors, part or DEFAULT_PART
     costs = layer_costs(design.graph, factors)
     stimuli = stimuli_for(design, data)
-    notes = [*folding.notes, *_missed(costs, target_cycles)]
+    notes = list(folding.notes)
     refused: dict[str, str] = {}
     area: dict[str, Any] = {}
     pace: dict[str, float] | None = None
@@ -175,18 +175,6 @@ def _write_rtl(
         return written
     ends = f"{graph.output.name}: the RTL ends at the logits before it, as its table is too large; the firmware has it"
     return {**written, "notes": [*written["notes"], ends]}
-
-
-def _missed(costs: tuple[LayerCost, ...], target_cycles: int | None) -> list[str]:
-    """A note for every layer that even its smallest reuse factor leaves above the target."""
-    if target_cycles is None:
-        return []
-    return [
-        f"{cost.name}: takes {cost.cycles_per_image} cycles an image, more than {target_cycles}; "
-        f"{cost.reuse_factor} is its smallest reuse factor"
-        for cost in costs
-        if cost.cycles_per_image > target_cycles
-    ]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from hwflow.reference.kernels.library import Build
 from hwflow.rtl import sizing
 from hwflow.rtl.cycles import FIFO, UNBOUNDED, CycleModel
 from hwflow.rtl.netlist import build_netlist
-from hwflow.rtl.sizing import size_fifos
+from hwflow.rtl.sizing import size_buffers
 from hwflow.rtl.slices import COMBINATIONAL, FORK, MOST
 from hwflow.rtl.structure import Netlist
 from tests.blocks import edges, random_wide, there_and_back
@@ -39,7 +39,7 @@ def depths(netlist: Netlist) -> dict[str, int]:
 
 
 def test_sized_fifos_are_smaller_and_as_fast_as_unbounded_ones(residual: Netlist) -> None:
-    sized, notes = size_fifos(residual)
+    sized, notes = size_buffers(residual)
     before, after = depths(residual), depths(sized)
     assert notes == []
     assert all(after[name] <= before[name] for name in before)
@@ -49,7 +49,7 @@ def test_sized_fifos_are_smaller_and_as_fast_as_unbounded_ones(residual: Netlist
 
 
 def test_depths_are_needed(residual: Netlist) -> None:
-    sized, _ = size_fifos(residual)
+    sized, _ = size_buffers(residual)
     model, name = CycleModel(sized), max(depths(sized), key=lambda each: depths(sized)[each])
     enough = model.run(IMAGES).cycles_per_image
     # Two windows of 3x3 look two rows and two pixels of four beats ahead, of which the cells hold some.
@@ -69,7 +69,7 @@ def test_an_image_alone_takes_no_longer_than_among_others(residual: Netlist) -> 
 
 def test_without_a_compiler_depths_stay_and_a_note_says_so(residual: Netlist, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizing, "library", lambda: Build(None, "no C++ compiler"))
-    same_netlist, notes = size_fifos(residual)
+    same_netlist, notes = size_buffers(residual)
     assert same_netlist is residual
     assert notes == ["FIFOs are deeper than need be, as the cycle model cannot be compiled: no C++ compiler"]
 
@@ -95,6 +95,6 @@ def test_branches_that_move_pixels_do_not_stop_with_depths_from_the_graph_alone(
     graph = harden(graph, random_images(seed + 1, graph, 4), random_options(seed)).graph
     netlist = build_netlist(graph, random_reuse(graph, seed))
     CycleModel(netlist).run(3)
-    sized, _ = size_fifos(netlist)
+    sized, _ = size_buffers(netlist)
     unbounded = CycleModel(netlist).run(IMAGES, dict.fromkeys(depths(netlist), UNBOUNDED))
     assert CycleModel(sized).run(IMAGES).cycles_per_image == unbounded.cycles_per_image
