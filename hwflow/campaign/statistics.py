@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from hwflow.data.proportion import CONFIDENCE, score_interval
 
@@ -24,6 +25,24 @@ def described(interval: Interval) -> dict[str, Any]:
     return {"confidence": CONFIDENCE, "accuracy": INTERVALS[interval]}
 
 
+ALIKE = "alike in all rounds"
+"""Instead of an interval: a spread that no round showed is not known."""
+
+
+def has_width(low: float | None, high: float | None, rounds: int = 2) -> bool:
+    """Whether there is an interval: not of one round, and not where all are alike."""
+    return low is not None and high is not None and rounds > 1 and low < high
+
+
+def interval_text(low: float | None, high: float | None, rounds: int = 2, sign: bool = False) -> str | None:
+    """An interval in words, ``12.34 to 15.60``, with signs if asked for; ``ALIKE``, or None, where there is none."""
+    if low is None or high is None or rounds < 2:
+        return None
+    if not has_width(low, high, rounds):
+        return ALIKE
+    return f"{low:+z.2f} to {high:+z.2f}" if sign else f"{low:z.2f} to {high:z.2f}"
+
+
 PAIRED_INTERVAL = "Student's interval of the mean difference, cut at -100 and 100 points"
 _RESAMPLES = 10_000
 
@@ -35,7 +54,8 @@ class Summary:
     Attributes:
         mean: over the rounds.
         std: sample standard deviation (n - 1); 0 for a single round.
-        low, high: 95 % confidence interval of the mean, within 0 to 100; the mean itself for a single round.
+        low, high: 95 % confidence interval of the mean, within 0 to 100; the mean itself, and no interval, for a single
+            round and where all are alike.
         rounds: how many.
     """
 
@@ -57,8 +77,9 @@ class Paired:
 
     Attributes:
         difference: mean of second - first, points.
-        low, high: its 95 % Student interval, cut where no difference can be: at -100 and 100 points.
-        p: of the two-sided paired t test; None where it has no meaning (fewer than 2 rounds).
+        low, high: its 95 % Student interval, cut where no difference can be: at -100 and 100 points; the difference
+            itself, and no interval, for one pair and where all are alike.
+        p: of the two-sided paired t test; None where it has no meaning (fewer than 2 rounds, or all pairs alike).
         rounds: pairs.
     """
 
@@ -78,8 +99,9 @@ class Unpaired:
 
     Attributes:
         difference: mean of second - mean of first, points.
-        low, high: its 95 % interval by Welch, cut at -100 and 100 points; None where one has fewer than 2 rounds.
-        p: of Welch's two-sided t test; None likewise.
+        low, high: its 95 % interval by Welch, cut at -100 and 100 points; None where one has fewer than 2 rounds; the
+            difference itself, and no interval, where the rounds of both are alike.
+        p: of Welch's two-sided t test; None in both cases.
     """
 
     difference: float
@@ -124,9 +146,10 @@ def summarise(accuracies: Sequence[float], interval: Interval = "wilson") -> Sum
     sqrt(n). ``bootstrap`` resamples the rounds 10,000 times, always with the same random numbers.
     """
     values = np.asarray(accuracies, dtype=np.float64)
-    mean = float(values.mean())
-    if len(values) < 2:
+    if _alike(values):
+        mean = float(values[0])
         return Summary(mean, 0.0, mean, mean, len(values))
+    mean = float(values.mean())
     std = float(values.std(ddof=1))
     if interval == "wilson":
         low, high = _wilson(mean / 100, student(len(values)) * std / 100 / math.sqrt(len(values)))
@@ -144,13 +167,12 @@ def compare(first: Sequence[float], second: Sequence[float]) -> Paired:
 
     count = min(len(first), len(second))
     difference = np.asarray(second[:count], np.float64) - np.asarray(first[:count], np.float64)
-    mean = float(difference.mean())
-    if count < 2:
+    if _alike(difference):
+        mean = float(difference[0])
         return Paired(mean, mean, mean, None, count)
+    mean = float(difference.mean())
     error = float(difference.std(ddof=1)) / math.sqrt(count)
     half = student(count) * error
-    if error == 0.0:
-        return Paired(mean, mean, mean, 1.0 if mean == 0.0 else 0.0, count)
     p = float(2 * stats.t.sf(abs(mean) / error, count - 1))
     return Paired(mean, max(mean - half, -100.0), min(mean + half, 100.0), p, count)
 
@@ -165,8 +187,9 @@ def compare_unpaired(first: Sequence[float], second: Sequence[float]) -> Unpaire
         return Unpaired(difference, None, None, None)
     shares = [float(each.var(ddof=1)) / len(each) for each in (one, other)]
     error = math.sqrt(sum(shares))
-    if error == 0.0:
-        return Unpaired(difference, difference, difference, 1.0 if difference == 0.0 else 0.0)
+    if _alike(one) and _alike(other):
+        difference = float(other[0] - one[0])
+        return Unpaired(difference, difference, difference, None)
     # Welch and Satterthwaite
     freedom = sum(shares) ** 2 / sum(
         share**2 / (len(each) - 1) for share, each in zip(shares, (one, other), strict=True)
@@ -174,6 +197,11 @@ def compare_unpaired(first: Sequence[float], second: Sequence[float]) -> Unpaire
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
     p = float(2 * stats.t.sf(abs(difference) / error, freedom))
     return Unpaired(difference, max(difference - half, -100.0), min(difference + half, 100.0), p)
+
+
+def _alike(values: npt.NDArray[np.float64]) -> bool:
+    """Whether they are all the same; their deviation need not be 0, as their mean is rounded."""
+    return bool((values == values[0]).all())
 
 
 def beats(one: Sequence[float], other: Sequence[float]) -> bool:

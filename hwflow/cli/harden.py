@@ -137,15 +137,15 @@ def harden(
     calibration: options.Calibration = None,
     preprocessing: options.CalibrationPreprocessing = None,
     calibration_images: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--calibration-images",
             metavar="N",
             min=1,
             rich_help_panel=options.TYPES,
-            help="How many of them, drawn at random.",
+            help="How many of them, drawn at random; by default 256, or all of fewer.",
         ),
-    ] = 256,
+    ] = None,
     activation_bits: Annotated[
         int,
         typer.Option(

@@ -345,6 +345,7 @@ def print_accuracies(
 ) -> None:
     """Print accuracies with their intervals; ``rows`` as in the JSON, ``labelled`` by how weights are stored."""
     from hwflow.campaign.plan import t_text
+    from hwflow.campaign.statistics import interval_text
 
     columns = [
         "model",
@@ -367,8 +368,8 @@ def print_accuracies(
                 row["protection"] if labelled else "none" if row["t"] is None else t_text(row["t"]),
                 f"{row['ber']:g}",
                 f"{row['mean']:.2f}",
-                f"{row['std']:.2f}",
-                f"{row['low']:.2f} to {row['high']:.2f}",
+                f"{row['std']:.2f}" if row["rounds"] > 1 else None,
+                interval_text(row["low"], row["high"], row["rounds"]),
                 row["rounds"],
                 row["images"],
                 *([row["published"]] if published else []),

@@ -159,20 +159,18 @@ def _print_comparison(found: Comparison) -> None:
 
 
 def _cells(row: dict[str, Any]) -> list[object]:
+    from hwflow.campaign.statistics import interval_text
+
     return [
         "-" if row["ber"] is None else f"{row['ber']:g}",
         row["file"],
         f"{row['mean']:.2f}",
-        _interval(row["low"], row["high"]) if row["rounds"] > 1 else None,
+        interval_text(row["low"], row["high"], row["rounds"]),
         None if row["difference"] is None else f"{row['difference']:+.2f}",
-        _interval(row["difference_low"], row["difference_high"]),
+        interval_text(row["difference_low"], row["difference_high"], sign=True),
         row["pairing"],
         row["rounds"],
     ]
-
-
-def _interval(low: float | None, high: float | None) -> str | None:
-    return None if low is None or high is None else f"{low:.2f} to {high:.2f}"
 
 
 def _chosen(choice: dict[str, Any]) -> str:

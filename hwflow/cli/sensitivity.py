@@ -31,22 +31,26 @@ def sensitivity(
     data: options.Data,
     preprocessing: options.Preprocessing = None,
     images: Annotated[
-        int,
-        typer.Option("--images", metavar="N", min=1, rich_help_panel=options.IMAGES, help="Images of every exact run."),
-    ] = 64,
+        int | None,
+        typer.Option(
+            "--images", metavar="N", min=1, rich_help_panel=options.IMAGES,
+            help="Images of every exact run; by default 64, or all of fewer.",
+        ),
+    ] = None,
     confirmed: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--confirm", metavar="N", min=1, rich_help_panel=options.FAULTS,
-            help="Bits with the largest estimates to run, one flip a run.",
+            help="Bits with the largest estimates to run, one flip a run; by default 1000, or all of fewer.",
         ),
-    ] = 1000,
+    ] = None,
     sampled: Annotated[
-        int,
+        int | None,
         typer.Option(
-            "--sample", metavar="N", min=1, rich_help_panel=options.FAULTS, help="Bits drawn at random to run."
+            "--sample", metavar="N", min=1, rich_help_panel=options.FAULTS,
+            help="Bits drawn at random to run; by default 1000, or all of fewer.",
         ),
-    ] = 1000,
+    ] = None,
     protect_top: Annotated[
         str | None,
         typer.Option(

@@ -186,7 +186,8 @@ def run_study(
         step: called with the name of each step.
 
     Returns:
-        The accuracies, and what was damaged of the trials that were kept, a line each; it was computed again.
+        The accuracies, by format and t, and what was damaged of the trials that were kept, a line each; it was computed
+        again.
 
     Raises:
         HwflowError: see `hwflow.campaign.run_campaign`.
@@ -200,7 +201,9 @@ def run_study(
             stored = read_results(path)
             found.extend(stored.cells)
             damaged += [f"{path}: {damage_text(each, stored.head)}" for each in reached.damaged]
-    return [each for each in found if name == "table1" or each.cell.ber > 0], damaged
+    shown = [each for each in found if name == "table1" or each.cell.ber > 0]
+    places = {each: place for place, each in enumerate(dict.fromkeys(each.cell.format for each in shown))}
+    return sorted(shown, key=lambda each: (places[each.cell.format], each.cell.target or 0.0)), damaged
 
 
 def row(name: str, subject: Subject, result: CellResult) -> dict[str, Any]:

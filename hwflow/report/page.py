@@ -8,6 +8,7 @@ from typing import Any
 
 from hwflow.campaign.export import Results
 from hwflow.campaign.plan import t_text
+from hwflow.campaign.statistics import has_width, interval_text
 from hwflow.files.folders import FILES, REPORT, files_in, json_text, new_folder
 from hwflow.files.outputs import check_outputs
 from hwflow.report.figures import Figure, report_figures
@@ -73,6 +74,7 @@ def filled(template: str, figures: list[Figure], **values: Any) -> str:
     )  # fmt: skip
     environment.filters["number"] = _number
     environment.filters["percent"] = lambda value: f"{value:z.2f}"
+    environment.globals |= {"interval_text": interval_text, "has_width": has_width}
     environment.filters["t"] = lambda value: "-" if value is None else t_text(value)
     environment.filters["whole"] = lambda value: "-" if value is None else f"{value:.0f}"
     style = Markup((_FOLDER / "page.css").read_text(encoding="utf-8"))

@@ -178,11 +178,12 @@ def _choice(found: Sequence[Way], ber: float) -> dict[str, Any]:
     best = min(here, key=lambda one: (one[1][0], *one[0].price))
     within = [one for one in here if one[1][2] <= ACCEPTED and one[2] > 1]
     cheapest = min(within, key=lambda one: (*one[0].price, one[1][0]), default=None)
-    return {"ber": ber, "best": _named(*best[:2]), "cheapest": cheapest and _named(*cheapest[:2])}
+    return {"ber": ber, "best": _named(*best), "cheapest": cheapest and _named(*cheapest)}
 
 
-def _named(way: Way, lost: tuple[float, float, float]) -> dict[str, Any]:
-    return {"way": way.label, "lost": lost[0], "low": lost[1], "high": lost[2], "bits": way.bits, "luts": way.luts}
+def _named(way: Way, lost: tuple[float, float, float], rounds: int) -> dict[str, Any]:
+    points = {"lost": lost[0], "low": lost[1], "high": lost[2], "rounds": rounds}
+    return {"way": way.label, **points, "bits": way.bits, "luts": way.luts}
 
 
 def _way(

@@ -131,7 +131,7 @@ def deviations(
         check_images(source.name, source.images, design.graph)
     lists = [
         *([] if ber is None else draw_rounds(design, ber, rounds or ROUNDS, seed, faulty_biases, layers)),
-        *([] if faults is None else [open_faults(faults)]),
+        *([] if faults is None else [open_faults(design.graph, faults)]),
     ]
     with project_for(design, project, () if kind.part is None else (kind.part,)) as made:
         part = None if made is None else made.part

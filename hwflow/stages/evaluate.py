@@ -69,12 +69,14 @@ class Accuracy:
     @classmethod
     def of(cls, percents: Sequence[float], images: int) -> Accuracy:
         """The accuracy over the rounds whose accuracies are ``percents``."""
-        std = float(np.std(percents, ddof=1)) if len(percents) > 1 else 0.0
-        return cls(float(np.mean(percents)), std, len(percents), images)
+        if len(set(percents)) == 1:
+            return cls(float(percents[0]), 0.0, len(percents), images)
+        return cls(float(np.mean(percents)), float(np.std(percents, ddof=1)), len(percents), images)
 
     def __str__(self) -> str:
-        spread = f" ± {self.std:.2f}" if self.rounds > 1 else ""
-        return f"{self.mean:.2f}{spread} %"
+        if self.rounds == 1:
+            return f"{self.mean:.2f} %"
+        return f"{self.mean:.2f} ± {self.std:.2f} %" if self.std else f"{self.mean:.2f} % in all rounds"
 
 
 @dataclass(frozen=True)
@@ -229,11 +231,10 @@ def evaluate(
     source = labelled(source, images, design.graph)
     lists = [
         *([] if ber is None else draw_rounds(design, ber, rounds, seed, faulty_biases, layers)),
-        *([] if faults is None else [open_faults(faults)]),
+        *([] if faults is None else [open_faults(design.graph, faults)]),
     ]
     if spared is not None:
-        kept = open_faults(spared)
-        check_faults(design.graph, kept)
+        kept = open_faults(design.graph, spared)
         lists = [without(each, kept) for each in lists]
     if save_faults is not None:
         _save(lists, Path(save_faults))
@@ -327,9 +328,15 @@ def draw_rounds(
     return [restrict(sample_ber(prone, ber, each, design.graph.digest), layers) for each in seeds]
 
 
-def open_faults(faults: FaultList | str | Path) -> FaultList:
-    """``faults`` itself, or the fault list in that file."""
-    return faults if isinstance(faults, FaultList) else FaultList.load(faults)
+def open_faults(graph: Graph, faults: FaultList | str | Path) -> FaultList:
+    """``faults`` itself, or the fault list in that file, before any long work.
+
+    Raises:
+        HwflowError: it cannot be read, or is for another design.
+    """
+    found = faults if isinstance(faults, FaultList) else FaultList.load(faults)
+    check_faults(graph, found)
+    return found
 
 
 def stored_bits(graph: Graph, faulty_biases: bool = False, layers: Sequence[str] | None = None) -> int:

@@ -41,7 +41,7 @@ def harden(
     image_size: int | None = None,
     calibration: DataLike | None = None,
     preprocessing: str | Preprocessing | None = None,
-    calibration_images: int = CALIBRATION_IMAGES,
+    calibration_images: int | None = None,
     like: str | Path | Design | None = None,
     seed: int = 0,
     force: bool = False,
@@ -63,7 +63,7 @@ def harden(
             default.
         preprocessing: of a folder's images, see :data:`hwflow.data.PRESETS`; by default ``cifar`` for
             images of up to 64 pixels, else ``imagenet``.
-        calibration_images: how many of them, drawn at random if there are more.
+        calibration_images: how many of them, drawn at random; by default 256, or all of fewer.
         like: a design of the same layers and options, whose types this one takes, so that hardware of it that was
             generated as loadable loads this one.
         seed: seed of that draw.
@@ -81,7 +81,7 @@ def harden(
     check_outputs(reads, folders={"output": output})
     check_output(output, DESIGN, force)
     source = str(model) if isinstance(model, str | Path) else str(getattr(model, "name", "model"))
-    if calibration_images < 1:
+    if calibration_images is not None and calibration_images < 1:
         raise HwflowError(f"calibration needs at least one image, not {calibration_images}")
     step("loading the model")
     if isinstance(model, str | Path):
@@ -225,11 +225,13 @@ def _calibration_data(source: str, calibration: DataLike | None, preprocessing: 
     return data
 
 
-def _draw(data: Data, count: int, seed: int, shape: tuple[int, ...]) -> tuple[Float32, dict[str, Any]]:
+def _draw(data: Data, count: int | None, seed: int, shape: tuple[int, ...]) -> tuple[Float32, dict[str, Any]]:
     """The calibration images, and what the manifest tells about them."""
     from hwflow.data import ImageSet, check_shape, drawn, preset_name, unreadable_text
 
-    chosen = drawn(data, count, seed)
+    if count is not None and count > len(data):
+        raise HwflowError(f"{data.name} has {len(data)} images: cannot draw {count} of them to calibrate with")
+    chosen = drawn(data, count or CALIBRATION_IMAGES, seed)
     name: str | None = None
     unreadable: list[Unreadable] = []
     if isinstance(chosen, ImageSet):

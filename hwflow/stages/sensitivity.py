@@ -139,9 +139,9 @@ def sensitivity(
     data: DataLike,
     *,
     preprocessing: str | Preprocessing | None = None,
-    images: int = IMAGES,
-    confirmed: int = CONFIRMED,
-    sampled: int = SAMPLED,
+    images: int | None = None,
+    confirmed: int | None = None,
+    sampled: int | None = None,
     seed: int = 0,
     threads: int | None = None,
     advance: Advance = no_progress,
@@ -152,23 +152,25 @@ def sensitivity(
         design: a design or its folder.
         data: images; labels are not looked at.
         preprocessing: of a folder's images.
-        images: of every exact run: the first of an array, evenly spread over a folder.
-        confirmed: bits with the largest estimates that are run.
-        sampled: bits drawn at random that are run, by which the estimate is judged.
+        images: of every exact run: the first of an array, evenly spread over a folder; by default 64, or all of fewer.
+        confirmed: bits with the largest estimates that are run; by default 1,000, or all of fewer.
+        sampled: bits drawn at random that are run, by which the estimate is judged; by default likewise.
         seed: of that draw.
         threads: of the reference, by default all cores.
         advance: progress of the runs.
 
     Raises:
-        HwflowError: images that do not fit, or numbers that are not positive.
+        HwflowError: images that do not fit, or numbers that are not positive or more than there are.
     """
     for name, value in (("images", images), ("confirmed", confirmed), ("sampled", sampled)):
-        if value < 1:
+        if value is not None and value < 1:
             raise HwflowError(f"{name}={value} must be at least 1")
     design = open_design(design)
     graph = design.graph.logits
-    source = open_for(design, data, None, preprocessing, images)
-    dataset = fitting(source, min(images, len(source)), design.graph)
+    source = open_for(design, data, None, preprocessing, images or IMAGES)
+    total = sum(memory.total_bits for memory in memories(graph))
+    confirmed, sampled = _bits("confirmed", confirmed, CONFIRMED, total), _bits("sampled", sampled, SAMPLED, total)
+    dataset = fitting(source, images or min(IMAGES, len(source)), design.graph)
     codes = encode(design.graph, dataset.images)
     runner = IntegerExecutor(graph, threads)
     start = time.perf_counter()
@@ -176,9 +178,8 @@ def sensitivity(
     estimates = bit_estimates(graph, powers)
     seconds = time.perf_counter() - start
     prone, arrays = memories(graph), list(estimates.values())
-    total = sum(each.size for each in arrays)
-    largest = _largest(arrays, min(confirmed, total))
-    drawn = _places(arrays, np.sort(np.random.default_rng(seed).choice(total, min(sampled, total), replace=False)))
+    largest = _largest(arrays, confirmed)
+    drawn = _places(arrays, np.sort(np.random.default_rng(seed).choice(total, sampled, replace=False)))
     start = time.perf_counter()
     exact = _Exact(graph, runner, codes)
     effects: list[list[BitEffect]] = []
@@ -203,6 +204,13 @@ def sensitivity(
         seconds,
         runs / max(time.perf_counter() - start, 1e-9),
     )
+
+
+def _bits(name: str, asked: int | None, usual: int, total: int) -> int:
+    """How many stored bits to run."""
+    if asked is not None and asked > total:
+        raise HwflowError(f"{name}={asked}: the design stores {total} bits")
+    return asked or min(usual, total)
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float | None:

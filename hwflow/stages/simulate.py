@@ -255,6 +255,8 @@ def _conditions(
         lists = draw_rounds(design, ber, rounds, seed, faulty_biases)
         named = [(f"BER {ber:g}" + (f", round {r}" if rounds > 1 else ""), each) for r, each in enumerate(lists)]
     elif faults is not None:
-        named = [("fault list" if isinstance(faults, FaultList) else Path(faults).name, open_faults(faults))]
+        named = [
+            ("fault list" if isinstance(faults, FaultList) else Path(faults).name, open_faults(design.graph, faults))
+        ]
     at = "" if upset_cycle is None else f" at cycle {upset_cycle}"
     return [Condition(), *(Condition(name + at, each, upset_cycle) for name, each in named)]

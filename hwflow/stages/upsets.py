@@ -25,6 +25,7 @@ from hwflow.rtl.executor import Simulator
 from hwflow.rtl.simulator import Build, bench_capacity, run_upsets
 from hwflow.show import Shown
 from hwflow.sim.design import RtlDesign
+from hwflow.sim.registers import refuse_unknown
 from hwflow.sim.state import OUTCOMES, Outcome, Register, StateUpset, Trial, Upsets
 from hwflow.stages.generate import project_for
 from hwflow.stages.inputs import fitting, open_for
@@ -200,13 +201,14 @@ def simulate_upsets(
     require_simulator(simulator)
     design = open_design(design)
     dataset = fitting(open_for(design, data, labels, preprocessing, images), images, design.graph)
-    codes = encode(design.graph, dataset.images)
-    step("reference")
-    clean = IntegerExecutor(design.graph.in_rtl).run(codes)
     patterns = None if STATE in upset else list(upset)
     with project_for(design, project, ("rtl",), step) as made:
         assert made is not None
         build = Build(simulator, RtlDesign.load(made.part("rtl").resolve()), registers=True)
+        refuse_unknown(patterns or (), build.design.folder)
+        step("reference")
+        codes = encode(design.graph, dataset.images)
+        clean = IntegerExecutor(design.graph.in_rtl).run(codes)
         step(f"building the {simulator} simulation")
         build.build()
         step(f"{rounds} upsets in {simulator}")

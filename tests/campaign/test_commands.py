@@ -215,7 +215,11 @@ class TestPaper:
         assert again["rows"] == rows
         assert again["interval"]["accuracy"].startswith("Wilson")
         hwflow("paper", "fig3", *few, "--rounds", 1, "--figure", tmp_path / "fig3.png").succeeds()
-        assert len(json.loads(out.read_text())["rows"]) == 2 * 8 * 3
+        rows = json.loads(out.read_text())["rows"]
+        places = [(row["format"], row["t"], row["ber"]) for row in rows]
+        assert len(places) == 2 * 8 * 3
+        assert places == sorted(places, key=lambda place: (place[0] != "fp16", place[1]))
+        assert [t for _, t, _ in places[::3]][8:] == [0.5, 1.0, 1.5, 1.97, 2.5, 3.0, 3.5, 4.0]
         assert (tmp_path / "fig3.png").read_bytes().startswith(b"\x89PNG")
 
     def test_logits(self, tmp_path):

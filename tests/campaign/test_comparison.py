@@ -11,9 +11,11 @@ from scipy import stats
 from hwflow.campaign import run_campaign
 from hwflow.campaign.spec_file import parse_spec
 from hwflow.campaign.statistics import compare_unpaired, summarise
+from hwflow.cli.report import _print_comparison
 from hwflow.errors import HwflowError
 from hwflow.report import compare_results, load_results, write_comparison
 from hwflow.report.comparison import COLUMNS
+from hwflow.report.comparison_page import comparison_html
 from hwflow.stages.evaluate import evaluate
 from tests.campaign.conftest import SPEC
 from tests.campaign.test_report import HOSTILE, References
@@ -90,6 +92,18 @@ def test_without_faults_and_of_one_round_there_is_no_interval():
         assert (row["pairing"], row["difference"], row["difference_low"]) == (pairing, 10.0, None)
 
 
+def test_where_all_rounds_are_alike_there_is_no_interval(capsys):
+    found = compare_results({"a": of({1e-2: [50, 50]}), "b": of({1e-2: [60, 60]}), "c": of({1e-2: [60, 61]})})
+    _print_comparison(found)
+    alike, apart = capsys.readouterr().out, comparison_html(found)
+    assert "50.00 to 50.00" not in alike + apart
+    assert "+10.00 to +10.00" not in alike + apart
+    assert "alike in all" in alike
+    assert "+10.00 (alike in all rounds)" in apart
+    assert "50.00 (alike in all rounds)" in apart
+    assert apart.count('class="front"') == 1  # no interval does not hold 0
+
+
 @pytest.mark.parametrize("first", [[50.0, 61.0], [99.0, 100.0, 98.5, 100.0]])
 def test_welch(first):
     second = [40.0, 44.0, 39.0, 50.0, 41.0]
@@ -97,8 +111,8 @@ def test_welch(first):
     interval = expected.confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((max(interval.low, -100), min(interval.high, 100)))
     assert found.p == pytest.approx(expected.pvalue)
-    assert compare_unpaired([1.0, 1.0], [2.0, 2.0]).p == 0.0
-    assert compare_unpaired([1.0, 1.0], [1.0, 1.0]).p == 1.0
+    assert compare_unpaired([1.0, 1.0], [2.0, 2.0]).p is None
+    assert compare_unpaired([1.0, 1.0], [1.0, 1.0]).p is None
     assert compare_unpaired([1.0, 1.0], [2.0]).low is None
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hwflow.cost.decoders import decoder_cost
 from hwflow.report import to_json, write_report
 from hwflow.report.figures import report_figures
 from hwflow.report.looks import LINES, looks_of
+from hwflow.report.tables import cell_row
 from hwflow.report.ways import COLUMNS, answers, front, way_rows, ways
 
 LAYERS = {"a": 300, "b": 100}
@@ -115,6 +117,18 @@ def test_the_front_and_the_choice():
     assert answers(results_of({"plain": HITS["plain"]})) == []
     (once,) = answers(results_of({name: {1e-3: [90]} for name in ("plain", "secded")}))
     assert [each["cheapest"] for each in once["choices"]] == [None]  # one round has no interval
+
+
+def test_no_interval_is_said_where_rounds_are_alike_or_there_is_one(tmp_path):
+    results = results_of(HITS)
+    page = write_report(results, tmp_path / "report").read_text()
+    assert "cosq</strong> loses least:\n-1.00 points (alike in all rounds),\n8.00 bits" in page
+    assert not re.search(r"\((-?[\d.]+) to \1\)", page)
+    rows = re.findall(r"<td>(\d+\.\d\d)</td>" + r"<td>([^<]+)</td>\s*" + r"<td>([^<]+)</td>" * 3, page)
+    found = {(mean, std == "-", low == high == "-", rounds) for mean, std, low, high, rounds in rows}
+    assert {("90.00", True, True, "1"), ("91.00", False, True, "2"), ("89.50", False, False, "2")} <= found
+    cells = [cell_row(each, results.labels) for each in results.cells]
+    assert {row["std"] > 0 for row in cells if row["rounds"] > 1 and row["low"] < row["high"]} == {True}
 
 
 def test_side_memories_count_and_unfinished_campaigns_are_fine():

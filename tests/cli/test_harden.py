@@ -196,6 +196,13 @@ def test_calibration_images_of_another_shape(images, tmp_path):
     assert left_in(tmp_path) == set()
 
 
+def test_more_calibration_images_than_there_are(saved_cnn, images, tmp_path):
+    options = ("harden", saved_cnn(), "-o", tmp_path / "d", "--calibration", images)
+    hwflow(*options, "--calibration-images", 17).fails_with("has 16 images: cannot draw 17")
+    assert not (tmp_path / "d").exists()
+    hwflow(*options).succeeds()
+
+
 def test_calibration_does_not_look_at_labels(saved_cnn, images, tmp_path):
     model, x = saved_cnn(), np.load(images)["x"]
     for name, y in {"none": {}, "strange": {"y": np.array(["cat", None], object)}}.items():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import hwflow
 from hwflow.cost.reuse import choose_reuse
 from hwflow.errors import HwflowError
 from hwflow.graph import Constant, Graph
@@ -17,9 +18,9 @@ from hwflow.reference import IntegerExecutor
 from hwflow.rtl import generate
 from hwflow.rtl.simulator import Build, failure, run_upsets
 from hwflow.sim import RtlDesign
-from hwflow.sim.registers import assigned_registers
+from hwflow.sim.registers import assigned_registers, refuse_unknown
 from hwflow.sim.state import Register, draw, matching, verdict
-from hwflow.stages.upsets import Share
+from hwflow.stages.upsets import Share, simulate_upsets
 from tests.networks import NetworkBuilder, random_images
 
 TEST = """
@@ -87,6 +88,7 @@ def test_registers_are_upset(build: Build, tmp_path: Path) -> None:
     paths = [path for path, _, _ in found]
     assert len(set(paths)) == len(paths)
     assert not any(path.endswith(("bias_mem", "_weights.memory.mem")) for path in paths)
+    refuse_unknown(paths, build.design.folder)  # of none that there is
     for part in ("guard", "_weights.beat_reg", "m_tvalid", "free_reg"):
         assert any(part in path for path in paths), (part, paths)
     wheres = [each[-1] for each in outcomes.values() if each[-1] is not None]
@@ -175,6 +177,20 @@ def test_registers_by_their_paths_and_upsets_by_their_seed() -> None:
     words = Counter(each.word for each in draw(found, 1000, range(1, 50), 5) if each.register == found[1])
     assert sum(words.values()) > 900  # 32 of 34 bits
     assert len(words) == 4
+
+
+def test_patterns_that_no_register_can_match_are_refused_before_the_build(
+    build: Build, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = build.design.folder
+    for pattern, word in {"nothing": "nothing", "u_dense1.not_here": "not_here", "*gard*": "gard"}.items():
+        with pytest.raises(HwflowError, match=f"no register has such a path: nothing in the RTL is called {word};"):
+            refuse_unknown(["*guard*", pattern], folder)
+    refuse_unknown(["u_d*beat_reg", "u_dense1.gen_output[*].gen_product[0].*", "*[0]*", "*", "?uard.*"], folder)
+
+    monkeypatch.setattr(Build, "build", lambda _: pytest.fail("it was built"))
+    with pytest.raises(HwflowError, match="nothing: no register has such a path"):
+        simulate_upsets(hwflow.harden("digits_cnn", tmp_path / "design"), "digits", upset=["nothing"], images=4)
 
 
 LASTING = """

@@ -36,6 +36,10 @@ def test_an_accuracy_is_mean_and_sample_deviation():
 
 def test_a_single_round_has_no_deviation():
     assert Accuracy.of([90.0], 50) == Accuracy(90.0, 0.0, 1, 50)
+    assert Accuracy.of([93.2] * 7, 500) == Accuracy(93.2, 0.0, 7, 500)
+    assert [str(Accuracy.of(each, 500)) for each in ([93.2] * 7, [93.2, 93.4], [93.2])] == [
+        "93.20 % in all rounds", "93.30 ± 0.14 %", "93.20 %",
+    ]  # fmt: skip
     assert str(Accuracy.of([90.0], 50)) == "90.00 %"
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import hwflow
+import hwflow.stages.simulate as simulate_stage
 from hwflow.codes import layout
 from hwflow.errors import HwflowError
 from hwflow.faults.models import without
@@ -107,16 +108,24 @@ def test_sparing_the_critical_bits(design, measured) -> None:
     assert all(a.flips <= b.flips for a, b in zip(spared.draws, plain.draws, strict=True))
 
 
-def test_refused(design, measured, tmp_path) -> None:
+def test_refused(design, measured, tmp_path, monkeypatch) -> None:
     with pytest.raises(HwflowError, match="above 0 and at most 1"):
         measured.critical(design, 0)
     with pytest.raises(HwflowError, match="sampled=0 must be at least 1"):
         sensitivity(design, "digits", sampled=0)
+    with pytest.raises(HwflowError, match="digits has 500 images: cannot take the first 1000"):
+        sensitivity(design, "digits", images=1000)
+    with pytest.raises(HwflowError, match="confirmed=1000000: the design stores 67392 bits"):
+        sensitivity(design, "digits", images=8, confirmed=10**6)
     with pytest.raises(HwflowError, match="spared places matter under faults"):
         hwflow.evaluate(design, "digits", spared=measured.critical(design, 0.01))
     other = hwflow.harden("digits_qcnn", tmp_path / "other")
+    critical = measured.critical(design, 0.01)
     with pytest.raises(HwflowError, match="the fault list is for another design"):
-        hwflow.evaluate(other, "digits", ber=1e-3, spared=measured.critical(design, 0.01))
+        hwflow.evaluate(other, "digits", ber=1e-3, spared=critical)
+    monkeypatch.setattr(simulate_stage, "simulated_project", lambda *_, **__: pytest.fail("it was built"))
+    with pytest.raises(HwflowError, match="the fault list is for another design"):
+        hwflow.simulate(other, "digits", faults=critical, images=4)
 
 
 def test_weights_are_ranked_by_what_the_fewest_flips_do_that_their_code_leaves(design, tmp_path) -> None:
