@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hwflow.campaign.run import run_campaign
     from hwflow.campaign.spec import CampaignSpec
     from hwflow.campaign.spec_file import load_spec
-    from hwflow.data import Dataset, load_data, load_digits
+    from hwflow.data import Dataset, load_data, load_digits, load_images
     from hwflow.emulation import Emulator, emulate
     from hwflow.errors import HwflowError
     from hwflow.faults import FaultList, sample_ber
@@ -63,6 +63,7 @@ _HOMES = {
     "load_data": "hwflow.data",
     "load_design": "hwflow.folders.design",
     "load_digits": "hwflow.data",
+    "load_images": "hwflow.data",
     "load_project": "hwflow.folders.project",
     "load_results": "hwflow.report",
     "load_spec": "hwflow.campaign.spec_file",
@@ -103,6 +104,7 @@ __all__ = [
     "load_data",
     "load_design",
     "load_digits",
+    "load_images",
     "load_project",
     "load_results",
     "load_spec",
@@ -118,6 +120,11 @@ __all__ = [
     "write_comparison",
     "write_report",
 ]
+
+
+def __dir__() -> list[str]:
+    """The public names, for editors and notebooks: they are imported on first use only."""
+    return __all__
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ from hwflow.campaign.statistics import beats
 from hwflow.campaign.trials import NetworkData, ReferenceNetwork, prepare
 from hwflow.codes import Protection
 from hwflow.cost.decoders import decoder_cost
+from hwflow.data.accuracy import guessing
 from hwflow.errors import HwflowError
 from hwflow.faults import round_seed, sample_ber
 from hwflow.fixed import FixedType, Rounding
@@ -111,6 +112,10 @@ def advise(
         step,
     )  # fmt: skip
     network = bundle.networks[spec.name]
+    accuracy = 100 * bundle.in_float[spec.name] / len(network.labels)
+    assert network.graph is not None
+    if reason := guessing(accuracy, len(network.labels), network.graph.output.shape[-1]):
+        raise HwflowError(f"{spec.name}: without faults and in float, {reason}")
     step("ranking")
     budgets = _budgets(max_luts) if by_layer else ()
     ranked = sorted(
@@ -122,7 +127,6 @@ def advise(
         key=lambda each: each.error,
     )
     chosen = _chosen(ranked, max_luts, tried)
-    accuracy = 100 * bundle.in_float[spec.name] / len(network.labels)
     found = []
     for done, candidate in enumerate(chosen):
         advance(done, len(chosen), candidate.protection)

@@ -69,7 +69,7 @@ def check_calibration(spec: ModelSpec, calibration: str | None) -> str:
     """What names the calibration images of a network; a place where nothing is, is refused."""
     if calibration is None:
         if spec.model not in EMBEDDED:
-            raise HwflowError(f"{spec.name}: activations in fixed point need images; name them as 'calibration'")
+            raise HwflowError(f"{spec.name}: activation types need images: --calibration, or calibration of a campaign")
         return DIGITS
     if calibration != DIGITS and not Path(calibration).exists():
         open_images(calibration)  # says why not

@@ -9,7 +9,7 @@ import typer
 
 from hwflow.cli import _options as options
 from hwflow.cli._app import DESIGN, app
-from hwflow.cli._console import save_json
+from hwflow.cli._console import print_line, save_json
 from hwflow.cli._inputs import data_path
 from hwflow.cli._tables import print_deviations, print_evaluation
 from hwflow.errors import HwflowError
@@ -93,6 +93,7 @@ def evaluate(
         folders={"--save-faults": save_faults},
     )
     with progress_bar("reading the design"):
+        from hwflow.data import guessing
         from hwflow.folders.design import load_design
         from hwflow.stages import deviation as of_outputs
         from hwflow.stages import evaluate as stage
@@ -128,4 +129,6 @@ def evaluate(
         )
     how = "" if result.preprocessing is None else f" (preprocessing {result.preprocessing})"
     print_evaluation(f"{opened.graph.name} on {result.data}{how}, {executor} executor", result, name)
+    if reason := guessing(result.clean.mean, result.clean.images, opened.graph.output.shape[-1]):
+        print_line(f"warning: without faults, {reason}")
     save_json(json, "evaluate", seed, {**about, **result.to_json()})

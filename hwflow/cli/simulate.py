@@ -228,7 +228,8 @@ def simulate(
             from hwflow.stages.user_test import run_test
 
         variant = {"dut": dut, "waves": waves, "registers": registers}
-        return carry_out(run_test, _show_test, {}, test=test, **variant, project=project, seed=seed)
+        show = _show_test if project is not None else _show_unkept_test
+        return carry_out(run_test, show, {}, test=test, **variant, project=project, seed=seed)
     if data is None:
         raise HwflowError("simulate needs images, or tests of your own: give --data or --test")
     refuse_ignored(True, "it is for --test", {"--dut top": dut == "top", "--waves": waves, "--registers": registers})
@@ -298,6 +299,13 @@ def _show_only(_: Design, result: BlockComparison) -> None:
     print_line(
         f"{', '.join(result.layers)}, fed with {result.input}: {result.differing_codes} of {result.output_codes} "
         f"output codes differ from the reference; {result.images} images, {result.cycles_per_image:.0f} cycles an image"
+    )
+
+
+def _show_unkept_test(design: Design, result: TestRun) -> None:
+    _show_test(design, result)
+    print_line(
+        "note: the RTL was generated and built for this run alone; that of a --project of 'hwflow generate' is kept"
     )
 
 

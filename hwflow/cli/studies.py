@@ -255,23 +255,24 @@ def _print_advice(found: Advice) -> None:
         ),
         spare=("cycles", "clean"),
     )
+    unknown = "-: its decoder was not synthesised. " if any(each.candidate.luts is None for each in found.tried) else ""
     print_line(
-        f"{len(found.ranked)} ways ranked, {len(found.tried)} tried; -: its decoder was not synthesised. Intervals are "
-        "over fault lists; the images are the same."
+        f"{len(found.ranked)} ways ranked, {len(found.tried)} tried; lost below 0: better than in float. "
+        f"{unknown}Intervals are over fault lists; the images are the same."
     )
-    sure = f"surely loses {found.accepted:g} points or less"
+    sure = f"surely loses {found.accepted:g} point{'' if found.accepted == 1 else 's'} or less"
     if found.best.low is None:
         print_line(f"{found.rounds} rounds are too few for intervals, so nothing is sure; give --rounds {ROUNDS}")
     elif found.cheapest is None:
         print_line(f"none of them {sure}: the upper end of no interval does")
     elif found.cheapest is found.best:
-        print_line(f"loses least, and is the cheapest that {sure}:")
+        print_line(f"loses least, and is the cheapest that {sure}, {found.best.candidate.label}:")
         print_command(found.command(found.best))
         return
     else:
-        print_line(f"cheapest that {sure}:")
+        print_line(f"cheapest that {sure}, {found.cheapest.candidate.label}:")
         print_command(found.command(found.cheapest))
-    print_line("loses least:")
+    print_line(f"loses least, {found.best.candidate.label}:")
     print_command(found.command(found.best))
 
 

@@ -3,7 +3,7 @@
 Nothing here imports Pillow, SciPy or scikit-learn before it is used.
 """
 
-from hwflow.data.accuracy import Tally, accuracy, ranks
+from hwflow.data.accuracy import Tally, accuracy, guessing, ranks
 from hwflow.data.arrays import DIGITS, DIGITS_TEST, SPLITS, Dataset, Float32, check_shape, load_data, load_digits
 from hwflow.data.folders import Batch, ImageSet, Unreadable, image_folder, unreadable_text
 from hwflow.data.given import Data, DataLike, as_data
@@ -15,6 +15,7 @@ from hwflow.data.sources import (
     batches,
     data_path,
     drawn,
+    load_images,
     open_data,
     open_images,
     preset,
@@ -53,11 +54,13 @@ __all__ = [
     "class_numbers",
     "data_path",
     "drawn",
+    "guessing",
     "image_folder",
     "imagenet",
     "labelled_folder",
     "load_data",
     "load_digits",
+    "load_images",
     "open_data",
     "open_images",
     "preset",

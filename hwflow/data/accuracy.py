@@ -1,5 +1,6 @@
 """Top-1 and top-5 accuracy."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,9 @@ import numpy.typing as npt
 from hwflow.data.folders import Unreadable
 from hwflow.data.labels import Int64
 from hwflow.errors import HwflowError
+
+FEWEST = 50
+"""Images, of which an accuracy tells from guessing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +78,21 @@ def accuracy(logits: npt.NDArray[Any], labels: Int64) -> Tally:
     """Return the accuracy of `logits` (N, classes) against `labels` (N,); errors as in `ranks`."""
     positions = ranks(logits, labels)
     return Tally(len(labels), int((positions < 1).sum()), int((positions < 5).sum()))
+
+
+def guessing(percent: float, images: int, classes: int) -> str | None:
+    """What may be wrong, if guessing reaches an accuracy: two standard deviations above 1 of ``classes``, or less.
+
+    Args:
+        percent: top-1 accuracy.
+        images: that it was measured on; of fewer than ``FEWEST`` it says nothing.
+        classes: 1 for a network with one output, which has two.
+    """
+    classes = max(2, classes)
+    chance = 1 / classes
+    if images < FEWEST or percent / 100 > chance + 2 * math.sqrt(chance * (1 - chance) / images):
+        return None
+    return (
+        f"{percent:.2f} % is no better than guessing among {classes} classes: are images preprocessed as in training "
+        "(--preprocessing, for calibration too), and classes in the model's order?"
+    )

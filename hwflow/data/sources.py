@@ -87,6 +87,32 @@ def open_images(spec: str | Path, split: str = "test", preprocessing: str | Prep
     return ImageSet(path.name, files, None, preprocessing=chosen)
 
 
+def load_images(
+    folder: str | Path,
+    preprocessing: str | Preprocessing,
+    images: int | None = None,
+    labels: str | Path | None = None,
+) -> Dataset:
+    """Return the images of a folder as arrays, as a network takes them; those that cannot be decoded are left out.
+
+    Args:
+        folder: one folder a class, or flat.
+        preprocessing: what the network was trained with, a name in `PRESETS` or one's own.
+        images: how many, evenly spread over the folder; by default all.
+        labels: of a flat folder, see `open_data`.
+
+    Raises:
+        HwflowError: no such folder or preprocessing, fewer images, images of several shapes, or as in `open_data`.
+    """
+    found = some(open_data(folder, labels=labels, preprocessing=preprocessing), images)
+    parts = [each for each in batches(found, 256) if len(each.images)]
+    if not parts:
+        raise HwflowError(f"{folder}: none of the images can be decoded")
+    known = [each.labels for each in parts if each.labels is not None]
+    arrays = np.concatenate([each.images for each in parts])
+    return Dataset(found.name, arrays, np.concatenate(known) if known else None)
+
+
 def require_labels(data: Data) -> Int64:
     """Return the labels of `data`, (N,); HwflowError that says why there are none, if so."""
     if data.labels is None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -92,7 +95,8 @@ def run_test(
     """Run the cocotb tests of a Python file on the RTL of a design.
 
     The tests see the simulator's Python with this one's modules, and those in the folder of the file. What cocotb and
-    the simulator print, tracebacks included, goes to the terminal. The working folder is a temporary one.
+    the simulator print, tracebacks included, goes to the terminal. The working folder is a temporary one:
+    ``Path(__file__).with_name("images.npy")`` is a file beside the tests.
 
     Args:
         design: a design or its folder.
@@ -108,13 +112,15 @@ def run_test(
         step: called with the name of each step.
 
     Raises:
-        HwflowError: no such file, no tests in it, a file that Python cannot import, or a tool that is missing.
+        HwflowError: no such file, no tests in it, a file that Python cannot import, or a tool that is missing; what
+            can be known before the RTL is built is said then.
     """
     test = Path(test).resolve()
     if test.suffix != ".py" or not test.is_file():
         raise HwflowError(f"{test}: there is no such Python file to take tests from")
     if not test.stem.isidentifier():
         raise HwflowError(f"{test}: Python cannot import a file of this name; use letters, digits and underscores")
+    check_source(test)
     if dut == "firmware" and registers:
         raise HwflowError("--dut firmware has none of the design's registers; leave out --registers")
     file = None
@@ -137,3 +143,24 @@ def run_test(
                 )
             report = (work / RESULTS_XML).read_text(encoding="utf-8")
     return TestRun(test, {name: failure(case) for name, case in cases.items()}, report, file, dut)
+
+
+def check_source(test: Path) -> None:
+    """Refuse, before anything is built, what Python cannot compile, and imports of modules that are not there."""
+    try:
+        tree = ast.parse(test.read_bytes(), str(test))
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        raise HwflowError(f"{test}{line}: Python cannot read this ({error.args[0]})") from error
+    for statement in tree.body:
+        names = [alias.name for alias in statement.names] if isinstance(statement, ast.Import) else []
+        if isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
+            names = [statement.module]
+        for name in (name.partition(".")[0] for name in names):
+            if not _is_there(name, test.parent):
+                raise HwflowError(f"{test}, line {statement.lineno}: there is no module {name!r}")
+
+
+def _is_there(name: str, folder: Path) -> bool:
+    beside = (folder / name).is_dir() or any(folder.glob(f"{name}.*"))
+    return beside or name in sys.builtin_module_names or importlib.util.find_spec(name) is not None

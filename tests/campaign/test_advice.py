@@ -243,7 +243,10 @@ def test_the_command(tmp_path) -> None:
     ]
     result = hwflow("advise", "digits_cnn", "--data", "digits", "--ber", "1e-2", *arguments, "--json", tmp_path / "a")
     out = result.succeeds()
-    assert "\nloses least:\n  hwflow harden digits_cnn --saturate -o hardened --protect bch64-45:0.01" in out
+    assert (
+        "\nloses least, bch64-45:0.01:\n  hwflow harden digits_cnn --saturate -o hardened --protect bch64-45:0.01"
+        in out
+    )
     assert "2 rounds are too few for intervals" in out
     content = json.loads((tmp_path / "a").read_text())
     assert content["best"]["candidate"]["protection"] == "bch64-45:0.01"

@@ -125,6 +125,17 @@ def test_a_user_data_set(design, tmp_path):
     assert json.loads((tmp_path / "j.json").read_text())["clean"]["images"] == 30
 
 
+def test_an_accuracy_of_guessing_is_said(design, tmp_path):
+    digits = load_digits()
+    np.savez(tmp_path / "turned.npz", x=digits.images[:100], y=(digits.labels[:100] + 1) % 10)
+    out = hwflow("evaluate", design, "--data", tmp_path / "turned.npz").succeeds()
+    assert "warning: without faults, " in out
+    assert "no better than guessing among 10 classes" in out
+    asked = ("advise", "digits_cnn", "--data", tmp_path / "turned.npz", "--images", "100", "--ber", "1e-2")
+    hwflow(*asked).fails_with("digits_cnn: without faults and in float", "no better than guessing")
+    assert "guessing" not in hwflow("evaluate", design, "--data", "digits", "--images", "100").succeeds()
+
+
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from hwflow.stages.user_test import run_test
+from hwflow.stages.user_test import check_source, run_test
 from tests.cli.conftest import hwflow
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "rtl_test.py"
@@ -81,7 +81,7 @@ def test_a_test_that_raises_shows_its_own_traceback(design, project, tmp_path, c
     ("name", "content", "words"),
     [
         ("none.py", "import cocotb\n", ("none.py", "there are none")),
-        ("broken.py", "import nothing_of_this_name\n", ("broken.py", "cocotb printed")),
+        ("broken.py", "from cocotb import nothing_of_this_name\n", ("broken.py", "cocotb printed")),
         ("my-test.py", "", ("my-test.py", "letters, digits")),
         ("my_test.txt", "", ("my_test.txt", "no such Python file")),
     ],
@@ -113,3 +113,26 @@ def test_options_that_have_no_effect(design, tmp_path):
     hwflow("simulate", design, "--test", EXAMPLE, "--upset", "state").fails_with("--upset", "--test")
     hwflow("simulate", design, "--upset", "state").fails_with("--data")
     hwflow("simulate", design, "--data", "digits", "--upset", "state", "--ber", 0.1).fails_with("--ber", "--upset")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("import cocotb\n\ndef broken(:\n", ["my_test.py, line 3", "Python cannot read this"]),
+        ("import cocotb\nimport not_there.at_all\n", ["my_test.py, line 2", "there is no module 'not_there'"]),
+        ("from not_there import a\n", ["my_test.py, line 1", "there is no module 'not_there'"]),
+    ],
+)
+def test_what_cannot_run_is_refused_before_the_build(source, words, design, tmp_path, monkeypatch):
+    monkeypatch.setattr("hwflow.stages.user_test.simulated_project", None)
+    test = tmp_path / "my_test.py"
+    test.write_text(source)
+    hwflow("simulate", design, "--test", test).fails_with(*words)
+
+
+def test_imports_from_beside_the_test(tmp_path):
+    test = tmp_path / "my_test.py"
+    (tmp_path / "helper.py").write_text("")
+    (tmp_path / "package").mkdir()
+    test.write_text("import sys, os.path, helper\nfrom package import each\nfrom . import anything\n")
+    check_source(test)

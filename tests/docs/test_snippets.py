@@ -1,36 +1,34 @@
-"""Every Python example of README and docs is run, and every command of the tutorials, those of a page in order."""
+"""Every example of README and docs is run, those of a page in order: Python, commands between fences, and TOML.
 
+Commands in indented blocks are parsed: ``test_commands.py``.
+"""
+
+import ast
 import os
-import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.docs.blocks import NAMES, ROOT, blocks
 
-
-class Block(NamedTuple):
-    """An example: Python that is run, or with a title written to that file; or commands."""
-
-    language: str
-    title: str
-    text: str
-
-
-_BLOCK = re.compile(r'^```(python|sh)(?: title="([^"]+)")?\n(.*?)^```', re.DOTALL | re.MULTILINE)
 PAGES = {
-    page.relative_to(ROOT).as_posix(): blocks
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    if (blocks := [Block(*found) for found in _BLOCK.findall(page.read_text())])
+    name: fenced
+    for name, page in NAMES.items()
+    if (fenced := [block for block in blocks(page) if block.language != "indented"])
 }
 ELSEWHERE = {"docs/registers.md": "tests/exact/test_axi_lite.py"}
 """Examples that need a board, and the test of what they use."""
 
-
-SLOW = ("docs/hls4ml.md", "docs/tutorials/board.md", "docs/tutorials/cocotb.md", "docs/tutorials/protection.md")
+SLOW = (
+    "docs/hls4ml.md",
+    "docs/simulate.md",
+    "docs/tutorials/board.md",
+    "docs/tutorials/cocotb.md",
+    "docs/tutorials/protection.md",
+)
 """Examples that synthesise or simulate."""
 
 
@@ -49,13 +47,15 @@ def test_examples(page, tmp_path, monkeypatch):
     registries = [(registry, dict(registry)) for registry in (STORAGE_CODES, EXECUTORS)]
     names = given()
     try:
-        for number, block in enumerate(PAGES[page], 1):
+        for block in PAGES[page]:
             if block.title:
                 Path(block.title).write_text(block.text)
             elif block.language == "sh":
                 commands(block.text)
+            elif block.language == "toml":
+                specification(block.text)
             else:
-                exec(compile(block.text, f"example {number} of {page}", "exec"), names)
+                exec(compile(block.text, f"{page}, line {block.line}", "exec"), names)
     finally:
         for registry, before in registries:  # an example may add to them
             registry.clear()
@@ -67,10 +67,32 @@ def commands(text: str) -> None:
     programs = {"hwflow": [sys.executable, "-m", "hwflow"], "python": [sys.executable]}
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for line in text.splitlines():
-        program, *arguments = line.split()
+        program, *arguments = shlex.split(line, comments=True)
         done = subprocess.run([*programs[program], *arguments], env=environment, capture_output=True, text=True)
         print(f"$ {line}\n{done.stdout}")
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+
+
+def specification(text: str) -> None:
+    """Read a part of a campaign's specification."""
+    from hwflow.campaign import load_spec
+
+    path = Path("campaign.toml")
+    path.write_text(text)
+    load_spec(path)
+
+
+@pytest.mark.parametrize("page", ELSEWHERE)
+def test_examples_that_are_run_elsewhere(page):
+    """What they call of ``device`` is there, and called by that test."""
+    from hwflow.rtl import Device
+
+    used = (ROOT / ELSEWHERE[page]).read_text()
+    for block in PAGES[page]:
+        for node in ast.walk(ast.parse(block.text)):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "device":
+                assert callable(getattr(Device, node.attr))
+                assert node.attr in used
 
 
 def given() -> dict[str, object]:

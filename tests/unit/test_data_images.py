@@ -18,9 +18,11 @@ from hwflow.data import (
     Preprocessing,
     Tally,
     accuracy,
+    guessing,
     image_folder,
     imagenet,
     labelled_folder,
+    load_images,
     open_data,
     open_images,
     ranks,
@@ -376,3 +378,30 @@ def test_bad_accuracy() -> None:
     for labels in (np.array([0, 1, 4]), np.array([0, -1, 2])):
         assert "the network has 4 classes" in one_line(lambda: accuracy(logits, labels))  # noqa: B023
     assert "not of the same images" in one_line(lambda: accuracy(logits, np.array([0])))
+
+
+def test_load_images(classes: Path) -> None:
+    (classes / "labels.txt").unlink()
+    (classes / "b_dog" / "4.png").write_bytes(b"no image")
+    found = load_images(classes, "pixels")
+    assert found.images.shape == (6, 6, 8, 3)
+    assert found.labels is not None
+    assert found.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert (found.images[0] == np.asarray(Image.open(classes / "a_cat" / "1.png"))).all()
+    assert load_images(classes / "a_cat", "unit", images=2).labels is None
+    assert load_images(classes / "a_cat", "unit", images=2).images.max() <= 1
+    assert "cannot take 9" in one_line(lambda: load_images(classes, "pixels", images=9))
+    broken = classes.parent / "broken"
+    broken.mkdir()
+    (broken / "1.png").write_bytes(b"no image")
+    assert "none of the images can be decoded" in one_line(lambda: load_images(broken, "pixels"))
+
+
+@pytest.mark.parametrize(
+    ("percent", "images", "classes", "is_one"),
+    [(11.0, 200, 10, True), (20.0, 200, 10, False), (25.0, 4, 10, False), (55.0, 100, 1, True), (90.0, 100, 2, False)],
+)
+def test_guessing(percent: float, images: int, classes: int, is_one: bool) -> None:
+    reason = guessing(percent, images, classes)
+    assert (reason is not None) == is_one
+    assert reason is None or f"{percent:.2f} % is no better than guessing among {max(2, classes)} classes" in reason

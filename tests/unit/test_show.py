@@ -31,6 +31,11 @@ def test_a_line_and_a_table() -> None:
     assert "<td>0.3333</td>" in page
 
 
+def test_an_editor_is_offered_the_public_names() -> None:
+    assert dir(hwflow) == sorted(hwflow.__all__)
+    assert all(getattr(hwflow, name) is not None for name in hwflow.__all__)
+
+
 def test_pandas(monkeypatch) -> None:
     pandas = pytest.importorskip("pandas")
 
