@@ -37,6 +37,7 @@ lint: $(INSTALLED_DEV)
 	$(BIN)/mypy
 
 $(INSTALLED): pyproject.toml $(CONSTRAINTS)
+	@echo "setting up $(VENV): about 2 GB in some minutes, silently"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(INSTALL) ".[$(KERAS)]"
 	touch $@
