@@ -65,7 +65,8 @@ def paint_costs(axes: Axes, points: Sequence[Point], accepted: float) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value:g}")
     lowest = min((each.low for each in points), default=0.0)
-    axes.set_ylim(bottom=min(lowest, 0.0) - 0.3)
+    highest = max((max(each.lost, each.high) for each in points), default=0.0)
+    axes.set_ylim(min(lowest, 0.0) - 0.3, 1.4 * max(highest, accepted, 1.0))
     axes.set_xlabel("decoder for a weight a cycle (LUTs; 1: none)")
     axes.set_ylabel("top-1 accuracy lost (percentage points)")
 

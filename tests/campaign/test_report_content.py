@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from matplotlib.figure import Figure
 
 from hwflow.campaign import run_campaign
 from hwflow.campaign.export import read_results
@@ -12,7 +13,9 @@ from hwflow.campaign.spec_file import parse_spec
 from hwflow.hardening import HardenOptions
 from hwflow.hardening.options import ScalingOptions
 from hwflow.report import to_json, write_report
+from hwflow.report.cost_plot import Point, paint_costs
 from hwflow.report.figures import HEIGHT, report_figures
+from hwflow.report.looks import Look
 from hwflow.stages.harden import harden
 from tests.campaign.test_ways import HITS, results_of
 
@@ -83,3 +86,13 @@ def test_the_weights_are_those_that_are_deployed(tmp_path):
     old = replace(results, head={key: value for key, value in results.head.items() if key != "constants"})
     for row in to_json(old)["layers"]:
         assert row["c"] == row["c_largest"] == row["t"] / row["max_abs"]
+
+
+@pytest.mark.parametrize(("lost", "low", "high"), [(86.2, 82.6, 89.0), (0.1, -1.2, 0.6), (-0.5, -0.5, -0.5)])
+def test_no_point_is_cut_off(lost, low, high):
+    axes = Figure().subplots()
+    points = [Point(0, lost, low, high, Look.of(0)), Point(155, 0.1, -0.9, 1.1, Look.of(1))]
+    paint_costs(axes, points, 1)
+    bottom, top = axes.get_ylim()
+    assert bottom < min(low, -0.9)
+    assert top > max(high, 1.1)
