@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from html import escape
 from typing import Any
 
 Step = Callable[[str], None]
@@ -25,6 +27,40 @@ def no_progress(_done: int, _total: int, _name: str) -> None:
 def plain(text: str) -> str:
     """Text that moves no cursor: control characters, which a name in a file may hold, are spelled out."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+class _Notebook:
+    """A bar of HTML in a notebook, which needs IPython alone; it is gone when the work is done."""
+
+    def __init__(self, first: str) -> None:
+        from IPython.display import HTML, display
+
+        self._html = HTML
+        self._began = self._shown = time.monotonic()
+        self._handle = display(HTML(self._bar(first, None, 0)), display_id=True)
+
+    def update(self, _task: None, *, description: str, total: int | None, completed: int = 0) -> None:
+        """Show how far it is, five times a second at most."""
+        now = time.monotonic()
+        if now - self._shown >= 0.2 or completed == total:
+            self._shown = now
+            self._handle.update(self._html(self._bar(description, total, completed)))
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._handle.update(self._html(""))
+
+    def _bar(self, description: str, total: int | None, completed: int) -> str:
+        elapsed = time.monotonic() - self._began
+        if not total:
+            return f"{escape(description)} <progress></progress> {_clock(elapsed)}"
+        left = f", {_clock(elapsed * (total - completed) / completed)} left" if completed else ""
+        bar = f'<progress value="{completed}" max="{total}"></progress> {100 * completed // total} %'
+        return f"{escape(description)} {bar} {_clock(elapsed)}{left}"
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 class Display:
@@ -63,6 +99,13 @@ def progress_bar(first: str = "starting") -> Iterator[Display]:
     )
 
     console = Console(stderr=True)
+    if console.is_jupyter:
+        notebook = _Notebook(first)
+        try:
+            yield Display(notebook, None)
+        finally:
+            notebook.close()
+        return
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -70,6 +113,5 @@ def progress_bar(first: str = "starting") -> Iterator[Display]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    seen = console.is_terminal or console.is_jupyter
-    with Progress(*columns, console=console, transient=True, disable=not seen) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield Display(progress, progress.add_task(first, total=None))

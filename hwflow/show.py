@@ -53,18 +53,19 @@ class Shown(ABC):
         return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in self.facts().items())})"
 
     def _repr_html_(self) -> str:
-        """For notebooks: the facts, the first rows, and the plot."""
+        """For notebooks: the facts, the first rows without columns that are empty, and the plot."""
         from jinja2 import Environment
 
         rows = self.brief()
+        columns = [name for name in rows[0] if any(row[name] is not None for row in rows)] if rows else []
         return (
             Environment(autoescape=True)
             .from_string(_TEMPLATE)
             .render(
                 title=type(self).__name__,
                 facts=list(self.facts().items()),
-                columns=list(rows[0]) if rows else [],
-                rows=[[_short(value) for value in row.values()] for row in rows[:ROWS]],
+                columns=columns,
+                rows=[[_short(row[name]) for name in columns] for row in rows[:ROWS]],
                 left_out=max(0, len(rows) - ROWS),
                 figure=self.figure(),
             )

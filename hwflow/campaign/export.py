@@ -28,6 +28,7 @@ _VALUES = (
     "detected", "silent", "accuracy",
 )  # fmt: skip
 COLUMNS = (*_COORDINATES, *_VALUES)
+_KEPT = ("ber", "round", "flips", "accuracy")
 
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -84,6 +85,12 @@ class Results(Shown):
     def rows(self) -> list[dict[str, Any]]:
         """Every trial that counts."""
         return [dict(zip(COLUMNS, row, strict=True)) for row in rows(self)]
+
+    def brief(self) -> list[dict[str, Any]]:
+        """The rows without the columns that are alike in all of them, but for rates, rounds and accuracies."""
+        found = self.rows()
+        varied = [name for name in COLUMNS if name in _KEPT or len({repr(row[name]) for row in found}) > 1]
+        return [{name: row[name] for name in varied} for row in found]
 
     @cached_property
     def labels(self) -> Labels:

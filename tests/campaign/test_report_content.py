@@ -88,11 +88,14 @@ def test_the_weights_are_those_that_are_deployed(tmp_path):
         assert row["c"] == row["c_largest"] == row["t"] / row["max_abs"]
 
 
-@pytest.mark.parametrize(("lost", "low", "high"), [(86.2, 82.6, 89.0), (0.1, -1.2, 0.6), (-0.5, -0.5, -0.5)])
-def test_no_point_is_cut_off(lost, low, high):
-    axes = Figure().subplots()
-    points = [Point(0, lost, low, high, Look.of(0)), Point(155, 0.1, -0.9, 1.1, Look.of(1))]
+@pytest.mark.parametrize("worst", [(86.2, 82.6, 89.0), (0.1, -1.2, 0.6), (-0.5, -0.5, -0.5)])
+def test_no_point_is_cut_off(worst):
+    figure = Figure()
+    axes = figure.subplots()
+    others = [(0.5, -0.1, 1.2), (30.9, 16.5, 49.4), (0.2, -0.4, 0.7)]
+    points = [Point(155 * number, *each, Look.of(number)) for number, each in enumerate([*others, worst])]
     paint_costs(axes, points, 1)
+    figure.draw_without_rendering()
     bottom, top = axes.get_ylim()
-    assert bottom < min(low, -0.9)
-    assert top > max(high, 1.1)
+    assert bottom < min(each.low for each in points)
+    assert top > 1.2 * max(each.high for each in points)

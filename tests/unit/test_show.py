@@ -1,6 +1,7 @@
 """What results show in a shell, in a notebook and as rows: short, escaped, and all of it."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,11 +30,29 @@ def test_a_line_and_a_table() -> None:
     assert page.count("<tr>") == 2 + 1 + ROWS
     assert "5 more rows" in page
     assert "<td>0.3333</td>" in page
+    assert "worm" not in page
 
 
 def test_an_editor_is_offered_the_public_names() -> None:
     assert dir(hwflow) == sorted(hwflow.__all__)
     assert all(getattr(hwflow, name) is not None for name in hwflow.__all__)
+
+
+def test_progress_in_a_notebook_needs_ipython_alone(monkeypatch) -> None:
+    shown = []
+    handle = SimpleNamespace(update=shown.append)
+    fake = SimpleNamespace(HTML=str, display=lambda html, display_id: shown.append(html) or handle)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=fake))
+    monkeypatch.setitem(sys.modules, "IPython.display", fake)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    with hwflow.progress_bar("reading <images>") as bar:
+        bar.step("building")
+        bar.advance(1, 4, "rounds")
+        bar.advance(4, 4, "rounds")
+    assert shown[0].startswith("reading &lt;images&gt; <progress></progress> 0:0")
+    assert shown[-2].startswith('rounds <progress value="4" max="4"></progress> 100 % 0:0')
+    assert shown[-1] == ""
+    assert len(shown) < 5, "what comes at once is shown once"
 
 
 def test_pandas(monkeypatch) -> None:
