@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwflow.report.figures import BER_AXIS, Figure, bars_over, curve, draw, finish, places_of, rate_ticks
-from hwflow.report.looks import FEW, Look
+from hwflow.report.looks import FEW, MARKERS, Look
 from hwflow.report.measured import Condition
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ def comparison_figures(ways: Curves, names: Sequence[str]) -> list[Figure]:
 
 
 def _drawn(name: str, title: str, ways: Curves, names: Sequence[str], rates: Sequence[float]) -> Figure:
-    """Colour and marker say the file, the line and whether markers are filled the way."""
+    """Colour says the file; marker, line and whether markers are filled say the way, if there are several."""
     curves = [
-        (file, way, files[file], Look.of(names.index(file), number))
+        (file, way, files[file], look_of(names.index(file), number, len(ways)))
         for number, (way, files) in enumerate(ways.items())
         for file in names
         if file in files
@@ -60,4 +61,12 @@ def _drawn(name: str, title: str, ways: Curves, names: Sequence[str], rates: Seq
         {each.summary.rounds for each in shown if each.coordinates["ber"]}, {each.images for each in shown}
     )
     caption = f"{title}: accuracy against the bit error rate. {bars} Points at one rate stand beside each other."
+    if len(ways) > 1 and len(names) > 1:
+        caption += " Colours are files; markers and lines are conditions."
     return draw(name, caption, paint)
+
+
+def look_of(file: int, way: int, ways: int) -> Look:
+    """The look of a file's curve; of one way the marker says the file too, of several ways the marker says the way."""
+    found = Look.of(file, way)
+    return found if ways == 1 else replace(found, marker=MARKERS[way % len(MARKERS)])

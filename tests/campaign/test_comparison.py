@@ -15,7 +15,9 @@ from hwflow.cli.report import _print_comparison
 from hwflow.errors import HwflowError
 from hwflow.report import compare_results, load_results, write_comparison
 from hwflow.report.comparison import COLUMNS
+from hwflow.report.comparison_figures import look_of
 from hwflow.report.comparison_page import comparison_html
+from hwflow.report.looks import MARKERS
 from hwflow.stages.evaluate import evaluate
 from tests.campaign.conftest import SPEC
 from tests.campaign.test_report import HOSTILE, References
@@ -179,8 +181,17 @@ def test_figures_have_a_curve_for_every_file():
     assert "95 % interval of the mean (4 rounds, 100 images)" in few[0].caption
     codes = dict.fromkeys(("plain", "secded", "cosq", "tmr", "bch64-45"), PLAIN)
     many = compare_results({"a": results_of(codes), "b": results_of(codes)}).figures()
+    assert "Colours are files" in many[0].caption
+    assert "Colours are files" not in many[1].caption + few[0].caption
     assert [each.name for each in many] == ["all", *(f"way-{number}" for number in range(5))]
     assert compare_results({"a": of({0.0: [9]}), "b": of({0.0: [9]})}).figures() == []
+
+
+def test_curves_of_one_file_have_markers_of_their_own():
+    looks = {way: look_of(1, way, len(MARKERS)) for way in range(len(MARKERS))}
+    assert len({each.marker for each in looks.values()}) == len(MARKERS)
+    assert {each.colour for each in looks.values()} == {look_of(1, 0, 1).colour}
+    assert look_of(0, 0, 1).marker != look_of(1, 0, 1).marker
 
 
 def test_names_are_text_and_nothing_else(tmp_path):
