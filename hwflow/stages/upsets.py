@@ -198,6 +198,8 @@ def simulate_upsets(
     """
     if rounds < 1:
         raise HwflowError(f"rounds={rounds} must be at least 1")
+    if STATE in upset and set(upset) != {STATE}:
+        raise HwflowError(f"upset={STATE} names every register: leave out the patterns, or leave it out")
     require_simulator(simulator)
     design = open_design(design)
     dataset = fitting(open_for(design, data, labels, preprocessing, images), images, design.graph)

@@ -189,6 +189,8 @@ def test_patterns_that_no_register_can_match_are_refused_before_the_build(
     refuse_unknown(["u_d*beat_reg", "u_dense1.gen_output[*].gen_product[0].*", "*[0]*", "*", "?uard.*"], folder)
 
     monkeypatch.setattr(Build, "build", lambda _: pytest.fail("it was built"))
+    with pytest.raises(HwflowError, match="upset=state names every register"):
+        simulate_upsets(tmp_path, "digits", upset=["state", "u_dense1*"])
     with pytest.raises(HwflowError, match="nothing: no register has such a path"):
         simulate_upsets(hwflow.harden("digits_cnn", tmp_path / "design"), "digits", upset=["nothing"], images=4)
 
