@@ -5,29 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from hwflow.campaign.advised import Advice, Candidate, Tried, interval
+from hwflow.campaign.advised import Advice, Candidate, Tried
 from hwflow.campaign.allocation import allocate
+from hwflow.campaign.candidate import hardening_of, try_candidate
 from hwflow.campaign.distortion import LayerErrors, sensitivities
 from hwflow.campaign.spec import CampaignSpec, ModelSpec
 from hwflow.campaign.statistics import beats
-from hwflow.campaign.trials import NetworkData, ReferenceNetwork, prepare
+from hwflow.campaign.trials import NetworkData, prepare
 from hwflow.codes import Protection
 from hwflow.cost.decoders import decoder_cost
 from hwflow.data.accuracy import guessing
 from hwflow.errors import HwflowError
-from hwflow.faults import round_seed, sample_ber
 from hwflow.fixed import FixedType, Rounding
 from hwflow.folders.design import load_design
 from hwflow.graph import FloatArray
-from hwflow.hardening import HardenOptions, ScalingOptions, harden
+from hwflow.hardening import HardenOptions, ScalingOptions
 from hwflow.hardening.calibration import calibrate
 from hwflow.hardening.plan import scale_graph
-from hwflow.memory import memories
 from hwflow.progress import Advance, Step, no_progress, silent
+from hwflow.stages.protect import check_fraction
 
 NAMES = (
     "plain", "parity", "cep", "secded", "cosq", "byte7", "byte6", "byte5",
@@ -42,6 +41,8 @@ BUDGETS = (25.0, 50.0, 100.0, 200.0, 400.0)
 DESIGNS = (0.5, 2.0, 4.0)
 """Times its bit error rate: what else the code of a layer may be designed for, where codes are chosen by layer."""
 TRIED, IMAGES, ROUNDS = 8, 500, 4
+KEPT = (0.001, 0.01)
+"""Fractions of the weights that are kept."""
 _BETTER = 0.95  # less is chance
 _SPARE_OF_LAYER, _SPARE_OF_ALL = 1.05, 1e-3  # of weights, that what rows leave empty may add to codes chosen by layer
 
@@ -64,6 +65,7 @@ def advise(
     preprocessing: str | None = None,
     images: int = IMAGES,
     rounds: int = ROUNDS,
+    kept: Sequence[float] = KEPT,
     seed: int = 0,
     step: Step = silent,
     advance: Advance = no_progress,
@@ -73,7 +75,8 @@ def advise(
     Every layer's weights are stored, hit and read again, and what that adds to the layer's outputs is computed from the
     calibration images' moments. How much of it reaches the logits is measured once a layer, on a few images. Codes are
     ranked for all layers alike, and where every layer has the one that leaves the least error within a budget of LUTs.
-    Trials share their images and their seeds.
+    Trials share their images and their seeds. The best of those that lose too much and are no more expensive than what
+    does is tried once more with its most critical weights kept in a side memory.
 
     Args:
         model: an embedded network's or a port's name, a model file, or a design folder, whose types and rounding
@@ -93,6 +96,8 @@ def advise(
         preprocessing: of a folder of images.
         images: so many of the data.
         rounds: fault lists for each candidate.
+        kept: fractions of the weights to keep, by estimates on the calibration images as ``hwflow sensitivity`` makes
+            them; none, and nothing is kept.
         seed: of the fault lists.
         step: called with the name of each step.
         advance: progress of the trials.
@@ -101,6 +106,8 @@ def advise(
         HwflowError: a network, images or options that do not fit.
     """
     _check(ber, loss, max_luts, tried, images, rounds)
+    for fraction in kept:
+        check_fraction("kept", fraction)
     options, spec = _subject(model, torch_weights, classes, image_size)
     protections = _protections(codes, ber, options.scaling.weight_type)
     _check_price(max_luts, [_price_of(each, options.scaling.weight_type) for each in protections])
@@ -130,7 +137,10 @@ def advise(
     found = []
     for done, candidate in enumerate(chosen):
         advance(done, len(chosen), candidate.protection)
-        found.append(_try(network, options, candidate, ber, accuracy, rounds, seed))
+        found += try_candidate(network, options, candidate, (), ber, accuracy, rounds, seed)
+    if kept and (near := _nearly(found, loss)) is not None:
+        advance(len(chosen), len(chosen) + len(kept), f"{near.protection} with kept weights")
+        found += try_candidate(network, options, near, kept, ber, accuracy, rounds, seed)
     advance(len(chosen), len(chosen), "")
     found.sort(key=lambda each: (each.loss, *_price(each)))
     within = [each for each in found if each.within(loss)]
@@ -147,6 +157,7 @@ def advise(
         cheapest=min(within, key=lambda each: (*_price(each), each.loss), default=None),
         best=found[0],
         hardening=_shared(spec, options, calibration, preprocessing),
+        data=data,
     )
 
 
@@ -229,10 +240,6 @@ def _shared(
     return (spec.model, *words, *flags)
 
 
-def _hardening(options: HardenOptions, protection: str, granularity: Any) -> HardenOptions:
-    return replace(options, scaling=replace(options.scaling, granularity=granularity), storage=protection)
-
-
 def _candidates(
     network: NetworkData,
     options: HardenOptions,
@@ -243,7 +250,7 @@ def _candidates(
 ) -> list[Candidate]:
     """Every code for all layers, and for every budget the codes that leave the least error together, each once."""
     assert network.graph is not None and network.calibration is not None
-    scaling = _hardening(options, "plain", granularity).scaling
+    scaling = hardening_of(options, "plain", granularity).scaling
     graph, _ = scale_graph(network.graph, scaling)
     layers = graph.weight_layers
     moments = calibrate(graph, network.calibration, [layer.name for layer in layers]).moments
@@ -361,23 +368,8 @@ def _beats(one: Tried, other: Tried) -> bool:
     return beats((one.loss, *_price(one)), (other.loss, *_price(other)))
 
 
-def _try(
-    network: NetworkData,
-    options: HardenOptions,
-    candidate: Candidate,
-    ber: float,
-    accuracy: float,
-    rounds: int,
-    seed: int,
-) -> Tried:
-    assert network.graph is not None and network.calibration is not None
-    hardening = _hardening(options, candidate.protection, candidate.granularity)
-    subject = ReferenceNetwork(harden(network.graph, network.calibration, hardening).graph)
-    seeds = [round_seed(seed, each) for each in range(rounds)]
-    lists = [sample_ber(memories(subject.graph), ber, each, subject.digest) for each in seeds]
-    total = len(network.labels)
-    clean, *faulted = (
-        100 * subject.evaluate(network.images, network.labels, faults).correct / total for faults in (None, *lists)
-    )
-    low, high = interval(faulted, accuracy, total) or (None, None)
-    return Tried(candidate, accuracy - clean, accuracy - float(np.mean(faulted)), low, high)
+def _nearly(found: Sequence[Tried], loss: float) -> Candidate | None:
+    """What to keep weights of: the least loss of those that are too much, and cheaper than all that are not."""
+    enough = min((_price(each) for each in found if each.within(loss)), default=(np.inf, np.inf))
+    near = [each for each in found if not each.within(loss) and _price(each) < enough]
+    return min(near, key=lambda each: each.loss).candidate if near else None

@@ -29,6 +29,8 @@ class Candidate:
         luts: of a decoder for one weight a cycle, of codes by layer on average over the multipliers of a design whose
             layers are all busy all the time; None if the code was not synthesised.
         latency: cycles of the decoder, of codes by layer of the slowest.
+        kept: fraction of the weights, the most critical ones, that a side memory holds, which faults do not reach; its
+            bits are in ``bits``, its logic is not in ``luts``, and ``error`` is that without it.
     """
 
     protection: str
@@ -37,6 +39,7 @@ class Candidate:
     bits: float
     luts: float | None
     latency: int | None
+    kept: float = 0.0
 
     def affordable(self, most: float | None) -> bool:
         """Whether its decoder takes at most so many LUTs."""
@@ -45,9 +48,8 @@ class Candidate:
     @property
     def label(self) -> str:
         """What to call it in tables and figures."""
-        if "=" not in self.protection or self.luts is None:
-            return self.protection
-        return f"by layer, {self.luts:.0f} LUTs"
+        name = self.protection if "=" not in self.protection or self.luts is None else f"by layer, {self.luts:.0f} LUTs"
+        return f"{name}, {100 * self.kept:g} % kept" if self.kept else name
 
     @property
     def options(self) -> str:
@@ -96,6 +98,7 @@ class Advice(Shown):
             interval; None if there is none.
         best: the least loss.
         hardening: words after ``hwflow harden`` that all candidates share: network, images and types.
+        data: images that the kept weights are chosen by.
     """
 
     model: str
@@ -110,10 +113,15 @@ class Advice(Shown):
     cheapest: Tried | None
     best: Tried
     hardening: tuple[str, ...] = ()
+    data: str = ""
 
     def command(self, chosen: Tried) -> str:
-        """What to type to harden the network so, into the folder ``hardened``."""
-        return f"{shlex.join(['hwflow', 'harden', *self.hardening, '-o', 'hardened'])} {chosen.candidate.options}"
+        """What to type to harden the network so, into the folder ``hardened``; with kept weights into ``protected``."""
+        harden = f"{shlex.join(['hwflow', 'harden', *self.hardening, '-o', 'hardened'])} {chosen.candidate.options}"
+        if not chosen.candidate.kept:
+            return harden
+        words = ["--data", self.data, "--protect-top", f"{chosen.candidate.kept:g}", "-o", "protected"]
+        return f"{harden} && {shlex.join(['hwflow', 'sensitivity', 'hardened', *words])}"
 
     def facts(self) -> dict[str, object]:
         """What was asked, and the answer."""
@@ -130,10 +138,11 @@ class Advice(Shown):
     def rows(self) -> list[dict[str, Any]]:
         """A row for every candidate, the least error first; its trial, if it was tried."""
         found = {each.candidate: each for each in self.tried}
+        kept = [each.candidate for each in self.tried if each.candidate.kept]
         of_trial = ("clean", "loss", "low", "high")
         return [
             {**asdict(each), **{name: getattr(found.get(each), name, None) for name in of_trial}}
-            for each in self.ranked
+            for each in (*self.ranked, *kept)
         ]
 
     def to_json(self) -> dict[str, Any]:

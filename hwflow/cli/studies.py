@@ -174,6 +174,15 @@ def advise(
             help="Also choose a code for every layer, within a budget of LUTs.",
         ),
     ] = True,
+    kept: Annotated[
+        bool,
+        typer.Option(
+            "--kept/--not-kept",
+            rich_help_panel=CANDIDATES,
+            help="Where the fewest bits lose too much, also try with the most critical 0.1 and 1 % of the weights in a "
+            "side memory that faults do not reach.",
+        ),
+    ] = True,
     tried: Annotated[
         int,
         typer.Option(
@@ -216,13 +225,14 @@ def advise(
     check_outputs(reads, files={"--json": json, "--figure": figure})
     check_figure(figure)
     with progress_bar("loading networks and images") as shown:
+        from hwflow.campaign.advice import KEPT
         from hwflow.campaign.advice import advise as run
 
         found = run(
             model, data, ber, loss=loss, max_luts=max_luts, codes=code, by_layer=by_layer, tried=tried,
             torch_weights=torch_weights, classes=classes, image_size=image_size, calibration=calibration,
             labels=None if labels is None else str(labels), preprocessing=preprocessing, images=images, rounds=rounds,
-            seed=seed, step=shown.step, advance=shown.advance,
+            kept=KEPT if kept else (), seed=seed, step=shown.step, advance=shown.advance,
         )  # fmt: skip
     _print_advice(found)
     if figure is not None:

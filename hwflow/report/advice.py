@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hwflow.campaign.advice import GRANULARITIES
@@ -42,6 +43,8 @@ def _points(advice: Advice) -> list[Point]:
 
 
 def _point(tried: Tried, luts: float, look: Look, label: str) -> Point:
-    text = tried.candidate.label.partition(":")[0]
+    text = replace(tried.candidate, kept=0.0).label.partition(":")[0]
+    if tried.candidate.kept:
+        text += f", {100 * tried.candidate.kept:g} % kept"
     low, high = (tried.loss if end is None else end for end in (tried.low, tried.high))
     return Point(luts, tried.loss, low, high, look, label, text)

@@ -15,6 +15,7 @@ from hwflow.campaign.advice import (
     _budgets,
     _check_price,
     _chosen,
+    _nearly,
     _protections,
     _shared,
     _subject,
@@ -114,6 +115,45 @@ def test_a_command_repeats_what_was_asked(tmp_path) -> None:
         f"{tmp_path}/d/model.h5 --weights ap_fixed<6,3> --activation-bits 9 --guard-bits 0 --saturate "
         "--no-calibrated-rounding"
     )
+
+
+def test_the_nearest_cheap_way_is_tried_with_kept_weights(tmp_path, monkeypatch) -> None:
+    asked = {"codes": ("plain",), "by_layer": False, "tried": 1, "images": 100, "rounds": 3}
+    found = advise("digits_cnn", "digits", 1e-2, kept=(0.01, 0.1), **asked)
+    assert len(found.ranked) == 2
+    tried = {each.candidate.kept: each for each in found.tried}
+    assert set(tried) == {0.0, 0.01, 0.1}
+    assert tried[0.1].loss < tried[0.0].loss
+    bits = [tried[kept].candidate.bits for kept in (0.0, 0.01, 0.1)]
+    assert bits[0] == 8.0 < bits[1] < bits[2]
+    assert {row["kept"] for row in found.rows()} == {0.0, 0.01, 0.1}
+    assert tried[0.1].candidate.label == "plain, 10 % kept"
+
+    monkeypatch.chdir(tmp_path)
+    hardened, kept = found.command(tried[0.01]).split(" && ")
+    for program, *words in map(shlex.split, (hardened, f"{kept} --images 8 --confirm 1 --sample 1")):
+        assert program == "hwflow"
+        hwflow(*words).succeeds()
+    manifest = load_design(tmp_path / "protected").manifest["kept"]
+    assert manifest["fraction"] == 0.01
+    assert bits[1] == pytest.approx(
+        8 + manifest["side_bits"] / 8424, rel=0.01
+    )  # places cost as many bits, chosen so or so
+
+    without = advise("digits_cnn", "digits", 1e-2, kept=(), **asked)
+    assert without.tried == tuple(each for each in found.tried if not each.candidate.kept)
+    with pytest.raises(HwflowError, match="kept=2 must be above 0 and at most 1"):
+        advise("digits_cnn", "digits", 1e-2, kept=(2,), **asked)
+
+
+def test_what_is_kept_is_of_the_best_that_is_cheaper_than_what_is_enough() -> None:
+    def tried(loss: float, bits: float) -> Tried:
+        return Tried(candidate(0.1, bits, 10.0), 0.0, loss, loss - 0.1, loss + 0.1)
+
+    far, near, enough, dear = tried(9.0, 7.0), tried(2.0, 8.0), tried(0.5, 9.0), tried(1.5, 10.0)
+    assert _nearly([far, near, enough, dear], 1.0) == near.candidate
+    assert _nearly([far, dear], 1.0) == dear.candidate
+    assert _nearly([enough, dear], 1.0) is None
 
 
 def test_the_interval_of_a_loss() -> None:
