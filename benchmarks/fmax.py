@@ -171,6 +171,7 @@ def write_network(name: str, folder: Path) -> Path:
     import numpy as np
 
     from hwflow.data import DIGITS
+    from hwflow.frontends._tf import keras
     from hwflow.hardening import HardenOptions
     from hwflow.models import NETWORKS as PORTS
     from hwflow.models import load_model
@@ -178,6 +179,7 @@ def write_network(name: str, folder: Path) -> Path:
     from hwflow.stages.harden import harden
 
     bits, cycles = NETWORKS[name]
+    keras().utils.set_random_seed(1)
     model, calibration = PORTS[name]() if name in PORTS else load_model(name), DIGITS
     if name in PORTS:
         calibration = str(folder / "images.npz")

@@ -9,10 +9,10 @@
 // Word i of the memory is at BASE + i*S, its bits 32*j and up at BASE + i*S + j, where S is the least power of two that
 // is not less than WIDTH/32. Other addresses are left to other cells. Bits beyond WIDTH are zeros, and not written.
 //
-// The memory reads or writes while mem_en_o is high, and mem_rdata_i follows a cycle later. While mem_wait_i is high it
-// does not write, and the write is held.
+// The memory reads or writes while mem_en_o is high, and mem_rdata_i follows within three cycles, and stays. While
+// mem_wait_i is high it does not write, and the write is held. mem_wdata_o stays for a cycle after a write.
 //
-// Timing: 1 cycle for messages that pass, 6 for an access, and those in which its write waits. All outputs are
+// Timing: 1 cycle for messages that pass, 8 for an access, and those in which its write waits. All outputs are
 // registers, and the memory's word has one that may stand beside the memory.
 
 `default_nettype none
@@ -65,7 +65,8 @@ module hwflow_cfg_mem #(
 
     // --- The access: read, hold what was read, change and write it.
 
-    logic [4:0] step_reg;  // one hot: the memory reads, its word comes, it is here, it is written, it is answered
+    // one hot: the memory reads, thrice its word comes, it is here, it is written, it is answered
+    logic [6:0] step_reg;
     logic [1:0] op_reg;
     logic [SLICE_W-1:0] slice_reg;
     logic [31:0] data_reg, part_reg;
@@ -94,21 +95,21 @@ module hwflow_cfg_mem #(
             mem_addr_o <= row;
         end
         word_reg <= mem_rdata_i;
-        if (step_reg[2]) begin
+        if (step_reg[4]) begin
             mem_wdata_o <= changed[WIDTH-1:0];
             part_reg    <= padded[32*slice_reg+:32];
         end
-        cfg_o[CFG_W-2:0] <= step_reg[4] ? {ANSWER, ADDR_W'(0), part_reg} : cfg_i[CFG_W-2:0];
+        cfg_o[CFG_W-2:0] <= step_reg[6] ? {ANSWER, ADDR_W'(0), part_reg} : cfg_i[CFG_W-2:0];
         if (!rst_ni) begin
             step_reg       <= '0;
             mem_en_o       <= 1'b0;
             mem_we_o       <= 1'b0;
             cfg_o[CFG_W-1] <= 1'b0;
         end else begin
-            step_reg       <= waits ? step_reg : {step_reg[3:0], hit};
-            mem_en_o       <= hit || waits || (step_reg[2] && op_reg != READ);
-            mem_we_o       <= waits || (step_reg[2] && op_reg != READ);
-            cfg_o[CFG_W-1] <= step_reg[4] || (cfg_i[CFG_W-1] && !hit);
+            step_reg       <= waits ? step_reg : {step_reg[5:0], hit};
+            mem_en_o       <= hit || waits || (step_reg[4] && op_reg != READ);
+            mem_we_o       <= waits || (step_reg[4] && op_reg != READ);
+            cfg_o[CFG_W-1] <= step_reg[6] || (cfg_i[CFG_W-1] && !hit);
         end
     end
 

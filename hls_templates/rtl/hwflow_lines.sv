@@ -11,7 +11,7 @@
 // Addresses are modulo DEPTH, so that a step between any two beats is one constant, and padding has addresses too, which
 // are read in vain.
 //
-// Timing: data 1 cycle after read_i, a beat a cycle, of beats that were written before read_i.
+// Timing: data 1 cycle after read_i, 2 of block RAM, a beat a cycle, of beats that were written before read_i.
 
 `default_nettype none
 
@@ -47,6 +47,7 @@ module hwflow_lines #(
 
     localparam int DEPTH      = BUF_ROWS * IN_W_PX * BEATS;
     localparam int ADDR_W     = (DEPTH > 1) ? $clog2(DEPTH) : 1;
+    localparam int BLOCK      = (DEPTH > 32 && W * DEPTH > 1024) ? 1 : 0;  // as in hwflow_ram
     localparam int KERNEL     = ((K_H - 1) * IN_W_PX + K_W) * BEATS - 1;  // first to last beat of a window
     localparam int TO_KROW    = (IN_W_PX - K_W) * BEATS + 1;
     localparam int TO_WINDOW  = STRIDE_W * BEATS - KERNEL;
@@ -89,9 +90,12 @@ module hwflow_lines #(
         else if (read_i) read_addr_reg <= read_wrapped[ADDR_W] ? read_sum[ADDR_W-1:0] : read_wrapped[ADDR_W-1:0];
     end
 
+    wire [W-1:0] read_data;
+
     hwflow_ram #(
         .WIDTH (W),
-        .DEPTH (DEPTH)
+        .DEPTH (DEPTH),
+        .BLOCK (BLOCK)
     ) beats (
         .clk_i        (clk_i),
         .write_en_i   (write_i),
@@ -99,7 +103,18 @@ module hwflow_lines #(
         .write_data_i (write_data_i),
         .read_en_i    (1'b1),
         .read_addr_i  (read_addr_reg),
-        .read_data_o  (data_o)
+        .read_data_o  (read_data)
+    );
+
+    // Block RAM takes the register in.
+    hwflow_delay #(
+        .WIDTH  (W),
+        .STAGES (BLOCK)
+    ) output_register (
+        .clk_i  (clk_i),
+        .en_i   (1'b1),
+        .data_i (read_data),
+        .data_o (data_o)
     );
 
 endmodule

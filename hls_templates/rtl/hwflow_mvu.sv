@@ -77,6 +77,8 @@ module hwflow_mvu #(
     localparam int SUM_W     = (TREE_W < ACC_W) ? TREE_W : ACC_W;  // arithmetic modulo 2**ACC_W is exact
     localparam int SF_W      = (SF > 1) ? $clog2(SF) : 1;
     localparam int NF_W      = (NF > 1) ? $clog2(NF) : 1;
+    localparam int BLOCK     = (SF > 32 && SIMD * X_W * SF > 1024) ? 1 : 0;   // as in hwflow_ram
+    localparam int CHOICE    = (NF > 1 && BLOCK != 0 && W_LATENCY > 2) ? 3 : 2;  // cycles from w_next_o to a beat's x
     localparam int SHARERS   = 4;  // outputs that share a copy of x
     localparam int GROUPS    = (PE + SHARERS - 1) / SHARERS;
 
@@ -160,7 +162,7 @@ module hwflow_mvu #(
     logic [SF_W-1:0] place_reg;
     logic beat_reg, fresh_reg;  // from the stream
     logic [SIMD*X_W-1:0] x_stream_reg, x_passed_reg;
-    wire [SIMD*X_W-1:0] x2, x_late;
+    wire [SIMD*X_W-1:0] x_chosen, x_late;
 
     assign w_next_o = beat_reg;
 
@@ -174,11 +176,11 @@ module hwflow_mvu #(
 
     if (NF > 1) begin : gen_replay
         wire [SIMD*X_W-1:0] x_replay;
-        logic replay_reg;
 
         hwflow_ram #(
             .WIDTH (SIMD * X_W),
-            .DEPTH (SF)
+            .DEPTH (SF),
+            .BLOCK (BLOCK)
         ) copy (
             .clk_i        (clk_i),
             .write_en_i   (beat_reg && fresh_reg),
@@ -189,21 +191,33 @@ module hwflow_mvu #(
             .read_data_o  (x_replay)
         );
 
+        logic replay_reg;
         always_ff @(posedge clk_i) replay_reg <= !fresh_reg;
 
-        assign x2 = replay_reg ? x_replay : x_passed_reg;
+        if (CHOICE > 2) begin : gen_block  // which takes the register in
+            logic [SIMD*X_W-1:0] x_replay_reg, x_passed2_reg;
+            logic replay2_reg;
+            always_ff @(posedge clk_i) begin
+                x_replay_reg  <= x_replay;
+                x_passed2_reg <= x_passed_reg;
+                replay2_reg   <= replay_reg;
+            end
+            assign x_chosen = replay2_reg ? x_replay_reg : x_passed2_reg;
+        end else begin : gen_lut
+            assign x_chosen = replay_reg ? x_replay : x_passed_reg;
+        end
     end else begin : gen_no_replay
         wire unused_copy = &{1'b0, fresh_reg, place_reg};
-        assign x2 = x_passed_reg;
+        assign x_chosen = x_passed_reg;
     end
 
     hwflow_delay #(
         .WIDTH  (SIMD * X_W),
-        .STAGES (W_LATENCY - 2)
+        .STAGES (W_LATENCY - CHOICE)
     ) wait_for_weights (
         .clk_i  (clk_i),
         .en_i   (1'b1),
-        .data_i (x2),
+        .data_i (x_chosen),
         .data_o (x_late)
     );
 

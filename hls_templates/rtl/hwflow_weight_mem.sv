@@ -20,7 +20,12 @@
 // of 32 bits are 9 blocks of 1024 deep. So for Yosys alone the words up to the largest power of two and those above it are
 // two memories, where that takes no more blocks: 8192 words are blocks of 2 bits, and a choice of two is left.
 //
-// Timing: port A 2 cycles from address to data. Port B 1 cycle; it holds its output while it is not enabled.
+// Port B has registers of its own for address and enables, which nothing but the memory's blocks hangs on, however far
+// apart they are, and an output register. For the cycle after b_en_i, in which it writes b_wdata_i, and the next one, they
+// are enabled; else nothing of it changes.
+//
+// Timing: port A 2 cycles from address to data. Port B 3 cycles from b_en_i and address to data, which it holds; it writes
+// what is at b_wdata_i a cycle after b_en_i.
 
 `default_nettype none
 
@@ -53,6 +58,15 @@ module hwflow_weight_mem #(
 
     if (NAME != BLOCK && NAME != LUTS && NAME != ULTRA) begin : gen_error_style
         initial $fatal(1, "hwflow_weight_mem: STYLE must be block, distributed or ultra");
+    end
+
+    logic b_first_reg, b_active_reg;  // the first of the two cycles in which port B is enabled, both
+    logic [ADDR_W-1:0] b_addr_reg;
+
+    always_ff @(posedge clk_i) begin
+        b_first_reg  <= b_en_i;
+        b_active_reg <= b_en_i || b_first_reg;
+        if (b_en_i) b_addr_reg <= b_addr_i;
     end
 
     (* ram_style = STYLE, no_rw_check = DEPTH > 1 *)
@@ -102,13 +116,15 @@ module hwflow_weight_mem #(
             initial $readmemh(MEM_FILE, high);
         end
 
-        wire [LOW_W-1:0] a_low_addr = a_addr_i[LOW_W-1:0], b_low_addr = b_addr_i[LOW_W-1:0];
-        logic [WIDTH-1:0] a_low_reg, a_high_reg, a_low_out_reg, a_high_out_reg, b_low_reg, b_high_reg;
-        logic a_is_high_reg, a_is_high_out_reg, b_is_high_reg;
+        wire [LOW_W-1:0] a_low_addr = a_addr_i[LOW_W-1:0], b_low_addr = b_addr_reg[LOW_W-1:0];
+        logic [WIDTH-1:0] a_low_reg, a_high_reg, a_low_out_reg, a_high_out_reg;
+        logic [WIDTH-1:0] b_low_reg, b_high_reg, b_low_out_reg, b_high_out_reg;
+        logic a_is_high_reg, a_is_high_out_reg, b_is_high_reg, b_is_high_out_reg;
+        logic b_low_write_reg, b_high_write_reg;
 
         // Each part has its output register, so that its blocks take it in; what chooses comes behind.
         assign a_data_o  = a_is_high_out_reg ? a_high_out_reg : a_low_out_reg;
-        assign b_rdata_o = b_is_high_reg ? b_high_reg : b_low_reg;
+        assign b_rdata_o = b_is_high_out_reg ? b_high_out_reg : b_low_out_reg;
 
         always_ff @(posedge clk_i) begin
             a_low_reg     <= low[a_low_addr];
@@ -121,12 +137,18 @@ module hwflow_weight_mem #(
         end
 
         always_ff @(posedge clk_i) begin
-            if (b_en_i) begin
-                if (b_we_i && !b_addr_i[LOW_W]) low[b_low_addr] <= b_wdata_i;
-                if (b_we_i && b_addr_i[LOW_W]) high[{1'b1, b_low_addr}] <= b_wdata_i;
+            b_low_write_reg  <= b_en_i && b_we_i && !b_addr_i[LOW_W];
+            b_high_write_reg <= b_en_i && b_we_i && b_addr_i[LOW_W];
+            if (b_active_reg) begin
+                if (b_low_write_reg) low[b_low_addr] <= b_wdata_i;
+                if (b_high_write_reg) high[{1'b1, b_low_addr}] <= b_wdata_i;
                 b_low_reg     <= low[b_low_addr];
                 b_high_reg    <= high[{1'b1, b_low_addr}];
-                b_is_high_reg <= b_addr_i[LOW_W];
+                b_is_high_reg <= b_addr_reg[LOW_W];
+
+                b_low_out_reg     <= b_low_reg;
+                b_high_out_reg    <= b_high_reg;
+                b_is_high_out_reg <= b_is_high_reg;
             end
         end
     end else begin : gen_one
@@ -141,18 +163,26 @@ module hwflow_weight_mem #(
             a_data_o   <= a_read_reg;
         end
 
+        logic b_write_reg;
+        logic [WIDTH-1:0] b_read_reg;
+
+        always_ff @(posedge clk_i) begin
+            b_write_reg <= b_en_i && b_we_i;
+            if (b_active_reg) b_rdata_o <= b_read_reg;
+        end
+
         if (NAME == ULTRA) begin : gen_reads_or_writes
             always_ff @(posedge clk_i) begin
-                if (b_en_i) begin
-                    if (b_we_i) mem[b_addr_i] <= b_wdata_i;
-                    else b_rdata_o <= mem[b_addr_i];
+                if (b_active_reg) begin
+                    if (b_write_reg) mem[b_addr_reg] <= b_wdata_i;
+                    else b_read_reg <= mem[b_addr_reg];
                 end
             end
         end else begin : gen_reads_always
             always_ff @(posedge clk_i) begin
-                if (b_en_i) begin
-                    if (b_we_i) mem[b_addr_i] <= b_wdata_i;
-                    b_rdata_o <= mem[b_addr_i];
+                if (b_active_reg) begin
+                    if (b_write_reg) mem[b_addr_reg] <= b_wdata_i;
+                    b_read_reg <= mem[b_addr_reg];
                 end
             end
         end

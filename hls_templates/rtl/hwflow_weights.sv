@@ -37,11 +37,12 @@
 //
 //   LOADABLE        1: the rests and the tables have second ports, rb_* and tb_*; else these are a bit wide and not used
 //
-// The weight memory's second port is wb_*: wb_rdata of a read follows wb_en_i by a cycle. It has the stored words,
-// check bits too. While wb_wait_o is high the memory does not write, and the write is to be held: a beat is read that may
-// be of the same address, and would not be defined in the block RAM of all parts. It is low again after 2 * TURNS cycles,
-// or 3 * TURNS where the rounds are odd, for the lowest bits of the addresses that beats are read at differ in turn. That of
-// the biases is bb_*. Without files the weights are whatever port B writes, and the biases 0.
+// The weight memory's second port is wb_*: wb_rdata of a read follows wb_en_i by three cycles, and wb_wdata of a write is
+// that of the cycle after wb_en_i. It has the stored words, check bits too. While wb_wait_o is high the memory does not
+// write, and the write is to be held: a beat is read that may be of the same address, and would not be defined in the
+// block RAM of all parts. It is low again after 2 * TURNS cycles, or 3 * TURNS where the rounds are odd, for the lowest
+// bits of the addresses that beats are read at differ in turn. That of the biases is bb_*, in which bb_rdata
+// follows by a cycle and bb_wdata is there with bb_en_i. Without files the weights are whatever port B writes, and the biases 0.
 // `memory.mem` and `bias_mem` are the names by which a test bench flips stored bits.
 //
 // corrected_o, uncorrectable_o   a bit for each stored word of an address, for a cycle when it was read: its code found
@@ -242,14 +243,10 @@ module hwflow_weights #(
     // What the memory reads: registers of their own, which nothing but its blocks hangs on, however far apart they are. One
     // word is no block RAM, and may be written at any time.
     logic [ADDR_W-1:0] read_addr_reg;
-    logic [1:0] reads_reg;  // a beat of an even, of an odd address
 
-    assign wb_wait_o = DEPTH > 1 && wb_en_i && wb_we_i && reads_reg[wb_addr_i[0]];
+    always_ff @(posedge clk_i) read_addr_reg <= addr;
 
-    always_ff @(posedge clk_i) begin
-        read_addr_reg <= addr;
-        reads_reg     <= {next_i && addr[0], next_i && !addr[0]};
-    end
+    assign wb_wait_o = DEPTH > 1 && wb_en_i && wb_we_i && next_i && wb_addr_i[0] == addr[0];
 
     hwflow_weight_mem #(
         .WIDTH    (MEM_W),
@@ -261,7 +258,7 @@ module hwflow_weights #(
         .clk_i     (clk_i),
         .a_addr_i  (read_addr_reg),
         .a_data_o  (stored),
-        .b_en_i    (wb_en_i && !wb_wait_o),
+        .b_en_i    (rst_ni && wb_en_i && !wb_wait_o),
         .b_we_i    (wb_we_i),
         .b_addr_i  (wb_addr_i),
         .b_wdata_i (wb_wdata_i),

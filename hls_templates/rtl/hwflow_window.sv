@@ -13,8 +13,8 @@
 //   BUF_ROWS         rows buffered; the default keeps the output busy while the input is, too
 //
 // Timing. One beat in and one beat out a cycle. A pixel can be read 2 cycles after its last beat was accepted, and a beat
-// leaves 4 cycles after it was read, or 6 with POSITIONS > 1; the cycle before, hwflow_catch must have room for it, which
-// is HELD beats.
+// leaves 4 cycles after it was read, 5 where the line buffer is block RAM, or 6 with POSITIONS > 1; the cycle before,
+// hwflow_catch must have room for it, which is HELD beats.
 // s_tready and m_t* come from registers. Input pixels are counted from the start of the image that is being output. For
 // its output pixel (oy, ox), top = oy*STRIDE_H - PAD_T, left = ox*STRIDE_W - PAD_L, and clamp(x, low, high):
 //   - before its first beat can be read, NEED pixels must have been accepted:
@@ -65,7 +65,9 @@ module hwflow_window #(
     localparam int B_COLS = (POSITIONS > 1) ? K_W : 1;               // kernel columns and rows of a beat
     localparam int B_ROWS = (POSITIONS > K_W) ? POSITIONS / K_W : 1;
     localparam int AT_ONCE = B_ROWS * B_COLS;                        // POSITIONS, if they are right
-    localparam int STAGES = (POSITIONS > 1) ? 4 : 2;                 // from reading to hwflow_catch
+    localparam int PLACES = BUF_ROWS * IN_W_PX * BEATS;              // beats of the line buffer
+    localparam int BLOCK  = (PLACES > 32 && LANES * W * PLACES > 1024) ? 1 : 0;  // as in hwflow_ram
+    localparam int STAGES = (POSITIONS > 1) ? 4 : 2 + BLOCK;         // from reading to hwflow_catch
     localparam int HELD   = STAGES + 5;                              // beats that are on their way out or wait
 
     if (W < 1 || LANES < 1 || CHANNELS < 1 || CHANNELS % LANES != 0) begin : gen_error_lanes

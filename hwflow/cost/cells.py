@@ -228,7 +228,7 @@ def mvu(values: Values) -> CellModel:
     levels = math.ceil(math.log2(simd)) if simd > 1 else 0
     sum_bits = min(x + w + levels, acc)
     sums, more = _tree(simd)
-    vector = memory_area(Memory(simd * x, beats)) if folds > 1 else Area()
+    vector = _registered_memory(simd * x, beats) if folds > 1 else Area()
     products = pe * simd
     pairs = products // 2 * values("PAIRS")
     operand = x + 1 - values("X_SIGNED")
@@ -331,7 +331,7 @@ def window(values: Values) -> CellModel:
     lanes, beats = values("LANES"), values("CHANNELS") // values("LANES")
     bits, rows, columns = lanes * values("W"), values("BUF_ROWS"), values("IN_W_PX")
     depth, positions = rows * columns * beats, values("POSITIONS", 1)
-    lines = memory_area(Memory(bits, depth)) if positions == 1 else _banks(values, bits)
+    lines = _registered_memory(bits, depth) if positions == 1 else _banks(values, bits)
     pads = values("PAD_T") + values("PAD_B")
     count = index_bits(values("IN_H") * columns + (rows + pads + values("STRIDE_H") + values("K_H")) * columns + 2) + 1
     row = index_bits(values("IN_H") + pads + values("STRIDE_H") + values("K_H")) + 1
@@ -339,6 +339,12 @@ def window(values: Values) -> CellModel:
     features: Features = {"one": 1, "count": count, "address": index_bits(depth), "place": places}
     features |= {"bit": bits * positions, "several": int(positions > 1)}
     return CellModel(lines, features, features)
+
+
+def _registered_memory(bits: int, words: int) -> Area:
+    """A memory with a register behind it where it is block RAM, which Yosys leaves beside it."""
+    memory = Memory(bits, words)
+    return memory_area(memory) + Area(flip_flops=0 if memory.is_small else bits)
 
 
 def _banks(values: Values, bits: int) -> Area:
@@ -392,7 +398,7 @@ def weights(values: Values) -> CellModel:
         case '"ultra"':
             stored_in = Area(uram=memory.uram)
         case _:
-            stored_in = Area(block_ram=memory.block_ram, flip_flops=memory.bits if memory.in_two else 0)
+            stored_in = Area(block_ram=memory.block_ram, flip_flops=2 * memory.bits if memory.in_two else 0)
     return CellModel(
         stored_in + _biases(bias, bias_words),
         {"one": 1, "counter": counters, "decoder": decoders, "choice": choice},

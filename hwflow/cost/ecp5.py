@@ -9,8 +9,12 @@ a design. :func:`pack_registers` moves flip-flops that stand right at such a blo
 - the register behind a port of a block RAM that reads in every cycle, or with the register's own enable: whether the
   block's enable stops its output register makes no difference then.
 
-Only flip-flops of one rising clock, without reset and with one enable, are moved; they
-hold 0 at power-up there as here.
+Only flip-flops of one rising clock, without reset and with one enable, are moved; they hold 0 at power-up there as
+here.
+
+Block RAMs lie in rows across the device. A flip-flop that a memory of many blocks hangs on, as a register of its
+address, gets a copy for every few of them, which nextpnr places beside these. So that this holds for a write enable
+too, the LUT that makes it wait for the port's enable is left out: a block writes nothing while its port is not enabled.
 
     yosys -p "read_verilog -sv *.sv; synth_ecp5 -top top -json design.json"
     python -m hwflow.cost.ecp5 design.json packed.json
@@ -23,6 +27,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -36,6 +41,8 @@ Bit = int | str
 """A net of Yosys's JSON netlist, or ``"0"``, ``"1"``, ``"x"``."""
 _ADVICE = "write it with synth_ecp5 -top TOP -json FILE"
 OPERAND_BITS, PRODUCT_BITS, PORT_BITS, WIDE = 18, 36, 18, 36
+BLOCKS_A_COPY = 4
+"""Block RAMs that a flip-flop drives before it gets a copy."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +54,16 @@ class Packed:
         products: multipliers with a registered product.
         ports: ports of block RAMs with an output register.
         flip_flops: flip-flops that are no longer beside them.
+        copies: flip-flops that are copies of others.
+        write_enables: ports of block RAMs whose write enable no longer waits for their enable.
     """
 
     operands: int
     products: int
     ports: int
     flip_flops: int
+    copies: int
+    write_enables: int
 
 
 class _Control(NamedTuple):
@@ -78,7 +89,6 @@ class _Netlist:
         self.cells: dict[str, Any] = module["cells"]
         self.readers: defaultdict[Bit, set[_Pin]] = defaultdict(set)
         self.drivers: dict[Bit, _Pin] = {}
-        self.removed = 0
         for name, cell in self.cells.items():
             for port, bits in cell["connections"].items():
                 for bit in bits:
@@ -89,6 +99,11 @@ class _Netlist:
         for name, port in module["ports"].items():
             for bit in port["bits"] if port["direction"] != "input" else ():
                 self.readers[bit].add(_Pin("", name))
+        self._last = max(bit for bit in (*self.readers, *self.drivers, 1) if isinstance(bit, int))
+
+    def named(self, kind: str) -> list[str]:
+        """The names of all cells of a type."""
+        return [name for name, cell in self.cells.items() if cell["type"] == kind]
 
     def net(self, cell: str, port: str, otherwise: Bit = "0") -> Bit:
         """What is at a port of one bit."""
@@ -106,11 +121,23 @@ class _Netlist:
             self.drivers[bit] = _Pin(cell, port)
         known["connections"][port] = [bit]
 
+    def copy(self, name: str, pins: Iterable[_Pin]) -> None:
+        """Add a copy of a flip-flop, for some of the inputs that it drives."""
+        known = self.cells[name]
+        held = self._last = self._last + 1
+        copy = f"{name}_copy_{held}"
+        self.cells[copy] = known | {"connections": known["connections"] | {"Q": [held]}}
+        for port, (bit,) in known["connections"].items():
+            if known["port_directions"].get(port) != "output":
+                self.readers[bit].add(_Pin(copy, port))
+        self.drivers[held] = _Pin(copy, "Q")
+        for cell, port in pins:
+            self.connect(cell, port, held)
+
     def remove(self, name: str) -> None:
-        """Take out a flip-flop."""
+        """Take out a cell."""
         for port, (bit,) in self.cells.pop(name)["connections"].items():
             self.readers[bit].discard(_Pin(name, port))
-        self.removed += 1
 
     def control(self, name: str) -> _Control | None:
         """What controls a cell, if it is a flip-flop that can be moved."""
@@ -192,16 +219,65 @@ def pack_registers(netlist: Mapping[str, Any]) -> Packed:
     if len(tops) != 1:
         raise HwflowError(f"the netlist has {len(tops)} top modules; {_ADVICE}")
     cells = _Netlist(tops[0])
-    blocks = {name: cell["type"] for name, cell in cells.cells.items() if cell["type"] in ("MULT18X18D", "DP16KD")}
-    multipliers = [_pack_multiplier(cells, name) for name, kind in blocks.items() if kind == "MULT18X18D"]
-    memories = [name for name, kind in blocks.items() if kind == "DP16KD"]
+    before, memories = len(cells.named("TRELLIS_FF")), cells.named("DP16KD")
+    multipliers = [_pack_multiplier(cells, name) for name in cells.named("MULT18X18D")]
     ports = sum(_pack_port(cells, name, side) for name in memories for side in "AB")
+    write_enables = sum(_free_write_enable(cells, name, side) for name in memories for side in "AB")
+    registers = cells.named("TRELLIS_FF")
     return Packed(
         operands=sum("INPUTA" in registers for registers in multipliers),
         products=sum("OUTPUT" in registers for registers in multipliers),
         ports=ports,
-        flip_flops=cells.removed,
+        flip_flops=before - len(registers),
+        copies=sum(_copy_register(cells, name) for name in registers),
+        write_enables=write_enables,
     )
+
+
+def _free_write_enable(cells: _Netlist, name: str, side: str) -> bool:
+    """Take a port's enable, without which it writes nothing, out of what its write enables wait for.
+
+    Words of 18 bits have enables of their bytes where others have the lowest bits of the address.
+    """
+    enable, write = cells.net(name, f"CE{side}", "1"), cells.net(name, f"WE{side}")
+    lut = cells.drivers.get(write, _Pin("", "")).cell
+    if not lut or cells.cells[lut]["type"] != "LUT4" or enable in ("0", "1"):
+        return False
+    table = int(cells.cells[lut]["parameters"]["INIT"], 2)
+    inputs = [cells.net(lut, port) for port in "ABCD"]
+    rows = [row for row in range(16) if all(_agrees(net, row >> i & 1, enable) for i, net in enumerate(inputs))]
+    for place, net in enumerate(inputs):
+        if net not in ("0", "1", enable) and all((table >> row ^ row >> place) & 1 == 0 for row in rows):
+            for port in (f"WE{side}", f"AD{side}0", f"AD{side}1"):
+                if cells.net(name, port) == write:
+                    cells.connect(name, port, net)
+            if not cells.readers[cells.net(lut, "Z")]:
+                cells.remove(lut)
+            return True
+    return False
+
+
+def _agrees(net: Bit, value: int, enable: Bit) -> bool:
+    """Whether a net can have a value while an enable is high."""
+    return value == 1 if net in ("1", enable) else net != "0" or value == 0
+
+
+def _copy_register(cells: _Netlist, name: str) -> int:
+    """Give a flip-flop a copy for every few of the block RAMs that it drives; how many."""
+    memories: defaultdict[str, list[_Pin]] = defaultdict(list)
+    for pin in cells.readers[cells.net(name, "Q")]:
+        if pin.cell and cells.cells[pin.cell]["type"] == "DP16KD":
+            memories[pin.cell].append(pin)
+    blocks = sorted(memories, key=_natural)
+    starts = range(BLOCKS_A_COPY, len(blocks), BLOCKS_A_COPY)
+    for start in starts:
+        cells.copy(name, [pin for block in blocks[start : start + BLOCKS_A_COPY] for pin in memories[block]])
+    return len(starts)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts numbers in names by their size: Yosys numbers the blocks of a memory."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _pack_multiplier(cells: _Netlist, name: str) -> Iterable[str]:

@@ -1,7 +1,7 @@
 """When the cells of the RTL pass beats on: the one place that the cycle model takes latencies from.
 
-Whoever changes the pipeline of a cell changes its row here; ``tests/exact/test_rtl_cycles.py`` holds the model against
-the RTL.
+Whoever changes the pipeline of a cell changes its row here; ``tests/exact/test_rtl_throughput.py`` holds the model
+against the RTL.
 """
 
 from __future__ import annotations
@@ -74,7 +74,10 @@ def _pool(parameters: Mapping[str, Parameter]) -> Timing:
 
 
 def _window(parameters: Mapping[str, Parameter]) -> Timing:
-    latency = 6 if _integer(parameters, "POSITIONS", 1) > 1 else 4
+    beats = _integer(parameters, "CHANNELS") // _integer(parameters, "LANES")
+    buffered = _integer(parameters, "BUF_ROWS") * _integer(parameters, "IN_W_PX") * beats
+    in_block = in_block_ram(_integer(parameters, "LANES") * _integer(parameters, "W"), buffered)
+    latency = 6 if _integer(parameters, "POSITIONS", 1) > 1 else 4 + in_block
     return Timing(latency, latency + 3, CREDIT + 1, readable=2)
 
 

@@ -36,7 +36,7 @@ class Ring:
     async def send(self, op, address, data=0):
         """What comes of a message, and after how many cycles."""
         self.dut.cfg_i.value = message(op, address, data, self.address_bits)
-        for cycle in range(1, 20):
+        for cycle in range(1, 40):
             await self.step()
             self.dut.cfg_i.value = 0
             out = fields(self.dut.cfg_o, self.address_bits)

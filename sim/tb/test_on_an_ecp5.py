@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
         ("mvu", "test_mvu[one_product]"),
         pytest.param("mvu", "test_mvu[serial]", marks=pytest.mark.slow),
         pytest.param("mvu", "test_mvu[one_neuron_fold]", marks=pytest.mark.slow),
+        ("weight_mem", "test_weight_mem[90-600-icarus-block]"),
         pytest.param("weight_mem", "test_weight_mem[18-2500-icarus-block]", marks=pytest.mark.slow),
     ],
 )

@@ -45,6 +45,25 @@ module memory #(parameter ENABLED = 0, parameter REGISTERED = 0) (
 endmodule
 """
 
+WIDE = """
+module wide (
+    input wire clk, en, we, input wire [9:0] at, other, input wire [161:0] d, output logic [161:0] q, q_other
+);
+    (* ram_style = "block", no_rw_check *) logic [161:0] mem [0:1023];
+    logic en_reg, we_reg;
+    logic [9:0] at_reg, other_reg;
+    logic [161:0] d_reg;
+    always_ff @(posedge clk) begin
+        {en_reg, we_reg, at_reg, other_reg, d_reg} <= {en, we, at, other, d};
+        q_other <= mem[other_reg];
+        if (en_reg) begin
+            if (we_reg) mem[at_reg] <= d_reg;
+            q <= mem[at_reg];
+        end
+    end
+endmodule
+"""
+
 
 def mapped(folder: Path, text: str, top: str, **parameters: int) -> Path:
     (folder / "top.sv").write_text(text)
@@ -62,12 +81,12 @@ def blocks(path: Path, kind: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("parameters", "expected"),
     [
-        ({"STAGES": 1}, Packed(1, 1, 0, 32)),
-        ({"STAGES": 2}, Packed(1, 1, 0, 32)),
-        ({"STAGES": 3}, Packed(1, 1, 0, 32)),
-        ({"STAGES": 1, "OPERANDS": 0}, Packed(0, 1, 0, 16)),
-        ({"STAGES": 1, "RESET": 1}, Packed(1, 0, 0, 16)),
-        ({"STAGES": 1, "START": 1}, Packed(1, 0, 0, 16)),
+        ({"STAGES": 1}, Packed(1, 1, 0, 32, 0, 0)),
+        ({"STAGES": 2}, Packed(1, 1, 0, 32, 0, 0)),
+        ({"STAGES": 3}, Packed(1, 1, 0, 32, 0, 0)),
+        ({"STAGES": 1, "OPERANDS": 0}, Packed(0, 1, 0, 16, 0, 0)),
+        ({"STAGES": 1, "RESET": 1}, Packed(1, 0, 0, 16, 0, 0)),
+        ({"STAGES": 1, "START": 1}, Packed(1, 0, 0, 16, 0, 0)),
     ],
     ids=lambda value: "-".join(f"{k}{v}" for k, v in value.items()) if isinstance(value, dict) else "",
 )
@@ -92,9 +111,27 @@ def test_registers_of_a_multiplier(tmp_path: Path, parameters: dict[str, int], e
 def test_output_register_of_a_block_ram(tmp_path: Path, enabled: int, registered: int, ports: int) -> None:
     """Not where the block's enable stops the reading and not the register: it may stop both in the block."""
     netlist = mapped(tmp_path, MEMORY, "memory", ENABLED=enabled, REGISTERED=registered)
-    assert pack_file(netlist) == Packed(0, 0, ports, 18 * ports)
+    assert pack_file(netlist) == Packed(0, 0, ports, 18 * ports, 0, 0)
     modes = [memory["parameters"][f"REGMODE_{side}"] for memory in blocks(netlist, "DP16KD") for side in "AB"]
     assert modes.count("OUTREG") == ports
+
+
+def test_registers_before_a_wide_memory_have_copies(tmp_path: Path) -> None:
+    """One for every four blocks, and nothing else drives the blocks."""
+    netlist = mapped(tmp_path, WIDE, "wide")
+    memories = blocks(netlist, "DP16KD")
+    assert len(memories) == 9
+    packed = pack_file(netlist)
+    assert (packed.copies, packed.write_enables) == (2 * 22, 9)  # of the addresses and two enables
+    registers = {cell["connections"]["Q"][0]: cell["connections"]["DI"] for cell in blocks(netlist, "TRELLIS_FF")}
+    driven: dict[int, set[int]] = {}
+    for i, (before, memory) in enumerate(zip(memories, blocks(netlist, "DP16KD"), strict=True)):
+        for port, (bit,) in memory["connections"].items():
+            if port[:2] in ("AD", "CE", "WE") and isinstance(bit, int):
+                driven.setdefault(bit, set()).add(i)
+                (was,) = before["connections"][port]
+                assert registers[bit] == registers.get(was, registers[bit])  # a LUT was before its enables
+    assert max(map(len, driven.values())) <= 4
 
 
 @pytest.mark.parametrize(

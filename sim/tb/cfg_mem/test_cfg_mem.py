@@ -13,11 +13,15 @@ P = parameters()
 
 
 class Memory:
-    """The cell, the memory at its port, and what that must hold."""
+    """The cell, the memory at its port, and what that must hold.
+
+    It has ``P["LATE"]`` registers before it, but none for the data of a write, and as many behind it.
+    """
 
     def __init__(self, dut, wait=0.0):
         self.dut, self.rng = dut, random.Random(cocotb.RANDOM_SEED)
         self.wait, self.waited = wait, 0
+        self.taken, self.read = [None] * P["LATE"], [None] * P["LATE"]
         self.words = [self.rng.getrandbits(P["WIDTH"]) for _ in range(P["DEPTH"])]
         self.model = list(self.words)
         self.slices = -(-P["WIDTH"] // 32)
@@ -28,17 +32,19 @@ class Memory:
     async def step(self):
         dut = self.dut
         enable, write = (dut.rst_ni.value == 1 and pin.value == 1 for pin in (dut.mem_en_o, dut.mem_we_o))
-        address = int(dut.mem_addr_o.value) if enable else 0
-        data = int(dut.mem_wdata_o.value) if write else None
         wait = self.rng.random() < self.wait  # of no meaning but while it writes
         dut.mem_wait_i.value = int(wait)
         waits = write and wait
         self.waited += waits
+        self.taken.append((int(dut.mem_addr_o.value), write) if enable and not waits else None)
+        access, data = self.taken.pop(0), dut.mem_wdata_o.value
         await FallingEdge(dut.clk_i)
-        if enable and not waits:
-            dut.mem_rdata_i.value = self.words[address]
-            if write:
-                self.words[address] = data
+        address, write = access or (None, False)
+        self.read.append(None if address is None else self.words[address])
+        if (word := self.read.pop(0)) is not None:
+            dut.mem_rdata_i.value = word
+        if write:
+            self.words[address] = int(data)
 
     async def start(self):
         self.dut.rst_ni.value = 0
@@ -70,7 +76,7 @@ async def accesses_equal_the_model(dut, wait):
         op, data = memory.rng.choice([READ, WRITE, XOR]), memory.rng.getrandbits(32)
         before = memory.waited
         (answer, flags, value), cycles = await memory.ring.send(op, memory.address(word, part), data)
-        assert (answer, flags, cycles) == (ANSWER, 0, 6 + memory.waited - before)
+        assert (answer, flags, cycles) == (ANSWER, 0, 8 + memory.waited - before)
         if op == READ:
             assert value == memory.part(word, part)
         else:
@@ -104,12 +110,12 @@ async def other_addresses_and_answers_pass(dut):
 
 
 @pytest.mark.parametrize(
-    ("width", "depth", "base", "simulator"),
+    ("width", "depth", "base", "late", "simulator"),
     [
-        (72, 12, 64, "icarus"), (8, 16, 16, "icarus"), (32, 1, 5, "icarus"), (33, 1, 6, "icarus"),
-        (130, 7, 128, "verilator"),
+        (72, 12, 64, 1, "icarus"), (8, 16, 16, 0, "icarus"), (32, 1, 5, 1, "icarus"), (33, 1, 6, 0, "icarus"),
+        (130, 7, 128, 1, "verilator"),
     ],
 )  # fmt: skip
-def test_cfg_mem(tmp_path, width, depth, base, simulator):
+def test_cfg_mem(tmp_path, width, depth, base, late, simulator):
     p = {"ADDR_W": 9, "WIDTH": width, "DEPTH": depth, "BASE": base}
-    run_tb("hwflow_cfg_mem", rtl("cfg_mem"), p, __name__, simulator, tmp_path)
+    run_tb("hwflow_cfg_mem", rtl("cfg_mem"), p, __name__, simulator, tmp_path, extra={"LATE": late})

@@ -53,6 +53,9 @@ CONFIGS = {
     "pairs_unsigned": {"PAIRS": 1, "X_SIGNED": 0, "PE": 2, "SIMD": 3, "W_LATENCY": 4},
     "late_weights": {"W_LATENCY": 4, "PE": 3, "SIMD": 2},
     "later_weights": {"W_LATENCY": 6, "PE": 2, "SIMD": 4, "N_IN": 4},
+    "replay_from_block_ram": {
+        "X_W": 16, "SIMD": 2, "N_IN": 80, "ACC_W": 40, "ACC_FRAC": 20, "B_W": 16, "B_SHIFT": 6, "OUT_W": 16,
+    },
     "outliers": {"W_LATENCY": 4, "REST_W": 10, "outliers": 9},
     "outliers_serial": {
         "W_LATENCY": 5, "REST_W": 4, "outliers": 6, "PE": 1, "SIMD": 1, "N_IN": 5, "N_OUT": 3, "X_SIGNED": 0,

@@ -213,18 +213,19 @@ class Bench:
             self.beat = (self.beat + 1) % self.layout.beats
 
     async def write(self, address, word):
+        """The word is taken in the cycle after the write's, and another one is there before."""
         self.dut.wb_en_i.value, self.dut.wb_we_i.value = 1, 1
-        self.dut.wb_addr_i.value, self.dut.wb_wdata_i.value = address, word
-        await Timer(1, unit="ns")
-        if self.dut.wb_wait_o.value == 1:  # the last beat is read
-            await self.cycle(False)
+        self.dut.wb_addr_i.value, self.dut.wb_wdata_i.value = address, ~word & (1 << len(self.dut.wb_wdata_i)) - 1
         await self.cycle(False)
-        self.dut.wb_en_i.value = 0
+        self.dut.wb_en_i.value, self.dut.wb_addr_i.value, self.dut.wb_wdata_i.value = 0, 0, word
+        await self.cycle(False)
 
     async def read(self, address):
         self.dut.wb_en_i.value, self.dut.wb_we_i.value, self.dut.wb_addr_i.value = 1, 0, address
         await self.cycle(False)
-        self.dut.wb_en_i.value = 0
+        self.dut.wb_en_i.value, self.dut.wb_addr_i.value = 0, 0
+        for _ in range(2):
+            await self.cycle(False)
         return int(self.dut.wb_rdata_o.value)
 
     async def check(self, cycles, stall=0.0):
@@ -284,26 +285,28 @@ async def a_write_waits_for_beats_that_are_read(dut, stall):
     await bench.start()
     layout, clean = bench.layout, list(bench.words)
     line, turns = [None] * P["latency"], -(-layout.chunk // layout.simd)
-    read, waited = list(bench.words), 0
+    read, waited, written = list(bench.words), 0, None
     for write in range(60):
         address = bench.rng.randrange(len(clean))
         word, held = clean[bench.rng.randrange(len(clean))], 0
-        dut.wb_en_i.value, dut.wb_we_i.value = int(write % 4 > 0), 1
-        dut.wb_addr_i.value, dut.wb_wdata_i.value = address, word
+        dut.wb_en_i.value, dut.wb_we_i.value, dut.wb_addr_i.value = int(write % 4 > 0), 1, address
         while True:
             taken, beat = bench.rng.random() >= stall, bench.beat
             dut.next_i.value = int(taken)
             await Timer(1, unit="ns")
             waits = bool(dut.wb_wait_o.value)
+            if taken and write % 4 and len(clean) > 1:
+                assert waits or layout.address(beat) != address
             asked = line[-1]  # it is read in this cycle
             if asked is not None:
                 at = layout.address(asked[0])
                 if P["CODE"] != 3 or layout.turn(asked[0]) == 0:
                     read[at] = bench.words[at]
                 line[-1] = (asked[0], list(read))
-                if write % 4 and len(clean) > 1:
-                    assert waits or at != address
             line = [*line[1:], (beat, ()) if taken else None]
+            if written is not None:  # it is written in this cycle
+                bench.words[written[0]] = dut.wb_wdata_i.value = written[1]
+            written = (address, word) if write % 4 and not waits else None
             await bench.cycle(taken)
             await Timer(1, unit="ns")
             if line[0] is not None:
@@ -315,8 +318,6 @@ async def a_write_waits_for_beats_that_are_read(dut, stall):
                 break
         assert held <= 3 * turns or stall
         waited += held
-        if write % 4:
-            bench.words[address] = word
     assert waited or len(clean) == 1
     for address, word in enumerate(clean):
         await bench.write(address, word)

@@ -4,9 +4,10 @@ import cocotb
 import pytest
 from common import TB, gaps, pack, parameters, random_codes, rtl, run_tb
 
+from hwflow.rtl.timing import timing
+
 P = parameters()
 POSITIONS = P.get("POSITIONS", 1)
-HELD = 7 if POSITIONS == 1 else 9  # beats that the module holds behind its buffer
 CELLS = rtl("window", "lines", "banks", "turn", "ram", "delay", "catch", "fifo")
 
 DEFAULTS = {
@@ -35,7 +36,10 @@ CONFIGS = {
     "one_column": {"IN_W_PX": 1, "K_W": 1, "STRIDE_H": 2, "PAD_B": 1},
     "most_unused": {"K_H": 1, "K_W": 2, "STRIDE_H": 9, "STRIDE_W": 9, "IN_H": 5, "IN_W_PX": 5, "CHANNELS": 2},
     "buffered_deeper": {**SAME, "BUF_ROWS": 5},
+    "buffer_of_block_ram": {**SAME, "CHANNELS": 8, "LANES": 4, "W": 10, "IN_W_PX": 8},
     "buffer_of_one_window": {**SAME, "STRIDE_H": 2, "BUF_ROWS": 3},
+    "buffer_of_two_images": {**SAME, "K_H": 5, "PAD_T": 2, "PAD_B": 2, "IN_H": 2, "IN_W_PX": 3, "BUF_ROWS": 4},
+    "buffer_of_several_images": {"IN_H": 3, "IN_W_PX": 4, "CHANNELS": 2, "BUF_ROWS": 11},
 }  # fmt: skip
 
 # Several kernel positions a beat, whole rows of the kernel
@@ -53,6 +57,8 @@ SEVERAL = {
     "all_padding_beyond": {"POSITIONS": 6, "PAD_T": 3, "PAD_B": 4, "PAD_L": 5, "PAD_R": 4, "K_H": 2, "K_W": 3,
                            "IN_H": 3, "IN_W_PX": 2},
     "all_is_padded_image": {**SAME, "POSITIONS": 20, "K_H": 5, "K_W": 4, "IN_H": 3, "IN_W_PX": 2, "PAD_VALUE": 3},
+    "row_of_two_images": {**SAME, "POSITIONS": 3, "IN_H": 2, "IN_W_PX": 2, "BUF_ROWS": 4},
+    "all_of_several_images": {"POSITIONS": 9, "IN_H": 4, "IN_W_PX": 5, "BUF_ROWS": 11},
     "all_of_one_pixel": {**SAME, "POSITIONS": 9, "IN_H": 1, "IN_W_PX": 1, "W": 5, "PAD_VALUE": 0x10},
 }  # fmt: skip
 CONFIGS |= SEVERAL
@@ -66,6 +72,7 @@ class Golden:
         self.beats = p["CHANNELS"] // p["LANES"]  # of a pixel
         self.image = p["IN_H"] * p["IN_W_PX"]
         self.rows = p.get("BUF_ROWS", min(p["K_H"], p["IN_H"]) + min(p["K_H"], p["STRIDE_H"]) - 1)
+        self.held = timing("hwflow_window", p | {"BUF_ROWS": self.rows}).capacity  # beats behind the buffer
         out_h = (p["IN_H"] + p["PAD_T"] + p["PAD_B"] - p["K_H"]) // p["STRIDE_H"] + 1
         out_w = (p["IN_W_PX"] + p["PAD_L"] + p["PAD_R"] - p["K_W"]) // p["STRIDE_W"] + 1
         self.corners = [
@@ -160,7 +167,7 @@ async def full_throughput(dut):
     # image where input and output wait for one another.
     busy = count * max(golden.image * golden.beats, len(golden.corners) * golden.window)
     lost = count * golden.needs()[0] * golden.beats
-    assert sink.cycles[-1] - source.cycles[0] <= busy + lost + HELD - 3 + 2 * count
+    assert sink.cycles[-1] - source.cycles[0] <= busy + lost + golden.held - 3 + 2 * count
     assert set(gaps(source.cycles[: golden.needs()[0] * golden.beats])) <= {1}
 
 
@@ -196,10 +203,10 @@ async def input_runs_ahead_exactly_to_the_limit(dut):
     images = golden.images(tb.rng, 4 + golden.rows // P["IN_H"])
     source.send(flat(images))
     limits = [image * golden.image + limit for image in (0, 1, 2) for limit in golden.limits()]
-    for left in range(HELD, 2 * len(golden.corners) * golden.window):  # beats that left the buffer
+    for left in range(golden.held, 2 * len(golden.corners) * golden.window):  # beats that left the buffer
         expected = golden.beats * limits[left // golden.window]
-        if left == HELD or left % golden.window in (0, golden.window - 1):
-            for _ in range(golden.beats * golden.image * 3 + 8):
+        if left == golden.held or left % golden.window in (0, golden.window - 1):
+            for _ in range(golden.beats * (golden.image * 3 + golden.rows * P["IN_W_PX"]) + 8):
                 await tb.step()
                 if len(source.cycles) >= expected:
                     break
