@@ -44,8 +44,7 @@ module hwflow_window #(
     parameter int PAD_L                 = 0,
     parameter int PAD_R                 = 0,
     parameter logic [W-1:0] PAD_VALUE   = '0,
-    parameter int BUF_ROWS              =
-        ((K_H < IN_H) ? K_H : IN_H) + ((K_H < STRIDE_H) ? K_H : STRIDE_H) - 1
+    parameter int BUF_ROWS              = ((K_H < IN_H) ? K_H : IN_H) + ((K_H < STRIDE_H) ? K_H : STRIDE_H) - 1
 ) (
     input  wire                          clk_i,
     input  wire                          rst_ni,
