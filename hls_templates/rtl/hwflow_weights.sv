@@ -41,8 +41,8 @@
 // that of the cycle after wb_en_i. It has the stored words, check bits too. While wb_wait_o is high the memory does not
 // write, and the write is to be held: a beat is read that may be of the same address, and would not be defined in the
 // block RAM of all parts. It is low again after 2 * TURNS cycles, or 3 * TURNS where the rounds are odd, for the lowest
-// bits of the addresses that beats are read at differ in turn. That of the biases is bb_*, in which bb_rdata
-// follows by a cycle and bb_wdata is there with bb_en_i. Without files the weights are whatever port B writes, and the biases 0.
+// bits of the addresses that beats are read at differ in turn. That of the biases is bb_*: bb_rdata follows by a cycle,
+// and bb_wdata is there with bb_en_i. Without files the weights are whatever port B writes, and the biases 0.
 // `memory.mem` and `bias_mem` are the names by which a test bench flips stored bits.
 //
 // corrected_o, uncorrectable_o   a bit for each stored word of an address, for a cycle when it was read: its code found

@@ -49,7 +49,12 @@ class Candidate:
     def label(self) -> str:
         """What to call it in tables and figures."""
         name = self.protection if "=" not in self.protection or self.luts is None else f"by layer, {self.luts:.0f} LUTs"
-        return f"{name}, {100 * self.kept:g} % kept" if self.kept else name
+        return name + self.kept_text
+
+    @property
+    def kept_text(self) -> str:
+        """What is kept, after the name of the code; nothing if nothing is."""
+        return f", {100 * self.kept:g} % kept" if self.kept else ""
 
     @property
     def options(self) -> str:

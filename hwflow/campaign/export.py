@@ -28,7 +28,7 @@ _VALUES = (
     "detected", "silent", "accuracy",
 )  # fmt: skip
 COLUMNS = (*_COORDINATES, *_VALUES)
-_KEPT = ("ber", "round", "flips", "accuracy")
+_ALWAYS = ("ber", "round", "flips", "accuracy")
 
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -89,7 +89,7 @@ class Results(Shown):
     def brief(self) -> list[dict[str, Any]]:
         """The rows without the columns that are alike in all of them, but for rates, rounds and accuracies."""
         found = self.rows()
-        varied = [name for name in COLUMNS if name in _KEPT or len({repr(row[name]) for row in found}) > 1]
+        varied = [name for name in COLUMNS if name in _ALWAYS or len({repr(row[name]) for row in found}) > 1]
         return [{name: row[name] for name in varied} for row in found]
 
     @cached_property

@@ -223,13 +223,13 @@ def pack_registers(netlist: Mapping[str, Any]) -> Packed:
     multipliers = [_pack_multiplier(cells, name) for name in cells.named("MULT18X18D")]
     ports = sum(_pack_port(cells, name, side) for name in memories for side in "AB")
     write_enables = sum(_free_write_enable(cells, name, side) for name in memories for side in "AB")
-    registers = cells.named("TRELLIS_FF")
+    left = cells.named("TRELLIS_FF")
     return Packed(
         operands=sum("INPUTA" in registers for registers in multipliers),
         products=sum("OUTPUT" in registers for registers in multipliers),
         ports=ports,
-        flip_flops=before - len(registers),
-        copies=sum(_copy_register(cells, name) for name in registers),
+        flip_flops=before - len(left),
+        copies=sum(_copy_register(cells, name) for name in left),
         write_enables=write_enables,
     )
 

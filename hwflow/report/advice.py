@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from hwflow.campaign.advice import GRANULARITIES
@@ -43,8 +42,7 @@ def _points(advice: Advice) -> list[Point]:
 
 
 def _point(tried: Tried, luts: float, look: Look, label: str) -> Point:
-    text = replace(tried.candidate, kept=0.0).label.partition(":")[0]
-    if tried.candidate.kept:
-        text += f", {100 * tried.candidate.kept:g} % kept"
+    kept = tried.candidate.kept_text
+    text = tried.candidate.label.removesuffix(kept).partition(":")[0] + kept
     low, high = (tried.loss if end is None else end for end in (tried.low, tried.high))
     return Point(luts, tried.loss, low, high, look, label, text)

@@ -121,11 +121,12 @@ class Cells:
 
     def _keeping_pace(self, node: Node, source: Stream, elements: int) -> Stream:
         """``source`` with enough lanes for ``elements`` an image to cost no cycles, or all that there are."""
-        lanes = [
-            count for count in range(source.lanes, source.channels + 1, source.lanes) if not source.channels % count
-        ]
-        enough = (count for count in lanes if elements <= count * self.cycles)
-        return self._to_lanes(node, source, next(enough, lanes[-1] if lanes else source.lanes))
+        return self._to_lanes(node, source, self._enough_lanes(source.lanes, source.channels, elements))
+
+    def _enough_lanes(self, lanes: int, channels: int, elements: int) -> int:
+        """The fewest multiple of ``lanes`` that divides ``channels`` and costs no cycles, or the most."""
+        counts = [count for count in range(lanes, channels + 1, lanes) if channels % count == 0] or [lanes]
+        return next((count for count in counts if elements <= count * self.cycles), counts[-1])
 
     def _fifo(self, node: Node, source: Stream, beats: int, prefix: str) -> Stream:
         """A FIFO of at least so many beats; one of a single beat would take it every other cycle only."""

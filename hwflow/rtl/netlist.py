@@ -239,9 +239,7 @@ class _Builder(WeightCells, SoftmaxCells):
         fitting = [s.lanes for s in sources if all(other.channels % s.lanes == 0 for other in sources)]
         lanes = max(fitting, default=math.gcd(*(source.lanes for source in sources)))
         common = math.gcd(*(source.channels for source in sources))
-        more = [count for count in range(lanes, common + 1, lanes) if common % count == 0]
-        elements = math.prod(node.shape)
-        lanes = next((count for count in more if elements <= count * self.cycles), more[-1])
+        lanes = self._enough_lanes(lanes, common, math.prod(node.shape))
         a, b = self._buffered(node, sources, lanes)
         out = self._tensor(node, node.resolved, lanes)
         parameters: dict[str, Parameter] = {
