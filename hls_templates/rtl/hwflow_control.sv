@@ -74,16 +74,14 @@ module hwflow_control #(
 
     logic [CFG_W-1:0] message_reg;
     logic hit_reg, clear_reg;
-    logic [31:0] value_reg;
 
-    wire [ADDR_W-1:0] addr = cfg_i[32+:ADDR_W];
-    wire hit = cfg_i[CFG_W-1] && cfg_i[CFG_W-2-:2] != ANSWER && addr[ADDR_W-1:6] == '0;
+    wire hit = cfg_i[CFG_W-1] && cfg_i[CFG_W-2-:2] != ANSWER && cfg_i[CFG_W-4:38] == '0;
     wire [1:0] op = message_reg[CFG_W-2-:2];
     wire [5:0] index = message_reg[37:32];
     wire [31:0] data = message_reg[31:0];
     wire write = hit_reg && op == WRITE;
-    wire writable = index == 6'd4 || index == 6'd5 || index == 6'd6 || index == 6'd7;
-    wire refused = index > 6'd15 || (op != READ && !(op == WRITE && writable));
+    wire writable = index[5:2] == 4'd1;  // DESIGN, CTRL, STATUS
+    wire refused = index[5:4] != '0 || (op != READ && !(op == WRITE && writable));
 
     logic [63:0] design_reg;
     logic enable_reg, empty_reg;
@@ -95,28 +93,18 @@ module hwflow_control #(
     // A reset leaves the memories as they are, and with them the name of what they hold.
     initial design_reg = DESIGN;
 
+    // Words 15 to 0.
+    wire [16*32-1:0] registers = {
+        out_stalls_reg, in_idle_count_reg, in_stalls_reg, late_count_reg, early_count_reg, images_reg, cycles_high_reg,
+        cycles_low_reg, {28'd0, empty_reg, status_reg, busy_reg}, {30'd0, check_o, enable_reg}, design_reg, STRUCTURE,
+        VERSION, MAGIC
+    };
+    wire [31:0] value = registers[32*index[3:0]+:32];
+
     always_ff @(posedge clk_i) begin
-        case (addr[5:0])
-            6'd0: value_reg <= MAGIC;
-            6'd1: value_reg <= VERSION;
-            6'd2: value_reg <= STRUCTURE[31:0];
-            6'd3: value_reg <= STRUCTURE[63:32];
-            6'd4: value_reg <= design_reg[31:0];
-            6'd5: value_reg <= design_reg[63:32];
-            6'd6: value_reg <= {30'd0, check_o, enable_reg};
-            6'd7: value_reg <= {28'd0, empty_reg, status_reg, busy_reg};
-            6'd8: value_reg <= cycles_low_reg;
-            6'd9: value_reg <= cycles_high_reg;
-            6'd10: value_reg <= images_reg;
-            6'd11: value_reg <= early_count_reg;
-            6'd12: value_reg <= late_count_reg;
-            6'd13: value_reg <= in_stalls_reg;
-            6'd14: value_reg <= in_idle_count_reg;
-            default: value_reg <= out_stalls_reg;
-        endcase
         message_reg[CFG_W-2:0] <= cfg_i[CFG_W-2:0];
         cfg_o[CFG_W-2:0] <= !hit_reg ? message_reg[CFG_W-2:0] :
-                            {ANSWER, {(ADDR_W - 1) {1'b0}}, refused, refused ? 32'd0 : value_reg};
+                            {ANSWER, {(ADDR_W - 1) {1'b0}}, refused, refused ? 32'd0 : value};
         empty_reg <= design_reg == '0;
         if (write && index == 6'd4) design_reg[31:0] <= data;
         if (write && index == 6'd5) design_reg[63:32] <= data;

@@ -3,17 +3,21 @@
 //
 //   WIDTH  bits of a beat
 //   DEPTH  beats in the memory, any number from 1
+//   BLOCK  1: the memory is block RAM, 0: LUTs, see hwflow_ram
 //
-// Behind the memory there is an output register, of block RAM (see hwflow_ram) one more before it; each holds a
-// beat more. s_tready and m_t* come from registers.
+// Behind the memory there is an output register, which holds a beat more: of LUTs that of the memory, of block RAM
+// another one, so that nothing but a wire lies between the two. There the memory reads the oldest beat in every cycle,
+// until the output register takes it. s_tready and m_t* come from registers.
 //
-// Timing: 2 cycles from input to output, 3 of block RAM; one beat a cycle. DEPTH = 1 takes a beat every other cycle.
+// Timing: 2 cycles from input to output, 3 of block RAM; one beat a cycle. DEPTH = 1 takes a beat every other cycle; of
+// block RAM every third, and DEPTH = 2 two in three.
 
 `default_nettype none
 
 module hwflow_fifo #(
     parameter int WIDTH = 16,
-    parameter int DEPTH = 4
+    parameter int DEPTH = 4,
+    parameter int BLOCK = (DEPTH > 32 && WIDTH * DEPTH > 1024) ? 1 : 0
 ) (
     input  wire              clk_i,
     input  wire              rst_ni,
@@ -27,7 +31,6 @@ module hwflow_fifo #(
     input  wire              m_tready
 );
 
-    localparam int BLOCK   = (DEPTH > 32 && WIDTH * DEPTH > 1024) ? 1 : 0;
     localparam int INDEX_W = (DEPTH > 1) ? $clog2(DEPTH) : 1;
     localparam int COUNT_W = $clog2(DEPTH + 1);
     localparam logic [INDEX_W-1:0] LAST = INDEX_W'(DEPTH - 1);
@@ -39,73 +42,88 @@ module hwflow_fifo #(
 
     logic [INDEX_W-1:0] write_index_reg, read_index_reg;
     logic [COUNT_W-1:0] count_reg;  // beats in the memory
-    logic full_reg, empty_reg;      // of the memory
-    logic read_valid_reg;           // of what was read last
-    wire [WIDTH-1:0] read_data;
-    wire read_ready;
+    logic full_reg, empty_reg;      // of the memory; a block RAM is empty until it has read what it holds
+    logic valid_reg;                // of the output register
 
     wire write = s_tvalid && !full_reg;
-    wire read = !empty_reg && (!read_valid_reg || read_ready);
+    wire take  = !empty_reg && (!valid_reg || m_tready);
 
     assign s_tready = !full_reg;
-
-    hwflow_ram #(
-        .WIDTH (WIDTH),
-        .DEPTH (DEPTH),
-        .BLOCK (BLOCK)
-    ) memory (
-        .clk_i        (clk_i),
-        .write_en_i   (write),
-        .write_addr_i (write_index_reg),
-        .write_data_i (s_tdata),
-        .read_en_i    (read),
-        .read_addr_i  (read_index_reg),
-        .read_data_o  (read_data)
-    );
+    assign m_tvalid = valid_reg;
 
     always_ff @(posedge clk_i) begin
         if (!rst_ni) begin
             write_index_reg <= '0;
-            read_index_reg <= '0;
             count_reg <= '0;
             full_reg <= 1'b0;
             empty_reg <= 1'b1;
-            read_valid_reg <= 1'b0;
+            valid_reg <= 1'b0;
         end else begin
             if (write) write_index_reg <= (write_index_reg == LAST) ? '0 : write_index_reg + 1'b1;
-            if (read) read_index_reg <= (read_index_reg == LAST) ? '0 : read_index_reg + 1'b1;
-            if (write && !read) begin
+            if (write && !take) begin
                 count_reg <= count_reg + 1'b1;
                 full_reg  <= count_reg == ALL_BUT_ONE;
-                empty_reg <= 1'b0;
             end
-            if (read && !write) begin
+            if (take && !write) begin
                 count_reg <= count_reg - 1'b1;
                 full_reg  <= 1'b0;
-                empty_reg <= count_reg == COUNT_W'(1);
             end
-            if (read) read_valid_reg <= 1'b1;
-            else if (read_ready) read_valid_reg <= 1'b0;
+            empty_reg <= (take ? count_reg == COUNT_W'(1) : count_reg == '0) && (BLOCK != 0 || !write);
+            if (take) valid_reg <= 1'b1;
+            else if (m_tready) valid_reg <= 1'b0;
         end
     end
 
-    if (BLOCK != 0) begin : gen_output
-        logic valid_reg;
+    if (BLOCK != 0) begin : gen_block
+        logic [INDEX_W-1:0] next_index_reg;
         logic [WIDTH-1:0] data_reg;
+        wire [WIDTH-1:0] read_data;
 
-        assign read_ready = !valid_reg || m_tready;
-        assign m_tvalid   = valid_reg;
-        assign m_tdata    = data_reg;
+        hwflow_ram #(
+            .WIDTH (WIDTH),
+            .DEPTH (DEPTH),
+            .BLOCK (1)
+        ) memory (
+            .clk_i        (clk_i),
+            .write_en_i   (write),
+            .write_addr_i (write_index_reg),
+            .write_data_i (s_tdata),
+            .read_en_i    (1'b1),
+            .read_addr_i  (take ? next_index_reg : read_index_reg),
+            .read_data_o  (read_data)
+        );
 
         always_ff @(posedge clk_i) begin
-            if (read_ready) data_reg <= read_data;
-            if (!rst_ni) valid_reg <= 1'b0;
-            else if (read_ready) valid_reg <= read_valid_reg;
+            if (take) data_reg <= read_data;
+            if (!rst_ni) begin
+                read_index_reg <= '0;
+                next_index_reg <= (DEPTH > 1) ? INDEX_W'(1) : '0;
+            end else if (take) begin
+                read_index_reg <= next_index_reg;
+                next_index_reg <= (next_index_reg == LAST) ? '0 : next_index_reg + 1'b1;
+            end
         end
-    end else begin : gen_no_output
-        assign read_ready = m_tready;
-        assign m_tvalid   = read_valid_reg;
-        assign m_tdata    = read_data;
+
+        assign m_tdata = data_reg;
+    end else begin : gen_lut
+        hwflow_ram #(
+            .WIDTH (WIDTH),
+            .DEPTH (DEPTH),
+            .BLOCK (0)
+        ) memory (
+            .clk_i        (clk_i),
+            .write_en_i   (write),
+            .write_addr_i (write_index_reg),
+            .write_data_i (s_tdata),
+            .read_en_i    (take),
+            .read_addr_i  (read_index_reg),
+            .read_data_o  (m_tdata)
+        );
+
+        always_ff @(posedge clk_i) begin
+            if (!rst_ni) read_index_reg <= '0;
+            else if (take) read_index_reg <= (read_index_reg == LAST) ? '0 : read_index_reg + 1'b1;
+        end
     end
 
 endmodule

@@ -37,16 +37,12 @@ def _dsps(x: int, w: int) -> int:
 
 
 def fifo(values: Values) -> CellModel:
-    """``hwflow_fifo``: a memory, two indices and a count."""
+    """``hwflow_fifo``: a memory, two indices and a count; of block RAM the index after that of the oldest beat too."""
     width, depth = values("WIDTH"), values("DEPTH")
-    indices = 2 * index_bits(depth) + index_bits(depth + 1)
     memory = Memory(width, depth)
-    parts = 0.0 if memory.block_ram else 1.0
-    return CellModel(
-        memory_area(memory),
-        {"one": 1, "index": indices, "bit": width * parts},
-        {"one": 1, "index": indices, "bit": width},
-    )
+    index, block = index_bits(depth), not memory.is_small
+    features = {"one": 1.0, "index": 2 * index + index_bits(depth + 1), "next": index * block}
+    return CellModel(memory_area(memory), features | {"bit": width * memory.is_small}, features | {"bit": width})
 
 
 def register_slice(values: Values) -> CellModel:

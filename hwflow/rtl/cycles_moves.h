@@ -162,12 +162,16 @@ struct Log {
     }
 };
 
-// Of `latency` cycles from input to output, 2, or 3 where what was read passes another register; `depth` 0 is without
-// bound. `most` becomes the most beats that were inside.
+// Of `latency` cycles from input to output, 2, or 3 of block RAM; `depth` 0 is without bound. A beat has its place in the
+// memory until the output register takes it. `most` becomes the most beats that were inside.
 struct Fifo : Process {
-    Time latency, out_last = 0;
-    std::int64_t depth, most = 0, left = 0, compared = 0, outs = 0;
-    Log writes, reads, leaves;
+    Time latency;
+    std::int64_t depth, most = 0, left = 0, compared = 0;
+    Log writes, takes, leaves;
+
+    void see(const Channel& to) {
+        for (; leaves.end < to.moved; leaves.push(to.time(leaves.end))) {}
+    }
 
     void compare(bool all) {
         for (; compared < writes.end; compared++) {
@@ -181,38 +185,26 @@ struct Fifo : Process {
     void run() override {
         Channel &from = *in[0], &to = *out[0];
         while (true) {
-            while (from.may_accept() && (depth == 0 || from.accepted < depth + reads.end)) {
-                from.accept(depth == 0 || from.accepted < depth ? 0 : reads.at(from.accepted - depth) + 1);
+            while (from.may_accept() && (depth == 0 || from.accepted < depth + takes.end)) {
+                from.accept(depth == 0 || from.accepted < depth ? 0 : takes.at(from.accepted - depth) + 1);
             }
             bool moving = from.read < from.moved;
             for (; from.read < from.moved; from.read++) writes.push(from.time(from.read));
-            for (; leaves.end < to.moved; leaves.push(to.time(leaves.end))) {}
-            const Time behind = latency - 2;
-            while (true) {
-                // A beat is read when the one before it leaves the register behind the memory, or later.
-                const bool reads_one = reads.end < writes.end && (behind ? outs : to.moved) >= reads.end;
-                if (reads_one) {
-                    const std::int64_t beat = reads.end;
-                    Time read = writes.at(beat) + 1;
-                    if (beat > 0) read = std::max({read, reads.at(beat - 1) + 1, behind ? out_last : to.time(beat - 1)});
-                    reads.push(read);
-                }
-                const bool offers_one = outs < reads.end && to.moved >= outs && to.may_offer();
-                if (offers_one) {
-                    out_last = reads.at(outs) + behind;
-                    if (outs > 0) out_last = std::max(out_last, to.time(outs - 1));
-                    outs++;
-                    to.offer(out_last + 1);
-                    for (; leaves.end < to.moved; leaves.push(to.time(leaves.end))) {}
-                }
-                if (!reads_one && !offers_one) break;
+            see(to);
+            // A beat is taken when the one before it leaves the output register, or later.
+            while (takes.end < writes.end && to.moved >= takes.end && to.may_offer()) {
+                const std::int64_t beat = takes.end;
+                Time take = writes.at(beat) + latency - 1;
+                if (beat > 0) take = std::max(take, to.time(beat - 1));
+                takes.push(take);
+                to.offer(take + 1);
+                see(to);
                 moving = true;
             }
             compare(false);
-            writes.begin = std::min(compared, reads.end);
+            writes.begin = std::min(compared, takes.end);
             leaves.begin = left;
-            reads.begin = std::min(std::max<std::int64_t>(reads.end - 1, 0), outs);
-            if (depth != 0) reads.begin = std::min(reads.begin, std::max<std::int64_t>(from.accepted - depth, 0));
+            takes.begin = depth == 0 ? takes.end : std::max<std::int64_t>(from.accepted - depth, 0);
             if (!moving) return;
         }
     }

@@ -25,19 +25,18 @@ async def full_throughput(dut):
     beats = [tb.rng.getrandbits(P["WIDTH"]) for _ in range(100)]
     source.send(beats)
     assert await tb.collect(sink, len(beats)) == beats
-    period = 2 if P["DEPTH"] == 1 else 1
-    assert max(gaps(sink.cycles)) <= period
-    assert sink.cycles[0] - source.cycles[0] == 2 + P["block"]
+    assert max(gaps(sink.cycles)) == max(1, 3 + P["BLOCK"] - P["DEPTH"])
+    assert sink.cycles[0] - source.cycles[0] == 2 + P["BLOCK"]
 
 
 @cocotb.test()
-async def holds_depth_beats_and_its_registers(dut):
+async def holds_depth_beats_and_its_register(dut):
     tb = TB(dut)
     source, sink = tb.source("s"), tb.sink("m", stall=1.0)
     await tb.reset()
     source.send([tb.rng.getrandbits(P["WIDTH"]) for _ in range(P["DEPTH"] + 5)])
     await tb.step(P["DEPTH"] * 2 + 20)
-    assert len(source.cycles) == P["DEPTH"] + 1 + P["block"]
+    assert len(source.cycles) == P["DEPTH"] + 1
     assert not sink.beats
 
 
@@ -56,10 +55,17 @@ async def reset_empties_it(dut):
 
 
 @pytest.mark.parametrize(
-    ("width", "depth", "simulator"),
-    [(8, 1, "icarus"), (1, 2, "icarus"), (7, 3, "icarus"), (64, 8, "icarus"), (33, 100, "icarus"), (8, 100, "icarus"),
-     (16, 5, "verilator"), (16, 5, "yosys")],
+    ("width", "depth", "block", "simulator"),
+    [(8, 1, 0, "icarus"), (1, 2, 0, "icarus"), (7, 3, 0, "icarus"), (64, 8, 0, "icarus"), (33, 100, 1, "icarus"),
+     (8, 100, 0, "icarus"), (16, 5, 0, "verilator"), (16, 5, 0, "yosys"), (7, 1, 1, "icarus"), (7, 2, 1, "icarus"),
+     (7, 3, 1, "verilator"), (7, 3, 1, "yosys")],
 )  # fmt: skip
-def test_fifo(tmp_path, width, depth, simulator):
-    p, extra = {"WIDTH": width, "DEPTH": depth}, {"block": int(depth > 32 and width * depth > 1024)}
-    run_tb("hwflow_fifo", rtl("fifo", "ram"), p, __name__, simulator, tmp_path, extra=extra)
+def test_fifo(tmp_path, width, depth, block, simulator):
+    p = {"WIDTH": width, "DEPTH": depth, "BLOCK": block}
+    run_tb("hwflow_fifo", rtl("fifo", "ram"), p, __name__, simulator, tmp_path)
+
+
+def test_deep_and_wide_is_block_ram(tmp_path):
+    run_tb(
+        "hwflow_fifo", rtl("fifo", "ram"), {"WIDTH": 33, "DEPTH": 40}, __name__, "icarus", tmp_path, extra={"BLOCK": 1}
+    )
