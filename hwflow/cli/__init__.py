@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hwflow.cli._signals import Stopped, stoppable
 from hwflow.errors import HwflowError
+from hwflow.optional import leave_out
 
 if TYPE_CHECKING:
     from hwflow.cli._help import App
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from hwflow.cli._console import lost_output, open_streams, print_error
 
             open_streams(process)
+            if process:
+                leave_out("pandas")  # Keras takes it along, for data frames: 80 MB and most of a second
             status = _run(arguments)
             if (reason := lost_output()) is not None:
                 print_error(f"standard output: {reason}; what was to be printed there is lost")

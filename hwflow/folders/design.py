@@ -17,9 +17,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from hwflow.errors import HwflowError
 from hwflow.files.arrays import read_npz
 from hwflow.files.folders import DESIGN, content_hash, json_text, read_json, sha256_file
@@ -142,15 +139,7 @@ def write_graph(folder: Path, graph: Graph) -> None:
     """Write ``graph.json`` and ``arrays.npz``; equal graphs give equal bytes."""
     data, arrays = graph.to_dict()
     (folder / "graph.json").write_text(json_text(data), encoding="utf-8")
-    # A narrow type halves the time of a large network: zlib would find the zeros, but one byte at a time.
-    (folder / "arrays.npz").write_bytes(npz_bytes({name: _narrow(array) for name, array in arrays.items()}))
-
-
-def _narrow(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Integers in the smallest type that holds them; real values as they are."""
-    if array.dtype.kind != "i" or not array.size:
-        return array
-    return array.astype(np.min_scalar_type(min(int(array.min()), -1 - int(array.max()))))
+    (folder / "arrays.npz").write_bytes(npz_bytes(arrays, narrow=True))
 
 
 def write_manifest(folder: Path, content: Mapping[str, Any], graph: Graph) -> None:

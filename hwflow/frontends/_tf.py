@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from hwflow.errors import HwflowError
+from hwflow.optional import without
 
 
 def listed(values: Any) -> list[Any]:
@@ -27,7 +28,7 @@ def tensorflow() -> ModuleType:
         # oneDNN in TensorFlow 2.21 ends the process where a convolution's output is added to what it reads.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     silent = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3" and "tensorflow" not in sys.modules
-    with _no_stderr() if silent else nullcontext():
+    with _no_stderr() if silent else nullcontext(), without():
         import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")

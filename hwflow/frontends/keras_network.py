@@ -18,10 +18,12 @@ from hls4ml.model.types import FixedPrecisionType
 from hwflow.errors import HwflowError
 from hwflow.frontends.activations import LAYERS as ACTIVATIONS
 from hwflow.frontends.activations import Activation, activation_of
+from hwflow.frontends.handed import Handed
 from hwflow.frontends.keras_attributes import config_of
 from hwflow.frontends.keras_layers import TRAINING_ONLY, check_layer
-from hwflow.frontends.keras_versions import Node, is_built, is_network, nodes, weight_of
+from hwflow.frontends.keras_versions import Node, is_built, is_network, nodes, numbers, weight_of
 from hwflow.frontends.rules import KerasLayer
+from hwflow.graph import Derived
 
 KerasModel = Any
 
@@ -239,7 +241,7 @@ class _Effective:
     def __init__(self, layer: KerasLayer) -> None:
         self.layer = layer
 
-    def get_weights_data(self, _layer_name: str, name: str) -> np.ndarray | None:
+    def get_weights_data(self, _layer_name: str, name: str) -> np.ndarray | Handed | None:
         if hasattr(self.layer, "get_folded_weights"):
             weight = self.layer.get_folded_weights()[("kernel", "bias").index(name)]
         else:
@@ -248,7 +250,9 @@ class _Effective:
             return None
         of = name.removeprefix("moving_").removesuffix("_kernel")  # depthwise_kernel, pointwise_kernel
         quantizer = getattr(self.layer, f"{of}_quantizer_internal", None)
-        return np.asarray(weight if quantizer is None else quantizer(weight), dtype=np.float64)
+        values = numbers(weight if quantizer is None else quantizer(weight))
+        # A kernel is most of what a layer has, and may stay where it is.
+        return Handed(Derived(values)) if name == "kernel" else values.astype(np.float64)
 
 
 class _Quantised(Quantizer):

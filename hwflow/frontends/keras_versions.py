@@ -217,6 +217,14 @@ def weight_of(layer: KerasLayer, name: str) -> Any:
     return getattr(layer, "kernel", None) if found is None and name == "depthwise_kernel" else found
 
 
+def numbers(weight: Any) -> npt.NDArray[Any]:
+    """What a variable or a tensor holds now, where it is: TensorFlow's own memory, read in place.
+
+    It stays as it is: TensorFlow gives a variable new memory when it is set while somebody else has the old.
+    """
+    return np.asarray(tensorflow().convert_to_tensor(weight))
+
+
 def quantizer_of(layer: KerasLayer) -> Any:
     """The function of a QActivation, of which QKeras 0.9 keeps the text as well."""
     return layer.activation if is_keras3() else layer.quantizer

@@ -9,6 +9,7 @@ import numpy as np
 
 from hwflow.errors import HwflowError
 from hwflow.fixed import FixedType
+from hwflow.frontends.handed import constant_of
 from hwflow.frontends.lowering import (
     Concatenation,
     DotProduct,
@@ -107,7 +108,7 @@ def _input(layer: Layer) -> Node:
 def _conv2d(layer: Layer) -> Node:
     if layer.get_attr("dilation_height", 1) != 1 or layer.get_attr("dilation_width", 1) != 1:
         raise HwflowError(f"{layer.name}: dilated convolutions are not supported by hls4ml")
-    weight = np.asarray(layer.get_weights("weight").data, dtype=np.float64)
+    weight = constant_of(layer.get_weights("weight").data)
     if weight.shape[2] != layer.get_attr("n_chan"):
         raise HwflowError(f"{layer.name}: grouped convolutions are not supported by hls4ml")
     return Conv2D(**_common(layer), **_weights(layer, weight), window=_window(layer, "filt"))
@@ -128,7 +129,7 @@ def _depthwise(layer: Layer) -> Node:
             "use 'hwflow harden' and 'hwflow generate'"
         )
     multiplier = weight.shape[-1] // int(layer.get_attr("n_chan"))
-    return DepthwiseConv2D(**_common(layer), **_weights(layer, weight), window=window, multiplier=multiplier)
+    return DepthwiseConv2D(**_common(layer), **_weights(layer, Constant(weight)), window=window, multiplier=multiplier)
 
 
 def _conv1d(layer: Layer) -> Node:
@@ -138,12 +139,11 @@ def _conv1d(layer: Layer) -> Node:
     weight = np.asarray(layer.get_weights("weight").data, dtype=np.float64)
     if weight.shape[1] != layer.get_attr("n_chan"):
         raise HwflowError(f"{layer.name}: grouped convolutions are not supported by hls4ml")
-    return Conv2D(**_common(layer), **_weights(layer, weight[None]), window=_window1d(layer, "filt"))
+    return Conv2D(**_common(layer), **_weights(layer, Constant(weight[None])), window=_window1d(layer, "filt"))
 
 
 def _dense(layer: Layer) -> Node:
-    weight = np.asarray(layer.get_weights("weight").data, dtype=np.float64)
-    return Dense(**_common(layer), **_weights(layer, weight))
+    return Dense(**_common(layer), **_weights(layer, constant_of(layer.get_weights("weight").data)))
 
 
 def _batch_norm(layer: Layer) -> Node:
@@ -161,12 +161,12 @@ def _zero_padding(layer: Layer) -> Node:
     return ZeroPad2D(**_common(layer), padding=(top, bottom, left, right))
 
 
-def _weights(layer: Layer, weight: np.ndarray) -> dict[str, Any]:
+def _weights(layer: Layer, weight: Constant) -> dict[str, Any]:
     bias = np.asarray(layer.get_weights("bias").data, dtype=np.float64)
     quantizer = layer.get_attr("weight_quantizer")
     if quantizer is not None and not hasattr(quantizer.hls_type, "integer"):
         raise HwflowError(f"{layer.name}: its weight quantiser {quantizer.hls_type} is not fixed point")
-    return {"weight": Constant(weight), "bias": Constant(np.broadcast_to(bias, weight.shape[-1:]).copy())}
+    return {"weight": weight, "bias": Constant(np.broadcast_to(bias, weight.shape[-1:]).copy())}
 
 
 def _activation(layer: Layer) -> Node:

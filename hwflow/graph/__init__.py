@@ -1,6 +1,6 @@
 """The graph that every executor runs: small, typed, immutable."""
 
-from hwflow.graph.constants import BoolArray, Constant, FloatArray, IntArray, Kept, Outliers, Scale, Side
+from hwflow.graph.constants import BoolArray, Constant, Derived, FloatArray, IntArray, Kept, Outliers, Scale, Side
 from hwflow.graph.graph import Graph
 from hwflow.graph.layers import Affine, Conv2D, Dense, DepthwiseConv2D, WeightLayer, Window
 from hwflow.graph.node import Input, Node
@@ -46,6 +46,7 @@ __all__ = [
     "Crop2D",
     "Dense",
     "DepthwiseConv2D",
+    "Derived",
     "Flatten",
     "FloatArray",
     "GlobalAveragePool2D",

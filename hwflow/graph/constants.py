@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,14 @@ class Constant:
         """Real values."""
         return self.array if self.type is None else self.type.decode(self.array)
 
+    def times(self, factors: FloatArray) -> Constant:
+        """The constant whose values are these times ``factors``, which broadcast to them."""
+        return Constant(self.values * factors)
+
+    def over(self, divisors: FloatArray) -> Constant:
+        """The constant whose values are these divided by ``divisors``, which broadcast to them."""
+        return Constant(self.values / divisors)
+
     @property
     def codes(self) -> IntArray:
         """Integer codes.
@@ -65,6 +73,37 @@ class Constant:
         if self.type is None:
             raise HwflowError("a constant without a type has no codes; harden the graph first")
         return self.array.astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Derived(Constant):
+    """Real values that are computed, in float64, whenever they are asked for, and not kept.
+
+    A network's weights are in memory already, in float32 as a rule. A graph of them that has been scaled takes
+    hardly more; each layer's values are there only as long as they are used.
+
+    Attributes:
+        array: numbers of any type, perhaps another's memory; they must not change.
+        steps: what is computed of them, one after another: products and quotients with what broadcasts to them.
+    """
+
+    steps: tuple[tuple[np.ufunc, FloatArray], ...] = ()
+
+    @property
+    def values(self) -> FloatArray:
+        """Real values."""
+        values = self.array.astype(np.float64)
+        for operation, operand in self.steps:
+            operation(values, operand, out=values)
+        return values
+
+    def times(self, factors: FloatArray) -> Constant:
+        """As :meth:`Constant.times`, computed when it is needed."""
+        return replace(self, steps=(*self.steps, (np.multiply, np.asarray(factors))))
+
+    def over(self, divisors: FloatArray) -> Constant:
+        """As :meth:`Constant.over`, computed when it is needed."""
+        return replace(self, steps=(*self.steps, (np.divide, np.asarray(divisors))))
 
 
 @dataclass(frozen=True, eq=False)

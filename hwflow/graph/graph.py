@@ -19,11 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.errors import HwflowError
-from hwflow.graph.constants import FloatArray, IntArray
 from hwflow.graph.layers import WeightLayer
 from hwflow.graph.node import Input, Node
 from hwflow.graph.nodes import LeakyReLU, Lookup, Softmax
-from hwflow.graph.saved import node_from_dict, node_to_dict
+from hwflow.graph.saved import SavedArrays, node_from_dict, node_to_dict
 from hwflow.graph.shapes import check_kept, check_outliers, check_storage, check_table, output_shape
 
 NodeT = TypeVar("NodeT", bound=Node)
@@ -138,9 +137,9 @@ class Graph:
         """Whether integer executors may run it."""
         return all(map(_is_typed, self.nodes))
 
-    def to_dict(self) -> tuple[dict[str, Any], dict[str, FloatArray | IntArray]]:
+    def to_dict(self) -> tuple[dict[str, Any], SavedArrays]:
         """The graph as JSON data, and its arrays by name: codes where typed, else real values."""
-        arrays: dict[str, FloatArray | IntArray] = {}
+        arrays = SavedArrays()
         nodes = [node_to_dict(node, arrays) for node in self.nodes]
         return {"name": self.name, "nodes": nodes}, arrays
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,30 @@ from hwflow.graph.node import Node
 from hwflow.graph.nodes import OPERATIONS
 
 
-def node_to_dict(node: Node, arrays: dict[str, FloatArray | IntArray]) -> dict[str, Any]:
+class SavedArrays(Mapping[str, FloatArray | IntArray]):
+    """The arrays of a graph by name: codes where they are typed, else real values, made when one is taken."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Constant | FloatArray | IntArray] = {}
+
+    def __getitem__(self, name: str) -> FloatArray | IntArray:
+        found = self._held[name]
+        if not isinstance(found, Constant):
+            return found
+        return found.values if found.type is None else found.codes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def put(self, name: str, array: Constant | FloatArray | IntArray) -> None:
+        """Add an array."""
+        self._held[name] = array
+
+
+def node_to_dict(node: Node, arrays: SavedArrays) -> dict[str, Any]:
     """A node as JSON data; its arrays are put into ``arrays``."""
     entry: dict[str, Any] = {"op": node.op}
     for item in dataclasses.fields(node):
@@ -29,21 +52,23 @@ def node_to_dict(node: Node, arrays: dict[str, FloatArray | IntArray]) -> dict[s
             value = {"window": dataclasses.asdict(value)}
         elif isinstance(value, Constant):
             key = f"{node.name}.{item.name}"
-            arrays[key] = value.array if value.type is None else value.codes
+            arrays.put(key, value)
             value = {"constant": key, "type": None if value.type is None else str(value.type)}
         elif isinstance(value, Outliers):
             key = f"{node.name}.{item.name}"
-            arrays[f"{key}.index"], arrays[f"{key}.rest"] = value.index, value.rest.codes
+            arrays.put(f"{key}.index", value.index)
+            arrays.put(f"{key}.rest", value.rest)
             value = {"outliers": key, "type": str(value.rest.type)}
         elif isinstance(value, Kept):
             key = f"{node.name}.{item.name}"
-            arrays[key] = value.index
+            arrays.put(key, value.index)
             value = {"kept": key}
         elif item.name == "kept":
             continue  # nodes without any are written, and hashed, as before there were any
         elif isinstance(value, CodeSpec):
             keys = {name: f"{node.name}.{item.name}.{name}" for name in value.tables}
-            arrays |= {keys[name]: table for name, table in value.tables.items()}
+            for name, table in value.tables.items():
+                arrays.put(keys[name], table)
             value = {"code": value.name, "tables": keys} if keys else value.name
         entry[item.name] = value
     return entry

@@ -187,15 +187,15 @@ class _Builder:
 
     def _add_weight_layer(self, node: WeightLayer) -> None:
         """Take in a scale that differs from channel to channel, and multiply by the layer's constants."""
-        weights = node.weight.values
+        weight = node.weight
         smallest_base = smallest(node.scale)
         base: float | FloatArray = smallest_base
         if isinstance(node, DepthwiseConv2D) and isinstance(node.scale, tuple):
             base = np.repeat(node.scale, node.n_out // len(node.scale))
         elif isinstance(node.scale, tuple):
             ratio = np.asarray(node.scale) / base
-            weights = weights / (ratio if isinstance(node, Affine) else ratio[:, None])
-        counting = without_largest(weights, most_outliers(node, self.options.outliers))
+            weight = weight.over(ratio if isinstance(node, Affine) else ratio[:, None])
+        counting = without_largest(weight.values, most_outliers(node, self.options.outliers))
         layer = layer_constant(counting, self.options)
         c: Scale = layer
         # An affine layer has one weight a channel: a constant each would leave nothing but its sign.
@@ -207,7 +207,7 @@ class _Builder:
             raise HwflowError(f"{node.name}: the scale of its output leaves float64; use layer compensation")
         put = replace(
             node,
-            weight=Constant(weights * factors),
+            weight=weight.times(factors),
             bias=Constant(node.bias.values * scale),
             c=c,
             scale=as_scale(scale),
@@ -319,7 +319,7 @@ class _Builder:
             if isinstance(node, WeightLayer):
                 node = replace(
                     node,
-                    weight=Constant(node.weight.values * factor),
+                    weight=node.weight.times(np.asarray(factor)),
                     bias=Constant(node.bias.values * factor),
                     c=as_scale(np.asarray(node.c) * factor),
                 )
@@ -361,7 +361,7 @@ class _Builder:
         bits, error = stored_precision(layer.weight.values, type_, outliers, layer.channelwise)
         return LayerScale(
             name=layer.name,
-            weights=layer.weight.values.size,
+            weights=layer.weight.size,
             max_abs=float(np.max(np.abs(original.weight.values), initial=0.0)),
             c=smallest(layer.c),
             scale=smallest(layer.scale),

@@ -109,11 +109,11 @@ def evaluate(node: Node, sources: list[FloatArray]) -> FloatArray:
     x = sources[0]
     match node:
         case Conv2D():
-            return patches(x, node.window) @ node.effective_values.reshape(-1, node.n_out) + node.bias.values
+            return _plus(_convolved(x, node), node.bias)
         case DepthwiseConv2D():
-            return depthwise(x, node.effective_values, node.window) + node.bias.values
+            return _plus(depthwise(x, node.effective_values, node.window), node.bias)
         case Dense():
-            return x @ node.effective_values + node.bias.values
+            return _plus(x @ node.effective_values, node.bias)
         case Affine():
             return x * node.weight.values[0] + node.bias.values
         case ReLU():
@@ -152,6 +152,21 @@ def evaluate(node: Node, sources: list[FloatArray]) -> FloatArray:
             exponentials = np.exp(x - x.max(axis=-1, keepdims=True))
             return exponentials / exponentials.sum(axis=-1, keepdims=True)
     raise HwflowError(f"{node.name}: {node.op} has no float64 kernel")
+
+
+def _convolved(x: FloatArray, node: Conv2D) -> FloatArray:
+    """Sums of products ``(n, *shape)``, image by image: the patches of all of them take many times their memory."""
+    weights = node.effective_values.reshape(-1, node.n_out)
+    products = np.empty((len(x), *node.shape), dtype=np.result_type(x, weights))
+    for index in range(len(x)):
+        np.matmul(patches(x[index : index + 1], node.window), weights, out=products[index : index + 1])
+    return products
+
+
+def _plus(products: FloatArray, bias: Constant) -> FloatArray:
+    """Sums in the memory of ``products``, which are nobody else's."""
+    products += bias.values
+    return products
 
 
 def check_calibration(graph: Graph, images: npt.NDArray[Any]) -> None:

@@ -130,6 +130,8 @@ def harden(
         taken = None if other is None else other.sha256
         about = {**origin, "like": taken, "options": describe(options), **content, "check": agreement.to_json()}
         write_manifest(folder, about, hardened.graph)
+    del hardened, keras_model, network, agreement
+    give_back()
     return load_design(output)
 
 
@@ -259,13 +261,13 @@ def _save_keras(model: KerasModel, path: Path) -> None:
 
     import h5py
 
+    from hwflow.files.late import Late
     from hwflow.frontends.keras_versions import save_h5
 
-    # In memory first: where a disk is full, HDF5 ends the process.
-    with h5py.File(path.name, "w", driver="core", backing_store=False) as file, warnings.catch_warnings():
+    with path.open("w+b") as target, warnings.catch_warnings():
         # Keras calls HDF5 legacy; QKeras reads nothing else back reliably.
         warnings.simplefilter("ignore", UserWarning)
-        save_h5(model, file)
-        file.flush()
-        content = file.id.get_file_image()
-    path.write_bytes(content)
+        written = Late(target)
+        with h5py.File(written, "w") as file:
+            save_h5(model, file)
+        written.check()

@@ -10,10 +10,10 @@ ROOT = Path(hwflow.__file__).parent
 
 # The order of docs/architecture.md.
 ROOMS = (
-    "errors", "version", "resources", "freeing", "progress", "show", "doctor", "fixed", "wide", "files", "codes",
-    "graph", "faults", "memory", "reference", "data", "frontends", "models", "hardening", "cost", "sim", "firmware",
-    "rtl", "backend", "emulation", "executors", "folders", "stages", "float_study", "campaign", "report", "paper",
-    "cli", "__init__", "__main__",
+    "errors", "version", "resources", "freeing", "optional", "progress", "show", "doctor", "fixed", "wide", "files",
+    "codes", "graph", "faults", "memory", "reference", "data", "frontends", "models", "hardening", "cost", "sim",
+    "firmware", "rtl", "backend", "emulation", "executors", "folders", "stages", "float_study", "campaign", "report",
+    "paper", "cli", "__init__", "__main__",
 )  # fmt: skip
 
 MODULES = {

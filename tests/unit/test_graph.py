@@ -51,9 +51,9 @@ def test_the_digest_depends_on_every_weight() -> None:
     graph = hardened(1)
     data, arrays = graph.to_dict()
     name = next(name for name in arrays if name.endswith(".weight"))
-    arrays[name] = arrays[name].copy()
-    arrays[name].flat[0] ^= 1
-    assert Graph.from_dict(data, arrays).digest != graph.digest
+    changed = arrays[name].copy()
+    changed.flat[0] ^= 1
+    assert Graph.from_dict(data, {**arrays, name: changed}).digest != graph.digest
 
 
 W8 = FixedType(8, 3)

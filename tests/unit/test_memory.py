@@ -118,7 +118,7 @@ def test_a_code_with_a_table_is_saved_with_the_graph(monkeypatch: pytest.MonkeyP
     again = Graph.from_dict(data, arrays)
     assert again.digest == coded.digest != graph.digest
     assert memory_of(again, f"{layer.name}.weight").bits == 5
-    changed = Graph.from_dict(data, arrays | {f"{layer.name}.storage.levels": np.array([-30, -9, 0, 26])})
+    changed = Graph.from_dict(data, {**arrays, f"{layer.name}.storage.levels": np.array([-30, -9, 0, 26])})
     assert changed.digest != coded.digest
     faults = sample_count(memories(again), 20, 1, again.digest)
     executor = IntegerExecutor(again)
