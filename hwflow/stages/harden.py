@@ -109,6 +109,7 @@ def harden(
     if isinstance(calibration, str | Path) and preprocessing is None:
         data = suited(data, graph.input.shape)
     images, about = _draw(data, calibration_images, seed, graph.input.shape)
+    del data  # there may be many more
     step("comparing it with the Keras model")
     checked = images[: check_images(len(images))]
     unscaled_error = check(graph, network, checked, keras_model)
@@ -118,6 +119,8 @@ def harden(
     give_back()
     hardened = harden_scaled(scaled, plan, images, options, types)
     del scaled
+    checked = checked.copy()  # half of them
+    del images
     step("comparing the hardened network with the Keras model")
     agreement = measure(hardened.graph, network, checked, unscaled_error, remedies(options))
     step("writing the design")

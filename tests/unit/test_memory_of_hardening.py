@@ -22,6 +22,7 @@ from hwflow.files.late import Late
 from hwflow.frontends import keras_network
 from hwflow.frontends.handed import Handed
 from hwflow.frontends.keras_graph import read_keras
+from hwflow.frontends.keras_versions import assign
 from hwflow.graph import Constant, Derived, Graph
 from hwflow.hardening import ScalingOptions
 from hwflow.hardening.plan import scale_graph
@@ -116,6 +117,12 @@ def test_a_graph_stays_as_it_was_when_the_model_changes() -> None:
     model.set_weights([each + 1 for each in model.get_weights()])
     for variable in model.weights:
         variable.assign(variable * 2)
+    middle = read_keras(model)
+    kept = [layer.weight.values for layer in middle.weight_layers]
+    for variable in model.weights:
+        assign(variable, np.zeros(variable.shape))
+    for layer, values in zip(middle.weight_layers, kept, strict=True):
+        np.testing.assert_array_equal(layer.weight.values, values)
     data, arrays = graph.to_dict()
     assert Graph.from_dict(data, arrays).digest == before
     assert read_keras(model).digest != before
