@@ -101,7 +101,7 @@ def make(options: argparse.Namespace) -> None:
             kernel = layer.get_weights()[0]
             he = rng.normal(0, np.sqrt(2 / np.prod(kernel.shape[:-1])), kernel.shape)
             layer.set_weights([he, *(rng.normal(0, 0.05, bias.shape) for bias in layer.get_weights()[1:])])
-    model(images, training=True)
+    model(images[:8], training=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras calls HDF5 legacy
         model.save(options.model, include_optimizer=False)

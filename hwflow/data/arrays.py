@@ -11,6 +11,7 @@ import numpy.typing as npt
 from hwflow.data.labels import Int64, class_numbers
 from hwflow.errors import HwflowError
 from hwflow.files.arrays import members, open_npz, read_member
+from hwflow.files.rows import Rows
 
 DIGITS = "digits"
 SPLITS = ("train", "test")
@@ -102,7 +103,7 @@ def load_data(spec: str, split: str = "test", labels: bool = True) -> Dataset:
     return load_digits(split) if labels else replace(load_digits(split), labels=None)
 
 
-def check_shape(images: npt.NDArray[np.generic], expected: Sequence[int]) -> None:
+def check_shape(images: Rows, expected: Sequence[int]) -> None:
     """Raise HwflowError unless `images` is a batch (N, *expected) of at least one image."""
     if tuple(images.shape[1:]) != tuple(expected) or not len(images):
         raise HwflowError(

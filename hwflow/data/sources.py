@@ -163,10 +163,9 @@ def some(data: Data, count: int | None) -> Data:
 
 def drawn(data: Data, count: int, seed: int) -> Data:
     """Return `count` images drawn at random and in order, without labels; all if there are no more."""
-    size = len(data)
-    chosen = np.arange(size)
-    if count < size:
-        chosen = np.sort(np.random.default_rng(seed).choice(size, count, replace=False))
+    if count >= len(data):
+        return replace(data, labels=None)
+    chosen = np.sort(np.random.default_rng(seed).choice(len(data), count, replace=False))
     if isinstance(data, ImageSet):
         return replace(data, files=tuple(data.files[index] for index in chosen), labels=None)
     return Dataset(data.name, data.images[chosen], None)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hwflow.files.rows import Rows
 from hwflow.fixed import FixedType
 from hwflow.frontends.keras_check import KerasBatch, counterparts, keras_batches
 from hwflow.frontends.keras_network import KerasCalls
@@ -75,9 +76,7 @@ class Remedies(NamedTuple):
     coarseness: str
 
 
-def measure(
-    graph: Graph, network: KerasCalls, images: npt.NDArray[Any], unscaled_error: float, remedies: Remedies
-) -> Agreement:
+def measure(graph: Graph, network: KerasCalls, images: Rows, unscaled_error: float, remedies: Remedies) -> Agreement:
     """Compare a hardened graph with the Keras model; saturation and rounding are reported, not refused.
 
     Args:

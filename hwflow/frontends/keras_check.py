@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwflow.errors import HwflowError
+from hwflow.files.rows import Rows
 from hwflow.frontends.keras_network import Call, KerasCalls
 from hwflow.graph import Flatten, FloatArray, Graph, Node, Reshape, WeightLayer
 from hwflow.reference.real import check_calibration, evaluate
@@ -59,7 +60,7 @@ def counterparts(graph: Graph, network: KerasCalls) -> dict[str, str]:
     return found
 
 
-def check(graph: Graph, network: KerasCalls, images: npt.NDArray[Any], model: Any) -> float:
+def check(graph: Graph, network: KerasCalls, images: Rows, model: Any) -> float:
     """Compare an untyped graph in float64 with the Keras model, layer by layer.
 
     Args:
@@ -180,9 +181,7 @@ class KerasBatch:
             del self._values[key]
 
 
-def keras_batches(
-    graph: Graph, network: KerasCalls, images: npt.NDArray[Any], taken: Iterable[str]
-) -> Iterator[KerasBatch]:
+def keras_batches(graph: Graph, network: KerasCalls, images: Rows, taken: Iterable[str]) -> Iterator[KerasBatch]:
     """Batches of images; the outputs of the calls ``taken``, and that of the network, can be taken once."""
     elements = sum(int(np.prod(node.shape)) for node in graph)
     size = max(1, min(MAX_BATCH, BATCH_ELEMENTS // elements))

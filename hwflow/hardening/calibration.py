@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hwflow.errors import HwflowError
+from hwflow.files.rows import Rows
 from hwflow.fixed import FixedType
 from hwflow.graph import FloatArray, Graph, Node
 from hwflow.hardening.moments import LayerMoments, observed
@@ -47,7 +46,7 @@ def magnitude_bits(largest: float) -> int:
     return math.frexp(largest)[1] if largest > 0 else 0
 
 
-def calibrate(graph: Graph, images: npt.NDArray[Any], moments_of: Collection[str] = ()) -> Calibration:
+def calibrate(graph: Graph, images: Rows, moments_of: Collection[str] = ()) -> Calibration:
     """Run real images ``(n, *input shape)`` through ``graph`` and note every tensor's range.
 
     Args:

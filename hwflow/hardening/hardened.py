@@ -9,6 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from hwflow.codes.protection import Loss
+from hwflow.files.rows import Rows
 from hwflow.fixed import FixedType
 from hwflow.graph import Graph
 from hwflow.hardening.calibration import Calibration, calibrate
@@ -35,9 +36,7 @@ class Hardened:
     losses: Mapping[str, Loss] = field(default_factory=dict)
 
 
-def harden(
-    graph: Graph, images: npt.NDArray[Any], options: HardenOptions | None = None, like: Like | None = None
-) -> Hardened:
+def harden(graph: Graph, images: Rows, options: HardenOptions | None = None, like: Like | None = None) -> Hardened:
     """Scale the weights, calibrate, and resolve every type.
 
     Args:
@@ -56,7 +55,7 @@ def harden(
 
 
 def harden_scaled(
-    scaled: Graph, plan: ScalePlan, images: npt.NDArray[Any], options: HardenOptions, like: Like | None = None
+    scaled: Graph, plan: ScalePlan, images: Rows, options: HardenOptions, like: Like | None = None
 ) -> Hardened:
     """The rest of :func:`harden`, for those who need the graph before scaling no longer: it is as large as this one.
 

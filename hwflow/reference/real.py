@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hwflow.errors import HwflowError
+from hwflow.files.rows import Rows
 from hwflow.graph import (
     Add,
     Affine,
@@ -40,6 +40,9 @@ from hwflow.graph import (
 from hwflow.graph.functions import function
 from hwflow.graph.moves import move
 from hwflow.graph.windows import depthwise, patches, pixels_inside, windows
+
+PATCH_ELEMENTS = 1 << 21
+"""Elements of the patches that are multiplied at once, unless one image has more: 16 MiB in float64."""
 
 Observer = Callable[[Node, list[FloatArray], FloatArray], None]
 
@@ -155,11 +158,13 @@ def evaluate(node: Node, sources: list[FloatArray]) -> FloatArray:
 
 
 def _convolved(x: FloatArray, node: Conv2D) -> FloatArray:
-    """Sums of products ``(n, *shape)``, image by image: the patches of all of them take many times their memory."""
+    """Sums of products ``(n, *shape)``, some images at a time: patches take many times the memory of images."""
     weights = node.effective_values.reshape(-1, node.n_out)
     products = np.empty((len(x), *node.shape), dtype=np.result_type(x, weights))
-    for index in range(len(x)):
-        np.matmul(patches(x[index : index + 1], node.window), weights, out=products[index : index + 1])
+    size = max(1, PATCH_ELEMENTS // (node.vectors * node.n_in))
+    for start in range(0, len(x), size):
+        some = slice(start, start + size)
+        np.matmul(patches(x[some], node.window), weights, out=products[some])
     return products
 
 
@@ -169,7 +174,7 @@ def _plus(products: FloatArray, bias: Constant) -> FloatArray:
     return products
 
 
-def check_calibration(graph: Graph, images: npt.NDArray[Any]) -> None:
+def check_calibration(graph: Graph, images: Rows) -> None:
     """Refuse images that a network cannot be calibrated with.
 
     Raises:

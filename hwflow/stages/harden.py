@@ -10,6 +10,7 @@ from hwflow.data import data_path
 from hwflow.errors import HwflowError
 from hwflow.files.folders import DESIGN, check_output, new_folder, sha256_file
 from hwflow.files.outputs import check_outputs
+from hwflow.files.rows import Rows, StoredRows
 from hwflow.folders.design import Design, load_design, open_design, write_graph, write_manifest
 from hwflow.freeing import give_back
 from hwflow.hardening import HardenOptions, Like, summary
@@ -19,13 +20,17 @@ from hwflow.models import check_model, model_paths
 from hwflow.progress import Step, silent
 
 if TYPE_CHECKING:
-    from hwflow.data import Data, DataLike, Float32, Preprocessing, Unreadable
+    from collections.abc import Iterator
+
+    from hwflow.data import Data, DataLike, Float32, ImageSet, Preprocessing, Unreadable
     from hwflow.models import KerasModel
 
 TorchModule = Any
 """A ``torch.nn.Module``; PyTorch need not be installed."""
 
 CALIBRATION_IMAGES = 256
+DECODED = 32
+"""Images of a folder that are in memory at once."""
 ADDED = {"table_bits": HardenOptions.table_bits}
 """Options that designs of earlier versions do not tell of, and what they come to there."""
 
@@ -88,14 +93,13 @@ def harden(
         check_model(model, torch_weights, classes, image_size)
     other = None if like is None else open_design(like)
     types = None if other is None else _types_of(other, options)
-    data = _calibration_data(source, calibration, preprocessing)
+    name, drawn = _drawn(_calibration_data(source, calibration, preprocessing), calibration_images, seed)
 
     from hwflow.frontends.packed import rewritten
 
     keras_model = rewritten(_load(model, example, torch_weights, classes, image_size))
     step = _freeing(step)
     step("reading it with hls4ml")
-    from hwflow.data import suited
     from hwflow.frontends.keras_agreement import measure
     from hwflow.frontends.keras_check import check, check_images
     from hwflow.frontends.keras_graph import network_graph
@@ -106,12 +110,10 @@ def harden(
     graph = network_graph(network)
     network = replace(network, layers=())  # they hold all weights once more
     step("reading the calibration images")
-    if isinstance(calibration, str | Path) and preprocessing is None:
-        data = suited(data, graph.input.shape)
-    images, about = _draw(data, calibration_images, seed, graph.input.shape)
-    del data  # there may be many more
+    suit = isinstance(calibration, str | Path) and preprocessing is None
+    images, read = _images(name, drawn, graph.input.shape, suit)
     step("comparing it with the Keras model")
-    checked = images[: check_images(len(images))]
+    checked = images.first(check_images(len(images)))
     unscaled_error = check(graph, network, checked, keras_model)
     step("scaling and calibrating")
     scaled, plan = scale_graph(graph, options.scaling)
@@ -119,13 +121,11 @@ def harden(
     give_back()
     hardened = harden_scaled(scaled, plan, images, options, types)
     del scaled
-    checked = checked.copy()  # half of them
-    del images
     step("comparing the hardened network with the Keras model")
     agreement = measure(hardened.graph, network, checked, unscaled_error, remedies(options))
     step("writing the design")
     content = summary(hardened)
-    content["calibration"].update(about)
+    content["calibration"].update({"data": name, "seed": seed, **read})
     with new_folder(output, DESIGN, force) as folder:
         write_graph(folder, hardened.graph)
         _save_keras(keras_model, folder / "model.h5")
@@ -230,33 +230,56 @@ def _calibration_data(source: str, calibration: DataLike | None, preprocessing: 
     return data
 
 
-def _draw(data: Data, count: int | None, seed: int, shape: tuple[int, ...]) -> tuple[Float32, dict[str, Any]]:
-    """The calibration images, and what the manifest tells about them."""
-    from hwflow.data import ImageSet, check_shape, drawn, preset_name, unreadable_text
+def _drawn(data: Data, count: int | None, seed: int) -> tuple[str, ImageSet | StoredRows]:
+    """What the images are called that a network is calibrated with, and these: files, or on disk, not in memory."""
+    from hwflow.data import ImageSet, drawn
 
     if count is not None and count > len(data):
         raise HwflowError(f"{data.name} has {len(data)} images: cannot draw {count} of them to calibrate with")
     chosen = drawn(data, count or CALIBRATION_IMAGES, seed)
-    name: str | None = None
+    return data.name, chosen if isinstance(chosen, ImageSet) else StoredRows([chosen.images])
+
+
+def _images(
+    name: str, drawn: ImageSet | StoredRows, shape: tuple[int, ...], suit: bool
+) -> tuple[StoredRows, dict[str, Any]]:
+    """The calibration images, files as the network takes them, and what the manifest tells about them."""
+    from hwflow.data import ImageSet, preset_name, suited, unreadable_text
+
+    preprocessing: str | None = None
     unreadable: list[Unreadable] = []
-    if isinstance(chosen, ImageSet):
-        (batch,) = chosen.batches(len(chosen))
-        images, unreadable = batch.images, list(batch.unreadable)
-        name = preset_name(chosen.preprocessing)
+    if isinstance(drawn, ImageSet):
+        chosen = suited(drawn, shape) if suit else drawn
+        assert isinstance(chosen, ImageSet)
+        preprocessing = preset_name(chosen.preprocessing)
+        images = StoredRows(_decoded(chosen, shape, unreadable))
         if not len(images):
-            raise HwflowError(f"{data.name}: {unreadable_text(unreadable, len(chosen))}")
+            raise HwflowError(f"{name}: {unreadable_text(unreadable, len(chosen))}")
     else:
-        images = chosen.images
+        images = drawn
+    _check_shape(name, images, shape)
+    return images, {
+        "preprocessing": preprocessing,
+        "unreadable": [{"path": str(each.path), "reason": each.reason} for each in unreadable],
+    }
+
+
+def _decoded(files: ImageSet, shape: tuple[int, ...], unreadable: list[Unreadable]) -> Iterator[Float32]:
+    """Some images after the other; those that cannot be decoded are added to ``unreadable``."""
+    for batch in files.batches(DECODED):
+        unreadable += batch.unreadable
+        if len(batch):
+            _check_shape(files.name, batch.images, shape)
+            yield batch.images
+
+
+def _check_shape(name: str, images: Rows, shape: tuple[int, ...]) -> None:
+    from hwflow.data import check_shape
+
     try:
         check_shape(images, shape)
     except HwflowError as error:
-        raise HwflowError(f"{data.name}: {error}") from error
-    return images, {
-        "data": data.name,
-        "seed": seed,
-        "preprocessing": name,
-        "unreadable": [{"path": str(each.path), "reason": each.reason} for each in unreadable],
-    }
+        raise HwflowError(f"{name}: {error}") from error
 
 
 def _save_keras(model: KerasModel, path: Path) -> None:

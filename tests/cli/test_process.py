@@ -143,13 +143,13 @@ def limited(bytes_: int) -> Callable[[], None]:
 
 @pytest.mark.parametrize(
     ("command", "size"),
-    [("harden", 100), ("harden", 20_000), ("generate", 3000), ("evaluate", 3000), ("emulate", 3000)],
+    [("harden", 100), ("harden", 5000), ("harden", 20_000), ("generate", 3000), ("evaluate", 3000), ("emulate", 3000)],
 )
 def test_a_full_disk(tmp_path: Path, design: Path, command: str, size: int) -> None:
     out = tmp_path / "out"
     out.mkdir()
     arguments: dict[str, list[object]] = {
-        "harden": ["digits_cnn", "-o", out / "deep" / "d"],
+        "harden": ["digits_cnn", "--calibration-images", 16, "-o", out / "deep" / "d"],
         "generate": [design, "-o", out / "p"],
         "evaluate": [
             design,

@@ -13,22 +13,27 @@ from typing import Any
 
 import h5py
 import numpy as np
+import PIL.Image
 import pytest
 
 import hwflow
 from hwflow import optional
-from hwflow.data import Dataset
+from hwflow.data import UNCHANGED, Dataset, ImageSet
+from hwflow.errors import HwflowError
 from hwflow.files.late import Late
 from hwflow.frontends import keras_network
 from hwflow.frontends.handed import Handed
 from hwflow.frontends.keras_graph import read_keras
 from hwflow.frontends.keras_versions import assign
-from hwflow.graph import Constant, Derived, Graph
+from hwflow.graph import Constant, Conv2D, Derived, Graph, Window
+from hwflow.graph.windows import patches
 from hwflow.hardening import ScalingOptions
 from hwflow.hardening.plan import scale_graph
 from hwflow.models._tf import keras, qkeras
 from hwflow.optional import leave_out, without
-from hwflow.stages.harden import _save_keras
+from hwflow.reference import real
+from hwflow.reference.real import evaluate
+from hwflow.stages.harden import DECODED, _images, _save_keras
 
 CHANNELS, LAYERS = 512, 10
 
@@ -128,14 +133,8 @@ def test_a_graph_stays_as_it_was_when_the_model_changes() -> None:
     assert read_keras(model).digest != before
 
 
-def test_hardening_holds_no_copy_of_the_weights(tmp_path: Path) -> None:
-    """Some arrays of one layer at a time, and in the end the codes; what TensorFlow itself holds does not count."""
-    layers = keras().layers
-    x = y = layers.Input((2, 2, CHANNELS))
-    for _ in range(LAYERS):
-        y = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(CHANNELS, 1, use_bias=False)(y)))
-    model = random_weights(keras().Model(x, layers.Dense(2)(layers.Flatten()(y))))
-    images = np.random.default_rng(0).normal(size=(4, 2, 2, CHANNELS)).astype(np.float32)
+def traced(model: Any, output: Path, calibration: Dataset) -> dict[str, int]:
+    """The most bytes that hardening holds in every stage, by name; what TensorFlow itself holds does not count."""
     peaks: dict[str, int] = {}
     stage = "start"
 
@@ -147,16 +146,75 @@ def test_hardening_holds_no_copy_of_the_weights(tmp_path: Path) -> None:
 
     tracemalloc.start()
     try:
-        hwflow.harden(model, tmp_path / "design", calibration=Dataset("noise", images, None), step=step)
+        hwflow.harden(model, output, calibration=calibration, calibration_images=len(calibration) - 1, step=step)
         step("end")
     finally:
         tracemalloc.stop()
+    return peaks
+
+
+def test_hardening_holds_no_copy_of_the_weights(tmp_path: Path) -> None:
+    """Some arrays of one layer at a time, and in the end the codes."""
+    layers = keras().layers
+    x = y = layers.Input((2, 2, CHANNELS))
+    for _ in range(LAYERS):
+        y = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(CHANNELS, 1, use_bias=False)(y)))
+    model = random_weights(keras().Model(x, layers.Dense(2)(layers.Flatten()(y))))
+    images = np.random.default_rng(0).normal(size=(4, 2, 2, CHANNELS)).astype(np.float32)
+    peaks = traced(model, tmp_path / "design", Dataset("noise", images, None))
     layer, whole = 8 * CHANNELS**2, 8 * CHANNELS**2 * LAYERS  # in float64
     assert max(peaks.values()) < whole
     assert peaks["reading it with hls4ml"] < 3 * layer
     assert peaks["comparing it with the Keras model"] < 4 * layer
     assert peaks["scaling and calibrating"] < whole / 8 + 6 * layer
     assert peaks["writing the design"] < 3 * whole / 8 + 3 * layer
+
+
+def test_hardening_holds_a_batch_of_the_images(tmp_path: Path) -> None:
+    layers = keras().layers
+    x = layers.Input((64, 64, 3))
+    model = random_weights(keras().Model(x, layers.Flatten()(layers.Conv2D(2, 16, strides=16)(x))))
+    images = np.random.default_rng(0).normal(size=(401, 64, 64, 3)).astype(np.float32)
+    peaks = traced(model, tmp_path / "design", Dataset("noise", images, None))
+    del peaks["start"], peaks["loading the model"]  # there they are drawn, and put on disk
+    assert len(peaks) == 6
+    assert max(peaks.values()) < images.nbytes
+
+
+def test_images_of_a_folder_are_decoded_some_at_a_time(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    files = [tmp_path / f"{number:03}.png" for number in range(2 * DECODED + 3)]
+    for file in files:
+        PIL.Image.fromarray(rng.integers(0, 256, (6, 5, 3), dtype=np.uint8)).save(file)
+    whole = ImageSet("folder", tuple(files), None, preprocessing=UNCHANGED).load().images
+    broken = DECODED + 1
+    files[broken].write_bytes(b"no image")
+    some = ImageSet("folder", tuple(files), None, preprocessing=UNCHANGED)
+    found, about = _images("folder", some, (6, 5, 3), suit=False)
+    np.testing.assert_array_equal(found[:], np.delete(whole, broken, axis=0))
+    assert [each["path"] for each in about["unreadable"]] == [str(files[broken])]
+    with pytest.raises(HwflowError, match=r"folder: the data has shape \(32, 6, 5, 3\)"):
+        _images("folder", some, (5, 5, 3), suit=False)
+    for file in files:
+        file.write_bytes(b"no image")
+    with pytest.raises(HwflowError, match=f"folder: {len(files)} of {len(files)} images cannot be decoded"):
+        _images("folder", some, (6, 5, 3), suit=False)
+
+
+def test_patches_are_made_of_some_images_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as fit, at the least one, with the same sums."""
+    rng = np.random.default_rng(0)
+    window = Window(kernel=(3, 3), strides=(2, 1), padding=(1, 0, 1, 2))
+    weight, bias = (Constant(rng.integers(-9, 9, shape).astype(float)) for shape in ((3, 3, 4, 5), (5,)))
+    node = Conv2D(name="conv", inputs=("input",), shape=(4, 9, 5), weight=weight, bias=bias, window=window)
+    x = rng.integers(-9, 9, (7, 8, 8, 4)).astype(float)
+    whole = evaluate(node, [x])
+    sizes: list[int] = []
+    monkeypatch.setattr(real, "patches", lambda images, of: sizes.append(len(images)) or patches(images, of))
+    for elements in (1, 3 * node.vectors * node.n_in + 1):
+        monkeypatch.setattr(real, "PATCH_ELEMENTS", elements)
+        np.testing.assert_array_equal(evaluate(node, [x]), whole)
+    assert sizes == [1] * 7 + [3, 3, 1]
 
 
 def test_a_library_imports_nothing_that_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
