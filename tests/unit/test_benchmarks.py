@@ -18,7 +18,7 @@ def printed(*command: str) -> str:
     return subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
 
 
-@pytest.mark.parametrize("name", ["codes", "decoders"])
+@pytest.mark.parametrize("name", ["codes", "decoders", "memory"])
 def test_it_explains_itself(name: str) -> None:
     assert "usage:" in printed(name, "--help")
 

@@ -174,7 +174,7 @@ def test_hardening_holds_a_batch_of_the_images(tmp_path: Path) -> None:
     layers = keras().layers
     x = layers.Input((64, 64, 3))
     model = random_weights(keras().Model(x, layers.Flatten()(layers.Conv2D(2, 16, strides=16)(x))))
-    images = np.random.default_rng(0).normal(size=(401, 64, 64, 3)).astype(np.float32)
+    images = np.random.default_rng(0).normal(size=(801, 64, 64, 3)).astype(np.float32)
     peaks = traced(model, tmp_path / "design", Dataset("noise", images, None))
     del peaks["start"], peaks["loading the model"]  # there they are drawn, and put on disk
     assert len(peaks) == 6
