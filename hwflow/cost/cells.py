@@ -37,12 +37,15 @@ def _dsps(x: int, w: int) -> int:
 
 
 def fifo(values: Values) -> CellModel:
-    """``hwflow_fifo``: a memory, two indices and a count; of block RAM the index after that of the oldest beat too."""
+    """``hwflow_fifo``: a memory, two indices and a count; of block RAM a register and a FIFO of LUTs behind it."""
     width, depth = values("WIDTH"), values("DEPTH")
     memory = Memory(width, depth)
-    index, block = index_bits(depth), not memory.is_small
-    features = {"one": 1.0, "index": 2 * index + index_bits(depth + 1), "next": index * block}
-    return CellModel(memory_area(memory), features | {"bit": width * memory.is_small}, features | {"bit": width})
+    block = not memory.is_small
+    fixed = memory_area(memory)
+    if block:
+        fixed += memory_area(Memory(width, values("BEHIND")))
+    features = {"one": 1.0, "index": 2 * index_bits(depth) + index_bits(depth + 1), "behind": block}
+    return CellModel(fixed, features | {"bit": width}, features | {"bit": width * (1 + block)})
 
 
 def register_slice(values: Values) -> CellModel:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,17 @@ def _areas(top: str, modules: dict[str, Any], cells: dict[str, Any]) -> dict[str
     for name, cell in cells.items():
         kind = cell["type"].removeprefix("\\")
         if kind in modules:
-            areas[name] = area_of_cells(modules[kind]["num_cells_by_type"])
+            areas[name] = area_of_cells(_primitives(kind, modules))
         else:
             own[kind] = own.get(kind, 0) + 1
     return {**areas, TOP: area_of_cells(own)}
+
+
+def _primitives(module: str, modules: dict[str, Any]) -> Counter[str]:
+    """Cells by type, with those of the modules within: a leaf in another leaf keeps its hierarchy too."""
+    cells: Counter[str] = Counter()
+    for kind, count in modules[module]["num_cells_by_type"].items():
+        inner = kind.removeprefix("\\")
+        for name, number in (_primitives(inner, modules) if inner in modules else {kind: 1}).items():
+            cells[name] += count * number
+    return cells

@@ -70,7 +70,7 @@ std::unique_ptr<Process> make(std::int32_t kind, const std::int64_t* p) {
             made->beats = p[3];
             return made;
         }
-        case FIFO: { auto made = std::make_unique<Fifo>(); made->latency = p[0]; made->depth = p[3]; return made; }
+        case FIFO: { auto made = std::make_unique<Fifo>(); made->timing = timing; made->depth = p[3]; return made; }
         default: return nullptr;
     }
 }

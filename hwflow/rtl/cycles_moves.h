@@ -162,10 +162,11 @@ struct Log {
     }
 };
 
-// Of `latency` cycles from input to output, 2, or 3 of block RAM; `depth` 0 is without bound. A beat has its place in the
-// memory until the output register takes it. `most` becomes the most beats that were inside.
+// `timing`: of what is read of the memory, `capacity` beats are kept behind it. `depth` 0 is without bound. `most` becomes
+// the most beats that were inside.
 struct Fifo : Process {
-    Time latency;
+    Timing timing;
+    Time last_take = 0;
     std::int64_t depth, most = 0, left = 0, compared = 0;
     Log writes, takes, leaves;
 
@@ -191,13 +192,14 @@ struct Fifo : Process {
             bool moving = from.read < from.moved;
             for (; from.read < from.moved; from.read++) writes.push(from.time(from.read));
             see(to);
-            // A beat is taken when the one before it leaves the output register, or later.
-            while (takes.end < writes.end && to.moved >= takes.end && to.may_offer()) {
+            const std::int64_t behind = timing.capacity;
+            while (takes.end < writes.end && to.may_offer() && to.moved > takes.end - behind) {
                 const std::int64_t beat = takes.end;
-                Time take = writes.at(beat) + latency - 1;
-                if (beat > 0) take = std::max(take, to.time(beat - 1));
+                Time take = std::max(writes.at(beat), beat > 0 ? last_take : 0) + 1;
+                if (beat >= behind) take = std::max(take, to.time(beat - behind) + timing.freed);
                 takes.push(take);
-                to.offer(take + 1);
+                last_take = take;
+                to.offer(take + timing.latency - 1);
                 see(to);
                 moving = true;
             }

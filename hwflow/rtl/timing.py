@@ -81,6 +81,12 @@ def _window(parameters: Mapping[str, Parameter]) -> Timing:
     return Timing(latency, latency + 3, CREDIT + 1, readable=2)
 
 
+def _fifo(parameters: Mapping[str, Parameter]) -> Timing:
+    """``capacity`` is what finds room behind the memory."""
+    block = in_block_ram(_integer(parameters, "WIDTH"), _integer(parameters, "DEPTH"))
+    return Timing(5, 8, CREDIT) if block else Timing(2, 1)
+
+
 _REGISTER = Timing(1, 1)
 _TIMINGS: Mapping[str, Callable[[Mapping[str, Parameter]], Timing]] = {
     "hwflow_add": lambda _: _REGISTER,
@@ -88,7 +94,7 @@ _TIMINGS: Mapping[str, Callable[[Mapping[str, Parameter]], Timing]] = {
     "hwflow_border": lambda _: _REGISTER,
     "hwflow_depthwise": _affine,
     "hwflow_concat": lambda _: _REGISTER,
-    "hwflow_fifo": lambda fifo: Timing(3 if in_block_ram(_integer(fifo, "WIDTH"), _integer(fifo, "DEPTH")) else 2, 0),
+    "hwflow_fifo": _fifo,
     "hwflow_multiply": lambda _: Timing(6, 9, CREDIT),
     "hwflow_leaky": lambda _: Timing(6, 9, CREDIT),
     "hwflow_lookup": lambda _: Timing(5, 8, CREDIT),
@@ -104,5 +110,5 @@ _TIMINGS: Mapping[str, Callable[[Mapping[str, Parameter]], Timing]] = {
 
 
 def timing(module: str, parameters: Mapping[str, Parameter]) -> Timing:
-    """What a cell holds back. Forks have no latency, and width converters one cycle; a FIFO's room is its depth."""
+    """What a cell holds back. Forks have no latency, and width converters one cycle; a FIFO has its depth besides."""
     return _TIMINGS[module](parameters)

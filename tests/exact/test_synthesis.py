@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hwflow import resources
 from hwflow.cost.area import total
 from hwflow.cost.reuse import choose_reuse
+from hwflow.cost.synthesis import synthesise
 from hwflow.errors import HwflowError
 from hwflow.hardening import harden
 from hwflow.rtl import generate
@@ -38,3 +40,15 @@ def test_a_design_takes_about_what_was_estimated(tmp_path: Path) -> None:
 def test_a_missing_program_is_said_in_a_line(tmp_path: Path) -> None:
     with pytest.raises(HwflowError, match="no-such-yosys is not on the PATH; install Yosys"):
         synthesised([], tmp_path, "top", "xcup", "no-such-yosys")
+
+
+@pytest.mark.slow
+def test_a_leaf_within_a_leaf_is_counted(tmp_path: Path) -> None:
+    parameters, cells = "(.WIDTH(8), .DEPTH(4))", resources.folder("hls_templates") / "rtl"
+    (tmp_path / "top.sv").write_text(
+        f"module top; (* keep *) hwflow_catch #{parameters} u (); (* keep *) hwflow_fifo #{parameters} v (); endmodule"
+    )
+    sources = [tmp_path / "top.sv", *(cells / f"hwflow_{name}.sv" for name in ("catch", "fifo", "ram"))]
+    found = synthesise(sources, "top", ["hwflow_catch", "hwflow_fifo"], tmp_path)
+    alone = synthesise(sources, "top", ["hwflow_catch"], tmp_path)
+    assert found["u"].flip_flops == alone["u"].flip_flops > found["v"].flip_flops > 8
