@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from hls4ml.model.graph import ModelGraph
 
 from hwflow.errors import HwflowError
-from hwflow.firmware.csim import FLAGS, first_reason, run_worker
+from hwflow.firmware.csim import compiler, first_reason, run_worker
 from hwflow.frontends.quiet import quiet
 
 WORKER = Path(__file__).with_name("_csim_worker.py")
@@ -71,9 +70,7 @@ def simulation(model: ModelGraph, folder: Path) -> Hls4mlSimulation:
     Raises:
         HwflowError: hls4ml cannot write it, g++ is missing, or g++ refuses it.
     """
-    compiler = shutil.which("g++")
-    if compiler is None:
-        raise HwflowError("g++ is missing, which C simulation needs; install it (apt install g++)")
+    command = [*compiler(folder), '-DWEIGHTS_DIR="weights"']
     model.config.config["OutputDir"] = str(folder)
     model.config.trace_output = True
     layers = {}
@@ -89,8 +86,7 @@ def simulation(model: ModelGraph, folder: Path) -> Hls4mlSimulation:
     source, library = folder / "csim.cpp", folder / f"{name}.so"
     # One translation unit compiles in half the time of hls4ml's two.
     source.write_text(f'#include "firmware/{name}.cpp"\n#include "{name}_bridge.cpp"\n', encoding="utf-8")
-    options = [*FLAGS, f"-I{folder}", f"-I{folder}/firmware/ap_types", '-DWEIGHTS_DIR="weights"']
-    done = subprocess.run([compiler, *options, source, "-o", library], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, source, "-o", library], capture_output=True, text=True, check=False)
     if done.returncode:
         raise HwflowError(f"{folder}: g++ refuses hls4ml's project: {first_reason(done.stderr)}")
     outputs = tuple(int(variable.size()) for variable in model.get_output_variables())

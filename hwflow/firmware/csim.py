@@ -84,11 +84,8 @@ class CsimExecutor:
         library = root / "csim" / f"{self.project.name}-{self._source_hash()}.so"
         if compiled.intact(library):
             return library
-        compiler = shutil.which("g++")
-        if compiler is None:
-            raise HwflowError("g++ is missing, which C simulation needs; install it (apt install g++)")
+        command = [*compiler(root), str(root / "csim.cpp")]
         library.parent.mkdir(exist_ok=True)
-        command = [compiler, *FLAGS, f"-I{root}", f"-I{root}/firmware/ap_types", str(root / "csim.cpp")]
 
         def compile_to(made: Path) -> None:
             done = subprocess.run([*command, "-o", made], capture_output=True, text=True, check=False)
@@ -122,6 +119,18 @@ class CsimExecutor:
                 raise HwflowError(f"{source}: missing; generate the project again")
             sha.update(source.name.encode() + source.read_bytes())
         return sha.hexdigest()[:16]
+
+
+def compiler(project: Path) -> list[str]:
+    """g++ with the options by which the C simulation of a project in this folder is compiled.
+
+    Raises:
+        HwflowError: g++ is missing.
+    """
+    program = shutil.which("g++")
+    if program is None:
+        raise HwflowError("g++ is missing, which C simulation needs; install it (apt install g++)")
+    return [program, *FLAGS, f"-I{project}", f"-I{project}/firmware/ap_types"]
 
 
 def run_worker(script: Path, project: Path, *arguments: str | Path) -> None:

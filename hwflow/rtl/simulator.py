@@ -72,6 +72,10 @@ class _Verilator(_Quiet, Verilator):
         return [verilate, [*make, *make_variables()]]
 
 
+OPTIMISATION: Mapping[str, str] = {"OPT_FAST": "-O2", "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O2"}
+"""Of Verilator's C++: what runs in every cycle, what runs once, and Verilator's own."""
+
+
 def make_variables() -> list[str]:
     """What the makefile of Verilator's package lacks, and how to compile.
 
@@ -80,9 +84,7 @@ def make_variables() -> list[str]:
     variables = {
         "CFG_CXXFLAGS_PCH_I": "-include",
         "CFG_CXXFLAGS_COROUTINES": "-fcoroutines",
-        "OPT_FAST": "-O2",
-        "OPT_SLOW": "-O0",
-        "OPT_GLOBAL": "-O2",
+        **OPTIMISATION,
     }
     folder = cache_folder()
     if folder is not None and "OBJCACHE" not in os.environ:

@@ -18,7 +18,6 @@ import pytest
 from hwflow.cli import main
 from hwflow.data import load_digits
 from hwflow.files.folders import content_hash, sha256_file
-from tests.exact.conftest import unoptimised as unoptimised
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,14 @@
-"""C simulation of the small networks here is compiled without optimisation, which takes longer than it saves."""
+"""How simulations are compiled in the quick tests: their networks are small, and compiling takes longer than running."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from hwflow.firmware import csim
+from hwflow.rtl import simulator
+
+ONE_FILE = {"OPT_FAST": "-O0", "VM_PARALLEL_BUILDS": "0"}
+"""Verilator's C++ as a single file: the two precompiled headers of several take longer than a small network."""
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -16,4 +20,5 @@ def unoptimised(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if request.config.option.markexpr == "not slow":
             patch.setattr(csim, "FLAGS", tuple("-O0" if flag == "-O1" else flag for flag in csim.FLAGS))
+            patch.setattr(simulator, "OPTIMISATION", {**simulator.OPTIMISATION, **ONE_FILE})
         yield
