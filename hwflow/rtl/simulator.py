@@ -235,6 +235,8 @@ class Build:
                     PROJECT_VARIABLE: str(self.design.folder),
                     # cocotb rewrites the assertions of every module imported after it, numpy's too, unless told.
                     "COCOTB_REWRITE_ASSERTION_FILES": rewrite,
+                    # For that cocotb sets pytest up, whose plugins it has no use for.
+                    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
                     # The log is gone when the report is read.
                     "COCOTB_RESULTS_ATTACHMENTS": "",
                 },

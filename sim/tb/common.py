@@ -140,6 +140,8 @@ def run_tb(
                 # By default cocotb rewrites the assertions of every module that is imported after it,
                 # numpy's too, which takes longer than a short simulation.
                 "COCOTB_REWRITE_ASSERTION_FILES": "test_*.py common.py",
+                # For that cocotb sets pytest up, whose plugins it has no use for.
+                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             },
             results_xml=str(results),
         )
