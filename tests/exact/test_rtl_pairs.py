@@ -23,7 +23,7 @@ def test_rtl_with_pairs_of_products_equals_the_reference(tmp_path: Path) -> None
     for part, count in (("xc7a35t", 0), ("xczu7ev", 2)):
         generate(graph, tmp_path / part, choose_reuse(graph, target_cycles=100), part=part)
         assert (tmp_path / part / "network.sv").read_text().replace(" ", "").count(".PAIRS(1)") == count
-    executor, reference = RtlExecutor(tmp_path / part, graph, "icarus"), IntegerExecutor(graph)
+    executor, reference = RtlExecutor(tmp_path / part, graph, "verilator"), IntegerExecutor(graph)
     images = random_images(2, graph, 4)
     codes = reference.encode(np.concatenate([images, 1e3 * images[:2]]))  # saturated ones too
     faults = sample_ber(memories(graph), 0.1, 1, graph.digest)
