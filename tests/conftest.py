@@ -1,6 +1,8 @@
-"""How simulations are compiled in the quick tests: their networks are small, and compiling takes longer than running."""
+"""How simulations are compiled in the quick tests: their networks are small, and compile longer than they run."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,3 +24,20 @@ def unoptimised(request: pytest.FixtureRequest) -> Iterator[None]:
             patch.setattr(csim, "FLAGS", tuple("-O0" if flag == "-O1" else flag for flag in csim.FLAGS))
             patch.setattr(simulator, "OPTIMISATION", {**simulator.OPTIMISATION, **ONE_FILE})
         yield
+
+
+@pytest.fixture
+def unoptimised_script(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same of what hls4ml's own script compiles, ``build_lib.sh``, for tests that call hls4ml's ``compile``."""
+    if request.config.option.markexpr != "not slow":
+        return
+    from hls4ml.backends.fpga.fpga_backend import FPGABackend
+
+    compile_ = FPGABackend.compile
+
+    def unoptimised(backend: Any, model: Any) -> Any:
+        script = Path(model.config.get_output_dir()) / "build_lib.sh"
+        script.write_text(script.read_text().replace("-O3", "-O0"))
+        return compile_(backend, model)
+
+    monkeypatch.setattr(FPGABackend, "compile", unoptimised)

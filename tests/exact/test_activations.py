@@ -112,6 +112,7 @@ def test_rtl_equals_the_reference(model: Any, bits: int, granularity: Any, tmp_p
 
 
 @pytest.mark.filterwarnings("ignore:.* loses most")
+@pytest.mark.usefixtures("unoptimised_script")
 def test_an_hls4ml_script(tmp_path: Path) -> None:
     """hls4ml's own layers give way to hwflow's."""
     hls4ml = pytest.importorskip("hls4ml")

@@ -419,6 +419,7 @@ def test_weights_stay_in_block_ram(tmp_path: Path) -> None:
             assert (f"weights/{memory.symbol}.h" in parameters) == (name.endswith(".bias") or not ports)
 
 
+@pytest.mark.usefixtures("unoptimised_script")
 def test_hls4ml_script(tmp_path: Path) -> None:
     hls4ml = pytest.importorskip("hls4ml")
     keras = pytest.importorskip("keras")

@@ -57,6 +57,7 @@ def pixels() -> Any:
         (pixels, "io_stream"),
     ],
 )
+@pytest.mark.usefixtures("unoptimised_script")
 def test_the_c_simulation_is_the_reference(make: Any, io_type: str, tmp_path: Path) -> None:
     if is_keras3() and make is pixels:
         pytest.skip("hls4ml's converter for Keras 3 fails with separable convolutions")

@@ -231,6 +231,7 @@ def test_tensors_of_many_axes(io_type: Any, tmp_path: Path) -> None:
     assert_agree(typed, values[:3], *executors)
 
 
+@pytest.mark.usefixtures("unoptimised_script")
 def test_an_hls4ml_script_hardens_padding_and_concatenation(model: Any, tmp_path: Path) -> None:
     hls4ml = pytest.importorskip("hls4ml")
     import hwflow.firmware
