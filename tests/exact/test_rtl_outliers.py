@@ -39,7 +39,7 @@ def test_random_graphs_with_outliers(seed: int, tmp_path: Path) -> None:
     graph = random_graph(seed)
     graph = harden(graph, random_images(seed + 1, graph, 8), random_options(seed)).graph
     graph = with_outliers(graph, (0.0, 0.1, 0.5)[seed % 3], seed)
-    executor = rtl(graph, tmp_path / "rtl", seed)
+    executor = rtl(graph, tmp_path / "rtl", seed, "icarus" if seed else "verilator")
     images = random_images(seed, graph, 3)
     assert_agree(graph, images, executor, seed=seed)
     codes = IntegerExecutor(graph).encode(images)

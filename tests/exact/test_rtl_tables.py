@@ -25,7 +25,7 @@ def with_tables(seed: int) -> Graph:
 @pytest.mark.parametrize("seed", [0])
 def test_random_graphs_with_tables(seed: int, tmp_path: Path) -> None:
     graph = with_tables(seed)
-    executor = rtl(graph, tmp_path / "rtl", seed)
+    executor = rtl(graph, tmp_path / "rtl", seed, "verilator")
     images = random_images(seed, graph, 3)
     assert_agree(graph, images, executor, seed=seed)
     codes = IntegerExecutor(graph).encode(images)
