@@ -92,6 +92,7 @@ module hwflow_axil #(
     // --- One access after the other; reads and writes take turns.
 
     logic idle_reg, sent_reg, write_reg;
+    logic refused_reg, okay_reg;  // an access that is not sent is answered, and so
 
     wire may_write = write_addr_valid_reg && data_valid_reg;
     wire write = may_write && (!read_addr_valid_reg || !write_reg);
@@ -104,14 +105,13 @@ module hwflow_axil #(
 
     wire back = sent_reg && cfg_i[CFG_W-1];
     wire answered = cfg_i[CFG_W-2-:2] == ANSWER;
-    wire done = back || (start && !send);
-    wire writes = back ? write_reg : write;
-    wire [1:0] response = back ? (!answered ? DECERR : cfg_i[32] ? SLVERR : OKAY) :
-                          (nothing && !misaligned) ? OKAY : SLVERR;
+    wire done = back || refused_reg;
+    wire [1:0] response = back ? (!answered ? DECERR : cfg_i[32] ? SLVERR : OKAY) : okay_reg ? OKAY : SLVERR;
     wire unused_answer = &{1'b0, cfg_i};
 
     always_ff @(posedge clk_i) begin
         cfg_o[CFG_W-2:0] <= {!write ? READ : addr[ADDR_W+2] ? XOR : WRITE, addr[ADDR_W+1:2], data_reg};
+        okay_reg <= nothing && !misaligned;
         if (done) begin
             s_axil_bresp <= response;
             s_axil_rresp <= response;
@@ -122,18 +122,20 @@ module hwflow_axil #(
             idle_reg       <= 1'b1;
             sent_reg       <= 1'b0;
             write_reg      <= 1'b0;
+            refused_reg    <= 1'b0;
             s_axil_bvalid  <= 1'b0;
             s_axil_rvalid  <= 1'b0;
         end else begin
             cfg_o[CFG_W-1] <= send;
+            refused_reg    <= start && !send;
             if (start) write_reg <= write;
             if (send) sent_reg <= 1'b1;
             else if (back) sent_reg <= 1'b0;
             if (start) idle_reg <= 1'b0;
             else if (write_done || read_done) idle_reg <= 1'b1;
-            if (done && writes) s_axil_bvalid <= 1'b1;
+            if (done && write_reg) s_axil_bvalid <= 1'b1;
             else if (s_axil_bready) s_axil_bvalid <= 1'b0;
-            if (done && !writes) s_axil_rvalid <= 1'b1;
+            if (done && !write_reg) s_axil_rvalid <= 1'b1;
             else if (s_axil_rready) s_axil_rvalid <= 1'b0;
         end
     end

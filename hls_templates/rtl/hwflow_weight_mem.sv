@@ -21,11 +21,11 @@
 // two memories, where that takes no more blocks: 8192 words are blocks of 2 bits, and a choice of two is left.
 //
 // Port B has registers of its own for address and enables, which nothing but the memory's blocks hangs on, however far
-// apart they are, and an output register. For the cycle after b_en_i, in which it writes b_wdata_i, and the next one, they
-// are enabled; else nothing of it changes.
+// apart they are, and an output register. For the cycle after b_en_i, in which it writes b_wdata_i, and the next one, the
+// memory and that register are enabled; else nothing of them changes.
 //
-// Timing: port A 2 cycles from address to data. Port B 3 cycles from b_en_i and address to data, which it holds; it writes
-// what is at b_wdata_i a cycle after b_en_i.
+// Timing: port A 2 cycles from address to data. Port B 3 cycles from b_en_i and address to data, which it holds until a cycle
+// after the next b_en_i; it writes what is at b_wdata_i a cycle after b_en_i.
 
 `default_nettype none
 
@@ -66,7 +66,7 @@ module hwflow_weight_mem #(
     always_ff @(posedge clk_i) begin
         b_first_reg  <= b_en_i;
         b_active_reg <= b_en_i || b_first_reg;
-        if (b_en_i) b_addr_reg <= b_addr_i;
+        b_addr_reg   <= b_addr_i;
     end
 
     (* ram_style = STYLE, no_rw_check = DEPTH > 1 *)

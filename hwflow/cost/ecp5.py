@@ -13,7 +13,7 @@ Only flip-flops of one rising clock, without reset and with one enable, are move
 here.
 
 Block RAMs lie in rows across the device. A flip-flop that a memory of many blocks hangs on, as a register of its
-address, gets a copy for every few of them, which nextpnr places beside these. So that this holds for a write enable
+address, gets a copy for each of them, which nextpnr places beside it. So that this holds for a write enable
 too, the LUT that makes it wait for the port's enable is left out: a block writes nothing while its port is not enabled.
 
     yosys -p "read_verilog -sv *.sv; synth_ecp5 -top top -json design.json"
@@ -41,8 +41,6 @@ Bit = int | str
 """A net of Yosys's JSON netlist, or ``"0"``, ``"1"``, ``"x"``."""
 _ADVICE = "write it with synth_ecp5 -top TOP -json FILE"
 OPERAND_BITS, PRODUCT_BITS, PORT_BITS, WIDE = 18, 36, 18, 36
-BLOCKS_A_COPY = 4
-"""Block RAMs that a flip-flop drives before it gets a copy."""
 
 
 @dataclass(frozen=True)
@@ -263,16 +261,15 @@ def _agrees(net: Bit, value: int, enable: Bit) -> bool:
 
 
 def _copy_register(cells: _Netlist, name: str) -> int:
-    """Give a flip-flop a copy for every few of the block RAMs that it drives; how many."""
+    """Give a flip-flop a copy for every block RAM that it drives but one; how many."""
     memories: defaultdict[str, list[_Pin]] = defaultdict(list)
     for pin in cells.readers[cells.net(name, "Q")]:
         if pin.cell and cells.cells[pin.cell]["type"] == "DP16KD":
             memories[pin.cell].append(pin)
-    blocks = sorted(memories, key=_natural)
-    starts = range(BLOCKS_A_COPY, len(blocks), BLOCKS_A_COPY)
-    for start in starts:
-        cells.copy(name, [pin for block in blocks[start : start + BLOCKS_A_COPY] for pin in memories[block]])
-    return len(starts)
+    others = sorted(memories, key=_natural)[1:]
+    for block in others:
+        cells.copy(name, memories[block])
+    return len(others)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,12 +52,15 @@ def synthesise(
     files = " ".join(f'"{path.resolve()}"' for path in sources)
     with tempfile.TemporaryDirectory(prefix="hwflow-yosys-") as made:
         statistics, structure = Path(made) / "stat.json", Path(made) / "top.json"
-        # A leaf's name stands in its parametrised module's, whole or after the parameters' hash.
-        patterns = " ".join(f"{leaf} $paramod*\\{leaf} $paramod\\{leaf}\\*" for leaf in leaves)
+        # A leaf's name stands in its parametrised module's, whole or after the parameters' hash. What is kept are
+        # the top level's instances: a leaf in another leaf is part of that.
+        instances = " ".join(
+            f"{top}/t:{name}" for leaf in leaves for name in (leaf, f"$paramod*\\{leaf}", f"$paramod\\{leaf}\\*")
+        )
         script = "\n".join([
             f"read_verilog -sv {files}",
             f"hierarchy -check -top {top}",
-            f"setattr -mod -set keep_hierarchy 1 {patterns}",
+            f"setattr -set keep_hierarchy 1 {instances}",
             *_flattened(family),
             f"{_COMMANDS[family]} -top {top}",
             f"tee -q -o {statistics} stat -json",
@@ -94,17 +96,7 @@ def _areas(top: str, modules: dict[str, Any], cells: dict[str, Any]) -> dict[str
     for name, cell in cells.items():
         kind = cell["type"].removeprefix("\\")
         if kind in modules:
-            areas[name] = area_of_cells(_primitives(kind, modules))
+            areas[name] = area_of_cells(modules[kind]["num_cells_by_type"])
         else:
             own[kind] = own.get(kind, 0) + 1
     return {**areas, TOP: area_of_cells(own)}
-
-
-def _primitives(module: str, modules: dict[str, Any]) -> Counter[str]:
-    """Cells by type, with those of the modules within: a leaf in another leaf keeps its hierarchy too."""
-    cells: Counter[str] = Counter()
-    for kind, count in modules[module]["num_cells_by_type"].items():
-        inner = kind.removeprefix("\\")
-        for name, number in (_primitives(inner, modules) if inner in modules else {kind: 1}).items():
-            cells[name] += count * number
-    return cells

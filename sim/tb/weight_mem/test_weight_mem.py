@@ -69,7 +69,7 @@ async def image_is_not_loaded_but_written(dut):
 async def ports_equal_the_model(dut):
     await start(dut)
     rng = random.Random(cocotb.RANDOM_SEED)
-    model, a_read, b_read, b_data, access = list(P["image"]), None, None, None, None
+    model, a_read, b_read, b_data, access, before = list(P["image"]), None, None, None, None, None
     for _ in range(600):
         b_en, b_we = rng.random() < 0.7, rng.random() < 0.5
         a_addr, b_addr = rng.randrange(P["DEPTH"]), rng.randrange(P["DEPTH"])
@@ -78,12 +78,12 @@ async def ports_equal_the_model(dut):
         word = rng.getrandbits(P["WIDTH"])
         writes = access is not None and access[1]
         a_data, a_read = a_read, model[a_addr] if OLD or not writes or a_addr != access[0] else None
-        b_data = b_read
+        b_data = b_read if before is not None or access is None else None
         if access is not None:
             b_read = None if writes else model[access[0]]
         if writes:
             model[access[0]] = word
-        access = (b_addr, b_we) if b_en else None
+        access, before = (b_addr, b_we) if b_en else None, access
         a, b = await cycle(dut, a_addr, int(b_en), int(b_we), b_addr, word)
         assert a_data is None or int(a) == a_data
         assert b_data is None or int(b) == b_data
