@@ -4,7 +4,7 @@
 //   WIDTH   bits of a beat
 //   DEPTH   beats in the memory, any number from 1
 //   BLOCK   1: the memory is block RAM, 0: LUTs, see hwflow_ram
-//   BEHIND beats that may be on their way from block RAM or wait behind it; 6 keep it at a beat a cycle
+//   BEHIND  beats that may be on their way from block RAM or wait behind it; 6 keep it at a beat a cycle
 //
 // Of LUTs, the memory's own register is the output, and holds a beat more. Block RAM is read without ever waiting: its
 // address comes from a register, and what it read passes another register on the way to a FIFO of LUTs, which has room for

@@ -43,7 +43,7 @@ def fifo(values: Values) -> CellModel:
     block = not memory.is_small
     fixed = memory_area(memory)
     if block:
-        fixed += memory_area(Memory(width, values("BEHIND")))
+        fixed += memory_area(Memory(width, values("BEHIND", 8)))
     features = {"one": 1.0, "index": 2 * index_bits(depth) + index_bits(depth + 1), "behind": block}
     return CellModel(fixed, features | {"bit": width}, features | {"bit": width * (1 + block)})
 

@@ -22,6 +22,7 @@ FAR = {
         "add": 0.35,
         "depthwise": 0.12,
         "multiply": 0.14,
+        "fifo": 0.11,
         "guard": 0.12,
         "leaky": 0.12,
         "mvu": 0.18,
