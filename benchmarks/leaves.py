@@ -39,7 +39,8 @@ def outputs(type_: tuple[int, int, int], rounding: int = 2, overflow: int = 1) -
 def sweep() -> Iterator[tuple[str, dict[str, object]]]:
     """Cells with parameters as networks have them."""
     for width, depth in (
-        (8, 5), (16, 20), (64, 5), (16, 64), (24, 100), (72, 512), (16, 1280), (64, 300), (8, 4000), (128, 24), (512, 100),
+        (8, 5), (16, 20), (64, 5), (16, 64), (24, 100), (72, 512), (16, 1280), (64, 300), (8, 4000), (128, 24),
+        (512, 100),
     ):  # fmt: skip
         yield "fifo", {"WIDTH": width, "DEPTH": depth}
     for width in (8, 16, 64, 128):
