@@ -86,7 +86,7 @@ module proof_mvu #(
     (* hierconn *) wire [FREE_W-1:0] \cell_under_proof.results.results.count_reg ;
     (* hierconn *) wire \cell_under_proof.results.results.full_reg ;
     (* hierconn *) wire \cell_under_proof.results.results.empty_reg ;
-    (* hierconn *) wire \cell_under_proof.results.results.read_valid_reg ;
+    (* hierconn *) wire \cell_under_proof.results.results.gen_output.valid_reg ;
     (* hierconn *) wire [PIPELINE-1:0] \cell_under_proof.done_reg ;
     (* hierconn *) wire [SF_W-1:0] \cell_under_proof.sf_reg ;
     (* hierconn *) wire [NF_W-1:0] \cell_under_proof.nf_reg ;
@@ -97,7 +97,7 @@ module proof_mvu #(
     wire [7:0] free   = \cell_under_proof.results.free_reg ;
     wire [7:0] left   = \cell_under_proof.results.left_reg ;
     wire [7:0] stored = \cell_under_proof.results.results.count_reg ;
-    wire [7:0] read   = \cell_under_proof.results.results.read_valid_reg ;
+    wire [7:0] read   = \cell_under_proof.results.results.gen_output.valid_reg ;
     wire [7:0] sf     = \cell_under_proof.sf_reg ;
     wire [7:0] nf     = \cell_under_proof.nf_reg ;
     wire [7:0] to_do  = (nf == 0) ? 8'd0 : 8'(N_OUT) - nf;  // results of the vector that are not on their way
