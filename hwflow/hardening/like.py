@@ -81,14 +81,21 @@ class Like:
         return self._encoded(layer, "bias", layer.bias, type_, magnitude_bits(_largest(layer.bias)) + 1)
 
     def factor(self, node: Rescale) -> Constant:
-        """A rescaling's constants in the type that they have here.
+        """A rescaling's constants in the type that they have here, and as many.
 
         Raises:
-            HwflowError: they do not fit, or were a power of two here and are not the same one.
+            HwflowError: they do not fit, differ where there is one here, or were a power of two here, and another one.
         """
-        type_ = self._rescale(node).factor.type
+        theirs = self._rescale(node).factor
+        type_ = theirs.type
         assert type_ is not None
         factor = node.factor
+        if factor.shape != theirs.shape:
+            if factor.array.size > 1:
+                raise HwflowError(
+                    f"{node.name}: its factors differ by channel, {self.name} has one of all; harden it by itself"
+                )
+            factor = Constant(np.broadcast_to(factor.values, theirs.shape).copy())
         if type_.width == 1 and (factor.values != type_.lsb).any():
             raise HwflowError(
                 f"{node.name}: its factor is {_largest(factor):.6g}, where {self.name} moves the binary "
