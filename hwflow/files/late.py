@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any
 
 
 class Late(io.RawIOBase):
@@ -16,7 +16,7 @@ class Late(io.RawIOBase):
         file: opened for reading and writing.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: io.BufferedRandom) -> None:
         self._file = file
         self._error: OSError | None = None
 
@@ -48,7 +48,7 @@ class Late(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer, and tell how far."""
-        return int(self._tried(lambda: self._file.readinto(buffer), len(buffer)))  # type: ignore[attr-defined]
+        return int(self._tried(lambda: self._file.readinto(buffer), len(buffer)))
 
     def write(self, data: Any) -> int:
         """Write all of ``data``."""

@@ -118,3 +118,12 @@ def test_what_does_not_fit_is_refused() -> None:
     net.dense(net.flat(net.nodes[0], average=False), 3)
     with pytest.raises(HwflowError, match="only a network of the same layers can be hardened like it"):
         harden(net.graph("small"), images, options, first)
+
+
+def test_factors_that_differ_where_there_is_one_are_refused() -> None:
+    seed = 27672
+    graph, options = random_graph(seed % 50), replace(random_options(seed), headroom=3)
+    images = random_images(seed + 1, graph, 8)
+    one_factor = harden(retrained(graph, seed), images, options)
+    with pytest.raises(HwflowError, match="conv7_compensation: its factors differ by channel, design has one of all"):
+        harden(graph, images, options, like(one_factor))
